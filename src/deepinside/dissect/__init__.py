@@ -1,0 +1,1 @@
+"""Which concept each unit detects (Bau et al. 2017)."""

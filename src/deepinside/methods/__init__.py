@@ -1,0 +1,1 @@
+"""One file a method: `(network, batch, *, hyper-parameters) -> Maps | Images`."""

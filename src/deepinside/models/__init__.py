@@ -1,0 +1,1 @@
+"""Networks: the paper's own, pretrained ones, and how ours is trained."""

@@ -1,0 +1,134 @@
+"""A trained network as everything downstream sees it: RGB in [0, 1] in, class scores before softmax out."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def closest(name: str, known: Iterable[str], count: int = 3) -> str:
+    """What a person who wrote `name` may have meant.
+
+    Args:
+        name: the misspelt name.
+        known: the names there are.
+        count: how many to offer.
+
+    Returns:
+        A half sentence for an error message.
+    """
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=count, cutoff=0.4)
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known[:40])}"
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How photographs become the input of a network.
+
+    Args:
+        mean: per channel, in the network's own channel order and scale.
+        std: likewise.
+        input: side of the square input in pixels.
+        resize: length of the shorter side before cropping, in pixels.
+        bgr: whether the network wants blue first (Caffe).
+        scale: 255 for networks that take bytes, 1 for those that take [0, 1].
+        interpolation: `bilinear` or `bicubic`.
+    """
+
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    input: int = 224
+    resize: int = 256
+    bgr: bool = False
+    scale: float = 1.0
+    interpolation: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mean", tuple(self.mean))
+        object.__setattr__(self, "std", tuple(self.std))
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise ValueError(f"expected 3 means and 3 positive standard deviations, got {self.mean} and {self.std}")
+        if not 0 < self.input <= self.resize:
+            raise ValueError(f"expected 0 < input <= resize, got input={self.input}, resize={self.resize}")
+
+
+class Network(nn.Module):
+    """A frozen network in evaluation mode whose `forward` normalises.
+
+    In-place activations are switched off, for they would overwrite what `probe.capture` keeps.
+
+    Args:
+        module: takes normalised images (n, 3, h, w), returns scores (n, k) before softmax.
+        preprocessing: how pictures become its input.
+        classes: one name per score.
+        name: for titles.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, module: nn.Module, preprocessing: Preprocessing, classes: Sequence[str], name: str) -> None:
+        super().__init__()
+        for part in module.modules():
+            if getattr(part, "inplace", False):
+                part.inplace = False  # type: ignore[assignment]
+        self.module = module
+        self.preprocessing = preprocessing
+        self.classes = tuple(classes)
+        self.name = name
+        self.register_buffer("mean", torch.tensor(preprocessing.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(preprocessing.std).view(1, 3, 1, 1), persistent=False)
+        self.requires_grad_(False).eval()
+
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+        """Class scores before softmax.
+
+        Args:
+            images: RGB in [0, 1], (n, 3, h, w).
+
+        Returns:
+            (n, k).
+        """
+        return self.module(self.normalise(images))
+
+    def normalise(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        """The network's own input: channel order, scale, mean and standard deviation.
+
+        Args:
+            images: RGB in [0, 1], (n, 3, h, w).
+
+        Returns:
+            (n, 3, h, w), (x * scale - mean) / std.
+        """
+        ordered = images.flip(1) if self.preprocessing.bgr else images
+        return (ordered * self.preprocessing.scale - self.mean) / self.std
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Dotted names of all parts, as `capture` and `dissect.layers` take them."""
+        return tuple(name for name, _ in self.module.named_modules() if name)
+
+    def layer(self, name: str) -> nn.Module:
+        """The part of that name.
+
+        Args:
+            name: dotted, as in `layers`.
+
+        Returns:
+            The part itself.
+
+        Raises:
+            KeyError: if there is none, with the closest names.
+        """
+        if name not in self.layers:
+            raise KeyError(f"{self.name} has no layer {name!r}; {closest(name, self.layers)}")
+        return self.module.get_submodule(name)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it lives."""
+        return self.mean.device

@@ -1,0 +1,1 @@
+"""Record in, Figure out: no computing, no saving."""

@@ -1,0 +1,210 @@
+"""The typed contents of artifacts, checked once, when they are made."""
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+from torch import Tensor
+
+
+def _expect(condition: bool, expected: str, came: object, fix: str) -> None:
+    if not condition:
+        raise ValueError(f"expected {expected}, got {came}: {fix}")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures of one size, as every method takes them.
+
+    Args:
+        images: RGB in [0, 1], (n, 3, h, w).
+        names: one unique name per picture.
+        labels: class index per picture, (n,), -1 where unknown; None where no picture has one.
+
+    Raises:
+        ValueError: if shape, range or lengths disagree.
+    """
+
+    images: Float[Tensor, "n 3 h w"]
+    names: tuple[str, ...]
+    labels: Int[Tensor, " n"] | None = None
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.images.shape)
+        _expect(len(shape) == 4 and shape[1] == 3, "images (n, 3, h, w)", shape, "stack RGB pictures of one size")
+        _expect(self.images.is_floating_point(), "floating-point images", self.images.dtype, "divide bytes by 255")
+        low, high = (float(self.images.min()), float(self.images.max())) if self.images.numel() else (0.0, 0.0)
+        _expect(low >= -1e-6 and high <= 1 + 1e-6, "images in [0, 1]", (low, high), "the network normalises, not you")
+        _expect(len(self.names) == shape[0], f"{shape[0]} names", len(self.names), "one per picture")
+        if self.labels is not None:
+            _expect(tuple(self.labels.shape) == shape[:1], f"{shape[0]} labels", tuple(self.labels.shape), "one each")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class Maps:
+    """One map per picture and target: saliency, projection, occlusion.
+
+    Args:
+        values: (n, k, h, w), k targets per picture.
+        signed: whether zero is the middle (diverging colours) or the bottom of the scale.
+
+    Raises:
+        ValueError: if the shape is wrong, a value is not finite, or an unsigned map is negative.
+    """
+
+    values: Float[Tensor, "n k h w"]
+    signed: bool = False
+
+    def __post_init__(self) -> None:
+        _expect(self.values.ndim == 4, "maps (n, k, h, w)", tuple(self.values.shape), "add the missing axes")
+        _expect(bool(self.values.isfinite().all()), "finite maps", "NaN or inf", "look for them in the weights")
+        if not self.signed and self.values.numel():
+            low = float(self.values.min())
+            _expect(low >= 0, "an unsigned map", f"a minimum of {low}", "say signed=True")
+
+
+@dataclass(frozen=True)
+class Images:
+    """Pictures that a method made.
+
+    Args:
+        values: RGB in [0, 1], (n, 3, h, w).
+        titles: what each shows.
+        traces: named curves over the steps of the optimisation, each (steps, n).
+
+    Raises:
+        ValueError: if shapes disagree or a value is not finite.
+    """
+
+    values: Float[Tensor, "n 3 h w"]
+    titles: tuple[str, ...]
+    traces: dict[str, Float[Tensor, "steps n"]]
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.values.shape)
+        _expect(len(shape) == 4 and shape[1] == 3, "images (n, 3, h, w)", shape, "stack RGB pictures of one size")
+        _expect(bool(self.values.isfinite().all()), "finite images", "NaN or inf", "lower the step size")
+        _expect(len(self.titles) == shape[0], f"{shape[0]} titles", len(self.titles), "one per picture")
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Half-open boxes `x0 y0 x1 y1` in the pixels of the original picture: width is x1 - x0.
+
+    Args:
+        xyxy: (b, 4), x from the left, y from the top.
+
+    Raises:
+        ValueError: if a box is not finite or has no area.
+    """
+
+    xyxy: Float[ndarray, "b 4"]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "xyxy", np.asarray(self.xyxy, dtype=np.float64).reshape(-1, 4))
+        sides = self.xyxy[:, 2:] - self.xyxy[:, :2]
+        good = bool(np.isfinite(self.xyxy).all() and (sides > 0).all())
+        _expect(good, "boxes x0 < x1, y0 < y1", self.xyxy.tolist(), "half-open boxes cover at least one pixel")
+
+    def __len__(self) -> int:
+        return len(self.xyxy)
+
+    @classmethod
+    def from_inclusive(cls, corners: Float[ndarray, "b 4"] | Sequence[Sequence[float]]) -> Self:
+        """Boxes from a file whose last column and row belong to the box (ILSVRC, PASCAL VOC).
+
+        Args:
+            corners: (b, 4), xmin ymin xmax ymax in pixels, both ends inside.
+
+        Returns:
+            The same boxes, half-open.
+        """
+        return cls(np.asarray(corners, dtype=np.float64).reshape(-1, 4) + np.array([0, 0, 1, 1]))
+
+    def to_inclusive(self) -> Float[ndarray, "b 4"]:
+        """The boxes as ILSVRC files write them.
+
+        Returns:
+            (b, 4), xmin ymin xmax ymax, both ends inside.
+        """
+        return self.xyxy - np.array([0, 0, 1, 1])
+
+
+class Row(NamedTuple):
+    """One number of a table: its 95 % interval is empty where none was computed."""
+
+    metric: str
+    value: float
+    unit: str = ""
+    n: int = 0
+    ci_low: float = math.nan
+    ci_high: float = math.nan
+
+
+def _cell(value: str | float | int) -> str:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else repr(round(value, 10))
+    return str(value)
+
+
+def _number(cell: str) -> float:
+    return float(cell) if cell else math.nan
+
+
+@dataclass(frozen=True)
+class Table:
+    """The numbers of an artifact, `table.csv`: metric, value, unit, n, ci_low, ci_high.
+
+    Raises:
+        ValueError: if a metric appears twice.
+    """
+
+    rows: tuple[Row, ...]
+
+    def __init__(self, rows: Iterable[Row | tuple]) -> None:
+        object.__setattr__(self, "rows", tuple(Row(*row) for row in rows))
+        names = [row.metric for row in self.rows]
+        _expect(len(set(names)) == len(names), "each metric once", sorted(names), "rename one of the two")
+
+    def __getitem__(self, metric: str) -> Row:
+        try:
+            return next(row for row in self.rows if row.metric == metric)
+        except StopIteration:
+            raise KeyError(f"no metric {metric!r} here; there are {[row.metric for row in self.rows]}") from None
+
+    def write(self, folder: Path) -> None:
+        """Writes `table.csv`; what is not known is an empty cell.
+
+        Args:
+            folder: where to.
+        """
+        with (folder / "table.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(Row._fields)
+            writer.writerows([_cell(value) for value in row] for row in self.rows)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Reads `table.csv`.
+
+        Args:
+            folder: an artifact.
+
+        Returns:
+            The table; empty cells are NaN.
+        """
+        with (folder / "table.csv").open(newline="", encoding="utf-8") as file:
+            lines = list(csv.DictReader(file))
+        return cls(
+            Row(r["metric"], _number(r["value"]), r["unit"], int(r["n"]), _number(r["ci_low"]), _number(r["ci_high"]))
+            for r in lines
+        )

@@ -1,0 +1,1 @@
+"""Glue between configuration, artifacts and the numeric code, one module a stage."""

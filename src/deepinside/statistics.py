@@ -1,0 +1,34 @@
+"""Intervals for what was measured on a sample."""
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+
+def bootstrap_interval(
+    values: Float[ndarray, " n"], *, level: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """The percentile bootstrap interval of the mean, over images.
+
+    Args:
+        values: one number per image, (n,).
+        level: coverage aimed at.
+        resamples: how many times to draw n of n with replacement.
+        seed: of the draws.
+
+    Returns:
+        Lower and upper end, in the unit of the values; NaN for no values at all.
+
+    Source: Efron & Tibshirani 1993, ch. 13.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if not len(values):
+        return float("nan"), float("nan")
+    random = np.random.default_rng(seed)
+    block = max(1, 4_000_000 // len(values))  # bounded memory for 50,000 images
+    means = [
+        values[random.integers(0, len(values), (min(block, resamples - start), len(values)))].mean(axis=1)
+        for start in range(0, resamples, block)
+    ]
+    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

@@ -1,0 +1,143 @@
+"""From a photograph of any size to what a network looks at, and maps back onto the photograph.
+
+The canvas is the photograph with its shorter side at the network's resize length, upsampled where it was smaller;
+crops are cut from the canvas. Ten crops are the four corners and the centre and their mirror images
+(Krizhevsky et al. 2012, sec. 4.1).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from deepinside.network import Preprocessing
+
+_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+class Placement(NamedTuple):
+    """Where on the canvas a crop was cut, in pixels, and whether it was then mirrored."""
+
+    top: int
+    left: int
+    mirrored: bool
+
+
+def resized(
+    image: UInt8[Tensor, "3 h w"], height: int, width: int, interpolation: str = "bilinear"
+) -> Float[Tensor, "3 height width"]:
+    """The photograph at another size, antialiased.
+
+    Args:
+        image: RGB bytes, (3, h, w).
+        height: wanted, in pixels.
+        width: wanted, in pixels.
+        interpolation: `bilinear` or `bicubic`.
+
+    Returns:
+        RGB in [0, 1], (3, height, width).
+    """
+    pixels = Image.fromarray(image.permute(1, 2, 0).numpy())
+    if pixels.size != (width, height):
+        pixels = pixels.resize((width, height), _FILTERS[interpolation])
+    return torch.from_numpy(np.asarray(pixels).copy()).permute(2, 0, 1).float() / 255
+
+
+def canvas(image: UInt8[Tensor, "3 h w"], preprocessing: Preprocessing) -> Float[Tensor, "3 H W"]:
+    """The photograph with its shorter side at the network's resize length.
+
+    Args:
+        image: RGB bytes, (3, h, w), of any size.
+        preprocessing: of the network.
+
+    Returns:
+        RGB in [0, 1], (3, H, W), min(H, W) = resize.
+    """
+    height, width = image.shape[1:]
+    factor = preprocessing.resize / min(height, width)
+    height, width = (max(preprocessing.resize, round(side * factor)) for side in (height, width))
+    return resized(image, height, width, preprocessing.interpolation)
+
+
+def warped(image: UInt8[Tensor, "3 h w"], preprocessing: Preprocessing) -> Float[Tensor, "3 s s"]:
+    """The whole photograph squeezed into the network's square input.
+
+    Args:
+        image: RGB bytes, (3, h, w).
+        preprocessing: of the network.
+
+    Returns:
+        RGB in [0, 1], (3, input, input).
+    """
+    return resized(image, preprocessing.input, preprocessing.input, preprocessing.interpolation)
+
+
+def placements(height: int, width: int, side: int, crops: str) -> tuple[Placement, ...]:
+    """Where the crops of a canvas lie.
+
+    Args:
+        height: of the canvas, in pixels.
+        width: of the canvas, in pixels.
+        side: of a crop, in pixels.
+        crops: `centre` or `ten`.
+
+    Returns:
+        One placement, or ten: corners row by row, centre, then the same mirrored.
+
+    Raises:
+        ValueError: if the canvas is smaller than a crop, or `crops` is unknown.
+    """
+    if min(height, width) < side:
+        raise ValueError(f"a crop of {side} pixels does not fit a canvas of {height}x{width}")
+    centre = ((height - side) // 2, (width - side) // 2)
+    if crops == "centre":
+        return (Placement(*centre, mirrored=False),)
+    if crops != "ten":
+        raise ValueError(f"expected crops 'centre' or 'ten', got {crops!r}")
+    bottom, right = height - side, width - side
+    corners = ((0, 0), (0, right), (bottom, 0), (bottom, right), centre)
+    return tuple(Placement(top, left, mirrored) for mirrored in (False, True) for top, left in corners)
+
+
+def cut(picture: Float[Tensor, "3 H W"], places: tuple[Placement, ...], side: int) -> Float[Tensor, "m 3 side side"]:
+    """The crops themselves.
+
+    Args:
+        picture: the canvas, (3, H, W).
+        places: where to cut.
+        side: of a crop, in pixels.
+
+    Returns:
+        (m, 3, side, side), one per placement.
+    """
+    crops = [picture[:, p.top : p.top + side, p.left : p.left + side] for p in places]
+    return torch.stack([crop.flip(-1) if p.mirrored else crop for crop, p in zip(crops, places, strict=True)])
+
+
+def merged(
+    maps: Float[Tensor, "m k side side"], places: tuple[Placement, ...], height: int, width: int
+) -> tuple[Float[Tensor, "k H W"], Bool[Tensor, "H W"]]:
+    """Maps of crops laid back onto the canvas and averaged where they overlap.
+
+    Args:
+        maps: one per crop and target, (m, k, side, side).
+        places: where each crop was cut.
+        height: of the canvas, in pixels.
+        width: of the canvas, in pixels.
+
+    Returns:
+        The mean over the crops that cover each pixel, (k, H, W), zero where none does; and which pixels are covered.
+
+    Source: Simonyan et al. 2013, sec. 3.1 (maps of the ten sub-images are averaged).
+    """
+    side = maps.shape[-1]
+    total = maps.new_zeros(maps.shape[1], height, width)
+    count = maps.new_zeros(height, width)
+    for map_, p in zip(maps, places, strict=True):
+        window = (..., slice(p.top, p.top + side), slice(p.left, p.left + side))
+        total[window] += map_.flip(-1) if p.mirrored else map_
+        count[window] += 1
+    return total / count.clamp(min=1), count > 0
