@@ -1,0 +1,309 @@
+"""A result is a folder, named by what made it, and complete if and only if `manifest.json` lies in it."""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+MANIFEST = "manifest.json"
+_DAY = 86400.0
+_VERSIONS = (
+    "deepinside",
+    "torch",
+    "torchvision",
+    "numpy",
+    "scikit-image",
+    "scikit-learn",
+    "ortools",
+    "pillow",
+    "pandas",
+)
+
+Content = dict[str, Any]
+
+
+def file_digest(path: Path) -> str:
+    """The sha256 of a file.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _canonical(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def fingerprint(made_from: Mapping[str, Any]) -> str:
+    """The name of what these ingredients make.
+
+    Args:
+        made_from: stage, configuration, input fingerprints, digests of raw data and source; plain JSON values.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    return hashlib.sha256(_canonical(made_from).encode()).hexdigest()[:16]
+
+
+class RawDigests:
+    """Digests of raw files, remembered by size and time of change so that 50,000 photographs are read once.
+
+    Args:
+        memory: a JSON file to remember them in.
+    """
+
+    def __init__(self, memory: Path) -> None:
+        self.memory = memory
+        self.known: dict[str, list] = {}
+        if memory.exists():
+            try:
+                self.known = json.loads(memory.read_text(encoding="utf-8"))
+            except ValueError:
+                self.known = {}  # cut off while it was written; everything in it can be computed again
+
+    def __call__(self, path: Path, how: str = "content") -> str:
+        """The digest of a file, or of a folder with the names in it.
+
+        Args:
+            path: of a file or folder.
+            how: `content` reads everything; `stat` trusts names and sizes, for folders of a million files.
+
+        Returns:
+            16 hexadecimal digits.
+
+        Raises:
+            FileNotFoundError: if nothing is there.
+        """
+        if path.is_file():
+            return self._file(path, path.stat(), how)[:16]
+        if not path.is_dir():
+            raise FileNotFoundError(f"nothing is at {path}; give the path of what is there")
+        total = hashlib.sha256()
+        for name, file in sorted(_walk(path)):
+            total.update(f"{name}\0{self._file(file, file.stat(), how)}\n".encode())
+        self._remember()
+        return total.hexdigest()[:16]
+
+    def _file(self, path: Path, stat: os.stat_result, how: str) -> str:
+        if how == "stat":
+            return str(stat.st_size)
+        key, state = str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
+        if self.known.get(key, [None])[:2] != state:
+            self.known[key] = [*state, file_digest(path)]
+        return self.known[key][2]
+
+    def _remember(self) -> None:
+        self.memory.parent.mkdir(parents=True, exist_ok=True)
+        _write_text(self.memory, json.dumps(self.known))
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
+    for place, folders, files in os.walk(folder, followlinks=True):
+        folders.sort()
+        for file in files:
+            path = Path(place, file)
+            yield path.relative_to(folder).as_posix(), path
+
+
+def _write_text(path: Path, text: str) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def make(
+    folder: Path, made_from: Content, compute: Callable[[Path], None], record: Callable[[], Content]
+) -> tuple[Path, bool]:
+    """The artifact that these ingredients make: found, or computed under a lock and then renamed into place.
+
+    Work in progress lies in `<fingerprint>.part` and is taken up again from there. The manifest is written last; of two
+    processes that raced, the first to rename wins and the other uses its result.
+
+    Args:
+        folder: of the stage, `outputs/<stage>`.
+        made_from: see `fingerprint`.
+        compute: fills the folder that it is given.
+        record: device, threads and the like, which are kept but do not name the artifact.
+
+    Returns:
+        The artifact's folder, and whether it was computed just now.
+
+    Raises:
+        OSError: if the finished folder cannot be renamed into place; it stays as `.part`.
+    """
+    name = fingerprint(made_from)
+    final, part, lock = folder / name, folder / f"{name}.part", folder / f"{name}.lock"
+    if (final / MANIFEST).exists():
+        return final, False
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
+    with FileLock(lock):
+        if (final / MANIFEST).exists():
+            return final, False
+        part.mkdir(exist_ok=True)
+        started = time.monotonic()
+        compute(part)
+        times = {
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - started, 1),
+        }
+        _write_manifest(part, made_from, times | record())
+        try:
+            part.rename(final)
+        except OSError:
+            if not (final / MANIFEST).exists():
+                raise
+            shutil.rmtree(part)
+    lock.unlink(missing_ok=True)  # only now: after a failure it still guards the unfinished folder
+    return final, True
+
+
+def _write_manifest(part: Path, made_from: Content, record: Content) -> None:
+    files = {
+        name: {"sha256": file_digest(path), "bytes": path.stat().st_size}
+        for name, path in sorted(_walk(part))
+        if name != MANIFEST
+    }
+    manifest = {
+        "stage": made_from["stage"],
+        "fingerprint": fingerprint(made_from),
+        "made_from": made_from,
+        "files": files,
+        "record": record,
+    }
+    _write_text(part / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+
+
+def environment() -> Content:
+    """What else decides the last bits: versions, and the kind of processor.
+
+    Returns:
+        Plain JSON values; nothing that names a machine or a person.
+    """
+    versions = {"python": platform.python_version()}
+    for name in _VERSIONS:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "missing"
+    return {"platform": f"{platform.system()} {platform.machine()}", "versions": versions}
+
+
+def point_latest(folder: Path, name: str) -> None:
+    """Lets `<folder>/latest` point to an artifact.
+
+    Args:
+        folder: of the stage.
+        name: the artifact's fingerprint.
+    """
+    temporary = folder / f"latest.{os.getpid()}.tmp"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(name)
+    temporary.replace(folder / "latest")
+
+
+def sweep(folder: Path, older_than: float = _DAY) -> list[Path]:
+    """Removes leftovers that nobody works on: unlocked, and untouched for a day.
+
+    Args:
+        folder: of the stage.
+        older_than: age in seconds.
+
+    Returns:
+        The `.part` folders removed.
+    """
+    removed = []
+    for part in folder.glob("*.part"):
+        newest = max((path.stat().st_mtime for path in (part, *part.rglob("*")) if path.exists()), default=0.0)
+        if time.time() - newest < older_than:
+            continue
+        try:
+            with FileLock(part.with_suffix(".lock"), timeout=0):
+                shutil.rmtree(part, ignore_errors=True)
+                removed.append(part)
+        except Timeout:
+            continue
+        part.with_suffix(".lock").unlink(missing_ok=True)
+    return removed
+
+
+def read_manifest(path: Path) -> Content:
+    """The manifest of a finished artifact.
+
+    Args:
+        path: of its folder.
+
+    Returns:
+        stage, fingerprint, made_from, files, record.
+
+    Raises:
+        FileNotFoundError: if there is none: not an artifact, or not finished.
+        ValueError: if it is no JSON.
+    """
+    file = path / MANIFEST
+    if not file.exists():
+        raise FileNotFoundError(f"{file} is missing, so {path} is no finished artifact; run its stage (again)")
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged ({error}); remove {path} and run its stage again") from error
+
+
+def verify(path: Path) -> list[str]:
+    """Hashes everything again.
+
+    Args:
+        path: of an artifact.
+
+    Returns:
+        A line for whatever differs; none if all is as it was made.
+    """
+    manifest = read_manifest(path)
+    problems = []
+    if fingerprint(manifest["made_from"]) != manifest["fingerprint"]:
+        problems.append("manifest.json: the fingerprint is not that of its ingredients")
+    if path.resolve().name != manifest["fingerprint"]:
+        problems.append(f"the folder is named {path.resolve().name}, its fingerprint is {manifest['fingerprint']}")
+    present = dict(_walk(path))
+    present.pop(MANIFEST, None)
+    for name, expected in manifest["files"].items():
+        if name not in present:
+            problems.append(f"{name}: missing")
+        elif (came := file_digest(present[name])) != expected["sha256"]:
+            problems.append(f"{name}: sha256 {came[:16]}, expected {expected['sha256'][:16]}")
+    problems += [f"{name}: not in the manifest" for name in sorted(present.keys() - manifest["files"].keys())]
+    return problems
+
+
+def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dotted keys.
+
+    Args:
+        content: nested.
+        prefix: put before every key.
+
+    Returns:
+        Dotted key -> value that is no mapping.
+    """
+    leaves: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping) and value:
+            leaves |= flat(value, f"{prefix}{key}.")
+        else:
+            leaves[f"{prefix}{key}"] = value
+    return leaves

@@ -1,0 +1,129 @@
+"""What layers answer."""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from deepinside.network import Network, closest
+
+
+class _Reached(Exception):  # it reports success: all that was asked for has been seen
+    pass
+
+
+def _named(module: nn.Module, layers: Sequence[str]) -> dict[str, nn.Module]:
+    if isinstance(module, Network):
+        return {name: module.layer(name) for name in layers}
+    known = dict(module.named_modules())
+    for name in layers:
+        if name not in known:
+            raise KeyError(f"no layer {name!r}; {closest(name, [k for k in known if k])}")
+    return {name: known[name] for name in layers}
+
+
+@contextmanager
+def capture(module: nn.Module, layers: Sequence[str]) -> Generator[dict[str, Tensor]]:
+    """Keeps what the layers answer while the block lasts.
+
+    Args:
+        module: any torch module, or a `Network`, whose layer names are those of the module inside.
+        layers: dotted names.
+
+    Yields:
+        Layer name -> its last answer, filled by the forward pass; graphs stay attached.
+
+    Raises:
+        KeyError: if there is no such layer, with the closest names.
+        ValueError: at the end, if a layer ran more than once in one forward pass (which answer is meant?) or its
+            answer was overwritten in place after it was kept.
+    """
+    kept: dict[str, Tensor] = {}
+    versions: dict[str, int] = {}
+    runs: dict[str, int] = {}
+
+    def keep(name: str) -> Callable[..., None]:
+        def hook(_module: nn.Module, _args: Any, answer: Tensor) -> None:
+            kept[name], versions[name] = answer, answer._version
+            runs[name] = runs.get(name, 0) + 1
+
+        return hook
+
+    def start(_module: nn.Module, _args: Any) -> None:
+        runs.clear()
+
+    handles = [module.register_forward_pre_hook(start)]
+    handles += [part.register_forward_hook(keep(name)) for name, part in _named(module, layers).items()]
+    try:
+        yield kept
+    finally:
+        for handle in handles:
+            handle.remove()
+    for name, tensor in kept.items():
+        if runs.get(name, 1) > 1:
+            raise ValueError(f"layer {name!r} runs {runs[name]} times in a forward pass; name a layer that runs once")
+        if tensor._version != versions[name]:
+            raise ValueError(f"layer {name!r} is overwritten in place by what follows; ask for the layer after it")
+
+
+def activations(
+    network: Network, images: Float[Tensor, "n 3 h w"], layers: Sequence[str]
+) -> dict[str, Float[Tensor, "n u y x"]]:
+    """What the layers answer, by a forward pass that ends as soon as all have.
+
+    Args:
+        network: whose layers.
+        images: RGB in [0, 1], (n, 3, h, w), of any size that the layers take.
+        layers: dotted names.
+
+    Returns:
+        Layer name -> answer, detached.
+
+    Raises:
+        KeyError: if there is no such layer, with the closest names.
+    """
+    with torch.no_grad():
+        return reached(network, images, layers)
+
+
+def reached(
+    network: Network, images: Float[Tensor, "n 3 h w"], layers: Sequence[str]
+) -> dict[str, Float[Tensor, "n u y x"]]:
+    """As `activations`, but attached to the graph.
+
+    Args:
+        network: whose layers.
+        images: RGB in [0, 1], (n, 3, h, w).
+        layers: dotted names.
+
+    Returns:
+        Layer name -> answer.
+
+    Raises:
+        ValueError: if a layer does not take part in the forward pass.
+    """
+    kept: dict[str, Tensor] = {}
+    wanted = set(layers)
+
+    def keep(name: str) -> Callable[..., None]:
+        def hook(_module: nn.Module, _args: Any, answer: Tensor) -> None:
+            # What follows in the same forward pass may still overwrite it in place.
+            kept[name] = answer if kept.keys() | {name} == wanted else answer.clone()
+            if kept.keys() == wanted:
+                raise _Reached
+
+        return hook
+
+    handles = [part.register_forward_hook(keep(name)) for name, part in _named(network, layers).items()]
+    try:
+        network(images)
+    except _Reached:
+        return kept
+    finally:
+        for handle in handles:
+            handle.remove()
+    missing = sorted(wanted - kept.keys())
+    raise ValueError(f"the forward pass of {network.name} does not reach {missing}; name layers that take part in it")

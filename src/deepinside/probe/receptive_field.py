@@ -1,0 +1,106 @@
+"""Which pixels a unit can see."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from deepinside.network import Network
+from deepinside.probe.activations import reached
+
+
+class ReceptiveField(NamedTuple):
+    """Of a layer's units, in input pixels, (y, x): unit i covers offset + i*stride and size - 1 pixels more."""
+
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    offset: tuple[int, int]
+
+    def after(self, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]) -> "ReceptiveField":
+        """The field of the layer that follows, with this window.
+
+        Args:
+            kernel: (y, x), dilation included.
+            stride: (y, x).
+            padding: (y, x), before the first row and column.
+
+        Returns:
+            Its field.
+
+        Source: NetDissect, compose_fieldmap.
+        """
+        axes = [
+            (
+                (kernel[i] - 1) * self.stride[i] + self.size[i],
+                stride[i] * self.stride[i],
+                self.offset[i] - padding[i] * self.stride[i],
+            )
+            for i in (0, 1)
+        ]
+        return ReceptiveField(*zip(*axes, strict=True))
+
+
+def _pair(saved: Sequence[int]) -> tuple[int, int]:
+    return (saved[0], saved[-1])
+
+
+def _window(node: Any) -> tuple[Sequence[int], Sequence[int], Sequence[int]] | None:
+    # Kernel, stride and padding of a backward node, read off what autograd saved; None for pointwise nodes.
+    name = node.name()
+    if name.startswith("ConvolutionBackward"):
+        sides = zip(node._saved_weight.shape[-2:], _pair(node._saved_dilation), strict=True)
+        return [(k - 1) * d + 1 for k, d in sides], _pair(node._saved_stride), _pair(node._saved_padding)
+    if name.startswith(("MaxPool2D", "AvgPool2D")):
+        kernel = _pair(node._saved_kernel_size)
+        return kernel, _pair(node._saved_stride) if node._saved_stride else kernel, _pair(node._saved_padding)
+    if name.startswith("ConstantPadNd"):
+        left, _, top, _ = (*node._saved_pad, 0, 0)[:4]
+        return (1, 1), (1, 1), (top, left)
+    return None
+
+
+def receptive_fields(network: Network, layers: Sequence[str], size: tuple[int, int]) -> dict[str, ReceptiveField]:
+    """Receptive fields of layers, composed along the graph of one forward pass.
+
+    Where paths join (residual, inception) the larger field counts, as in NetDissect.
+
+    Args:
+        network: any; nothing needs declaring.
+        layers: dotted names of layers with a spatial answer.
+        size: (h, w) of the input in pixels; does not change the fields of convolutional layers.
+
+    Returns:
+        Layer name -> field.
+
+    Raises:
+        ValueError: for a layer without spatial extent.
+
+    Source: Bau et al. 2017, code (upsample.py).
+    """
+    images = torch.full((1, 3, *size), 0.5, device=network.device, requires_grad=True)
+    with torch.enable_grad():
+        kept = reached(network, images, layers)
+    for name, answer in kept.items():
+        if answer.ndim != 4:
+            raise ValueError(f"layer {name!r} answers {tuple(answer.shape)}; a receptive field needs (n, u, h, w)")
+    return {name: _field(kept[name]) for name in layers}
+
+
+def _field(answer: Tensor) -> ReceptiveField:
+    fields: dict[Any, ReceptiveField] = {}
+    pending = [answer.grad_fn]
+    while pending:  # depth first, without recursion: networks are deeper than Python's stack
+        node: Any = pending[-1]
+        parents = [parent for parent, _ in node.next_functions if parent is not None]
+        if node.name().startswith("ConvolutionBackward"):
+            parents = parents[:1]  # the picture, not the weights
+        waiting = [parent for parent in parents if parent not in fields]
+        if waiting:
+            pending += waiting
+            continue
+        pending.pop()
+        below = max((fields[p] for p in parents), key=lambda f: f.size, default=ReceptiveField((1, 1), (1, 1), (0, 0)))
+        window = _window(node)
+        fields[node] = below.after(*window) if window else below
+    return fields[answer.grad_fn]

@@ -1,0 +1,182 @@
+"""The backward rule of ReLUs."""
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import Node
+from torch.nn import functional
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.overrides import TorchFunctionMode
+
+from deepinside.network import closest
+
+RULES = ("gradient", "deconvnet", "guided")
+
+
+class _Rectifier(torch.autograd.Function):
+    """clamp(x, 0, top) whose backward pass follows a rule (see `relu_rule`)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, top: float, rule: str) -> Tensor:
+        ctx.rule = rule
+        if rule != "deconvnet":
+            ctx.save_for_backward((x > 0) & (x < top))
+        return x.clamp(0, top) if top < float("inf") else x.clamp(min=0)
+
+    @staticmethod
+    def backward(ctx: Any, *signals: Any) -> tuple[Tensor, None, None]:
+        signal = signals[0] if ctx.rule == "gradient" else signals[0].clamp(min=0)
+        if ctx.rule != "deconvnet":
+            signal = signal * ctx.saved_tensors[0]
+        return signal, None, None
+
+
+class UndefinedRule(ValueError):
+    """A nonlinearity for which DeconvNet and guided back-propagation define no backward rule.
+
+    Args:
+        what: its name.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"no deconvnet or guided rule is defined for {what}: only ReLU and ReLU6 have one; use rule='gradient'"
+        )
+
+
+def _top_of_hardtanh(min_val: float = -1.0, max_val: float = 1.0) -> float:
+    if min_val != 0:
+        raise UndefinedRule(f"hardtanh from {min_val} to {max_val}")
+    return max_val
+
+
+def _top_of_threshold(threshold: float, value: float) -> float:
+    if threshold != 0 or value != 0:
+        raise UndefinedRule(f"threshold at {threshold} with value {value}")
+    return float("inf")
+
+
+_INFINITE = {functional.relu, functional.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}
+_TOPS: dict[Any, Callable[..., float]] = dict.fromkeys(_INFINITE, lambda: float("inf"))
+_TOPS[functional.relu6] = lambda: 6.0
+_TOPS |= dict.fromkeys((functional.hardtanh, functional.hardtanh_), _top_of_hardtanh)
+_THRESHOLD_ = functional.threshold_  # type: ignore[attr-defined]  # the stubs lack it
+_TOPS |= dict.fromkeys((functional.threshold, _THRESHOLD_, torch.threshold), _top_of_threshold)
+_IN_PLACE = {functional.relu_, torch.relu_, Tensor.relu_, functional.hardtanh_, _THRESHOLD_}
+
+
+class _Rule(TorchFunctionMode):
+    def __init__(self, rule: str) -> None:
+        super().__init__()
+        self.rule = rule
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        options = dict(kwargs or {})
+        if func not in _TOPS:
+            return func(*args, **options)
+        x, *rest = args if args else (options.pop("input"),)
+        # nn.ReLU hands over `inplace` by position in some versions, by name in others.
+        in_place = options.pop("inplace", False) or func in _IN_PLACE
+        if rest and isinstance(rest[-1], bool):
+            in_place = rest.pop() or in_place
+        rectified = _Rectifier.apply(x, _TOPS[func](*rest, **options), self.rule)
+        return x.copy_(rectified) if in_place else rectified
+
+
+# Backward nodes that act as a rectifier, or may hide one: if a rule was asked for, none may be left in the graph.
+_UNRULED = (
+    "Relu", "Clamp", "Maximum", "Threshold", "Hardtanh", "Gelu", "Silu", "LeakyRelu", "Elu", "Celu", "Selu", "Prelu",
+    "RreluWithNoise", "Hardswish", "Mish", "Softplus", "DifferentiableGraph", "CompiledFunction", "Where",
+)  # fmt: skip
+
+
+def graph(tensor: Tensor) -> Iterator[Node]:
+    """The backward nodes that a tensor depends on, each once, parents after children.
+
+    Args:
+        tensor: the answer of a forward pass.
+
+    Yields:
+        Nodes, from the answer towards the input.
+    """
+    stack, seen = [tensor.grad_fn], set()
+    while stack:
+        node = stack.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            yield node
+            stack += [parent for parent, _ in node.next_functions]
+
+
+def check_ruled(answer: Any, rule: str) -> None:
+    """Looks for rectifiers that a rule did not reach, so that nothing is silently a plain gradient.
+
+    Args:
+        answer: of a forward pass under `relu_rule(rule)`: a tensor, or a collection of tensors.
+        rule: as given to `relu_rule`.
+
+    Raises:
+        UndefinedRule: naming the backward node: a scripted or compiled module, a clamp or maximum used as ReLU, or an
+            activation without a defined rule.
+    """
+    if isinstance(answer, Tensor):
+        for node in graph(answer):
+            if any(node.name().startswith(name) for name in _UNRULED):
+                what = f"the backward node {node.name()!r} (a scripted or compiled part, a clamp or another activation)"
+                raise UndefinedRule(f"{what}, which rule {rule!r} did not replace")
+    elif isinstance(answer, Mapping):
+        check_ruled(tuple(answer.values()), rule)
+    elif isinstance(answer, list | tuple):
+        for part in answer:
+            check_ruled(part, rule)
+
+
+@contextmanager
+def relu_rule(rule: str) -> Generator[None]:
+    """Every ReLU of the forward passes in the block gets this backward rule; then autograd as usual.
+
+    With x the input of the ReLU and r the signal that comes back: `gradient` r·1[x > 0]; `deconvnet` r·1[r > 0];
+    `guided` r·1[x > 0]·1[r > 0]. A ReLU6 also blocks where x >= 6 (not in `deconvnet`). Works on modules, functions,
+    in-place and re-used ReLUs of any torch module, for it acts on the functions and not on the modules.
+
+    Args:
+        rule: `gradient`, `deconvnet` or `guided`.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        ValueError: for an unknown rule.
+        UndefinedRule: at the end of a forward pass, for a rectifier that the rule did not reach.
+
+    Source: Simonyan et al. 2013, sec. 4; Zeiler & Fergus 2014, sec. 2.1; Springenberg et al. 2015, sec. 3.
+    """
+    if rule not in RULES:
+        raise ValueError(f"unknown ReLU rule {rule!r}; {closest(rule, RULES)}")
+    if rule == "gradient":
+        yield
+        return
+    depth = 0
+
+    def enter(_module: nn.Module, _args: Any) -> None:
+        nonlocal depth
+        depth += 1
+
+    def leave(_module: nn.Module, _args: Any, answer: Any) -> None:
+        nonlocal depth
+        depth -= 1
+        if depth == 0:
+            check_ruled(answer, rule)
+
+    handles = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave, always_call=True)]
+    try:
+        with _Rule(rule):
+            yield
+    finally:
+        for handle in handles:
+            handle.remove()
