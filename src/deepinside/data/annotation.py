@@ -1,0 +1,107 @@
+"""Boxes in PASCAL-VOC-style XML files, as ILSVRC has them. Nothing in such a file is trusted."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple, Self
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from deepinside.data.bad_file import BadFile
+from deepinside.data.index import NO_BOXES
+from deepinside.records import Boxes
+
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_MEND = "fetch the annotations again or take the picture out of the data"
+
+
+class BadAnnotation(BadFile):
+    """An annotation that is missing, broken, dangerous, or about something else than its picture."""
+
+
+class Annotation(NamedTuple):
+    """What an XML file says: about which picture, of which size, and per object its name and inclusive corners."""
+
+    path: Path
+    image: str
+    width: int
+    height: int
+    objects: tuple[tuple[str, tuple[float, ...]], ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Reads an annotation; entities that expand or reach outside are refused.
+
+        Args:
+            path: of the XML file.
+
+        Returns:
+            The annotation, as the file has it.
+
+        Raises:
+            BadAnnotation: if the file is missing, no XML, holds entities, or lacks a name, size or box.
+        """
+        expected = "an annotation in VOC form (filename, size, object/name, object/bndbox)"
+        try:
+            tree = fromstring(path.read_bytes())
+            objects = tuple((_text(item, "name"), _corners(item)) for item in tree.iter("object"))
+            size = int(_text(tree, "size/width")), int(_text(tree, "size/height"))
+            return cls(path, _text(tree, "filename"), *size, objects)
+        except FileNotFoundError as error:
+            raise BadAnnotation(path, expected, "no such file", _MEND) from error
+        except DefusedXmlException as error:
+            came = f"XML entities, refused ({type(error).__name__})"
+            raise BadAnnotation(path, expected, came, "do not use files from this source") from error
+        except (ParseError, ValueError, LookupError) as error:  # LookupError: an encoding nobody knows
+            raise BadAnnotation(path, expected, str(error), _MEND) from error
+
+    def of(self, image: str, width: int, height: int) -> Self:
+        """The annotation itself, if it is about this picture.
+
+        Args:
+            image: name of the picture, without suffix.
+            width: of the picture, in pixels.
+            height: of the picture, in pixels.
+
+        Returns:
+            Itself.
+
+        Raises:
+            BadAnnotation: if it names another picture or another size.
+        """
+        if image not in {self.image, Path(self.image).stem}:  # VOC names the file, ILSVRC leaves the suffix out
+            raise BadAnnotation(self.path, f"an annotation of {image}", f"one of {self.image!r}", _MEND)
+        if (self.width, self.height) != (width, height):
+            came = f"one of {self.width}x{self.height}"
+            raise BadAnnotation(self.path, f"an annotation of a picture of {width}x{height} pixels", came, _MEND)
+        return self
+
+    def boxes(self, names: Iterable[str]) -> Boxes:
+        """The boxes of the objects with one of these names.
+
+        Args:
+            names: of the class.
+
+        Returns:
+            The boxes, half-open, in the order of the file; none where it has none.
+
+        Raises:
+            BadAnnotation: if a box has no area.
+        """
+        corners = [corners for name, corners in self.objects if name in names]
+        try:
+            return Boxes.from_inclusive(corners) if corners else NO_BOXES
+        except ValueError as error:
+            raise BadAnnotation(self.path, "boxes with xmin <= xmax, ymin <= ymax", str(corners), _MEND) from error
+
+
+def _text(element: Element, path: str) -> str:
+    text = element.findtext(path)
+    if not text or not text.strip():
+        raise ValueError(f"no {path} in <{element.tag}>")
+    return text.strip()
+
+
+def _corners(item: Element) -> tuple[float, ...]:
+    return tuple(float(_text(item, f"bndbox/{corner}")) for corner in _CORNERS)

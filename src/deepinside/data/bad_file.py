@@ -1,0 +1,33 @@
+"""What is wrong with one input file, in words that name it and say what to do."""
+
+from pathlib import Path
+
+
+class BadFile(ValueError):
+    """One file that cannot be used; a long run sets it aside and goes on.
+
+    Args:
+        path: of the file.
+        expected: what should have been there.
+        came: what was there instead.
+        mend: what to do about it.
+    """
+
+    def __init__(self, path: Path, expected: str, came: str, mend: str) -> None:
+        self.path, self.came = path, came
+        self.reason = (
+            f"expected {expected}, got {came}: {mend}"  # without the path: artifacts name no machine's folders
+        )
+        super().__init__(f"{path}: {self.reason}")
+
+    def row(self, root: Path) -> tuple[str, str]:
+        """The row of `set_aside.csv`.
+
+        Args:
+            root: of the data, which the file lies in.
+
+        Returns:
+            The file as a posix path relative to the root, and the reason.
+        """
+        path = self.path.relative_to(root) if self.path.is_relative_to(root) else Path(self.path.name)
+        return path.as_posix(), self.reason

@@ -1,0 +1,204 @@
+"""Batches for training: the same pictures, varied in the same way, whatever the number of workers and devices."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Int, UInt8
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from deepinside.data.augmentation import Augmentation, Look, look, seen
+from deepinside.data.canvases import Canvases
+from deepinside.data.index import Index
+from deepinside.network import Preprocessing
+from deepinside.views import placements
+
+Key = tuple[int, int]  # epoch, position
+Pairs = tuple[UInt8[Tensor, "n 3 s s"], Int[Tensor, " n"]]
+
+
+class Views(Dataset):
+    """One square view per key (epoch, position), and its label; -1 for a picture that cannot be decoded.
+
+    Args:
+        canvases: the pictures.
+        augmentation: None: the centre crop, whatever the epoch.
+        seed: of the variations.
+    """
+
+    def __init__(self, canvases: Canvases, augmentation: Augmentation | None, seed: int) -> None:
+        self.canvases = canvases
+        self.augmentation = augmentation
+        self.seed = seed
+        self.side = canvases.preprocessing.input
+        self.mean = mean_colour(canvases.preprocessing)
+
+    def __getitems__(self, keys: Sequence[Key]) -> Pairs:
+        """The views of a batch.
+
+        Args:
+            keys: epoch and position of each.
+
+        Returns:
+            RGB bytes (n, 3, side, side) and labels (n,).
+        """
+        views = [self._view(epoch, position) for epoch, position in keys]
+        entries = self.canvases.index.entries
+        labels = [-1 if view is None else entries[i].label for view, (_, i) in zip(views, keys, strict=True)]
+        blank = self.mean.expand(3, self.side, self.side)
+        return torch.stack([blank if view is None else view for view in views]), torch.tensor(labels)
+
+    def _view(self, epoch: int, position: int) -> UInt8[Tensor, "3 s s"] | None:
+        canvas = self.canvases[position]
+        if canvas is None:
+            return None
+        height, width = canvas.shape[1:]
+        if self.augmentation is None:
+            (centre,) = placements(height, width, self.side, "centre")
+            way = Look(centre.top, centre.left, self.side, mirrored=False, hole=(0, 0, 0, 0), light=1, contrast=1)
+        else:
+            way = look(self.augmentation, (self.seed, epoch, position), (height, width), self.side)
+        return seen(canvas, way, self.side, self.mean)
+
+
+def mean_colour(preprocessing: Preprocessing) -> UInt8[Tensor, "3 1 1"]:
+    """The colour that the network sees as zero.
+
+    Args:
+        preprocessing: of the network.
+
+    Returns:
+        RGB bytes, (3, 1, 1).
+    """
+    mean = torch.tensor(preprocessing.mean) / preprocessing.scale * 255
+    return (mean.flip(0) if preprocessing.bgr else mean).round().clamp(0, 255).to(torch.uint8).view(3, 1, 1)
+
+
+class Order(Sampler[Key]):
+    """The keys of an epoch, shuffled by (seed, epoch) or in order, dealt out to the devices in turn.
+
+    Args:
+        count: number of pictures.
+        seed: of the shuffling; None: in order.
+        rank: of this device.
+        world: number of devices.
+    """
+
+    def __init__(self, count: int, seed: int | None, rank: int = 0, world: int = 1) -> None:
+        self.count = count
+        self.seed = seed
+        self.rank = rank
+        self.world = world
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before every epoch.
+
+        Args:
+            epoch: counted from 0.
+        """
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(range(self.rank, self.count, self.world))
+
+    def __iter__(self) -> Iterator[Key]:
+        order = np.arange(self.count)
+        if self.seed is not None:
+            order = np.random.default_rng((self.seed, self.epoch)).permutation(self.count)
+        return ((self.epoch, int(position)) for position in order[self.rank :: self.world])
+
+
+class Pictures(LightningDataModule):
+    """Training and validation pictures of one network.
+
+    Args:
+        train: pictures with labels; those without are left out.
+        val: likewise, seen by their centre crop.
+        preprocessing: of the network.
+        augmentation: what may happen to training pictures.
+        seed: of shuffling and variation.
+        batch: pictures per step, over all devices together.
+        workers: processes that decode; unused where the decoded pictures fit into `cache_gb`.
+        cache_gb: memory for decoded pictures, in 10^9 bytes, training and validation each.
+
+    Raises:
+        ValueError: if there is nothing to learn from or to validate on.
+    """
+
+    def __init__(
+        self,
+        train: Index,
+        val: Index,
+        preprocessing: Preprocessing,
+        augmentation: Augmentation,
+        *,
+        seed: int,
+        batch: int,
+        workers: int,
+        cache_gb: float,
+    ) -> None:
+        super().__init__()
+        train, val = _labelled(train, "train"), _labelled(val, "val")
+        self.seed = seed
+        self.batch = batch
+        self.workers = workers
+        self.train_views = Views(Canvases(train, preprocessing, cache_gb), augmentation, seed)
+        self.val_views = Views(Canvases(val, preprocessing, cache_gb), None, seed)
+
+    def setup(self, stage: str) -> None:  # ruff: ignore[unused-method-argument]  Lightning's signature
+        """Decodes what fits into memory.
+
+        Args:
+            stage: Lightning's name of what follows.
+        """
+        for views in (self.train_views, self.val_views):
+            views.canvases.keep(max(self.workers, torch.get_num_threads()))
+
+    def train_dataloader(self) -> DataLoader:
+        """Whole batches of varied pictures, in the order of the epoch.
+
+        Returns:
+            RGB bytes (n, 3, side, side) and labels (n,); a short last batch is dropped.
+        """
+        return self._loader(self.train_views, self.seed)
+
+    def val_dataloader(self) -> DataLoader:
+        """All validation pictures.
+
+        Returns:
+            RGB bytes (n, 3, side, side) and labels (n,).
+        """
+        return self._loader(self.val_views, None)
+
+    def _loader(self, views: Views, seed: int | None) -> DataLoader:
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        order = Order(len(views.canvases), seed, rank, world)
+        batch = max(1, self.batch // world)
+        workers = 0 if views.canvases.fits else self.workers
+        return DataLoader(
+            views,
+            batch_size=batch,
+            sampler=order,
+            drop_last=seed is not None and len(views.canvases) // world >= batch,
+            collate_fn=_collated,  # type: ignore[arg-type]  # `__getitems__` answers whole batches
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+
+def _collated(pairs: Pairs) -> Pairs:
+    return pairs
+
+
+def _labelled(index: Index, split: str) -> Index:
+    entries = tuple(entry for entry in index.entries if entry.label >= 0)
+    if not entries:
+        raise ValueError(
+            f"no labelled {split} pictures in {index.root}: training needs a train and a val split with classes"
+        )
+    return replace(index, entries=entries)

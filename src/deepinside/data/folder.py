@@ -1,0 +1,115 @@
+"""One's own pictures: a folder per class, boxes if there are any."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from deepinside.data.annotation import Annotation, BadAnnotation
+from deepinside.data.bad_file import BadFile
+from deepinside.data.image import pictures, read_header
+from deepinside.data.index import NO_BOXES, Entry, Index
+from deepinside.data.survey import survey
+from deepinside.records import Boxes
+
+_COLUMNS = ("image", "x0", "y0", "x1", "y1")
+HOW = """Lay the pictures out as
+    {root}/<class>/*.jpg           or, with a set to train on, {root}/train/<class>/*.jpg and {root}/val/<class>/*.jpg
+with boxes, if any, in {root}/boxes.csv (image,x0,y0,x1,y1; image is the path relative to {root}; half-open pixels) or
+in a PASCAL VOC file beside each picture (photo.jpg, photo.xml), and name the folder: data.root={root}"""
+
+
+def index(root: Path | str, split: str = "all") -> Index:
+    """The pictures of a folder of class folders.
+
+    Args:
+        root: holds `<class>/...`, or `train/<class>/...` and `val/<class>/...`; other folders beside those two are not
+            looked at. Pictures of a root without splits belong to `all`.
+        split: `train`, `val` or `all`.
+
+    Returns:
+        The index; a picture's name is its path relative to the root. Files that cannot be used are set aside.
+
+    Raises:
+        FileNotFoundError: if the folder or pictures in it are missing.
+        ValueError: if `boxes.csv` is broken, or nothing in the folder can be used.
+    """
+    root = Path(root)
+    paths = list(_found(root)) if root.is_dir() else []
+    if not paths:
+        raise FileNotFoundError(
+            f"{root}: expected pictures (jpg, jpeg, png) in class folders, got none.\n{HOW.format(root=root)}"
+        )
+    names = {class_ for _, class_, _ in paths if class_}
+    ids = tuple(sorted(names))
+    boxes = _listed(root / "boxes.csv", {path.relative_to(root).as_posix() for *_, path in paths})
+    labels = {class_: label for label, class_ in enumerate(ids)}
+    answer = survey(root, paths, partial(_look, root, labels, boxes), "pictures")
+    if not answer.found:
+        file, reason = answer.set_aside[0]
+        raise ValueError(f"{root}: expected usable pictures, got {len(paths)} that are not, such as {file}: {reason}")
+    readable = tuple(class_.replace("_", " ") for class_ in ids)
+    return Index(root, ids, readable, answer.found, answer.set_aside).split(split)
+
+
+# (split, class or nothing, path) of every picture.
+def _found(root: Path) -> Iterator[tuple[str, str, Path]]:
+    splits = [name for name in ("train", "val") if (root / name).is_dir()]
+    for split in splits or ["all"]:
+        base = root / split if splits else root
+        for path in pictures(base):
+            folders = path.relative_to(base).parts[:-1]
+            yield split, folders[0] if folders else "", path
+
+
+def _look(
+    root: Path, labels: Mapping[str, int], listed: Mapping[str, Boxes], task: tuple[str, str, Path]
+) -> Iterator[Entry]:
+    split, class_, path = task
+    if not class_:
+        raise BadFile(path, "a picture in a class folder", "one beside them", "move it into one")
+    width, height = read_header(path)
+    file = path.relative_to(root).as_posix()
+    xml = path.with_suffix(".xml")
+    boxes = listed.get(file, NO_BOXES)
+    if file not in listed and xml.exists():
+        boxes = Annotation.read(xml).of(path.stem, width, height).boxes({class_, class_.replace("_", " ")})
+        if not len(boxes):
+            raise BadAnnotation(
+                xml, f"an object named {class_!r}, as the folder", "none", "correct the name or the folder"
+            )
+    yield Entry(file, file, split, labels[class_], boxes, width, height)
+
+
+def _listed(path: Path, known: set[str]) -> dict[str, Boxes]:
+    """Reads `boxes.csv`.
+
+    Args:
+        path: of the file, which need not be there.
+        known: pictures that it may speak of, relative to the root.
+
+    Returns:
+        The boxes of each picture that it lists.
+
+    Raises:
+        ValueError: if a column is missing, a row is no box, or a picture is not there.
+    """
+    if not path.exists():
+        return {}
+    corners: dict[str, list[list[float]]] = defaultdict(list)
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        for number, row in enumerate(csv.DictReader(file), start=2):
+            try:
+                image, box = row["image"], [float(row[column]) for column in _COLUMNS[1:]]
+                Boxes(np.array([box]))
+            except (KeyError, TypeError, ValueError) as error:
+                expected = f"columns {','.join(_COLUMNS)} with x0 < x1, y0 < y1 in pixels"
+                raise ValueError(f"{path}, line {number}: expected {expected}, got {row}: mend the row") from error
+            if image not in known:
+                expected = "the path of a picture relative to the folder of this file"
+                raise ValueError(f"{path}, line {number}: expected {expected}, got {image!r}: mend the row")
+            corners[image].append(box)
+    return {image: Boxes(np.array(rows)) for image, rows in corners.items()}

@@ -1,0 +1,185 @@
+"""Where the parts of ILSVRC-2012 CLS-LOC lie: Kaggle's layout and the development kit's, found out by looking."""
+
+import csv
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from deepinside.data.image import pictures
+
+# First place that exists wins; Kaggle's first.
+_PICTURES = {
+    "val": ("ILSVRC/Data/CLS-LOC/val", "Data/CLS-LOC/val", "val", "ILSVRC2012_img_val"),
+    "train": ("ILSVRC/Data/CLS-LOC/train", "Data/CLS-LOC/train", "train", "ILSVRC2012_img_train"),
+}
+_ANNOTATIONS = {
+    "val": (
+        "ILSVRC/Annotations/CLS-LOC/val",
+        "Annotations/CLS-LOC/val",
+        "bbox/val",
+        "ILSVRC2012_bbox_val_v3/val",
+        "ILSVRC2012_bbox_val_v3",
+        "Annotations/val",
+    ),
+    "train": (
+        "ILSVRC/Annotations/CLS-LOC/train",
+        "Annotations/CLS-LOC/train",
+        "bbox/train",
+        "ILSVRC2012_bbox_train_v2/train",
+        "ILSVRC2012_bbox_train_v2",
+        "Annotations/train",
+    ),
+}
+_LIST = ("ILSVRC/ImageSets/CLS-LOC/val.txt", "ImageSets/CLS-LOC/val.txt")
+_KIT = ("data", "ILSVRC2012_devkit_t12/data", "devkit/data", ".")
+_NUMBER = re.compile(r"_val_(\d{8})$")
+
+HOW = """Download ILSVRC-2012 CLS-LOC, which nobody may pass on, in one of its two forms:
+  from Kaggle, competition imagenet-object-localization-challenge:
+    {root}/LOC_synset_mapping.txt
+    {root}/LOC_val_solution.csv
+    {root}/ILSVRC/Data/CLS-LOC/val/ILSVRC2012_val_00000001.JPEG ...
+    {root}/ILSVRC/Annotations/CLS-LOC/val/ILSVRC2012_val_00000001.xml ...
+  from https://image-net.org (ILSVRC2012_devkit_t12.tar.gz, ILSVRC2012_img_val.tar, ILSVRC2012_bbox_val_v3.tgz):
+    {root}/data/meta.mat
+    {root}/data/ILSVRC2012_validation_ground_truth.txt
+    {root}/val/ILSVRC2012_val_00000001.JPEG ...
+    {root}/bbox/val/ILSVRC2012_val_00000001.xml ...
+Training pictures, where wanted, go to train/<WordNet id>/*.JPEG beside val. Then name the folder: data.root={root}"""
+
+
+def picture_folder(root: Path, split: str) -> Path | None:
+    """Where the pictures of a split lie.
+
+    Args:
+        root: of the data.
+        split: `train` or `val`.
+
+    Returns:
+        The folder, or None.
+    """
+    return _first(root, _PICTURES[split])
+
+
+def annotation_folder(root: Path, split: str) -> Path | None:
+    """Where the boxes of a split lie.
+
+    Args:
+        root: of the data.
+        split: `train` or `val`.
+
+    Returns:
+        The folder of XML files, or None.
+    """
+    return _first(root, _ANNOTATIONS[split])
+
+
+def beside(root: Path, name: str) -> Path | None:
+    """A file that Kaggle puts beside `ILSVRC/` and the kit into `data/`.
+
+    Args:
+        root: of the data, or the folder `ILSVRC` itself.
+        name: of the file.
+
+    Returns:
+        The file, or None.
+    """
+    found = _first(root, tuple(f"{folder}/{name}" for folder in _KIT))
+    return found or (_first(root.parent, (name,)) if root.name == "ILSVRC" else None)
+
+
+def validation_pictures(root: Path) -> tuple[Path, ...]:
+    """The validation pictures in ascending order of their names, which is the order of all lists of labels and numbers.
+
+    Args:
+        root: of the data.
+
+    Returns:
+        Paths, also of pictures that Kaggle's `val.txt` lists and that are missing.
+
+    Raises:
+        FileNotFoundError: if there is no folder of validation pictures, or nothing in it.
+    """
+    folder = picture_folder(root, "val")
+    found = {path.stem: path for path in pictures(folder)} if folder else {}
+    if folder is None or not found:
+        where = f"{root}: expected validation pictures in one of {', '.join(_PICTURES['val'])}, got none."
+        raise FileNotFoundError(f"{where}\n{HOW.format(root=root)}")
+    listed = _first(root, _LIST)
+    names = [line.split()[0] for line in listed.read_text().splitlines() if line.strip()] if listed else []
+    return tuple(found.get(name, folder / f"{name}.JPEG") for name in sorted(set(names) or found))
+
+
+def lines_of(names: tuple[str, ...], lines: int) -> dict[str, int]:
+    """Which line (1-based) of the kit's lists belongs to which validation picture.
+
+    That is the rank of its name; where some pictures are not there, the number in the name tells, which is the same.
+
+    Args:
+        names: of the pictures, sorted.
+        lines: how many lines the list has, or the highest line that it speaks of.
+
+    Returns:
+        Line by name; a picture whose line cannot be told is left out.
+    """
+    if len(names) == lines:
+        return {name: rank for rank, name in enumerate(names, start=1)}
+    numbers = {name: _NUMBER.search(name) for name in names}
+    return {name: int(number[1]) for name, number in numbers.items() if number and int(number[1]) <= lines}
+
+
+def ground_truth(root: Path, numbered: Mapping[int, str], names: tuple[str, ...]) -> dict[str, str]:
+    """The development kit's labels of the validation pictures.
+
+    Args:
+        root: of the data.
+        numbered: WordNet ids by the kit's number; empty for Kaggle's tree.
+        names: of the validation pictures, sorted.
+
+    Returns:
+        WordNet id by name; empty if the kit's file or its numbering is not there.
+
+    Raises:
+        ValueError: if a line is no number of a class.
+
+    Source: ILSVRC-2012 development kit, readme: ILSVRC2012_ID is neither the alphabetical nor the network's order.
+    """
+    path = beside(root, "ILSVRC2012_validation_ground_truth.txt")
+    if path is None or not numbered:
+        return {}
+    numbers = path.read_text().split()
+    for line, number in enumerate(numbers, start=1):
+        if not number.isdigit() or int(number) not in numbered:
+            what = f"expected the number of a class in meta.mat, got {number!r}"
+            raise ValueError(
+                f"{path}, line {line}: {what}: unpack the development kit again, both files from one archive"
+            )
+    lines = lines_of(names, len(numbers))
+    return {name: numbered[int(numbers[line - 1])] for name, line in lines.items()}
+
+
+def solution(root: Path) -> dict[str, str]:
+    """Kaggle's labels and boxes of the validation pictures.
+
+    Args:
+        root: of the data.
+
+    Returns:
+        `WNID xmin ymin xmax ymax ...`, inclusive, by name; empty if the file is not there.
+
+    Raises:
+        ValueError: if its columns are not the known ones.
+    """
+    path = beside(root, "LOC_val_solution.csv")
+    if path is None:
+        return {}
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        if not {"ImageId", "PredictionString"} <= set(reader.fieldnames or ()):
+            came = reader.fieldnames
+            raise ValueError(f"{path}: expected columns ImageId,PredictionString, got {came}: fetch the file again")
+        return {row["ImageId"]: row["PredictionString"] or "" for row in reader}
+
+
+def _first(root: Path, places: tuple[str, ...]) -> Path | None:
+    return next((root / place for place in places if (root / place).exists()), None)

@@ -1,0 +1,130 @@
+"""Photographs from disk: whatever the suffix says, JPEG or PNG, as RGB bytes."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from deepinside.data.bad_file import BadFile
+
+FORMATS = ("JPEG", "PNG")
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+# 67 million pixels, 200 MB as RGB: four times the largest picture of ILSVRC and far from exhausting the memory.
+MAX_PIXELS = 2**26
+
+_EXPECTED = "a whole JPEG or PNG picture"
+_MEND = "fetch the file again or take it out of the data"
+_PNG_HEAD = struct.Struct(">8s4x4sII")  # signature, length of the first chunk, its name, width, height
+# What Pillow's decoders raise for bytes they cannot make sense of.
+_BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+
+class BadImage(BadFile):
+    """A picture that is missing, truncated, broken, too large or neither JPEG nor PNG."""
+
+
+# What is wrong with the file, from what its decoder raised; faults of the machine and not of the file are raised again.
+def _came(path: Path, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, IsADirectoryError):
+        return "a folder"
+    if isinstance(error, UnidentifiedImageError):
+        return f"{path.stat().st_size} bytes that begin as neither"
+    if isinstance(error, OSError) and error.errno is not None:  # a lost disk, too many open files
+        raise error
+    return str(error) or type(error).__name__
+
+
+def _bounded(width: int, height: int) -> tuple[int, int]:
+    if not 0 < width * height <= MAX_PIXELS:
+        raise ValueError(f"{width}x{height} pixels, of {MAX_PIXELS} allowed")
+    return width, height
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(
+        "I"
+    ):  # 16 bits of grey: Pillow would clip at 255, where 16 bits of colour keep the high byte
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode == "P":
+        image = image.convert("RGBA")  # a palette may hold transparency, which Pillow warns about otherwise
+    return image.convert("RGB")
+
+
+def read_image(path: Path) -> UInt8[Tensor, "3 h w"]:
+    """A JPEG or PNG file as RGB bytes, whatever its suffix, colours and depth.
+
+    Grey becomes three equal channels, CMYK is converted, transparency is dropped (what lies under it shows), of 16 bits
+    the upper eight stay, and the orientation in EXIF is ignored, as by the ILSVRC boxes.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        RGB bytes, (3, h, w).
+
+    Raises:
+        BadImage: if the file is missing, truncated, broken, of another format, or of more than `MAX_PIXELS` pixels.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            _bounded(*image.size)
+            pixels = np.array(_rgb(image))
+    except _BROKEN as error:
+        raise BadImage(path, _EXPECTED, _came(path, error), _MEND) from error
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+def read_header(path: Path) -> tuple[int, int]:
+    """The size of a JPEG or PNG file, without decoding it.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        Width and height in pixels.
+
+    Raises:
+        BadImage: if the file is missing, of another format, or of more than `MAX_PIXELS` pixels.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_PNG_HEAD.size)
+            if len(head) == _PNG_HEAD.size:
+                signature, name, width, height = _PNG_HEAD.unpack(head)
+                if signature == b"\x89PNG\r\n\x1a\n" and name == b"IHDR":  # half the time of Pillow
+                    return _bounded(width, height)
+            file.seek(0)
+            with Image.open(file, formats=FORMATS) as image:
+                return _bounded(*image.size)
+    except _BROKEN as error:
+        raise BadImage(path, _EXPECTED, _came(path, error), _MEND) from error
+
+
+def pictures(folder: Path) -> list[Path]:
+    """The picture files in a folder and below, by their suffix.
+
+    Args:
+        folder: to look in.
+
+    Returns:
+        Paths in sorted order; hidden files and folders are left out.
+    """
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    shown = (path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    return sorted(path for path in shown if path.is_file())

@@ -1,0 +1,229 @@
+"""The pictures of a data set: where each lies, what it shows and where, in one sorted list."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Self
+
+import numpy as np
+
+from deepinside.data.image import BadImage, read_header, read_image
+from deepinside.records import Boxes
+
+__all__ = ["NO_BOXES", "SPLITS", "BadImage", "Entry", "Index", "read_header", "read_image"]
+
+SPLITS = ("train", "val", "all")
+NO_BOXES = Boxes(np.empty((0, 4)))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One picture.
+
+    Args:
+        image: its unique name, such as ILSVRC2012_val_00000001.
+        file: posix path relative to the root of the data.
+        split: `train`, `val`, or `all` for a picture that belongs to either.
+        label: index into the classes, -1 where unknown.
+        boxes: of the objects of its class; none where unknown.
+        width: in pixels.
+        height: in pixels.
+    """
+
+    image: str
+    file: str
+    split: str
+    label: int
+    boxes: Boxes
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Index:
+    """All pictures of a data set, sorted by split and name.
+
+    Args:
+        root: folder that the files lie in.
+        ids: one per class: WordNet ids or names of folders.
+        classes: readable names of the classes, in the order of the ids.
+        entries: the pictures, in any order.
+        set_aside: files that could not be used, each with the reason, in any order.
+
+    Raises:
+        ValueError: if a name is there twice, a label has no class, or a file lies outside the root.
+    """
+
+    root: Path
+    ids: tuple[str, ...]
+    classes: tuple[str, ...]
+    entries: tuple[Entry, ...]
+    set_aside: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.ids) != len(self.classes):
+            raise ValueError(f"expected one name for each of {len(self.ids)} class ids, got {len(self.classes)} names")
+        entries = sorted(self.entries, key=lambda entry: (entry.split, entry.image))
+        object.__setattr__(self, "entries", tuple(entries))
+        object.__setattr__(self, "set_aside", tuple(sorted(self.set_aside)))
+        seen: set[str] = set()
+        for entry in entries:
+            _check(entry, len(self.classes))
+            if entry.image in seen:
+                raise ValueError(f"expected unique image names, got {entry.image!r} twice: rename one ({entry.file})")
+            seen.add(entry.image)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def split(self, name: str) -> Self:
+        """The pictures of a split; those of `all` belong to every split.
+
+        Args:
+            name: `train`, `val` or `all`.
+
+        Returns:
+            The index of that split, with the same classes and the same list of files set aside.
+
+        Raises:
+            ValueError: if there is no such split.
+        """
+        if name not in SPLITS:
+            raise ValueError(f"expected a split of {SPLITS}, got {name!r}")
+        return replace(self, entries=tuple(e for e in self.entries if name == "all" or e.split in {name, "all"}))
+
+    def limit(self, n: int | None) -> Self:
+        """The first pictures in sorted order.
+
+        Args:
+            n: how many; None for all.
+
+        Returns:
+            The index of those.
+
+        Raises:
+            ValueError: if n is less than one.
+        """
+        if n is not None and n < 1:
+            raise ValueError(f"expected a limit of at least 1 picture or null for all, got {n}")
+        return replace(self, entries=self.entries[:n])
+
+    def balanced(self, n: int | None) -> Self:
+        """Equally many pictures of each class: the first of each in sorted order, then the second of each, and so on.
+
+        Args:
+            n: how many; None for all. Where it is no multiple of the classes the last turn stops at the lower labels.
+
+        Returns:
+            The index of those, in sorted order; fewer only if all pictures with a label are fewer.
+
+        Raises:
+            ValueError: if n is less than one.
+        """
+        if n is None:
+            return self
+        if n < 1:
+            raise ValueError(f"expected at least 1 picture or null for all, got {n}")
+        turns: dict[int, int] = defaultdict(int)
+        queue: list[tuple[int, int, Entry]] = []
+        for entry in self.entries:
+            if entry.label >= 0:
+                queue.append((turns[entry.label], entry.label, entry))
+                turns[entry.label] += 1
+        queue.sort(key=lambda item: item[:2])
+        return replace(self, entries=tuple(entry for *_, entry in queue[:n]))
+
+    def boxed(self) -> Self:
+        """The pictures that have a box, for what cannot do without; the others are set aside by name.
+
+        Returns:
+            The index of those.
+
+        Raises:
+            ValueError: if no picture has one.
+        """
+        bare = [entry for entry in self.entries if not len(entry.boxes)]
+        if len(bare) == len(self.entries):
+            raise ValueError(
+                f"expected boxes, got none for {len(bare)} pictures of {self.root}: ILSVRC has them in "
+                "ILSVRC2012_bbox_val_v3.tgz (unpack to bbox/val) or, from Kaggle, in ILSVRC/Annotations; "
+                "a folder of your own takes a boxes.csv (image,x0,y0,x1,y1) or a VOC XML file beside each picture"
+            )
+        aside = tuple((entry.file, "expected a box, got none: add one or leave the picture out") for entry in bare)
+        kept = tuple(entry for entry in self.entries if len(entry.boxes))
+        return replace(self, entries=kept, set_aside=self.set_aside + aside)
+
+    def write(self, folder: Path) -> None:
+        """Writes `images.csv`, `boxes.csv` (half-open), `classes.csv` and `set_aside.csv`.
+
+        Args:
+            folder: where to.
+        """
+        images = ((e.split, e.image, e.file, e.label, e.width, e.height) for e in self.entries)
+        boxes = ((e.image, *map(_shortest, box)) for e in self.entries for box in e.boxes.xyxy.tolist())
+        classes = ((label, *names) for label, names in enumerate(zip(self.ids, self.classes, strict=True)))
+        _write(folder / "images.csv", ("split", "image", "file", "label", "width", "height"), images)
+        _write(folder / "boxes.csv", ("image", "x0", "y0", "x1", "y1"), boxes)
+        _write(folder / "classes.csv", ("label", "id", "name"), classes)
+        _write(folder / "set_aside.csv", ("file", "reason"), self.set_aside)
+
+    @classmethod
+    def read(cls, folder: Path, root: Path) -> Self:
+        """Reads what `write` wrote.
+
+        Args:
+            folder: that it was written to.
+            root: folder that the pictures lie in.
+
+        Returns:
+            The same index.
+        """
+        boxes: dict[str, list[list[float]]] = defaultdict(list)
+        for image, *corners in _read(folder / "boxes.csv"):
+            boxes[image].append([float(corner) for corner in corners])
+        entries = tuple(
+            Entry(
+                image=image,
+                file=file,
+                split=split,
+                label=int(label),
+                boxes=Boxes(np.array(boxes[image])) if image in boxes else NO_BOXES,
+                width=int(width),
+                height=int(height),
+            )
+            for split, image, file, label, width, height in _read(folder / "images.csv")
+        )
+        classes = _read(folder / "classes.csv")
+        ids, names = tuple(row[1] for row in classes), tuple(row[2] for row in classes)
+        return cls(root, ids, names, entries, tuple((file, reason) for file, reason in _read(folder / "set_aside.csv")))
+
+
+def _check(entry: Entry, classes: int) -> None:
+    if not -1 <= entry.label < classes:
+        raise ValueError(f"{entry.file}: expected a label of -1 (unknown) to {classes - 1}, got {entry.label}")
+    if entry.split not in SPLITS:
+        raise ValueError(f"{entry.file}: expected a split of {SPLITS}, got {entry.split!r}")
+    if entry.width < 1 or entry.height < 1:
+        raise ValueError(f"{entry.file}: expected a size in pixels, got {entry.width}x{entry.height}")
+    path = PurePosixPath(entry.file)
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{entry.file}: expected a path inside the root, relative to it")
+
+
+def _shortest(value: float) -> str:
+    return str(int(value)) if value.is_integer() else repr(value)
+
+
+# File names may hold bytes that are no UTF-8; surrogateescape carries them through unchanged.
+def _write(path: Path, header: tuple[str, ...], rows: Iterable[tuple]) -> None:
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _read(path: Path) -> list[list[str]]:
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        return list(csv.reader(file))[1:]

@@ -1,0 +1,128 @@
+"""What a picture of the probe set is labelled with, in the form that masks are counted against."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from numpy import ndarray
+from torch import Tensor
+
+from deepinside.dissect.vocabulary import Vocabulary
+
+Segmentation = Mapping[str, Sequence[int | Int[ndarray, "h w"]]]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels of pictures with label maps of one size; 0 is no label.
+
+    A label is at a pixel at most once, in whatever map or column of the index it came.
+
+    Args:
+        maps: label of each pixel, (d, n, p): d maps laid over each other, p pixels row by row.
+        whole: labels of the whole picture, (n, m), filled up with 0.
+        area: pixels of each label, (n, l).
+    """
+
+    maps: Int[Tensor, "d n p"]
+    whole: Int[Tensor, "n m"]
+    area: Int[Tensor, "n l"]
+
+    def __len__(self) -> int:
+        return len(self.area)
+
+    @classmethod
+    def of(cls, segmentation: Segmentation, shape: tuple[int, int], vocabulary: Vocabulary) -> Self:
+        """Lays the labels of all categories of one picture over each other.
+
+        Args:
+            segmentation: category -> numbers (of the whole picture) and maps (h, w).
+            shape: (h, w) of the label maps.
+            vocabulary: the labels that there are.
+
+        Returns:
+            The labels of one picture.
+
+        Raises:
+            ValueError: if a map has another shape, or a number is not in the vocabulary.
+
+        Source: Bau et al. 2017, code (labelprobe.py, accumulate_counts).
+        Deviation: a pixel that carries a label in two maps counts once, as the formula's sets do (the paper's code
+            counts it twice).
+        """
+        parts = [np.asarray(part) for column in segmentation.values() for part in column]
+        whole = np.unique([int(part) for part in parts if part.ndim == 0 and part != 0]).astype(np.int64)
+        area = np.bincount(_known(whole, vocabulary), minlength=len(vocabulary)) * (shape[0] * shape[1])
+        levels: list[Int[ndarray, " p"]] = []
+        for part in parts:
+            if part.ndim:
+                _expect_shape(part.shape, shape)
+                levels.append(_once(_known(part.ravel(), vocabulary), whole, levels, area))
+                area += np.bincount(levels[-1], minlength=len(vocabulary))
+        area[0] = 0
+        maps = np.stack(levels) if levels else np.zeros((0, shape[0] * shape[1]))
+        return cls(*map(torch.from_numpy, (maps.astype(np.int32)[:, None], whole[None], area[None])))
+
+    @classmethod
+    def stacked(cls, pictures: Sequence[Self]) -> Self:
+        """The labels of several pictures as one batch.
+
+        Args:
+            pictures: at least one, with label maps of one size.
+
+        Returns:
+            The batch; pictures with fewer maps or numbers are filled up with 0.
+        """
+        depth, width = max(len(p.maps) for p in pictures), max(p.whole.shape[1] for p in pictures)
+        maps = torch.cat([_grown(p.maps, 0, depth) for p in pictures], dim=1)
+        whole = torch.cat([_grown(p.whole, 1, width) for p in pictures])
+        return cls(maps, whole, torch.cat([p.area for p in pictures]))
+
+    def to(self, device: torch.device) -> Self:
+        """The same labels elsewhere.
+
+        Args:
+            device: where to.
+
+        Returns:
+            A copy there.
+        """
+        return type(self)(self.maps.to(device), self.whole.to(device), self.area.to(device))
+
+
+def _known(numbers: Int[ndarray, " k"], vocabulary: Vocabulary) -> Int[ndarray, " k"]:
+    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(vocabulary):
+        wrong = numbers.max() if numbers.max() >= len(vocabulary) else numbers.min()
+    else:
+        present = np.flatnonzero(np.bincount(numbers, minlength=1)[1:]) + 1
+        nameless = present[~vocabulary.named[present]]
+        if not len(nameless):
+            return numbers
+        wrong = nameless[0]
+    raise ValueError(f"expected the numbers of label.csv, got label {wrong}: add its row, or take the mask out")
+
+
+def _expect_shape(came: tuple[int, ...], shape: tuple[int, int]) -> None:
+    if came != shape:
+        raise ValueError(f"expected a label map of {shape}, got {came}: the index states its size as sh, sw")
+
+
+def _once(
+    pixels: Int[ndarray, " p"], whole: Int[ndarray, " m"], levels: list[Int[ndarray, " p"]], area: Int[ndarray, " l"]
+) -> Int[ndarray, " p"]:
+    # The map without what is already said at the same pixel.
+    if not area[1:][np.bincount(pixels, minlength=len(area))[1:] > 0].any():
+        return pixels
+    again = np.isin(pixels, whole)
+    for level in levels:
+        again |= level == pixels
+    return np.where(again, 0, pixels)
+
+
+def _grown(numbers: Tensor, dim: int, size: int) -> Tensor:
+    shape = list(numbers.shape)
+    shape[dim] = size - shape[dim]
+    return torch.cat([numbers, numbers.new_zeros(shape)], dim=dim)

@@ -1,0 +1,46 @@
+"""Boxes that look at nothing: what every localisation has to beat."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from deepinside.localise.boxes import whole_pixels
+
+
+def whole_image(size: tuple[int, int]) -> Float[ndarray, " 4"]:
+    """The box around the whole photograph.
+
+    Args:
+        size: (height, width) in pixels.
+
+    Returns:
+        Half-open x0 y0 x1 y1.
+    """
+    return np.array([0, 0, size[1], size[0]], dtype=np.float64)
+
+
+def centre_box(size: tuple[int, int], area: float = 0.5) -> Float[ndarray, " 4"]:
+    """The central box of the photograph's own shape that covers a share of its area.
+
+    Half the area is the share at which a centred object of any size from a quarter of the picture to all of it is
+    found (IoU 0.5 holds for area ratios between 1/2 and 2).
+
+    Args:
+        size: (height, width) in pixels.
+        area: share of the photograph's area, in (0, 1].
+
+    Returns:
+        Half-open x0 y0 x1 y1, whole pixels.
+    """
+    height, width = size
+    x, y = (side * (1 - math.sqrt(area)) / 2 for side in (width, height))
+    return whole_pixels(np.array([x, y, width - x, height - y]), size)
+
+
+BASELINES: dict[str, Callable[[tuple[int, int]], Float[ndarray, " 4"]]] = {
+    "whole_image": whole_image,
+    "centre_box": centre_box,
+}

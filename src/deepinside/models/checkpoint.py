@@ -1,0 +1,172 @@
+"""Weights on disk: read without running anybody's code, checked against the network before they are loaded."""
+
+import hashlib
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+_PREFIXES = ("module.", "model.", "network.")
+_SHOWN = 5
+
+
+def sha256(path: str | Path) -> str:
+    """The digest of a file.
+
+    Args:
+        path: a file.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def existing(path: str | Path) -> Path:
+    """The file that holds weights.
+
+    Args:
+        path: as the user wrote it; `~` is the home folder.
+
+    Returns:
+        The path.
+
+    Raises:
+        FileNotFoundError: if no such file is there.
+    """
+    found = Path(path).expanduser()
+    if not found.is_file():
+        raise FileNotFoundError(
+            f"no weights at {found}: pass model.weights=FILE (.safetensors, or a torch state dict), or "
+            "model.weights=null to start from random weights"
+        )
+    return found
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """Reads a state dict from a safetensors or torch file; no code in the file is run.
+
+    Wrappers (`{"state_dict": ...}`) and prefixes that every key carries (`module.`, `model.`, `network.`) are taken
+    off, half precision becomes float32.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Tensors by name, on the CPU.
+
+    Raises:
+        ValueError: if the file is of another kind, wants to run code, or holds NaN or infinite weights.
+    """
+    path = existing(path)
+    stored = _safetensors(path) if _is_safetensors(path) else _torch_file(path)
+    tensors = {name: _single(value) for name, value in _stripped(stored).items()}
+    broken = [name for name, value in tensors.items() if not bool(value.isfinite().all())]
+    if broken:
+        raise ValueError(f"{path} holds NaN or infinite weights in {_some(broken)}: take another checkpoint")
+    return tensors
+
+
+def _is_safetensors(path: Path) -> bool:
+    # by content as well, since names lie: eight bytes of length, then JSON
+    with path.open("rb") as file:
+        start = file.read(9)
+    return path.suffix == ".safetensors" or (len(start) == 9 and start[8:] == b"{")
+
+
+def _safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path} is not a whole safetensors file ({error}): download or write it again") from error
+
+
+def _torch_file(path: Path) -> Mapping[str, Tensor]:
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError, RuntimeError, ValueError) as error:
+        text = str(error)
+        if "weights_only" in text.lower() or "unsupported" in text.lower():
+            raise ValueError(
+                f"{path} is a pickle that wants to run code or build objects that are not tensors, which is refused: "
+                "where you trust it, load it yourself and save its state dict with safetensors.torch.save_file, "
+                f"then pass that file as model.weights ({text.splitlines()[0]})"
+            ) from error
+        raise ValueError(f"{path} is neither a safetensors file nor a torch state dict: {text}") from error
+    for key in ("state_dict", "model_state_dict"):
+        if isinstance(stored, Mapping) and isinstance(stored.get(key), Mapping):
+            stored = stored[key]
+    if not isinstance(stored, Mapping) or not all(isinstance(value, Tensor) for value in stored.values()):
+        raise ValueError(f"{path} holds {type(stored).__name__}, not a state dict: save module.state_dict()")
+    return stored
+
+
+def _stripped(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    # wrappers (DataParallel, Lightning) put a prefix before every key
+    names = dict(stored)
+    while names and (prefix := next((p for p in _PREFIXES if all(n.startswith(p) for n in names)), None)):
+        names = {name.removeprefix(prefix): value for name, value in names.items()}
+    return names
+
+
+def _single(value: Tensor) -> Tensor:
+    return value.float() if value.is_floating_point() else value
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], source: str | Path) -> None:
+    """Puts weights into a network; every key and every shape must agree.
+
+    Args:
+        module: is changed.
+        tensors: its state dict; counters of batch normalisation may be missing (files before torch 0.4.1).
+        source: the file, for the message.
+
+    Raises:
+        ValueError: if a key is missing, left over or of another shape.
+    """
+    wanted = module.state_dict()
+    missing = [n for n in wanted if n not in tensors and not n.endswith("num_batches_tracked")]
+    unexpected = [n for n in tensors if n not in wanted]
+    shared = [n for n in wanted if n in tensors]
+    shapes = [(n, tuple(wanted[n].shape), tuple(tensors[n].shape)) for n in shared]
+    misshapen = [f"{n} (expected {want}, got {came})" for n, want, came in shapes if want != came]
+    faults = (("missing", missing), ("not part of this network", unexpected), ("of another shape", misshapen))
+    if any(names for _, names in faults):
+        told = "; ".join(f"{what}: {_some(names)}" for what, names in faults if names)
+        raise ValueError(f"{source} is a checkpoint of another architecture than {type(module).__name__}: {told}")
+    module.load_state_dict({n: tensors.get(n, value) for n, value in wanted.items()})
+
+
+def load_weights(module: nn.Module, path: str | Path) -> None:
+    """Reads a file and puts its weights into a network.
+
+    Args:
+        module: is changed.
+        path: safetensors or torch state dict, refused as `read_weights` and `load_tensors` say.
+    """
+    load_tensors(module, read_weights(path), path)
+
+
+def save_weights(module: nn.Module, path: Path) -> None:
+    """Writes a state dict as safetensors: the same weights give the same bytes.
+
+    Args:
+        module: whose.
+        path: where to; replaced in one step.
+    """
+    temporary = path.with_suffix(".tmp")
+    save_file(
+        {name: value.detach().cpu().contiguous().clone() for name, value in module.state_dict().items()}, temporary
+    )
+    temporary.replace(path)

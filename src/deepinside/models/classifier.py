@@ -1,0 +1,288 @@
+"""How a network learns to tell classes apart."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from deepinside.models.checkpoint import save_weights
+from deepinside.network import Network
+from deepinside.progress import track
+
+Pairs = tuple[UInt8[Tensor, "n 3 s s"], Int[Tensor, " n"]]
+
+
+class Epoch(NamedTuple):
+    """One row of `history.csv`; errors are shares of the validation pictures, by their centre crop."""
+
+    epoch: int
+    train_loss: float
+    val_loss: float
+    val_top1_error: float
+    val_top5_error: float
+    learning_rate: float
+
+
+History = tuple[Epoch, ...]
+
+
+def tally(scores: Float[Tensor, "n k"], labels: Int[Tensor, " n"]) -> Float[Tensor, " 4"]:
+    """Sums over a batch: loss, wrong at the first guess, wrong at the first five, pictures.
+
+    Args:
+        scores: before softmax, (n, k).
+        labels: (n,); pictures with -1 do not count.
+
+    Returns:
+        (4,), float64. A class is among the first five if fewer than five score higher.
+    """
+    known = labels >= 0
+    scores, labels = scores[known].double(), labels[known]
+    loss = cross_entropy(scores, labels, reduction="sum")
+    above = (scores > scores.gather(1, labels[:, None])).sum(1)
+    return torch.stack([loss, (above >= 1).sum(), (above >= 5).sum(), known.sum()]).double()
+
+
+class Classifier(LightningModule):
+    """Stochastic gradient descent on the cross-entropy of RGB bytes and labels, under a one-cycle schedule.
+
+    Args:
+        network: is trained; takes RGB in [0, 1].
+        optimiser: `sgd` or `adamw`.
+        learning_rate: at the top of the cycle.
+        momentum: of SGD, or the first beta of AdamW.
+        weight_decay: on weights; biases and normalisation are left alone.
+        warm_up: share of the steps on which the rate rises.
+        label_smoothing: probability spread over all classes.
+        seed: of dropout, together with the step.
+        channels_last: whether the memory of pictures and filters is ordered so; faster on most machines.
+
+    Raises:
+        ValueError: if there is no such optimiser.
+
+    Source: Simonyan et al. 2013, sec. 1 (cross-entropy, SGD); Smith & Topin 2018 (one-cycle schedule).
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        optimiser: str = "adamw",
+        learning_rate: float,
+        momentum: float = 0.9,
+        weight_decay: float,
+        warm_up: float = 0.25,
+        label_smoothing: float = 0.0,
+        seed: int = 0,
+        channels_last: bool = True,
+    ) -> None:
+        super().__init__()
+        if optimiser not in {"sgd", "adamw"}:
+            raise ValueError(f"expected optimiser sgd or adamw, got {optimiser!r}")
+        self.network = network
+        self.optimiser = optimiser
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.warm_up = warm_up
+        self.label_smoothing = label_smoothing
+        self.seed = seed
+        self.memory = torch.channels_last if channels_last else torch.contiguous_format
+        self.sums: dict[str, Float[Tensor, " 4"]] = {}
+
+    def on_train_epoch_start(self) -> None:
+        """Forgets the sums of the last epoch."""
+        self.sums = {}
+
+    def training_step(self, batch: Pairs, step: int) -> Float[Tensor, ""]:
+        """The loss of a batch; dropout is a function of seed, step and device alone.
+
+        Args:
+            batch: RGB bytes and labels.
+            step: within the epoch.
+
+        Returns:
+            The mean cross-entropy.
+
+        Raises:
+            FloatingPointError: if it is not finite.
+        """
+        torch.manual_seed(
+            int(np.random.SeedSequence((self.seed, self.global_step, self.global_rank)).generate_state(1)[0])
+        )
+        scores, labels = self._scores(batch), batch[1]
+        loss = cross_entropy(scores, labels, label_smoothing=self.label_smoothing, ignore_index=-1)
+        if not bool(loss.isfinite()):
+            raise FloatingPointError(
+                f"the training loss became {loss.item()} in epoch {self.current_epoch}, step {step}: lower "
+                f"train.optimiser.learning_rate={self.learning_rate}, or look for NaN in the pictures or weights"
+            )
+        self._add("train", scores.detach(), labels)
+        return loss
+
+    def validation_step(self, batch: Pairs, step: int) -> None:  # ruff: ignore[unused-method-argument]
+        """Counts the errors of a batch.
+
+        Args:
+            batch: RGB bytes and labels.
+            step: within the epoch.
+        """
+        self._add("val", self._scores(batch), batch[1])
+
+    def _scores(self, batch: Pairs) -> Float[Tensor, "n k"]:
+        return self.network(batch[0].to(memory_format=self.memory).float().div_(255))
+
+    def _add(self, split: str, scores: Float[Tensor, "n k"], labels: Int[Tensor, " n"]) -> None:
+        self.sums[split] = self.sums.get(split, 0) + tally(scores, labels)
+
+    def measured(self, split: str) -> tuple[float, float, float]:
+        """Means over the epoch and all devices.
+
+        Args:
+            split: `train` or `val`.
+
+        Returns:
+            Loss, top-1 error, top-5 error.
+        """
+        loss, top1, top5, count = self.trainer.strategy.reduce(self.sums[split], reduce_op="sum").tolist()
+        return loss / count, top1 / count, top5 / count
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimiser, with its schedule by step.
+
+        Returns:
+            As Lightning wants it.
+        """
+        parameters = [p for p in self.network.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        optimiser: torch.optim.Optimizer
+        if self.optimiser == "sgd":
+            optimiser = torch.optim.SGD(groups, self.learning_rate, momentum=self.momentum, nesterov=True)
+        else:
+            optimiser = torch.optim.AdamW(groups, self.learning_rate, betas=(self.momentum, 0.99))
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser,
+            self.learning_rate,
+            total_steps=int(self.trainer.estimated_stepping_batches),
+            pct_start=self.warm_up,
+            cycle_momentum=False,
+        )
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class Keep(Callback):
+    """Leaves history, weights and the state to resume from after every epoch, each written in one step.
+
+    Args:
+        out: folder of `history.csv`, `best.safetensors`, `last.safetensors` and `checkpoints/`.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.rows: list[Epoch] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """What goes into the checkpoint.
+
+        Returns:
+            The history.
+        """
+        return {"rows": [list(row) for row in self.rows]}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Takes up the history of a checkpoint.
+
+        Args:
+            state_dict: as `state_dict` left it.
+        """
+        self.rows = [Epoch(*row) for row in state_dict["rows"]]
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes everything.
+
+        Args:
+            trainer: of the run.
+            pl_module: the classifier.
+        """
+        assert isinstance(pl_module, Classifier)
+        rate = float(trainer.optimizers[0].param_groups[0]["lr"])
+        self.rows.append(Epoch(trainer.current_epoch, pl_module.measured("train")[0], *pl_module.measured("val"), rate))
+        best = min(self.rows, key=lambda row: row.val_top1_error) is self.rows[-1]  # min takes the earliest of equals
+        folder = self.out / "checkpoints"
+        trainer.save_checkpoint(folder / "last.tmp")
+        if trainer.is_global_zero:
+            self._write(pl_module, folder, best)
+        trainer.strategy.barrier("kept")
+
+    def _write(self, classifier: Classifier, folder: Path, best: bool) -> None:
+        names = ("best", "last") if best else ("last",)
+        for name in names:
+            save_weights(classifier.network.module, self.out / f"{name}.safetensors")
+        write_history(self.out, tuple(self.rows))
+        if best:
+            (folder / "best.tmp").unlink(missing_ok=True)
+            (folder / "best.tmp").hardlink_to(folder / "last.tmp")
+            (folder / "best.tmp").replace(folder / "best.ckpt")
+        (folder / "last.tmp").replace(folder / "last.ckpt")  # last of all: what is resumed has left all the rest
+
+
+class Bar(Callback):
+    """The progress of a run over all its steps, with the time left."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # ruff: ignore[unused-method-argument]
+        """Starts where the run stands.
+
+        Args:
+            trainer: of the run.
+            pl_module: the classifier.
+        """
+        total = int(trainer.estimated_stepping_batches)
+        self.steps = track(range(trainer.global_step, total), "train", total=total - trainer.global_step)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """One step further.
+
+        Args:
+            *_: what Lightning says about it.
+        """
+        next(self.steps, None)
+
+
+def write_history(out: Path, history: History) -> None:
+    """Writes `history.csv`.
+
+    Args:
+        out: the folder.
+        history: one row per epoch.
+    """
+    temporary = out / "history.tmp"
+    with temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(Epoch._fields)
+        writer.writerows([row.epoch, *(repr(round(value, 10)) for value in row[1:])] for row in history)
+    temporary.replace(out / "history.csv")
+
+
+def read_history(out: Path) -> History:
+    """Reads `history.csv`.
+
+    Args:
+        out: the folder.
+
+    Returns:
+        One row per epoch.
+    """
+    with (out / "history.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))[1:]
+    return tuple(Epoch(int(row[0]), *map(float, row[1:])) for row in rows)

@@ -1,0 +1,103 @@
+"""Anybody's own network."""
+
+import importlib
+import logging
+import pkgutil
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deepinside.models.checkpoint import load_weights
+from deepinside.models.outputs import class_names
+from deepinside.network import Network, Preprocessing, closest
+
+_LOG = logging.getLogger(__name__)
+
+
+def custom(
+    *,
+    target: str,
+    weights: str | None = None,
+    classes: Sequence[str] | None = None,
+    name: str = "custom",
+    fit: bool = False,  # ruff: ignore[unused-function-argument]  read by the train stage
+    **preprocessing: Any,
+) -> Network:
+    """Wraps the torch module that a function of yours returns.
+
+    Args:
+        target: `package.module:function`; the function (or class) is called without arguments.
+        weights: a file to load into the module; None: as the function left it.
+        classes: one name per output; None: ImageNet's for 1000 outputs, else numbers.
+        name: for titles.
+        fit: whether the train stage trains it when `weights` is None.
+        **preprocessing: as in `Preprocessing`.
+
+    Returns:
+        The network, frozen.
+
+    Raises:
+        TypeError: if the function does not return a torch module.
+    """
+    module = imported(target)()
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"{target} returned {type(module).__name__}: it must return a torch.nn.Module")
+    if weights is not None:
+        load_weights(module, weights)
+    settings = Preprocessing(**preprocessing)
+    network = Network(module, settings, (), name)
+    count = _outputs(network, target)
+    return Network(module, settings, class_names(classes, count), name)
+
+
+def imported(target: str) -> Any:
+    """The function that a name means.
+
+    Args:
+        target: `package.module:function`.
+
+    Returns:
+        The function.
+
+    Raises:
+        ValueError: if the name has another form.
+        ModuleNotFoundError: if there is no such module, with the closest names and how to make it found.
+        AttributeError: if the module has no such function, with the closest names.
+    """
+    path, colon, function = str(target).partition(":")
+    if not (colon and path and function):
+        raise ValueError(f"expected model.target=package.module:function, got {target!r}")
+    try:
+        module = importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{path}.".startswith(f"{error.name}."):
+            raise  # the module is there, what it imports is not
+        raise ModuleNotFoundError(
+            f"model.target={target}: no module {error.name!r} can be imported; {_neighbours(error.name)} "
+            "Put the folder that holds it on the path: PYTHONPATH=FOLDER deepinside ..."
+        ) from error
+    if not hasattr(module, function):
+        raise AttributeError(f"model.target: {path} has no {function!r}; {closest(function, vars(module))}")
+    return getattr(module, function)
+
+
+def _neighbours(name: str) -> str:
+    parent, _, last = name.rpartition(".")
+    folders = importlib.import_module(parent).__path__ if parent else None
+    known = [module.name for module in pkgutil.iter_modules(folders)]
+    told = closest(last, known)
+    return told if told.startswith("did") else "no module has a similar name."
+
+
+def _outputs(network: Network, target: str) -> int:
+    side = network.preprocessing.input
+    with torch.no_grad():
+        scores = network(torch.full((2, 3, side, side), 0.5))
+    if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != 2:
+        came = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise ValueError(f"{target}: expected scores (n, k) for images (n, 3, {side}, {side}), got {came}")
+    if bool((scores >= 0).all()) and torch.allclose(scores.sum(1), torch.ones(2), atol=1e-4):
+        _LOG.warning("%s: its scores sum to 1, as after a softmax: take the softmax off", target)
+    return scores.shape[1]

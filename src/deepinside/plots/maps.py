@@ -1,0 +1,41 @@
+"""Pictures beside their maps."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from numpy import ndarray
+
+
+def beside(picture: Float[ndarray, "h w 3"], maps: Mapping[str, Float[ndarray, "h w"]], title: str) -> Figure:
+    """A picture and its unsigned maps, each on its own scale from zero to its 99.5 % quantile.
+
+    Args:
+        picture: RGB in [0, 1], (h, w, 3).
+        maps: name -> map, not negative, (h, w).
+        title: above the picture.
+
+    Returns:
+        One row: the picture, then the maps with their scales.
+    """
+    height, width = picture.shape[:2]
+    side = 2.6
+    figure, axes = plt.subplots(
+        1, len(maps) + 1, figsize=(side * (len(maps) + 1), side * height / width + 0.75), layout="constrained"
+    )
+    axes = np.atleast_1d(axes)
+    axes[0].imshow(picture)
+    axes[0].set_title(title, fontsize=8)
+    for axis, (name, map_) in zip(axes[1:], maps.items(), strict=True):
+        drawn = axis.imshow(map_, cmap="magma", vmin=0, vmax=max(float(np.quantile(map_, 0.995)), 1e-12))
+        axis.set_title(name, fontsize=8)
+        bar = figure.colorbar(drawn, ax=axis, orientation="horizontal", shrink=0.8, pad=0.02, aspect=30)
+        bar.ax.tick_params(labelsize=5)
+        bar.ax.ticklabel_format(axis="x", scilimits=(-2, 2))
+        bar.ax.xaxis.get_offset_text().set_fontsize(5)
+    for axis in axes:
+        axis.set_xticks([])
+        axis.set_yticks([])
+    return figure

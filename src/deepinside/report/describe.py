@@ -1,0 +1,84 @@
+"""An artifact in the words of the page."""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from deepinside.artifact import flat
+from deepinside.report import number
+from deepinside.report.folder import Folder
+from deepinside.report.origin import command
+from deepinside.report.page import Artifact, Sheet
+from deepinside.report.settings import Settings
+
+_CUT = 60  # characters of a cell of a preview
+
+
+def slug(text: str) -> str:
+    """A name that may stand in an anchor.
+
+    Args:
+        text: any.
+
+    Returns:
+        Lower-case letters, digits and single hyphens.
+    """
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"
+
+
+def describe(folder: Folder, chosen: Mapping[str, str], settings: Settings, taken: set[str]) -> Artifact:
+    """How the page names an artifact and where it leads.
+
+    Args:
+        folder: as read.
+        chosen: what it rests on, see `trace`.
+        settings: of the page.
+        taken: anchors that are in use; the new one is added.
+
+    Returns:
+        The description.
+    """
+    anchor = base = f"artifact-{slug(folder.key)}"
+    while anchor in taken:
+        anchor = f"{base}-{len(taken)}"
+    taken.add(anchor)
+    href = f"../../{quote(folder.stage, safe='')}/{quote(folder.fingerprint, safe='')}/"
+    return Artifact(
+        key=folder.key,
+        name=settings.words.get(folder.key) or " · ".join(folder.key.split(".", maxsplit=2)),
+        detail=" · ".join(dict.fromkeys(name for name in chosen.values() if name not in folder.key)),
+        stage=folder.stage,
+        fingerprint=folder.fingerprint,
+        anchor=anchor,
+        href=href,
+        command=command(folder, settings),
+        settings=_settings(folder),
+        inputs=tuple(folder.inputs.items()),
+        sheets=_sheets(folder, href),
+        set_aside=tuple(folder.set_aside),
+        problems=tuple(folder.problems),
+    )
+
+
+def _settings(folder: Folder) -> tuple[tuple[str, str], ...]:
+    leaves = sorted(flat({str(name): value for name, value in folder.config.items()}).items())
+    return tuple((name, "null" if value is None else str(value)) for name, value in leaves)
+
+
+def _sheets(folder: Folder, href: str) -> tuple[Sheet, ...]:
+    return tuple(
+        Sheet(
+            file=one.file,
+            href=href + quote(one.file),
+            header=one.header,
+            first=[[_short(cell) for cell in line] for line in one.first],
+            count=number.shown(one.count),
+        )
+        for one in folder.sheets
+    )
+
+
+def _short(cell: str) -> str:
+    if re.fullmatch(r"-?\d+\.\d{5,}(e-?\d+)?", cell):
+        return f"{float(cell):.5g}"
+    return cell if len(cell) <= _CUT else cell[: _CUT - 1] + "…"

@@ -1,0 +1,122 @@
+"""Pictures as data URIs, small enough that a page of hundreds still opens at once."""
+
+import base64
+import io
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+
+AS_IT_IS = 24_000  # bytes: below this a file is embedded unchanged
+DRAWN = 0.3  # bytes per pixel of a PNG: line drawings lie below, photographs above
+_KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
+
+
+class Level(NamedTuple):
+    """How far photographs are reduced: longest side in pixels, WebP quality in percent."""
+
+    side: int
+    quality: int
+
+
+LEVELS = (Level(1600, 86), Level(1200, 82), Level(900, 76), Level(640, 70), Level(420, 60))
+
+
+class BadPicture(ValueError):
+    """A file that is no readable picture, or lies outside its artifact."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A picture inside the page.
+
+    Args:
+        uri: `data:image/...;base64,...`.
+        width: of what is embedded, in pixels.
+        height: likewise.
+    """
+
+    uri: str
+    width: int
+    height: int
+
+
+def embed(path: Path, within: Path, level: Level = LEVELS[0]) -> Embedded:
+    """A picture file as a data URI; large ones are re-encoded, drawings without loss, photographs with some.
+
+    Args:
+        path: of a PNG, JPEG or WebP file.
+        within: the folder that it must lie in.
+        level: how far to reduce it.
+
+    Returns:
+        The data URI and its size in pixels.
+
+    Raises:
+        BadPicture: if it is missing, lies elsewhere, or is no picture.
+    """
+    if not path.resolve().is_relative_to(within.resolve()):
+        raise BadPicture("lies outside its artifact")
+    if not path.is_file():
+        raise BadPicture("is missing")
+    try:
+        with Image.open(path, formats=tuple(_KINDS)) as picture:
+            picture.load()
+            if max(picture.size) <= level.side and path.stat().st_size <= AS_IT_IS:
+                return _uri(path.read_bytes(), _KINDS[str(picture.format)], picture.size)
+            return _encoded(picture, path.stat().st_size, level)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise BadPicture("is no readable PNG, JPEG or WebP picture") from error
+
+
+def _encoded(picture: Image.Image, size: int, level: Level) -> Embedded:
+    drawn = picture.format == "PNG" and size < DRAWN * picture.width * picture.height
+    flat = Image.new("RGB", picture.size, "white")
+    flat.paste(picture.convert("RGB"), mask=picture.convert("RGBA").getchannel("A"))
+    flat.thumbnail((level.side, level.side), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    if drawn and max(picture.size) <= level.side:  # shrunken lines are no longer few colours
+        flat.save(stream, "WEBP", lossless=True, quality=40, method=2)
+    else:
+        flat.save(stream, "WEBP", quality=level.quality, method=4)
+    return _uri(stream.getvalue(), "image/webp", flat.size)
+
+
+def _uri(content: bytes, kind: str, size: tuple[int, int]) -> Embedded:
+    return Embedded(f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}", *size)
+
+
+def embed_all(
+    pictures: Iterable[tuple[Path, Path]], budget: float, workers: int = 1
+) -> tuple[dict[Path, Embedded], dict[Path, str]]:
+    """All pictures of a page, reduced step by step until together they fit.
+
+    Args:
+        pictures: files, each with the folder that it must lie in.
+        budget: of all data URIs together, in bytes; the last level is used even if it does not keep to it.
+        workers: threads that encode.
+
+    Returns:
+        The embedded pictures, and for the bad ones why.
+    """
+    wanted = dict(pictures)
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        for level in LEVELS:
+            answers = dict(zip(wanted, pool.map(_attempt(level), wanted.items()), strict=True))
+            good = {path: answer for path, answer in answers.items() if isinstance(answer, Embedded)}
+            if sum(len(answer.uri) for answer in good.values()) <= budget:
+                break
+    return good, {path: answer for path, answer in answers.items() if isinstance(answer, str)}
+
+
+def _attempt(level: Level) -> Callable[[tuple[Path, Path]], Embedded | str]:
+    def attempt(item: tuple[Path, Path]) -> Embedded | str:
+        try:
+            return embed(*item, level)
+        except BadPicture as error:
+            return str(error)
+
+    return attempt

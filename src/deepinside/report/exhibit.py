@@ -1,0 +1,107 @@
+"""The galleries: which pictures, how small, in which grid."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from urllib.parse import quote
+
+from deepinside.report import number
+from deepinside.report.embed import Embedded, embed_all
+from deepinside.report.folder import Folder, Listed
+from deepinside.report.page import Artifact, Gallery, Picture
+
+TINY = 160  # pixels: below this a picture is enlarged as squares instead of being smoothed
+FEWEST = 4  # a gallery is not cut below this to keep the page small
+_GRIDS = ((0.75, "tall"), (1.35, "square"), (2.1, "wide"), (3.2, "broad"))  # (width / height below, class)
+_FIRST = {"single": 1, "banner": 4, "broad": 6, "wide": 9, "square": 12, "tall": 12, "tiny": 32}
+_SLACK = 3  # so few more are shown at once rather than hidden
+
+
+@dataclass
+class Exhibits:
+    """The pictures of a page, embedded; `bad` tells why a file could not be."""
+
+    embedded: Mapping[Path, Embedded]
+    bad: Mapping[Path, str]
+    most: int
+    groups: dict[tuple[str, str], list[Listed]] = field(default_factory=dict)
+
+
+def hang(folders: Sequence[Folder], *, most: int, budget: float, workers: int = 1) -> Exhibits:
+    """Embeds the pictures of all artifacts so that together they keep to the page's weight.
+
+    Args:
+        folders: the artifacts; bad pictures are added to their problems.
+        most: pictures per gallery.
+        budget: of all pictures, in bytes.
+        workers: threads that encode.
+
+    Returns:
+        The exhibits, grouped by artifact and picture group.
+    """
+    groups: dict[tuple[str, str], list[Listed]] = {}
+    for folder in folders:
+        for one in folder.pictures:
+            groups.setdefault((folder.key, one.group), []).append(one)
+    homes = {folder.key: folder.path for folder in folders}
+    wanted = [(one.path, homes[key]) for (key, _), ones in groups.items() for one in ones[:most]]
+    embedded, bad = embed_all(wanted, budget, workers)
+    for folder in folders:
+        folder.problems += [f"{one.file} {bad[one.path]}" for one in folder.pictures if one.path in bad]
+    while most > FEWEST and _weight(groups, embedded, most) > budget:
+        most = max(FEWEST, most // 2)
+    return Exhibits(embedded, bad, most, groups)
+
+
+def _weight(groups: Mapping[tuple[str, str], list[Listed]], embedded: Mapping[Path, Embedded], most: int) -> int:
+    kept = {one.path for ones in groups.values() for one in ones[:most]}
+    return sum(len(embedded[path].uri) for path in kept if path in embedded)
+
+
+def gallery(exhibits: Exhibits, artifact: Artifact, group: str, words: Mapping[str, str]) -> Gallery:
+    """One gallery.
+
+    Args:
+        exhibits: all that hang.
+        artifact: whose pictures.
+        group: of `pictures.csv`.
+        words: readable names of groups.
+
+    Returns:
+        Its pictures, the bad ones left out and counted among the problems of the artifact.
+    """
+    listed = exhibits.groups[artifact.key, group]
+    pictures = [
+        _picture(one, exhibits.embedded[one.path], artifact)
+        for one in listed[: exhibits.most]
+        if one.path in exhibits.embedded
+    ]
+    size = _grid(pictures)
+    first = _FIRST[size] if len(pictures) > _FIRST[size] + _SLACK else len(pictures)
+    captions = {one.caption for one in pictures}
+    return Gallery(
+        title=words.get(group) or number.spelt(group),
+        caption=captions.pop() if len(pictures) > 1 and len(captions) == 1 else "",
+        size=size,
+        pictures=pictures[:first],
+        rest=pictures[first:],
+        left_out=max(0, len(listed) - exhibits.most),
+    )
+
+
+def _picture(one: Listed, embedded: Embedded, artifact: Artifact) -> Picture:
+    alt = ". ".join(filter(None, (one.title, one.caption))) or one.file
+    tiny = max(embedded.width, embedded.height) <= TINY
+    return Picture(embedded, one.title, one.caption, alt, artifact.href + quote(one.file), tiny)
+
+
+def _grid(pictures: Sequence[Picture]) -> str:
+    if not pictures:
+        return "square"
+    if all(one.tiny for one in pictures):
+        return "tiny"
+    if len(pictures) == 1:
+        return "single"
+    aspect = median(one.embedded.width / one.embedded.height for one in pictures)
+    return next((name for limit, name in _GRIDS if aspect < limit), "banner")

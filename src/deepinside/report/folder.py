@@ -1,0 +1,198 @@
+"""What an artifact's folder says: read without trust, for a page must come of a broken folder too."""
+
+import csv
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from deepinside.records import Row
+
+PREVIEW = 8  # rows of a sheet shown on the page
+_OWN_FILES = {"table.csv", "pictures.csv", "set_aside.csv", "manifest.json"}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One line of `pictures.csv`; `path` is where the picture lies."""
+
+    file: str
+    group: str
+    title: str
+    caption: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Cells:
+    """One line of `table.csv`: as written, and as numbers."""
+
+    text: tuple[str, ...]
+    row: Row
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A csv file of single results: its first lines and how many there are."""
+
+    file: str
+    header: tuple[str, ...]
+    first: tuple[tuple[str, ...], ...]
+    count: int
+
+
+@dataclass
+class Folder:
+    """An artifact as found; what could not be read stays empty and is named in `problems`."""
+
+    key: str
+    path: Path
+    stage: str
+    fingerprint: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    seed: str = ""
+    command: str = ""
+    cells: list[Cells] = field(default_factory=list)
+    pictures: list[Listed] = field(default_factory=list)
+    sheets: list[Sheet] = field(default_factory=list)
+    set_aside: list[tuple[str, str]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def chosen(self, group: str) -> str:
+        """The choice of a configuration group that made it, such as the name of the data.
+
+        Args:
+            group: `data`, `model`, `concepts` ...
+
+        Returns:
+            The name; empty where the manifest does not tell.
+        """
+        return str(_mapping(self.config.get(group)).get("name") or "")
+
+
+def read(key: str, path: Path) -> Folder:
+    """Reads an artifact's folder; whatever is missing or damaged is said in `problems`.
+
+    Args:
+        key: what the pipeline calls it, `stage` or `stage.data.model`.
+        path: the folder.
+
+    Returns:
+        All that could be read.
+    """
+    folder = Folder(key, path, stage=key.split(".", maxsplit=1)[0], fingerprint=path.name.removesuffix(".part"))
+    if not path.is_dir():
+        folder.problems.append("its folder does not exist; run the stage again")
+        return folder
+    manifest = _manifest(folder)
+    _lineage(folder, manifest)
+    folder.cells = _table(folder)
+    folder.pictures = [_listed(folder, line) for line in _lines(folder, "pictures.csv", ("file", "group"))]
+    folder.set_aside = [
+        (line["file"], line.get("reason") or "") for line in _lines(folder, "set_aside.csv", ("file", "reason"))
+    ]
+    folder.sheets = _sheets(folder)
+    _absent(folder, _mapping(manifest.get("files")))
+    return folder
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _why(error: Exception) -> str:
+    # The text of an OSError names the absolute path, which must not get onto the page.
+    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)
+
+
+def _manifest(folder: Folder) -> Mapping[str, Any]:
+    path = folder.path / "manifest.json"
+    if not path.is_file():
+        folder.problems.append("it was not finished: manifest.json is missing; run the stage again")
+        return {}
+    try:
+        return _mapping(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        folder.problems.append(f"manifest.json cannot be read ({_why(error)}); run the stage again")
+        return {}
+
+
+def _lineage(folder: Folder, manifest: Mapping[str, Any]) -> None:
+    made_from = _mapping(manifest.get("made_from"))
+    folder.stage = str(manifest.get("stage") or folder.stage)
+    folder.fingerprint = str(manifest.get("fingerprint") or folder.fingerprint)
+    folder.config = _mapping(made_from.get("config"))
+    folder.inputs = {str(stage): str(fingerprint) for stage, fingerprint in _mapping(made_from.get("inputs")).items()}
+    folder.seed = str(made_from.get("seed", ""))
+    folder.command = str(made_from.get("command") or "")
+
+
+def _lines(folder: Folder, file: str, needed: tuple[str, ...]) -> list[dict[str, str]]:
+    path = folder.path / file
+    if not path.is_file():
+        return []
+    try:
+        with path.open(newline="", encoding="utf-8", errors="replace") as stream:
+            reader = csv.DictReader(stream, restval="")
+            lines = list(reader)
+    except (OSError, csv.Error) as error:
+        folder.problems.append(f"{file} cannot be read: {_why(error)}")
+        return []
+    lacking = [name for name in needed if name not in (reader.fieldnames or ())]
+    if lacking:
+        folder.problems.append(f"{file} has no column {', '.join(lacking)}")
+        return []
+    return lines
+
+
+def _table(folder: Folder) -> list[Cells]:
+    if not (folder.path / "table.csv").is_file():
+        folder.problems.append("table.csv is missing, so none of its numbers are shown")
+    cells = []
+    for line in _lines(folder, "table.csv", ("metric", "value")):
+        text = tuple(line.get(name) or "" for name in Row._fields)
+        numbers = dict(zip(Row._fields, text, strict=True))
+        try:
+            count = int(numbers["n"] or 0)
+            value, low, high = (_number(numbers[name]) for name in ("value", "ci_low", "ci_high"))
+        except ValueError as error:
+            folder.problems.append(f"table.csv, metric {numbers['metric']!r}: {error}")
+            continue
+        cells.append(Cells(text, Row(numbers["metric"], value, numbers["unit"], count, low, high)))
+    return cells
+
+
+def _number(cell: str) -> float:
+    return float(cell) if cell else math.nan
+
+
+def _listed(folder: Folder, line: dict[str, str]) -> Listed:
+    title, caption = line.get("title") or "", line.get("caption") or ""
+    return Listed(line["file"], line["group"], title, caption, folder.path / line["file"])
+
+
+def _sheets(folder: Folder) -> list[Sheet]:
+    sheets = []
+    for path in sorted(folder.path.glob("*.csv")):
+        if path.name in _OWN_FILES:
+            continue
+        try:
+            with path.open(newline="", encoding="utf-8", errors="replace") as stream:
+                rows = csv.reader(stream)
+                header = tuple(next(rows, []))
+                first = tuple(tuple(row) for row in islice(rows, PREVIEW))
+                sheets.append(Sheet(path.name, header, first, len(first) + sum(1 for _ in rows)))
+        except (OSError, csv.Error) as error:
+            folder.problems.append(f"{path.name} cannot be read: {_why(error)}")
+    return sheets
+
+
+def _absent(folder: Folder, files: Mapping[str, Any]) -> None:
+    absent = sorted(str(file) for file in files if not (folder.path / str(file)).is_file())
+    if absent:
+        more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
+        folder.problems.append(f"files of its manifest are missing: {', '.join(absent[:3])}{more}")

@@ -1,0 +1,74 @@
+"""Numbers as people read them."""
+
+import math
+import re
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_FRACTIONS = {"fraction", "share", "ratio"}
+_SPELT = {
+    "top1": "top-1", "top5": "top-5", "iou": "IoU", "map": "mAP", "l2": "L2", "ms": "ms", "ap": "AP", "gmm": "GMM",
+    "tv": "TV", "relu": "ReLU", "cls": "class", "loc": "localisation", "pct": "percent",
+}  # fmt: skip
+
+
+def shown(value: float, unit: str = "") -> str:
+    """A number with its unit, rounded to what a reader can use.
+
+    Args:
+        value: NaN where it is not known.
+        unit: as in `table.csv`; `fraction` is shown in percent.
+
+    Returns:
+        Text such as `12.3 %`, `1 024 images`, `0.0417`, `2.1 × 10⁻⁵ s`.
+    """
+    text, unit = _parts(value, unit)
+    return f"{text}\u00a0{unit}" if unit and not math.isnan(value) else text
+
+
+def interval(low: float, high: float, unit: str = "") -> str:
+    """An interval in the unit of its number.
+
+    Args:
+        low: lower end, NaN where there is no interval.
+        high: upper end.
+        unit: as for `shown`.
+
+    Returns:
+        Text such as `10.1 to 14.9`; empty without an interval.
+    """
+    if math.isnan(low) or math.isnan(high):
+        return ""
+    return f"{_parts(low, unit)[0]} to {_parts(high, unit)[0]}"
+
+
+def _parts(value: float, unit: str) -> tuple[str, str]:
+    if math.isnan(value):
+        return "not known", unit
+    if unit in _FRACTIONS:
+        value, unit = 100 * value, "%"
+    return (f"{value:.1f}" if unit == "%" and math.isfinite(value) else _plain(value)), unit
+
+
+def _plain(value: float) -> str:
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "−∞"
+    if value == round(value) and abs(value) < 1e12:
+        return f"{round(value):,}".replace(",", "\u202f").replace("-", "−")
+    if not 1e-3 <= abs(value) < 1e6:
+        digits, power = f"{value:.1e}".split("e")
+        return f"{digits} × 10{str(int(power)).translate(_SUPERSCRIPTS)}".replace("-", "−")
+    return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}".replace("-", "−")
+
+
+def spelt(name: str) -> str:
+    """A metric's or configuration's name as words.
+
+    Args:
+        name: such as `localisation_top1_error`.
+
+    Returns:
+        Such as `Localisation top-1 error`; dotted layer names and bracketed parts stay as they are.
+    """
+    words = [_SPELT.get(word.lower(), word) for word in re.split(r"[_\s]+", name.strip()) if word]
+    text = " ".join(words)
+    return text[:1].upper() + text[1:] if words and words[0] == words[0].lower() else text

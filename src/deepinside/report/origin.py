@@ -1,0 +1,62 @@
+"""Where artifacts come from: what their inputs were made with, and the command that makes them."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+
+from deepinside.report.folder import Folder
+from deepinside.report.settings import Settings
+
+GROUPS = ("data", "concepts", "model")
+
+
+def trace(folders: Sequence[Folder]) -> dict[str, dict[str, str]]:
+    """The names of the data, the concepts and the network that artifacts rest on, for a stage sees only its own keys.
+
+    Args:
+        folders: the artifacts; those that they were made from are looked for among them.
+
+    Returns:
+        Key of the artifact -> group -> name of its choice, where a manifest tells it.
+    """
+    known = {folder.fingerprint: folder for folder in folders}
+    return {folder.key: _chosen(folder, known, set()) for folder in folders}
+
+
+def _chosen(folder: Folder, known: Mapping[str, Folder], passed: set[str]) -> dict[str, str]:
+    passed.add(folder.fingerprint)
+    names: dict[str, str] = {}
+    for fingerprint in folder.inputs.values():
+        if fingerprint in known and fingerprint not in passed:  # a damaged manifest may name itself
+            names = _chosen(known[fingerprint], known, passed) | names
+    own = {group: folder.chosen(group) for group in GROUPS}
+    return names | {group: name for group, name in own.items() if name}
+
+
+def command(folder: Folder, settings: Settings) -> str:
+    """The command that makes an artifact.
+
+    Args:
+        folder: the artifact.
+        settings: with the overrides of the run and of the further runs.
+
+    Returns:
+        A line for a shell; empty where it is not known.
+    """
+    if folder.command:
+        return folder.command
+    overrides = settings.command if "." not in folder.key else _further(folder.key, settings.also)
+    if overrides is None:
+        return ""
+    seed = [f"seed={folder.seed}"] if folder.seed not in {"", "0"} and "." in folder.key else []
+    rest = [word for word in overrides if not word.startswith("run=")]
+    return shlex.join(["deepinside", f"run={folder.stage}", *rest, *seed])
+
+
+def _further(key: str, runs: Sequence[Sequence[str]]) -> Sequence[str] | None:
+    chosen = key.split(".", maxsplit=2)[1:]
+    for overrides in runs:
+        choices = dict(word.split("=", maxsplit=1) for word in overrides if "=" in word)
+        named = [choices.get(group) for group in ("data", "model")]
+        if all(name in (None, one) for name, one in zip(named, chosen, strict=False)):
+            return overrides
+    return None

@@ -1,0 +1,178 @@
+"""What goes on the page: plain values, already worded and rounded; the template only lays them out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from deepinside.report.embed import Embedded
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number worded and rounded, as it is, and where it comes from; NaN where something is not known."""
+
+    artifact: "Artifact"
+    metric: str
+    name: str
+    text: str
+    interval: str
+    count: str
+    unit: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Numbers of several things side by side: names of the columns; name and numbers of each row."""
+
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[Number | None]]]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A number drawn: lengths in percent of the scale; `low` and `high` are None without an interval."""
+
+    length: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of a gallery; a `tiny` one is enlarged as squares, `href` is its file in the artifact."""
+
+    embedded: Embedded
+    title: str
+    caption: str
+    alt: str
+    href: str
+    tiny: bool
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The pictures of one group.
+
+    Args:
+        title: of the group.
+        caption: what all of them share; empty where each has its own.
+        size: class of the grid.
+        pictures: that can be shown at once.
+        rest: that are shown on demand.
+        left_out: how many more lie in the artifact.
+    """
+
+    title: str
+    caption: str
+    size: str
+    pictures: Sequence[Picture]
+    rest: Sequence[Picture]
+    left_out: int
+
+    @property
+    def shown(self) -> int:
+        """How many pictures the page holds."""
+        return len(self.pictures) + len(self.rest)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A csv file of single results."""
+
+    file: str
+    href: str
+    header: Sequence[str]
+    first: Sequence[Sequence[str]]
+    count: str
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An artifact as the page names it: `anchor` in the page, `href` beside it on disk."""
+
+    key: str
+    name: str
+    detail: str
+    stage: str
+    fingerprint: str
+    anchor: str
+    href: str
+    command: str
+    settings: Sequence[tuple[str, str]]
+    inputs: Sequence[tuple[str, str]]  # role, fingerprint
+    sheets: Sequence[Sheet]
+    set_aside: Sequence[tuple[str, str]]
+    problems: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one artifact gives to one section; `first` where the artifact itself is described."""
+
+    artifact: Artifact
+    numbers: Sequence[Number]
+    grid: Grid | None
+    galleries: Sequence[Gallery]
+    first: bool
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the page."""
+
+    anchor: str
+    title: str
+    says: str
+    parts: Sequence[Part]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A group of the summary: numbers with their bars, and the end of the scale."""
+
+    title: str
+    numbers: Sequence[tuple[Number, Bar | None]]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A box of the pipeline's picture; `state` is `here`, `broken`, `elsewhere` (not on this page) or `page`."""
+
+    name: str
+    detail: str
+    fingerprint: str
+    href: str
+    state: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The pipeline as a picture: boxes of one size and the paths between them, in units of the view box."""
+
+    width: float
+    height: float
+    box: tuple[float, float]
+    nodes: Sequence[Node]
+    edges: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Page:
+    """The whole page; `anchors` leads from a fingerprint to its artifact."""
+
+    title: str
+    name: str
+    lead: str
+    missing: Sequence[str]
+    found: Sequence[Found]
+    sections: Sequence[Section]
+    artifacts: Sequence[Artifact]
+    wide: Drawing
+    narrow: Drawing
+    anchors: Mapping[str, Artifact]
+    counts: Sequence[tuple[str, str]]
+    command: str

@@ -1,0 +1,98 @@
+"""The sections of the page: each number and each gallery has one home."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from deepinside.report.describe import slug
+from deepinside.report.exhibit import Exhibits, gallery
+from deepinside.report.measure import side_by_side
+from deepinside.report.page import Artifact, Number, Part, Section
+from deepinside.report.settings import Chapter
+
+OTHER = Chapter("Further results", "What none of the sections above asked for.", ("*",))
+
+
+@dataclass
+class _Shelf:
+    """What one artifact gives to one section."""
+
+    numbers: list[Number] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+
+
+def place(key: str, chapters: Sequence[Chapter]) -> tuple[int, int]:
+    """Where an artifact stands on the page: the first section that it belongs to, and its place there.
+
+    Args:
+        key: of the artifact.
+        chapters: in order.
+
+    Returns:
+        Index of the section, the number of sections where none takes it; index among the section's patterns.
+    """
+    index = _own(key, chapters)[0]
+    patterns = chapters[index].keys if index < len(chapters) else ()
+    return index, next((rank for rank, pattern in enumerate(patterns) if fnmatchcase(key, pattern)), 0)
+
+
+def _own(key: str, chapters: Sequence[Chapter]) -> list[int]:
+    own = [index for index, one in enumerate(chapters) if any(fnmatchcase(key, pattern) for pattern in one.keys)]
+    return own or [len(chapters)]
+
+
+def _home(key: str, name: str, chapters: Sequence[Chapter]) -> int:
+    own = _own(key, chapters)
+    asked = (index for index in own if index < len(chapters) and _asks(chapters[index], name))
+    return next(asked, own[0])
+
+
+def _asks(chapter: Chapter, name: str) -> bool:
+    plain = name.casefold().replace("_", " ")
+    return any(fnmatchcase(plain, pattern) for pattern in chapter.about)
+
+
+def lay_out(
+    chapters: Sequence[Chapter],
+    artifacts: Sequence[Artifact],
+    known: Iterable[Number],
+    exhibits: Exhibits,
+    words: Mapping[str, str],
+) -> list[Section]:
+    """Sorts numbers and galleries into sections; an artifact with neither still appears, with what is wrong with it.
+
+    Args:
+        chapters: the sections asked for.
+        artifacts: in the order to show.
+        known: all numbers.
+        exhibits: all pictures.
+        words: readable names.
+
+    Returns:
+        The sections that hold anything.
+    """
+    shelves: dict[tuple[int, str], _Shelf] = {}
+    for one in known:
+        home = _home(one.artifact.key, one.metric, chapters)
+        shelves.setdefault((home, one.artifact.key), _Shelf()).numbers.append(one)
+    for key, group in exhibits.groups:
+        shelves.setdefault((_home(key, group, chapters), key), _Shelf()).groups.append(group)
+    for key in {one.key for one in artifacts} - {key for _, key in shelves}:
+        shelves[place(key, chapters)[0], key] = _Shelf()
+    sections = []
+    first = {key: min(index for index, other in shelves if other == key) for _, key in shelves}
+    for index, chapter in enumerate((*chapters, OTHER)):
+        parts = [
+            _part(one, shelves[index, one.key], exhibits, words, first=first[one.key] == index)
+            for one in artifacts
+            if (index, one.key) in shelves
+        ]
+        if parts:
+            sections.append(Section(f"section-{index}-{slug(chapter.title)}", chapter.title, chapter.says, parts))
+    return sections
+
+
+def _part(artifact: Artifact, shelf: _Shelf, exhibits: Exhibits, words: Mapping[str, str], *, first: bool) -> Part:
+    galleries = [gallery(exhibits, artifact, group, words) for group in shelf.groups]
+    alone, grid = side_by_side(shelf.numbers, words)
+    return Part(artifact, alone, grid, [one for one in galleries if one.shown or one.left_out], first)

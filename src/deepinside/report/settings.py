@@ -1,0 +1,92 @@
+"""What people decide about the page: `conf/report/*.yaml`, typed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A section of the page and what belongs there.
+
+    Args:
+        title: its heading.
+        says: one sentence under the heading.
+        keys: patterns (`fnmatch`) of the artifacts shown here, in order.
+        about: patterns of the picture groups and metrics shown here.
+    """
+
+    title: str
+    says: str
+    keys: tuple[str, ...]
+    about: tuple[str, ...] = ("*",)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A group of numbers at the top of the page.
+
+    Args:
+        title: its heading.
+        numbers: patterns `artifact key:metric`, in the order to show.
+        most: how many to show at most.
+    """
+
+    title: str
+    numbers: tuple[str, ...]
+    most: int = 9
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the page is made.
+
+    Args:
+        title: of the page.
+        stages: without whose artifacts the page says that something is missing.
+        pictures_per_gallery: at most; the others stay in the artifact.
+        megabytes: what the page may weigh.
+        findings: the summary at the top.
+        chapters: the sections; what fits none gets one of its own.
+        words: readable names of metrics, their prefixes, picture groups and artifacts.
+        also: overrides of the further runs.
+        command: overrides of the run itself; None where they are not known.
+    """
+
+    title: str
+    stages: tuple[str, ...]
+    pictures_per_gallery: int
+    megabytes: float
+    findings: tuple[Finding, ...]
+    chapters: tuple[Chapter, ...]
+    words: Mapping[str, str] = field(default_factory=dict)
+    also: tuple[tuple[str, ...], ...] = ()
+    command: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Self:
+        """The settings from a plain configuration.
+
+        Args:
+            config: as in `conf/report/default.yaml`, with lists and dictionaries.
+
+        Returns:
+            The same, typed.
+        """
+        command = config.get("command")
+        return cls(
+            title=config["title"],
+            stages=tuple(config["stages"]),
+            pictures_per_gallery=config["pictures_per_gallery"],
+            megabytes=config["megabytes"],
+            findings=tuple(
+                Finding(one["title"], tuple(one["numbers"]), one.get("most") or 9) for one in config["findings"]
+            ),
+            chapters=tuple(
+                Chapter(one["title"], one["says"], tuple(one["keys"]), tuple(one.get("about") or ("*",)))
+                for one in config["chapters"]
+            ),
+            words=dict(config["words"]),
+            also=tuple(tuple(map(str, overrides)) for overrides in config["also"]),
+            command=None if command is None else tuple(map(str, command)),
+        )

@@ -1,0 +1,69 @@
+"""Pictures of good, median and bad boxes, chosen by rule."""
+
+from pathlib import Path
+
+from deepinside.data.index import Entry, read_image
+from deepinside.localise.outcome import Outcome
+from deepinside.plots.gallery import Gallery
+from deepinside.plots.localise import Case, steps
+from deepinside.stages.localiser import Localiser
+
+
+def draw(outcome: Outcome, localiser: Localiser, out: Path) -> None:
+    """Draws cases chosen by rule, from photograph to box.
+
+    Args:
+        outcome: of all images.
+        localiser: that gave it.
+        out: folder of the artifact.
+    """
+    gallery = Gallery(out)
+    entries = {entry.image: entry for entry in localiser.index.entries}
+    for rule, rank, position in chosen(outcome, localiser.options.pictures):
+        entry = entries[outcome.images[position]]
+        image = read_image(localiser.index.root / entry.file)
+        found = localiser.segmentation(entry, image)
+        overlap = float(outcome.known_overlaps[position])
+        case = Case(
+            image.permute(1, 2, 0).numpy(), *found[:5], outcome.known[position], outcome.instances[position], overlap
+        )
+        name = localiser.index.classes[entry.label]
+        gallery.add(
+            steps(case, f"{name}: IoU {overlap:.2f}"),
+            f"{rule}_{rank}",
+            group=f"{rule} boxes",
+            title=f"{name}, IoU {overlap:.2f}",
+            caption=_caption(entry, name, localiser, rule, len(outcome.images)),
+        )
+    gallery.write()
+
+
+def _caption(entry: Entry, name: str, localiser: Localiser, rule: str, count: int) -> str:
+    settings, options = localiser.settings, localiser.options
+    return (
+        f"{entry.image}: the class asked for is the true one, {name}; network {localiser.network.name}, preset "
+        f"{options.name}, crops {options.crops}, seeds above the {settings.foreground_quantile:.0%} and below the "
+        f"{settings.background_quantile:.0%} quantile of the map. Chosen by rule: the {rule} of {count} images by IoU."
+    )
+
+
+def chosen(outcome: Outcome, each: int) -> list[tuple[str, int, int]]:
+    """Cases to draw: the best, the median and the worst by IoU of the true class's box; ties by name.
+
+    Args:
+        outcome: of all images.
+        each: how many of each kind, at most.
+
+    Returns:
+        (`best` | `median` | `worst`, 1, 2, ..., position), no image twice.
+    """
+    order = sorted(range(len(outcome.images)), key=lambda i: (-outcome.known_overlaps[i], outcome.images[i]))
+    middle = max(0, (len(order) - each) // 2)
+    kinds = {"best": order[:each], "median": order[middle : middle + each], "worst": order[::-1][:each]}
+    seen: set[int] = set()
+    cases = []
+    for kind, positions in kinds.items():
+        fresh = [position for position in positions if position not in seen]
+        seen |= set(fresh)
+        cases += [(kind, rank, position) for rank, position in enumerate(fresh, 1)]
+    return cases

@@ -1,0 +1,107 @@
+"""The pictures of a dissection: bar charts of its counts, and cards of its units."""
+
+from collections.abc import Callable, Mapping
+
+import pandas as pd
+from jaxtyping import UInt8
+from omegaconf import DictConfig
+from torch import Tensor
+
+from deepinside.dissect.counting import Counter
+from deepinside.dissect.exhibits import exhibits
+from deepinside.dissect.score import category_names
+from deepinside.dissect.top_images import TopImages
+from deepinside.plots.dissect import unique_detectors, unit_card, units_per_concept
+from deepinside.plots.gallery import Gallery
+
+_RULES = {
+    "per_category": "counted in every category in which a unit's best concept passes",
+    "top_label": "counted by the one best concept of each unit",
+}
+
+
+def _slug(layer: str) -> str:
+    return layer.replace(".", "_")
+
+
+def draw_counts(gallery: Gallery, units: pd.DataFrame, counts: pd.DataFrame, chosen: DictConfig) -> None:
+    """Bar charts: unique detectors by layer and category, and units by concept.
+
+    Args:
+        gallery: to add to.
+        units: `units.csv`.
+        counts: `counts.csv`.
+        chosen: group dissect.
+    """
+    layers, categories = list(dict.fromkeys(units["layer"])), list(category_names(units))
+    for rule, words in _RULES.items():
+        members = counts[(counts["rule"] == rule) & (counts["category"] != "all")]
+        unique = members.pivot_table(index="layer", columns="category", values="unique_detectors", sort=False)
+        figure = unique_detectors(layers, categories, unique.loc[layers, categories].to_numpy(), rule=words)
+        caption = (
+            f"Different concepts that units detect (IoU > {chosen.iou}), {words} (rule {rule}); {_setting(chosen)}."
+        )
+        gallery.add(figure, f"unique_{rule}", group="detectors", title=f"Unique detectors, {rule}", caption=caption)
+    for layer in layers:
+        found = units[(units["layer"] == layer) & (units["score"] > chosen.iou)]
+        if found.empty:
+            continue
+        tally = found.groupby(["category", "label"], sort=False).size()
+        concepts = [str(label) for _, label in tally.index]
+        title = f"{layer}: {len(found)} of {(units['layer'] == layer).sum()} units detect {len(tally)} concepts"
+        figure = units_per_concept(concepts, [str(name) for name, _ in tally.index], tally.tolist(), title=title)
+        caption = f"Units of {layer} whose best concept has IoU > {chosen.iou}, by concept; {_setting(chosen)}."
+        gallery.add(figure, f"concepts_{_slug(layer)}", group="detectors", title=title, caption=caption)
+
+
+def _setting(chosen: DictConfig) -> str:
+    if chosen.from_csv is not None:
+        return "counted from a published table"
+    where = {"image": "in pictures that carry the category", "hit": "in pictures where they touch the category"}
+    return (
+        f"masks at the top {chosen.quantile:.2%} of all activations, upsampled by {chosen.upsample}, "
+        f"counted {where[chosen.activation]}"
+    )
+
+
+def draw_cards(
+    gallery: Gallery,
+    counter: Counter,
+    read: Callable[[int], UInt8[Tensor, "3 h w"]],
+    tops: Mapping[str, TopImages],
+    units: pd.DataFrame,
+    chosen: DictConfig,
+) -> None:
+    """Cards of the units of highest IoU in each layer; of equal ones the lower number.
+
+    Args:
+        gallery: to add to.
+        counter: network, layers, thresholds and how to upsample.
+        read: number of a picture -> RGB bytes.
+        tops: layer name -> pictures that excite each unit most.
+        units: `units.csv`.
+        chosen: group dissect.
+    """
+    order = units.sort_values("score", ascending=False, kind="stable")
+    best = [row for layer in tops for row in order[order["layer"] == layer].head(chosen.cards).to_dict("records")]
+    wanted = {(row["layer"], row["unit"]): tops[row["layer"]].image[row["unit"]].tolist() for row in best}
+    shown = exhibits(counter, read, wanted)
+    for row in best:
+        layer, unit = row["layer"], row["unit"]
+        images, masks = zip(*shown[layer, unit], strict=True)
+        about = {"label": row["label"], "category": row["category"], "iou": row["score"]}
+        name = f"{layer} unit {unit}"
+        figure = unit_card(images, masks, unit=name, detector=row["score"] > chosen.iou, **about)
+        title = f"{name}: {row['label']}, IoU {row['score']:.3f}"
+        caption = _card_caption(row, len(images), chosen)
+        gallery.add(figure, f"unit_{_slug(layer)}_{unit:04d}", group=f"units of {layer}", title=title, caption=caption)
+
+
+def _card_caption(row: Mapping, count: int, chosen: DictConfig) -> str:
+    category = row["category"]
+    truth, activation, common = (int(row[f"{category}-{key}"]) for key in ("truth", "activation", "intersect"))
+    return (
+        f"The {count} pictures in which unit {row['unit']} of {row['layer']} peaks highest; bright where it exceeds "
+        f"its threshold {row['threshold']:.4g}. Chosen for its IoU, one of the {chosen.cards} highest of the layer: "
+        f"{common} / ({truth} + {activation} − {common}) pixels with {row['label']} ({category}); {_setting(chosen)}."
+    )

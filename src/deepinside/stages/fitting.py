@@ -1,0 +1,194 @@
+"""Training and testing a network on an index: what the train stage is glued from."""
+
+import logging
+import warnings
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, UInt8
+from numpy import ndarray
+from pytorch_lightning import Trainer
+from torch import Tensor
+
+from deepinside.data.augmentation import Augmentation
+from deepinside.data.datamodule import Pictures
+from deepinside.data.index import BadImage, Entry, Index, read_image
+from deepinside.models.checkpoint import load_weights
+from deepinside.models.classifier import Bar, Classifier, History, Keep, read_history
+from deepinside.models.evaluation import probabilities, wrong
+from deepinside.network import Network
+from deepinside.progress import track
+
+
+class Errors(NamedTuple):
+    """Per picture, in the order of the index: wrong at the first guess, and at the first five; and what is broken."""
+
+    images: tuple[str, ...]
+    top1: Bool[ndarray, " n"]
+    top5: Bool[ndarray, " n"]
+    set_aside: tuple[tuple[str, str], ...]
+
+
+def fit(
+    network: Network,
+    train: Index,
+    val: Index,
+    *,
+    out: Path,
+    seed: int,
+    epochs: int,
+    batch: int,
+    optimiser: Mapping[str, Any],
+    augmentation: Mapping[str, Any],
+    trainer: Mapping[str, Any],
+    device: str = "auto",
+    workers: int = 0,
+    limit: int | None = None,
+    cache_gb: float = 2.0,
+    channels_last: bool = True,
+) -> History:
+    """Trains a network and leaves it with its best weights, frozen.
+
+    Leaves `history.csv`, `best.safetensors` (lowest top-1 error, the earliest of equals), `last.safetensors`, and
+    `checkpoints/last.ckpt`, from which a run that was killed goes on at the next epoch with the same result.
+
+    Args:
+        network: is changed.
+        train: pictures to learn from.
+        val: pictures to choose the best epoch by.
+        out: folder to write to and to resume from.
+        seed: of order, variation and dropout; the initial weights are the network's own.
+        epochs: how many.
+        batch: pictures per step, over all devices.
+        optimiser: arguments of `Classifier`.
+        augmentation: arguments of `Augmentation`.
+        trainer: `devices`, `precision`, `strategy` of Lightning's Trainer.
+        device: `cpu`, `cuda` or `auto`.
+        workers: processes that decode.
+        limit: train on so many pictures, balanced by class; None: all.
+        cache_gb: memory for decoded pictures, in 10^9 bytes.
+        channels_last: memory order while training.
+
+    Returns:
+        One row per epoch.
+    """
+    variation = Augmentation(**augmentation)
+    train = train.balanced(limit)
+    pictures = Pictures(
+        train, val, network.preprocessing, variation, seed=seed, batch=batch, workers=workers, cache_gb=cache_gb
+    )
+    classifier = Classifier(network, seed=seed, channels_last=channels_last, **optimiser)
+    checkpoint = out / "checkpoints" / "last.ckpt"
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    with _trainable(network, channels_last), _quiet(), _torch_state():
+        runner = Trainer(
+            max_epochs=epochs,
+            accelerator=_accelerator(device),
+            callbacks=[Bar(), Keep(out)],
+            default_root_dir=out,
+            deterministic="warn",  # Lightning's word for: as far as the device can
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+            logger=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            **trainer,
+        )
+        runner.fit(classifier, pictures, ckpt_path=str(checkpoint) if checkpoint.exists() else None, weights_only=True)
+    load_weights(network.module, out / "best.safetensors")
+    return read_history(out)
+
+
+def _accelerator(device: str) -> str:
+    if device == "auto":
+        return "gpu" if torch.cuda.is_available() else "cpu"
+    return {"cuda": "gpu"}.get(device, device)
+
+
+@contextmanager
+def _trainable(network: Network, channels_last: bool) -> Generator[None, None, None]:
+    home = network.device
+    try:
+        _order(network, torch.channels_last if channels_last else torch.contiguous_format)
+        network.requires_grad_(True).train()
+        yield
+    finally:
+        _order(network.to(home), torch.contiguous_format)
+        network.requires_grad_(False).eval()
+
+
+def _order(network: Network, memory: torch.memory_format) -> None:
+    for filters in network.parameters():
+        if filters.ndim == 4:
+            filters.data = filters.data.contiguous(memory_format=memory)
+
+
+@contextmanager
+def _quiet() -> Generator[None, None, None]:
+    """Lightning tells of accelerators, workers and folders, none of which the user chose here."""
+    log = logging.getLogger("pytorch_lightning")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
+            yield
+    finally:
+        log.setLevel(level)
+
+
+@contextmanager
+def _torch_state() -> Generator[None, None, None]:
+    """Lightning and dropout change torch's generator and its flags; they are put back."""
+    flags = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    with torch.random.fork_rng(range(torch.cuda.device_count())):
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(flags[0], warn_only=flags[1])
+
+
+def classification_errors(
+    network: Network, index: Index, *, crops: str = "centre", batch: int = 64, limit: int | None = None
+) -> Errors:
+    """How often the network is wrong.
+
+    Args:
+        network: on the device that computes.
+        index: labelled pictures.
+        crops: `centre`, `ten` or `warp`.
+        batch: views per forward pass.
+        limit: only the first so many; None: all.
+
+    Returns:
+        Per picture whether the true class is missing among the first one and five guesses; broken files aside.
+
+    Raises:
+        ValueError: if a picture has no label.
+    """
+    index = index.limit(limit)
+    unknown = sum(entry.label < 0 for entry in index.entries)
+    if unknown:
+        raise ValueError(f"{index.root}: {unknown} of {len(index)} pictures have no label to compare with")
+    whole: list[Entry] = []
+    broken: list[tuple[str, str]] = []
+    values = probabilities(network, _readable(index, whole, broken), crops=crops, batch=batch)
+    labels = np.array([entry.label for entry in whole], dtype=np.int64)
+    names = tuple(entry.image for entry in whole)
+    return Errors(names, wrong(values, labels, 1), wrong(values, labels, 5), tuple(broken))
+
+
+def _readable(index: Index, whole: list[Entry], broken: list[tuple[str, str]]) -> Iterator[UInt8[Tensor, "3 h w"]]:
+    for entry in track(index.entries, "classify"):
+        try:
+            image = read_image(index.root / entry.file)
+        except BadImage as error:
+            broken.append(error.row(index.root))
+        else:
+            whole.append(entry)
+            yield image

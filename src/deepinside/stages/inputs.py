@@ -1,0 +1,71 @@
+"""Opens the artifacts that a stage takes."""
+
+import json
+from pathlib import Path
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from deepinside import machine
+from deepinside.data.broden import Broden
+from deepinside.data.index import Index
+from deepinside.models.checkpoint import load_weights
+from deepinside.network import Network
+
+NOT_FOR_BUILDING = ("fit",)
+
+
+def open_index(cfg: DictConfig, prepared: Path) -> Index:
+    """The pictures that a data set's `prepare` listed.
+
+    Args:
+        cfg: with `data.root`.
+        prepared: artifact of `prepare`; drawn pictures lie in it, all others stay where they are.
+
+    Returns:
+        All splits.
+    """
+    return Index.read(prepared, prepared if cfg.data.root is None else Path(cfg.data.root))
+
+
+def open_broden(cfg: DictConfig, concepts: Path) -> Broden:
+    """The pictures with concept masks.
+
+    Args:
+        cfg: with `concepts.root`.
+        concepts: artifact of `concepts`; drawn pictures lie in it, all others stay where they are.
+
+    Returns:
+        All rows.
+    """
+    return Broden.open(concepts if cfg.concepts.root is None else Path(cfg.concepts.root))
+
+
+def open_network(cfg: DictConfig, artifact: Path) -> Network:
+    """The network of a `train` or `load` artifact, on the machine's device.
+
+    Args:
+        cfg: with `machine.device`.
+        artifact: holds `network.json`, how to build it, and `model.safetensors`.
+
+    Returns:
+        The network, frozen, in evaluation mode.
+    """
+    recipe = json.loads((artifact / "network.json").read_text(encoding="utf-8"))
+    network = built(OmegaConf.create(recipe["model"]), recipe["classes"])
+    load_weights(network.module, artifact / "model.safetensors")
+    return network.to(machine.device(cfg.machine.device))
+
+
+def built(model: DictConfig, classes: list[str] | None) -> Network:
+    """A network as the configuration describes it.
+
+    Args:
+        model: the group `model`: `_target_`, `weights` and the builder's own keys.
+        classes: names of the scores; None: as the builder knows them.
+
+    Returns:
+        The network; with random weights where `weights` is None.
+    """
+    keys = {key: value for key, value in model.items() if key not in NOT_FOR_BUILDING}
+    return instantiate(keys, classes=tuple(classes) if classes else None, _convert_="all")

@@ -1,0 +1,147 @@
+"""Pictures and a network -> boxes for the classes it sees, from class labels alone, and how wrong they are."""
+
+import csv
+import logging
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy import ndarray
+from omegaconf import DictConfig
+
+from deepinside.data.index import Index
+from deepinside.localise import submission
+from deepinside.localise.outcome import Outcome
+from deepinside.network import Network
+from deepinside.progress import resumable
+from deepinside.records import Row, Table
+from deepinside.stages.cases import draw
+from deepinside.stages.inputs import open_index, open_network
+from deepinside.stages.localiser import Localiser, cutting
+
+log = logging.getLogger(__name__)
+
+
+def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
+    """Writes `table.csv`, `per_image.csv`, `predictions.txt`, `set_aside.csv` and pictures of chosen cases.
+
+    Args:
+        cfg: groups localise and machine, `data.root`, `data.split`, `data.limit`.
+        inputs: `prepare` and `train`.
+        out: the work folder; batches that are finished in it are not computed again.
+
+    Raises:
+        ValueError: if the pictures have no labels or no boxes, or other classes than the network.
+    """
+    index = usable(open_index(cfg, inputs["prepare"]).split(cfg.data.split).limit(cfg.data.limit))
+    network = open_network(cfg, inputs["train"])
+    agree(index, network)
+    skipped = blacklisted(inputs["prepare"])
+    with cutting(cfg.machine.workers) as pool:
+        localiser = Localiser(network, index, cfg.localise, pool)
+        started = time.perf_counter()
+        batches = list(resumable(out / "parts", len(index), cfg.localise.batch, localiser, "localise"))
+        log.info("%.2f s per image", (time.perf_counter() - started) / len(index))
+        answers = {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
+        outcome = judged(index, answers, skipped)
+        _write(outcome, index, answers, out)
+        draw(outcome, localiser, out)
+    shutil.rmtree(out / "parts")
+
+
+def usable(index: Index) -> Index:
+    """The pictures that can be localised: with a class and a box of it.
+
+    Args:
+        index: of any data.
+
+    Returns:
+        Those; the others set aside.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    labelled = tuple(entry for entry in index.entries if entry.label >= 0)
+    if not labelled:
+        raise ValueError(
+            f"localise needs pictures whose class is known and boxes around it; none of the {len(index)} in "
+            f"{index.root} has a class: take data=ilsvrc, data=miniature, or data=folder with boxes; to look at "
+            "pictures without labels, run=visualise"
+        )
+    bare = (entry for entry in index.entries if entry.label < 0)
+    aside = tuple((entry.file, "expected a class, got none: localise needs one") for entry in bare)
+    return replace(index, entries=labelled, set_aside=index.set_aside + aside).boxed()
+
+
+def agree(index: Index, network: Network) -> None:
+    """Checks that the network's outputs are the classes of the data.
+
+    Args:
+        index: of the pictures.
+        network: whose scores are taken for their classes.
+
+    Raises:
+        ValueError: if their numbers differ.
+    """
+    if len(index.classes) != len(network.classes):
+        raise ValueError(
+            f"the network {network.name} tells {len(network.classes)} classes apart, the data in {index.root} have "
+            f"{len(index.classes)}: take the data that it was trained on (data=ilsvrc for ImageNet's 1000), "
+            "or a model trained on these data (model=convnet_mini model.weights=null)"
+        )
+
+
+def blacklisted(prepared: Path) -> frozenset[str]:
+    """The images that localisation does not count.
+
+    Args:
+        prepared: artifact of `prepare`.
+
+    Returns:
+        Their names; none where the data have no such list.
+    """
+    path = prepared / "blacklist.csv"
+    if not path.exists():
+        return frozenset()
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        return frozenset(line["image"] for line in csv.DictReader(file))
+
+
+def judged(index: Index, answers: dict[str, ndarray], skipped: frozenset[str]) -> Outcome:
+    """The answers beside the truth, without the pictures that could not be read.
+
+    Args:
+        index: of the pictures.
+        answers: what `Localiser` gave, for all of them.
+        skipped: names of blacklisted images.
+
+    Returns:
+        One record for all.
+    """
+    read = answers["reason"] == ""
+    entries = [entry for entry, good in zip(index.entries, read, strict=True) if good]
+    return Outcome(
+        images=tuple(entry.image for entry in entries),
+        sizes=np.array([(entry.height, entry.width) for entry in entries]).reshape(-1, 2),
+        truth=np.array([entry.label for entry in entries], dtype=np.int64),
+        instances=tuple(entry.boxes.xyxy for entry in entries),
+        counted=np.array([entry.image not in skipped for entry in entries], dtype=bool),
+        **{key: answers[key][read] for key in ("labels", "boxes", "found", "known")},
+    )
+
+
+def _write(outcome: Outcome, index: Index, answers: dict[str, ndarray], out: Path) -> None:
+    broken = [
+        (entry.file, str(reason)) for entry, reason in zip(index.entries, answers["reason"], strict=True) if reason
+    ]
+    aside = sorted({*index.set_aside, *broken})
+    Table([*outcome.table().rows, Row("images_set_aside", len(aside), "images")]).write(out)
+    outcome.write(out)
+    # One line for every picture of the index, as the format wants it: label 0 where one could not be read.
+    submission.write(out / "predictions.txt", submission.Guesses(answers["labels"] + 1, answers["boxes"]))
+    with (out / "set_aside.csv").open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("file", "reason"))
+        writer.writerows(aside)

@@ -1,0 +1,43 @@
+"""The report: one page, and every number in one file."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from deepinside.records import Row, Table
+from deepinside.report.compose import compose
+from deepinside.report.folder import Folder
+from deepinside.report.page import Page
+from deepinside.report.render import render
+from deepinside.report.results import write_found, write_results
+from deepinside.report.settings import Settings
+
+
+def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
+    """Writes `index.html`, `results.csv`, `found.csv` and `table.csv`.
+
+    Args:
+        cfg: `report`, `name` and `machine.workers`.
+        inputs: finished artifacts by key, `stage` or `stage.data.model`; missing ones are named on the page.
+        out: the folder to write to.
+    """
+    settings = Settings.of(OmegaConf.to_container(cfg.report, resolve=True))  # type: ignore[arg-type]
+    page, folders = compose(inputs, settings, cfg.get("name") or "deepinside", workers=max(1, cfg.machine.workers))
+    (out / "index.html").write_text(render(page), encoding="utf-8", newline="\n")
+    write_results(folders, out / "results.csv")
+    write_found(page.found, out / "found.csv")
+    _table(page, folders, (out / "index.html").stat().st_size).write(out)
+
+
+def _table(page: Page, folders: list[Folder], size: int) -> Table:
+    galleries = [one for section in page.sections for part in section.parts for one in part.galleries]
+    return Table(
+        [
+            Row("artifacts", len(page.artifacts)),
+            Row("numbers", sum(len(folder.cells) for folder in folders)),
+            Row("pictures", sum(one.shown for one in galleries)),
+            Row("pictures_left_out", sum(one.left_out for one in galleries)),
+            Row("things_missing", len(page.missing)),
+            Row("page_size", size, "bytes"),
+        ]
+    )
