@@ -205,7 +205,7 @@ class Run:
             self._attempt("the end of the run", lambda: self._run.finish(exit_code=int(failed)))
         if self._owner:
             self._attempt("the end of its service", _teardown)
-        if self._healthy and self._job.mode == "online":
+        if self._run is not None and self._healthy and self._job.mode == "online":
             shutil.rmtree(self._folder / "staging", ignore_errors=True)
         shutil.rmtree(self.scratch, ignore_errors=True)
 

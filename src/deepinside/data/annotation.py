@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml.common import DefusedXmlException
@@ -30,7 +30,7 @@ class Annotation(NamedTuple):
     objects: tuple[tuple[str, tuple[float, ...]], ...]
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, path: Path) -> "Annotation":
         """Reads an annotation; entities that expand or reach outside are refused.
 
         Args:
@@ -56,7 +56,7 @@ class Annotation(NamedTuple):
         except (ParseError, ValueError, LookupError) as error:  # LookupError: an encoding nobody knows
             raise BadAnnotation(path, expected, str(error), _MEND) from error
 
-    def of(self, image: str, width: int, height: int) -> Self:
+    def of(self, image: str, width: int, height: int) -> "Annotation":
         """The annotation itself, if it is about this picture.
 
         Args:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from jaxtyping import Bool, Int32, UInt8
@@ -47,7 +46,7 @@ class Broden:
     unlabelled: tuple[str, ...] = ()
 
     @classmethod
-    def open(cls, root: Path | str, categories: Sequence[str] | None = None) -> Self:
+    def open(cls, root: Path | str, categories: Sequence[str] | None = None) -> "Broden":
         """Reads the tables, and looks whether each picture and label map is there and of the size that the index tells.
 
         What is in the label maps is looked at when they are read.
@@ -89,7 +88,7 @@ class Broden:
         """
         return self.numbers[-1] + 1 if self.numbers else 1
 
-    def limit(self, n: int | None) -> Self:
+    def limit(self, n: int | None) -> "Broden":
         """The first pictures in sorted order of their names.
 
         The index file itself is in the order of a hash of the names, which is as good as shuffled; sorting makes the

@@ -17,9 +17,12 @@ from deepinside.records import Boxes
 
 _COLUMNS = ("image", "x0", "y0", "x1", "y1")
 HOW = """Lay the pictures out as
-    {root}/<class>/*.jpg           or, with a set to train on, {root}/train/<class>/*.jpg and {root}/val/<class>/*.jpg
-with boxes, if any, in {root}/boxes.csv (image,x0,y0,x1,y1; image is the path relative to {root}; half-open pixels) or
-in a PASCAL VOC file beside each picture (photo.jpg, photo.xml), and name the folder: data.root={root}"""
+    {root}/<class>/*.jpg
+or, with pictures to train on, as
+    {root}/train/<class>/*.jpg
+    {root}/val/<class>/*.jpg
+Boxes, if there are any, go to {root}/boxes.csv (image,x0,y0,x1,y1; the path relative to that folder; half-open pixels)
+or to a PASCAL VOC file beside each picture (photo.jpg, photo.xml). Then name the folder: data.root={root}"""
 
 
 def index(root: Path | str, split: str = "all") -> Index:

@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Self
 
 import numpy as np
 
@@ -78,7 +77,7 @@ class Index:
     def __len__(self) -> int:
         return len(self.entries)
 
-    def split(self, name: str) -> Self:
+    def split(self, name: str) -> "Index":
         """The pictures of a split; those of `all` belong to every split.
 
         Args:
@@ -94,7 +93,7 @@ class Index:
             raise ValueError(f"expected a split of {SPLITS}, got {name!r}")
         return replace(self, entries=tuple(e for e in self.entries if name == "all" or e.split in {name, "all"}))
 
-    def limit(self, n: int | None) -> Self:
+    def limit(self, n: int | None) -> "Index":
         """The first pictures in sorted order.
 
         Args:
@@ -110,7 +109,7 @@ class Index:
             raise ValueError(f"expected a limit of at least 1 picture or null for all, got {n}")
         return replace(self, entries=self.entries[:n])
 
-    def balanced(self, n: int | None) -> Self:
+    def balanced(self, n: int | None) -> "Index":
         """Equally many pictures of each class: the first of each in sorted order, then the second of each, and so on.
 
         Args:
@@ -135,7 +134,7 @@ class Index:
         queue.sort(key=lambda item: item[:2])
         return replace(self, entries=tuple(entry for *_, entry in queue[:n]))
 
-    def boxed(self) -> Self:
+    def boxed(self) -> "Index":
         """The pictures that have a box, for what cannot do without; the others are set aside by name.
 
         Returns:
@@ -170,7 +169,7 @@ class Index:
         _write(folder / "set_aside.csv", ("file", "reason"), self.set_aside)
 
     @classmethod
-    def read(cls, folder: Path, root: Path) -> Self:
+    def read(cls, folder: Path, root: Path) -> "Index":
         """Reads what `write` wrote.
 
         Args:

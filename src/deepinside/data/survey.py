@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from deepinside.data.bad_file import BadFile
 from deepinside.progress import track
@@ -17,7 +18,8 @@ _THREADS = 8
 _CHUNK = 64  # handing tasks over one by one would cost as much as reading a header
 
 
-class Survey(NamedTuple, Generic[Found]):
+@dataclass(frozen=True)
+class Survey(Generic[Found]):
     """What was found, in the order of the tasks, and what was set aside: (file, reason)."""
 
     found: tuple[Found, ...]

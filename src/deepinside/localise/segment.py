@@ -4,9 +4,9 @@ Quantiles of the map choose seeds, two colour models are fitted to them, a minim
 connected part is the object.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -36,10 +36,10 @@ class Settings:
         seed: of the sampling of seed pixels and the start of the mixtures.
 
     Raises:
-        ValueError: if the quantiles are not in order.
+        ValueError: if the quantiles are not in order, or another number makes no sense.
     """
 
-    side: int | None = 160
+    side: int | None = 112
     smoothing: float = 0.0
     foreground_quantile: float = 0.95
     background_quantile: float = 0.30
@@ -54,6 +54,24 @@ class Settings:
         low, high = self.background_quantile, self.foreground_quantile
         if not 0 < low <= high < 1:
             raise ValueError(f"expected 0 < background_quantile <= foreground_quantile < 1, got {low} and {high}")
+        if self.connectivity not in {4, 8}:
+            raise ValueError(f"expected connectivity 4 or 8, got {self.connectivity}")
+        least = {"components": 1, "samples": 1, "gamma": 0, "smoothing": 0} | ({} if self.side is None else {"side": 1})
+        for key, value in least.items():
+            if getattr(self, key) < value:
+                raise ValueError(f"expected {key} of at least {value}, got {getattr(self, key)}")
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Self:
+        """The settings among other options.
+
+        Args:
+            options: by name, all of these and any others.
+
+        Returns:
+            The settings.
+        """
+        return cls(**{field.name: options[field.name] for field in fields(cls)})
 
 
 class Segmentation(NamedTuple):

@@ -62,15 +62,28 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         Tensors by name, on the CPU.
 
     Raises:
-        ValueError: if the file is of another kind, wants to run code, or holds NaN or infinite weights.
+        ValueError: if the file is of another kind, or wants to run code.
     """
     path = existing(path)
     stored = _safetensors(path) if _is_safetensors(path) else _torch_file(path)
     tensors = {name: _single(value) for name, value in _stripped(stored).items()}
+    refuse_broken(tensors, path)
+    return tensors
+
+
+def refuse_broken(tensors: Mapping[str, Tensor], source: str | Path) -> None:
+    """Lets only finite weights pass.
+
+    Args:
+        tensors: by name.
+        source: the file, for the message.
+
+    Raises:
+        ValueError: if one is NaN or infinite.
+    """
     broken = [name for name, value in tensors.items() if not bool(value.isfinite().all())]
     if broken:
-        raise ValueError(f"{path} holds NaN or infinite weights in {_some(broken)}: take another checkpoint")
-    return tensors
+        raise ValueError(f"{source} holds NaN or infinite weights in {_some(broken)}: take another checkpoint")
 
 
 def _is_safetensors(path: Path) -> bool:

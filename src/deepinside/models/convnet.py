@@ -142,7 +142,7 @@ def convnet(
 
     Args:
         classes: one name per output; None: as many outputs as `weights` has (1000 without), ImageNet's names for 1000.
-        weights: safetensors or state-dict file; None: random weights from the global generator.
+        weights: safetensors or state-dict file; None or `random`: random weights from torch's global generator.
         name: for titles.
         fit: whether the train stage trains it when `weights` is None.
         widths: channels of conv1..conv5.
@@ -160,7 +160,7 @@ def convnet(
 
     Source: Simonyan et al. 2013, sec. 1; Chatfield et al. 2014, CNN-F.
     """
-    tensors = None if weights is None else read_weights(weights)
+    tensors = None if weights in {None, "random"} else read_weights(str(weights))
     count = output_count(classes, tensors, head="fc8.bias")
     module = ConvNet(
         count,

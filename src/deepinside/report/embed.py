@@ -58,16 +58,18 @@ def embed(path: Path, within: Path, level: Level = LEVELS[0]) -> Embedded:
     Raises:
         BadPicture: if it is missing, lies elsewhere, or is no picture.
     """
-    if not path.resolve().is_relative_to(within.resolve()):
-        raise BadPicture("lies outside its artifact")
-    if not path.is_file():
-        raise BadPicture("is missing")
     try:
+        if not path.resolve().is_relative_to(within.resolve()):
+            raise BadPicture("lies outside its artifact")
         with Image.open(path, formats=tuple(_KINDS)) as picture:
             picture.load()
             if max(picture.size) <= level.side and path.stat().st_size <= AS_IT_IS:
                 return _uri(path.read_bytes(), _KINDS[str(picture.format)], picture.size)
             return _encoded(picture, path.stat().st_size, level)
+    except FileNotFoundError as error:
+        raise BadPicture("is missing") from error
+    except BadPicture:
+        raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadPicture("is no readable PNG, JPEG or WebP picture") from error
 

@@ -81,7 +81,7 @@ def gallery(exhibits: Exhibits, artifact: Artifact, group: str, words: Mapping[s
     first = _FIRST[size] if len(pictures) > _FIRST[size] + _SLACK else len(pictures)
     captions = {one.caption for one in pictures}
     return Gallery(
-        title=words.get(group) or number.spelt(group),
+        title=words.get(group) or number.spelt(group) or "Pictures",
         caption=captions.pop() if len(pictures) > 1 and len(captions) == 1 else "",
         size=size,
         pictures=pictures[:first],

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -116,7 +117,7 @@ def _manifest(folder: Folder) -> Mapping[str, Any]:
         return {}
     try:
         return _mapping(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         folder.problems.append(f"manifest.json cannot be read ({_why(error)}); run the stage again")
         return {}
 
@@ -192,7 +193,7 @@ def _sheets(folder: Folder) -> list[Sheet]:
 
 
 def _absent(folder: Folder, files: Mapping[str, Any]) -> None:
-    absent = sorted(str(file) for file in files if not (folder.path / str(file)).is_file())
+    absent = sorted(str(file) for file in files if not os.path.isfile(folder.path / str(file)))
     if absent:
         more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
         folder.problems.append(f"files of its manifest are missing: {', '.join(absent[:3])}{more}")

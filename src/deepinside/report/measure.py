@@ -24,7 +24,7 @@ def numbers(cells: Sequence[Cells], artifact: Artifact, words: Mapping[str, str]
         Number(
             artifact=artifact,
             metric=row.metric,
-            name=named(row.metric, words),
+            **_names(row.metric, words),
             text=number.shown(row.value, row.unit),
             interval=number.interval(row.ci_low, row.ci_high, row.unit),
             count=number.shown(row.n) if row.n else "",
@@ -37,19 +37,10 @@ def numbers(cells: Sequence[Cells], artifact: Artifact, words: Mapping[str, str]
     ]
 
 
-def named(metric: str, words: Mapping[str, str]) -> str:
-    """A metric as people say it.
-
-    Args:
-        metric: such as `whole_image.top1_localisation_error`: what it is of, a dot, what it is.
-        words: readable names.
-
-    Returns:
-        Such as `Top-1 localisation error, whole image`.
-    """
-    of, _, what = metric.rpartition(".")
-    name = words.get(metric) or words.get(what) or number.spelt(what)
-    return f"{name}, {words.get(of, of)}" if of and metric not in words else name
+def _names(metric: str, words: Mapping[str, str]) -> dict[str, str]:
+    # What it is of, a dot, what it is; what it is of may be a layer and hold dots itself.
+    of, _, what = ("", "", metric) if metric in words else metric.rpartition(".")
+    return {"what": words.get(what) or number.spelt(what), "of": words.get(of, of)}
 
 
 def side_by_side(known: Sequence[Number], words: Mapping[str, str]) -> tuple[list[Number], Grid | None]:
@@ -75,4 +66,13 @@ def side_by_side(known: Sequence[Number], words: Mapping[str, str]) -> tuple[lis
     itself = words.get(f"{known[0].artifact.stage} itself", "this method")
     rows = [(words.get(of, of) or itself, [found.get((of, what)) for what in columns]) for of in things]
     alone = [one for one, (of, dot, what) in zip(known, parts, strict=True) if not dot and what not in columns]
-    return alone, Grid([words.get(what) or number.spelt(what) for what in columns], rows)
+    return alone, Grid(
+        [_head(what, [one for _, ones in rows if (one := ones[i])], words) for i, what in enumerate(columns)], rows
+    )
+
+
+def _head(what: str, column: Sequence[Number], words: Mapping[str, str]) -> tuple[str, str]:
+    name = words.get(what) or number.spelt(what)
+    units = {one.text.partition("\u00a0")[2] for one in column} - {""}
+    unit = units.pop() if len(units) == 1 else ""
+    return name, "" if unit.casefold() in name.casefold() else unit

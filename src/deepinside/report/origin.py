@@ -29,7 +29,8 @@ def _chosen(folder: Folder, known: Mapping[str, Folder], passed: set[str]) -> di
         if fingerprint in known and fingerprint not in passed:  # a damaged manifest may name itself
             names = _chosen(known[fingerprint], known, passed) | names
     own = {group: folder.chosen(group) for group in GROUPS}
-    return names | {group: name for group, name in own.items() if name}
+    names |= {group: name for group, name in own.items() if name}
+    return {group: names[group] for group in GROUPS if group in names}
 
 
 def command(folder: Folder, settings: Settings) -> str:

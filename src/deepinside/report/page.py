@@ -8,11 +8,12 @@ from deepinside.report.embed import Embedded
 
 @dataclass(frozen=True)
 class Number:
-    """A number worded and rounded, as it is, and where it comes from; NaN where something is not known."""
+    """A number: what it is, of what, worded and rounded and as it is; NaN where something is not known."""
 
     artifact: "Artifact"
     metric: str
-    name: str
+    what: str
+    of: str
     text: str
     interval: str
     count: str
@@ -21,12 +22,17 @@ class Number:
     low: float
     high: float
 
+    @property
+    def name(self) -> str:
+        """What it is and of what, in one line."""
+        return f"{self.what}, {self.of}" if self.of else self.what
+
 
 @dataclass(frozen=True)
 class Grid:
-    """Numbers of several things side by side: names of the columns; name and numbers of each row."""
+    """Numbers of several things side by side: name and unit of each column; name and numbers of each row."""
 
-    columns: Sequence[str]
+    columns: Sequence[tuple[str, str]]
     rows: Sequence[tuple[str, Sequence[Number | None]]]
 
 

@@ -19,11 +19,21 @@ def lines(folder: Path) -> list[str]:
     """
     files = ("found.csv", "results.csv", "table.csv")
     file, rows = next(((file, rows) for file in files if (rows := _read(folder / file))), ("", []))
-    worded = [_worded(line) for line in rows]
-    if len(worded) <= MOST:
-        return _aligned(worded)
+    shown = rows if len(rows) <= MOST else _fair(rows, MOST - 1)
+    table = _aligned([_worded(line) for line in shown])
     everything = file if file == "table.csv" else "results.csv"
-    return [*_aligned(worded[: MOST - 1]), f"... and {len(worded) - MOST + 1} more in {everything}"]
+    return table if shown is rows else [*table, f"... and {len(rows) - len(shown)} more in {everything}"]
+
+
+def _fair(rows: list[dict[str, str]], room: int) -> list[dict[str, str]]:
+    # Of every group as many, so that a long first one does not push out the last.
+    ranks: dict[str, int] = {}
+    ranked = []
+    for position, row in enumerate(rows):
+        group = row.get("group", "")
+        ranks[group] = ranks.get(group, -1) + 1
+        ranked.append((ranks[group], position))
+    return [rows[position] for position in sorted(position for _, position in sorted(ranked)[:room])]
 
 
 def _read(path: Path) -> list[dict[str, str]]:

@@ -27,7 +27,7 @@ def draw(outcome: Outcome, localiser: Localiser, out: Path) -> None:
         case = Case(
             image.permute(1, 2, 0).numpy(), *found[:5], outcome.known[position], outcome.instances[position], overlap
         )
-        name = localiser.index.classes[entry.label]
+        name = localiser.index.classes[entry.label].split(",")[0]  # ImageNet's names list their synonyms
         gallery.add(
             steps(case, f"{name}: IoU {overlap:.2f}"),
             f"{rule}_{rank}",

@@ -14,7 +14,9 @@ from omegaconf import DictConfig
 from deepinside.data.index import Index
 from deepinside.localise import submission
 from deepinside.localise.outcome import Outcome
-from deepinside.network import Network
+from deepinside.localise.segment import Settings
+from deepinside.network import Network, closest
+from deepinside.probe import RULES
 from deepinside.progress import resumable
 from deepinside.records import Row, Table
 from deepinside.stages.cases import draw
@@ -29,14 +31,14 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
 
     Args:
         cfg: groups localise and machine, `data.root`, `data.split`, `data.limit`.
-        inputs: `prepare` and `train`.
+        inputs: `prepare` and `network`.
         out: the work folder; batches that are finished in it are not computed again.
 
     Raises:
         ValueError: if the pictures have no labels or no boxes, or other classes than the network.
     """
     index = usable(open_index(cfg, inputs["prepare"]).split(cfg.data.split).limit(cfg.data.limit))
-    network = open_network(cfg, inputs["train"])
+    network = open_network(cfg, inputs["network"])
     agree(index, network)
     skipped = blacklisted(inputs["prepare"])
     with cutting(cfg.machine.workers) as pool:
@@ -51,6 +53,25 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     shutil.rmtree(out / "parts")
 
 
+def check(cfg: DictConfig) -> None:
+    """Says before any work what is wrong with the configuration.
+
+    Args:
+        cfg: with the group localise.
+
+    Raises:
+        ValueError: if a choice is unknown, or a number makes no sense.
+    """
+    options = cfg.localise
+    Settings.of(options)
+    for key, known in (("crops", ("ten", "centre", "warp")), ("rule", RULES)):
+        if options[key] not in known:
+            raise ValueError(f"localise.{key}: no choice {options[key]!r}; {closest(str(options[key]), known)}")
+    for key, least in (("top", 1), ("batch", 1), ("pictures", 0)):
+        if not (isinstance(options[key], int) and options[key] >= least):
+            raise ValueError(f"localise.{key}: expected a whole number from {least} on, got {options[key]!r}")
+
+
 def usable(index: Index) -> Index:
     """The pictures that can be localised: with a class and a box of it.
 
@@ -58,7 +79,7 @@ def usable(index: Index) -> Index:
         index: of any data.
 
     Returns:
-        Those; the others set aside.
+        Those; the others set aside. What was set aside before is not repeated.
 
     Raises:
         ValueError: if there are none.
@@ -72,7 +93,7 @@ def usable(index: Index) -> Index:
         )
     bare = (entry for entry in index.entries if entry.label < 0)
     aside = tuple((entry.file, "expected a class, got none: localise needs one") for entry in bare)
-    return replace(index, entries=labelled, set_aside=index.set_aside + aside).boxed()
+    return replace(index, entries=labelled, set_aside=aside).boxed()
 
 
 def agree(index: Index, network: Network) -> None:

@@ -4,7 +4,7 @@ import multiprocessing
 from collections.abc import Generator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import threadpoolctl  # type: ignore[import-untyped]
@@ -66,7 +66,7 @@ class Localiser:
     @property
     def settings(self) -> Settings:
         """How maps become boxes."""
-        return Settings(**{field.name: self.options[field.name] for field in fields(Settings)})
+        return Settings.of(self.options)
 
     def __call__(self, positions: range) -> dict[str, ndarray]:
         """Localises a batch.

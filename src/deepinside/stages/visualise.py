@@ -93,7 +93,7 @@ def _pictures(
             caption=f"{entry.image}{truth}. What moves the score of {title.split(' (')[0]}: "
             f"maps averaged over {answer['crops']} crops, each on its own scale up to its 99.5 % quantile.",
         )
-    np.savez(out / "maps.npz", **kept)
+    np.savez(out / "maps.npz", **kept)  # type: ignore[arg-type]
     return rows
 
 

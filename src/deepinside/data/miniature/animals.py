@@ -30,7 +30,7 @@ def fish(rng: Generator) -> list[Shape]:
     Returns:
         Its shapes, from back to front.
     """
-    high, spread = rng.uniform(0.42, 0.56), rng.uniform(0.4, 0.56)
+    high, spread = rng.uniform(0.5, 0.64), rng.uniform(0.46, 0.62)
     body = smooth([(0.95, 0.03), (0.6, -high * 0.8), (0.1, -high), (-0.45, -high * 0.4), (-0.62, 0), (-0.45, high * 0.4), (0.1, high), (0.6, high * 0.75)])
     tail = smooth([(-0.5, 0), (-1.05, -spread), (-0.86, 0), (-1.05, spread)], fine=3)
     back = smooth([(0.42, -high * 0.85), (0.1, -high - 0.26), (-0.3, -high - 0.12), (-0.32, -high * 0.6)], fine=3)
@@ -129,18 +129,18 @@ def snail(rng: Generator) -> list[Shape]:
     Returns:
         Its shapes, from back to front.
     """
-    r, x = rng.uniform(0.52, 0.6), rng.uniform(-0.24, -0.12)
+    r, x = rng.uniform(0.6, 0.68), rng.uniform(-0.24, -0.14)
     foot = smooth([(-1.05, 0.6), (-0.4, 0.42), (0.35, 0.4), (0.56, -0.2), (0.74, -0.36), (0.98, -0.24), (0.98, 0.02), (0.8, 0.5), (0.5, 0.62)])
     turns = np.linspace(0.3, 4.6 * np.pi, 60)
     radius = r * 0.88 * turns / turns[-1]
-    spiral = np.stack([x + radius * np.cos(turns), 0.02 + radius * np.sin(turns)], axis=1)
+    spiral = np.stack([x + radius * np.cos(turns), -0.06 + radius * np.sin(turns)], axis=1)
     stalks = [((0.72, -0.3), (0.6, -0.76)), ((0.86, -0.3), (0.98, -0.74))]
     horns = [Shape(stroke(stalk, 0.07), "antenna", "accent") for stalk in stalks]
     return [
         *horns,
         *(part for _, (a, b) in stalks for part in eye(a, b, 0.1)),
         Shape(foot, "body", "accent"),
-        Shape(ellipse(x, 0.02, r), "shell"),
+        Shape(ellipse(x, -0.06, r), "shell"),
         Shape(stroke(spiral, 0.08), "shell", "dark", "spiral"),
         Shape(stroke([(0.8, -0.02), (0.97, -0.06)], 0.05), "body", "dark", "mouth"),
     ]

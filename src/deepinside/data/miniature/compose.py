@@ -23,18 +23,20 @@ class World:
     Args:
         scale: least and greatest size of the object, a share of the picture's shorter side.
         rotation: greatest turn, in degrees.
+        textured: probability that a pattern is printed on the object.
         stretch: standard deviation of the logarithm of its width over its height.
         clutter: greatest number of things that are no class.
         twins: probability of a second instance.
         noise: greatest standard deviation of the sensor's noise, in grey levels.
     """
 
-    scale: tuple[float, float] = (0.42, 0.74)
-    rotation: float = 18
-    stretch: float = 0.08
-    clutter: int = 5
-    twins: float = 0.12
-    noise: float = 7
+    scale: tuple[float, float] = (0.5, 0.78)
+    rotation: float = 15
+    textured: float = 0.35
+    stretch: float = 0.07
+    clutter: int = 4
+    twins: float = 0.1
+    noise: float = 6
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def compose(seed: tuple[int, ...], kind: int, size: tuple[int, int], world: Worl
     for number, shapes in enumerate(_placed(streams[0], kind, size, world), start=1):
         x, y = np.clip(np.concatenate([s.points for s in shapes]).mean(0).astype(int), 0, np.array(size)[::-1] - 1)
         around = canvas.rgb[max(0, y - 15) : y + 15, max(0, x - 15) : x + 15].mean((0, 1)).astype(np.float64)
-        wear = coat(streams[1], around)
+        wear = coat(streams[1], around, world.textured)
         dress(canvas, streams[1], shapes, wear, {"object": KINDS[kind].name, "instance": str(number)})
     boxes = _boxes(canvas)
     return Picture(_finished(canvas.rgb, seed, world), without, kind, scene, boxes, canvas.maps, canvas.names)
@@ -128,7 +130,7 @@ def _pose(rng: Generator, kind: int, size: tuple[int, int], world: World, factor
     short, margin = min(size), 2
     wanted = short * factor * rng.uniform(*world.scale) / np.sqrt(sides.prod())
     scale = min(wanted, (short - 2 * margin) / sides.max())
-    room = (np.array(size)[::-1] - short) / 2 * 0.5  # the object stays near the central square
+    room = (np.array(size)[::-1] - short) / 2 * 0.7  # the object stays near the central square
     least = room + margin - low * scale
     most = np.array(size)[::-1] - room - margin - high * scale
     x, y = rng.uniform(least, np.maximum(least, most))

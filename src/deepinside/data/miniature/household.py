@@ -38,7 +38,7 @@ def lamp(rng: Generator) -> list[Shape]:
     Returns:
         Its shapes, from back to front.
     """
-    top, bottom, edge = rng.uniform(0.26, 0.4), rng.uniform(0.66, 0.82), rng.uniform(-0.12, 0.02)
+    top, bottom, edge = rng.uniform(0.3, 0.46), rng.uniform(0.76, 0.9), rng.uniform(-0.12, 0.02)
     foot = smooth([(-0.46, 0.95), (-0.36, 0.76), (0, 0.7), (0.36, 0.76), (0.46, 0.95)], fine=3)
     shapes = [
         Shape(ellipse(0, edge + 0.06, 0.18, 0.16), "bulb", "light"),
@@ -71,7 +71,7 @@ def clock(rng: Generator) -> list[Shape]:
     ]
     return [
         *(Shape(stroke([(s * 0.4, 0.5), (s * 0.64, 0.94)], 0.14), "foot", "dark") for s in (-1, 1)),
-        *(Shape(ellipse(s * 0.46, -0.68, 0.34, 0.26, 180, 360, turn=s * 32), "bell", "accent") for s in (-1, 1)),
+        *(Shape(ellipse(s * 0.5, -0.62, 0.36, 0.28, 180, 360, turn=s * 36), "bell", "accent") for s in (-1, 1)),
         Shape(ellipse(0, 0, r), "case"),
         Shape(ellipse(0, 0, rng.uniform(0.58, 0.64)), "dial", "light"),
         *dots,
@@ -89,19 +89,22 @@ def guitar(rng: Generator) -> list[Shape]:
     Returns:
         Its shapes, from back to front.
     """
-    low, waist, up = rng.uniform(0.46, 0.54), rng.uniform(0.25, 0.31), rng.uniform(0.36, 0.42)
-    half = [(0, 1.0), (low * 0.75, 0.92), (low, 0.62), (waist, 0.26), (up, -0.02), (up * 0.6, -0.2)]
-    body = smooth([*half, (0, -0.16), *[(-x, y) for x, y in half[:0:-1]]])
-    pegs = [Shape(ellipse(s * 0.17, y, 0.055), "peg", "accent") for s in (-1, 1) for y in (-1.2, -1.06)]
+    low, waist, up = rng.uniform(0.58, 0.66), rng.uniform(0.33, 0.39), rng.uniform(0.44, 0.5)
+    half = [(0, 0.98), (low * 0.75, 0.9), (low, 0.58), (waist, 0.22), (up, -0.06), (up * 0.6, -0.26)]
+    body = smooth([*half, (0, -0.2), *[(-x, y) for x, y in half[:0:-1]]])
+    strings = [
+        Shape(stroke([(x, y), (x, z)], 0.03), part, "light", "string", line=False)
+        for x in (-0.045, 0.045)
+        for part, y, z in (("neck", -0.7, 0.12), ("body", 0.12, 0.64))
+    ]
     return [
-        *pegs,
-        Shape(box(-0.13, -1.3, 0.13, -0.96, 0.05), "headstock", "accent"),
+        *(Shape(ellipse(s * 0.21, y, 0.07), "peg", "accent") for s in (-1, 1) for y in (-0.95, -0.78)),
+        Shape(box(-0.16, -1.06, 0.16, -0.66, 0.06), "headstock", "accent"),
         Shape(body, "body"),
-        Shape(box(-0.085, -1.0, 0.085, 0.16), "neck", "dark"),
-        Shape(ellipse(0, 0.3, 0.16), "soundhole", "dark"),
-        Shape(box(-0.22, 0.64, 0.22, 0.74, 0.03), "bridge", "dark"),
-        *(Shape(stroke([(x, -1.0), (x, 0.16)], 0.025), "neck", "light", "string", line=False) for x in (-0.04, 0.04)),
-        *(Shape(stroke([(x, 0.16), (x, 0.66)], 0.025), "body", "light", "string", line=False) for x in (-0.04, 0.04)),
+        Shape(box(-0.11, -0.72, 0.11, 0.14), "neck", "dark"),
+        Shape(ellipse(0, 0.26, 0.19), "soundhole", "dark"),
+        Shape(box(-0.26, 0.6, 0.26, 0.72, 0.03), "bridge", "dark"),
+        *strings,
     ]
 
 

@@ -73,14 +73,14 @@ def flower(rng: Generator) -> list[Shape]:
     Returns:
         Its shapes, from back to front.
     """
-    count, y, bend = int(rng.integers(5, 9)), -0.42, rng.uniform(-0.16, 0.16)
-    width = 1.15 / count
-    one = Shape(smooth([(0.1, 0), (0.36, -width), (0.58, 0), (0.36, width)]), "petal")
+    count, y, bend = int(rng.integers(5, 9)), -0.36, rng.uniform(-0.16, 0.16)
+    width = 1.3 / count
+    one = Shape(smooth([(0.1, 0), (0.4, -width), (0.68, 0), (0.4, width)]), "petal")
     petals = [moved(one, 0, y, degrees=360 * k / count) for k in range(count)]
-    stem = stroke(smooth([(0, y), (bend, 0.3), (0, 1)], closed=False), 0.1)
-    leaf = Shape(smooth([(0, 0), (0.26, -0.15), (0.56, -0.06), (0.28, 0.12)]), "leaf", "dark")
+    stem = stroke(smooth([(0, y), (bend, 0.3), (0, 0.92)], closed=False), 0.11)
+    leaf = Shape(smooth([(0, 0), (0.3, -0.18), (0.66, -0.08), (0.34, 0.14)]), "leaf", "dark")
     leaves = [moved(leaf, bend / 2, 0.66, scale=(s, 1), degrees=s * -rng.uniform(15, 40)) for s in (-1, 1)]
-    return [Shape(stem, "stem", "dark"), *leaves, *petals, Shape(ellipse(0, y, rng.uniform(0.17, 0.23)), "disc", "accent")]
+    return [Shape(stem, "stem", "dark"), *leaves, *petals, Shape(ellipse(0, y, rng.uniform(0.2, 0.26)), "disc", "accent")]
 
 
 def mushroom(rng: Generator) -> list[Shape]:
@@ -113,17 +113,18 @@ def rocket(rng: Generator) -> list[Shape]:
     Returns:
         Its shapes, from back to front.
     """
-    w, fire = rng.uniform(0.28, 0.34), rng.uniform(0.95, 1.2)
-    body = smooth([(0, -1.1), (w * 0.75, -0.7), (w, -0.1), (w * 0.8, 0.5), (-w * 0.8, 0.5), (-w, -0.1), (-w * 0.75, -0.7)])
-    nose = smooth([(0, -1.12), (w * 0.5, -0.87), (w * 0.8, -0.62), (-w * 0.8, -0.62), (-w * 0.5, -0.87)], fine=3)
-    fin = Shape(polygon((w * 0.8, 0.0), (w + 0.36, 0.42), (w + 0.34, 0.74), (w * 0.7, 0.48)), "fin", "accent")
+    w, fire = rng.uniform(0.36, 0.42), rng.uniform(0.86, 1.05)
+    side = [(w * 0.75, -0.66), (w, -0.1), (w * 0.8, 0.46)]
+    body = smooth([(0, -1.02), *side, *[(-x, y) for x, y in side[::-1]]])
+    nose = smooth([(0, -1.04), (w * 0.5, -0.82), (w * 0.8, -0.58), (-w * 0.8, -0.58), (-w * 0.5, -0.82)], fine=3)
+    fin = Shape(polygon((w * 0.8, -0.04), (w + 0.38, 0.42), (w + 0.36, 0.74), (w * 0.7, 0.46)), "fin", "accent")
     return [
-        Shape(smooth([(-0.2, 0.52), (0.2, 0.52), (0.17, 0.75), (0, fire), (-0.17, 0.75)]), "flame", "light"),
+        Shape(smooth([(-0.24, 0.5), (0.24, 0.5), (0.2, 0.7), (0, fire), (-0.2, 0.7)]), "flame", "light"),
         moved(fin, scale=(-1, 1)),
         fin,
         Shape(body, "body"),
         Shape(nose, "nose cone", "accent"),
-        Shape(ellipse(0, -0.26, 0.17), "window", "light"),
-        Shape(ellipse(0, -0.26, 0.115), "window", "glass", "pane"),
-        Shape(box(-w * 0.72, 0.46, w * 0.72, 0.58), "nozzle", "dark"),
+        Shape(ellipse(0, -0.24, 0.2), "window", "light"),
+        Shape(ellipse(0, -0.24, 0.135), "window", "glass", "pane"),
+        Shape(box(-w * 0.72, 0.42, w * 0.72, 0.55), "nozzle", "dark"),
     ]

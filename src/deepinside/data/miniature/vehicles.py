@@ -38,25 +38,23 @@ def car(rng: Generator) -> list[Shape]:
     Returns:
         Its shapes, from back to front.
     """
-    top, front, back = -rng.uniform(0.42, 0.6), rng.uniform(0.5, 0.72), -rng.uniform(0.6, 0.85)
-    cabin = smooth([(back, 0), (back * 0.72, top), (0.28, top), (front, 0)], fine=1)
-    body = box(-1, -0.08, 1, 0.38, 0.17)
-    middle, sill = rng.uniform(-0.1, 0.06), -0.06
-    rear = polygon((back * 0.82, sill), (back * 0.65, top + 0.09), (middle - 0.04, top + 0.09), (middle - 0.04, sill))
-    fore = polygon((middle + 0.04, sill), (middle + 0.04, top + 0.09), (0.24, top + 0.09), (front * 0.86, sill))
-    radius = rng.uniform(0.21, 0.27)
+    top, front, back = -rng.uniform(0.62, 0.78), rng.uniform(0.46, 0.64), -rng.uniform(0.66, 0.84)
+    middle, low, high = rng.uniform(-0.1, 0.06), -0.04, top + 0.11
+    cabin = polygon((back, 0), (back * 0.75, top), (0.3, top), (front, 0))
+    rear = polygon((back * 0.84, low), (back * 0.69, high), (middle - 0.05, high), (middle - 0.05, low))
+    fore = polygon((middle + 0.05, low), (middle + 0.05, high), (0.26, high), (front * 0.86, low))
+    radius = rng.uniform(0.25, 0.3)
     return [
         Shape(cabin, "roof"),
-        Shape(body, "body"),
-        Shape(box(middle, sill + 0.03, middle + 0.42, 0.32, 0.05), "door", "accent"),
+        Shape(box(-1, -0.08, 1, 0.5, 0.2), "body"),
+        Shape(box(middle, low + 0.04, middle + 0.44, 0.42, 0.05), "door", "accent"),
         Shape(rear, "window", "glass"),
         Shape(fore, "window", "glass"),
-        Shape(box(middle + 0.06, 0.06, middle + 0.2, 0.11), "door", "dark", "door handle"),
-        Shape(ellipse(0.92, 0.08, 0.08, 0.1), "headlight", "light"),
-        Shape(box(0.72, 0.26, 1.06, 0.38, 0.05), "bumper", "dark"),
-        Shape(box(-1.06, 0.26, -0.78, 0.38, 0.05), "bumper", "dark"),
-        *wheel(-0.55, 0.38, radius),
-        *wheel(0.55, 0.38, radius),
+        Shape(box(middle + 0.06, 0.08, middle + 0.2, 0.14), "door", "dark", "door handle"),
+        Shape(ellipse(0.9, 0.1, 0.1, 0.13), "headlight", "light"),
+        *(Shape(box(x - 0.15, 0.34, x + 0.15, 0.5, 0.06), "bumper", "dark") for x in (-0.92, 0.92)),
+        *wheel(-0.54, 0.5, radius),
+        *wheel(0.54, 0.5, radius),
     ]
 
 
@@ -69,24 +67,21 @@ def train(rng: Generator) -> list[Shape]:
     Returns:
         Its shapes, from back to front.
     """
-    height, funnel = rng.uniform(0.62, 0.8), rng.uniform(0.5, 0.75)
-    wide = rng.uniform(0.12, 0.2)
-    stack = polygon((funnel - 0.09, -0.3), (funnel - wide, -height), (funnel + wide, -height), (funnel + 0.09, -0.3))
-    small = [part for x in (-0.1, 0.27, 0.64) for part in wheel(x, 0.48, 0.17)]
+    height, funnel, wide = rng.uniform(0.82, 0.96), rng.uniform(0.48, 0.66), rng.uniform(0.15, 0.22)
+    stack = polygon((funnel - 0.1, -0.3), (funnel - wide, -height), (funnel + wide, -height), (funnel + 0.1, -0.3))
     return [
         Shape(stack, "chimney", "dark"),
-        Shape(ellipse(0.2, -0.3, 0.13, 0.16), "dome", "accent"),
-        Shape(box(-0.45, -0.32, 0.92, 0.26, 0.14), "boiler"),
-        Shape(box(0.1, -0.32, 0.18, 0.26), "boiler", "accent", "band"),
-        Shape(box(0.5, -0.32, 0.58, 0.26), "boiler", "accent", "band"),
-        Shape(box(-0.95, -0.62, -0.3, 0.3), "cab", "accent"),
-        Shape(box(-1.05, -0.76, -0.2, -0.58, 0.06), "roof", "dark"),
-        Shape(box(-0.8, -0.48, -0.46, -0.12, 0.04), "window", "glass"),
-        Shape(box(-1, 0.24, 1, 0.38, 0.03), "chassis", "dark"),
-        Shape(polygon((0.9, 0.26), (1.16, 0.64), (0.84, 0.64)), "bumper", "light"),
-        Shape(ellipse(0.94, -0.12, 0.08), "headlight", "light"),
-        *wheel(-0.62, 0.4, rng.uniform(0.25, 0.3)),
-        *small,
+        Shape(ellipse(0.12, -0.36, 0.15, 0.2), "dome", "accent"),
+        Shape(box(-0.45, -0.36, 0.92, 0.34, 0.16), "boiler"),
+        *(Shape(box(x, -0.36, x + 0.09, 0.34), "boiler", "accent", "band") for x in (0.06, 0.48)),
+        Shape(box(-0.95, -0.72, -0.26, 0.38), "cab", "accent"),
+        Shape(box(-1.04, -0.9, -0.16, -0.7, 0.07), "roof", "dark"),
+        Shape(box(-0.8, -0.56, -0.42, -0.14, 0.04), "window", "glass"),
+        Shape(box(-1, 0.32, 1, 0.48, 0.03), "chassis", "dark"),
+        Shape(polygon((0.86, 0.34), (1.12, 0.8), (0.78, 0.8)), "bumper", "light"),
+        Shape(ellipse(0.92, -0.1, 0.1), "headlight", "light"),
+        *wheel(-0.6, 0.52, rng.uniform(0.28, 0.33)),
+        *(part for x in (-0.04, 0.36, 0.72) for part in wheel(x, 0.62, 0.2)),
     ]
 
 
@@ -149,20 +144,17 @@ def aeroplane(rng: Generator) -> list[Shape]:
     Returns:
         Its shapes, from back to front.
     """
-    thick, sweep = rng.uniform(0.16, 0.21), rng.uniform(0.1, 0.35)
-    fuselage = smooth([(1.05, 0.04), (0.85, -thick), (-0.4, -thick), (-1, -0.1), (-0.95, 0.02), (-0.3, thick), (0.8, thick)])
-    fin = polygon((-1, -0.08), (-1.16, -rng.uniform(0.5, 0.62)), (-0.92, -0.56), (-0.5, -0.12))
-    near = polygon((0.32, 0.04), (-0.22 - sweep, 0.72), (0.02 - sweep, 0.72), (0.62, 0.08))
-    far = polygon((0.3, -0.1), (0.04 - sweep, -0.56), (0.2 - sweep, -0.58), (0.58, -0.12))
-    windows = [Shape(ellipse(x, -0.06, 0.05, 0.06), "window", "glass") for x in np.arange(-0.5, 0.62, 0.2)]
-    engine = Shape(box(-0.14 - sweep / 2, 0.38, 0.2 - sweep / 2, 0.54, 0.07), "engine", "dark")
+    thick, sweep, fin = rng.uniform(0.22, 0.27), rng.uniform(0.1, 0.3), -rng.uniform(0.64, 0.76)
+    outline = [(1.0, 0.05), (0.8, -thick), (-0.4, -thick), (-0.95, -0.12), (-0.9, 0.04), (-0.3, thick), (0.75, thick)]
+    near = polygon((0.34, 0.06), (-0.24 - sweep, 0.86), (0.06 - sweep, 0.86), (0.66, 0.1))
+    far = polygon((0.28, -0.14), (-sweep, -0.72), (0.2 - sweep, -0.74), (0.6, -0.16))
     return [
         Shape(far, "wing", "accent"),
-        Shape(fin, "tail", "accent"),
-        Shape(fuselage, "fuselage"),
-        *windows,
-        Shape(polygon((0.78, -0.13), (0.72, -0.02), (0.96, -0.02), (0.92, -0.1)), "cockpit", "glass"),
-        Shape(polygon((-1, -0.06), (-1.25, 0.14), (-1.08, 0.16), (-0.62, -0.02)), "tail", "accent"),
-        engine,
+        Shape(polygon((-0.95, -0.08), (-1.1, fin), (-0.84, fin), (-0.42, -0.16)), "tail", "accent"),
+        Shape(smooth(outline), "fuselage"),
+        *(Shape(ellipse(x, -0.08, 0.065, 0.08), "window", "glass") for x in np.arange(-0.46, 0.5, 0.22)),
+        Shape(polygon((0.72, -0.17), (0.66, -0.02), (0.92, -0.02), (0.88, -0.11)), "cockpit", "glass"),
+        Shape(polygon((-0.92, -0.06), (-1.16, 0.18), (-0.96, 0.2), (-0.5, 0)), "tail", "accent"),
+        Shape(box(-0.14 - sweep / 2, 0.42, 0.24 - sweep / 2, 0.62, 0.09), "engine", "dark"),
         Shape(near, "wing", "accent"),
     ]

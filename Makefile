@@ -1,0 +1,30 @@
+# `make reproduce` runs everything; `make test` checks everything. Both need Python 3.11 or later and nothing else.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: reproduce test test-slow lint clean
+
+reproduce: $(INSTALLED)
+	$(BIN)/deepinside experiment=reproduce
+
+test: $(INSTALLED) lint
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n 2 --dist loadfile --durations=10
+
+test-slow: $(INSTALLED)
+	$(BIN)/pytest -m slow
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check --output-format concise src tests
+	$(BIN)/mypy
+
+$(INSTALLED): requirements.lock pyproject.toml
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+clean:
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache

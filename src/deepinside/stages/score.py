@@ -1,0 +1,119 @@
+"""A prediction file in the official format, from anyone -> its errors by the rules of ILSVRC's evaluation code."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+from omegaconf import DictConfig
+
+from deepinside.data.index import Index
+from deepinside.data.synsets import Synsets
+from deepinside.localise import error, submission
+from deepinside.network import closest
+from deepinside.records import Row, Table
+from deepinside.stages.inputs import open_index
+from deepinside.stages.localise import blacklisted
+
+LABELS = ("wnid_rank", "ilsvrc_id")
+
+
+def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
+    """Writes `table.csv` and `per_image.csv`: image, cls_error_1, loc_error_1, cls_error_5, loc_error_5.
+
+    Args:
+        cfg: `predictions`, the group score, `data.root` and `data.split`.
+        inputs: `prepare`.
+        out: the work folder.
+
+    Raises:
+        ValueError: if the file has not one line per picture.
+    """
+    index = open_index(cfg, inputs["prepare"]).split(cfg.data.split)
+    path = Path(cfg.predictions)
+    guesses = submission.read(path)
+    if len(guesses.labels) != len(index):
+        raise ValueError(
+            f"{path}: expected one line for each of the {len(index)} pictures of split {cfg.data.split}, in sorted "
+            f"order, got {len(guesses.labels)}; {len(index.set_aside)} files of the data were set aside by prepare"
+        )
+    counted = ~skipped(cfg, inputs["prepare"], index)
+    classes = np.array([entry.label for entry in index.entries], dtype=np.int64)
+    overlaps = error.best_overlaps(guesses.boxes, [entry.boxes.xyxy for entry in index.entries])
+    errors = error.errors(numbered(cfg, index, guesses.labels), overlaps, classes, counted)
+    counts = [Row("images", len(index), "images"), Row("images_blacklisted", int((~counted).sum()), "images")]
+    Table([*(error.row(column, wrong) for column, wrong in errors.items()), *counts]).write(out)
+    _write(index, errors, out)
+
+
+def check(cfg: DictConfig) -> None:
+    """Says before any work what is wrong with the configuration.
+
+    Args:
+        cfg: with `predictions` and the group score.
+
+    Raises:
+        ValueError: if there is no prediction file to score, or labels are counted in an unknown way.
+        FileNotFoundError: if the file is not there.
+    """
+    if cfg.predictions is None:
+        raise ValueError("run=score needs predictions=FILE, five groups `label xmin ymin xmax ymax` a line")
+    if not Path(cfg.predictions).is_file():
+        raise FileNotFoundError(f"{cfg.predictions}: expected a prediction file, got none: predictions=FILE names it")
+    if cfg.score.labels not in LABELS:
+        raise ValueError(f"score.labels: no choice {cfg.score.labels!r}; {closest(str(cfg.score.labels), LABELS)}")
+
+
+def skipped(cfg: DictConfig, prepared: Path, index: Index) -> Bool[ndarray, " n"]:
+    """The pictures that localisation does not count.
+
+    Args:
+        cfg: with `score.blacklist`, a file of line numbers, or None for the list that belongs to the data.
+        prepared: artifact of `prepare`.
+        index: of the split.
+
+    Returns:
+        (n,), true where left out.
+    """
+    if cfg.score.blacklist:
+        return submission.read_blacklist(Path(cfg.score.blacklist), len(index))
+    names = blacklisted(prepared)
+    return np.array([entry.image in names for entry in index.entries], dtype=bool)
+
+
+def numbered(cfg: DictConfig, index: Index, labels: Int[ndarray, "n g"]) -> Int[ndarray, "n g"]:
+    """The file's labels as classes of the index.
+
+    Args:
+        cfg: with `score.labels`: `wnid_rank`, 1 + rank among the sorted WordNet ids, or `ilsvrc_id`, the numbers of the
+            development kit.
+        index: with the classes.
+        labels: as in the file, 0 for a guess not made.
+
+    Returns:
+        Positions among the classes, -1 for a number that is none.
+
+    Raises:
+        ValueError: if the data do not say what the kit's numbers mean.
+    """
+    if cfg.score.labels == "wnid_rank":
+        return np.where((labels >= 1) & (labels <= len(index.classes)), labels - 1, -1)
+    names = Synsets.find(index.root).numbered
+    if not names:
+        raise ValueError(
+            f"{index.root}: expected the development kit's meta.mat, got a tree without it: put it there, or write "
+            "labels as 1 + row in LOC_synset_mapping.txt and say score.labels=wnid_rank"
+        )
+    ranks = {wnid: rank for rank, wnid in enumerate(index.ids)}
+    classes = {number: ranks[wnid] for number, wnid in names.items()}
+    return np.array([classes.get(int(label), -1) for label in labels.flat]).reshape(labels.shape)
+
+
+def _write(index: Index, errors: dict[str, Float[ndarray, " n"]], out: Path) -> None:
+    with (out / "per_image.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("image", *errors))
+        for position, entry in enumerate(index.entries):
+            numbers = (wrong[position] for wrong in errors.values())
+            writer.writerow((entry.image, *("" if np.isnan(number) else int(number) for number in numbers)))

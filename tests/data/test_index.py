@@ -1,0 +1,156 @@
+"""The list of pictures: its order, its parts, and the files that it is kept in."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deepinside.data.index import NO_BOXES, SPLITS, Entry, Index
+from deepinside.records import Boxes
+
+ROOT = Path("somewhere")
+
+
+def entry(image: str, label: int = 0, split: str = "val", boxes: Boxes = NO_BOXES) -> Entry:
+    return Entry(image, f"pictures/{image}.jpg", split, label, boxes, width=40, height=30)
+
+
+def index(*entries: Entry, classes: int = 3) -> Index:
+    ids = tuple(f"n{k}" for k in range(classes))
+    return Index(ROOT, ids, tuple(f"class {k}" for k in range(classes)), entries)
+
+
+def names(index: Index) -> list[str]:
+    return [entry.image for entry in index.entries]
+
+
+def plain(index: Index) -> tuple:
+    """All that an index holds, in types that compare by value."""
+    entries = [{**vars(e), "boxes": e.boxes.xyxy.tolist()} for e in index.entries]
+    return index.root, index.ids, index.classes, entries, index.set_aside
+
+
+def test_entries_are_sorted_within_their_split() -> None:
+    mixed = index(entry("b"), entry("d", split="train"), entry("a"), entry("c", split="train"))
+    assert [(e.split, e.image) for e in mixed.entries] == [("train", "c"), ("train", "d"), ("val", "a"), ("val", "b")]
+    assert len(mixed) == 4
+
+
+def test_split_and_pictures_of_every_split() -> None:
+    mixed = index(entry("b"), entry("d", split="train"), entry("a", split="all"))
+    assert names(mixed.split("val")) == ["a", "b"]
+    assert names(mixed.split("train")) == ["a", "d"]
+    assert names(mixed.split("all")) == ["a", "d", "b"]
+    assert mixed.split("val").classes == mixed.classes
+    with pytest.raises(ValueError, match="expected a split"):
+        mixed.split("test")
+
+
+def test_limit_takes_the_first_in_sorted_order() -> None:
+    mixed = index(entry("b"), entry("c"), entry("a"))
+    assert names(mixed.limit(2)) == ["a", "b"]
+    assert names(mixed.limit(9)) == ["a", "b", "c"]
+    assert names(mixed.limit(None)) == ["a", "b", "c"]
+    with pytest.raises(ValueError, match="at least 1"):
+        mixed.limit(0)
+
+
+def test_balanced_takes_turns_among_the_classes() -> None:
+    mixed = index(
+        *(entry(f"a{i}", 0) for i in range(5)),
+        *(entry(f"b{i}", 1) for i in range(2)),
+        *(entry(f"c{i}", 2) for i in range(3)),
+        entry("unknown", -1),
+    )
+    assert names(mixed.balanced(6)) == ["a0", "a1", "b0", "b1", "c0", "c1"]
+    assert names(mixed.balanced(4)) == ["a0", "a1", "b0", "c0"]
+    assert names(mixed.balanced(99)) == ["a0", "a1", "a2", "a3", "a4", "b0", "b1", "c0", "c1", "c2"]
+    assert len(mixed.balanced(None)) == 11
+    with pytest.raises(ValueError, match="at least 1"):
+        mixed.balanced(0)
+
+
+def test_boxed_sets_the_others_aside_and_needs_at_least_one() -> None:
+    box = Boxes(np.array([[1, 2, 3, 4]]))
+    kept = index(entry("a", boxes=box), entry("b")).boxed()
+    assert names(kept) == ["a"]
+    assert [file for file, _ in kept.set_aside] == ["pictures/b.jpg"]
+    with pytest.raises(ValueError, match=r"ILSVRC2012_bbox_val_v3\.tgz .* boxes\.csv"):
+        index(entry("b")).boxed()
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"label": 3}, "label of -1 .* to 2, got 3"),
+        ({"label": -2}, "label of -1"),
+        ({"split": "test"}, "split"),
+        ({"width": 0}, "0x30"),
+        ({"file": "/etc/passwd"}, "inside the root"),
+        ({"file": "a/../../b.jpg"}, "inside the root"),
+    ],
+)
+def test_bad_entries_are_refused_by_file(bad: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        index(Entry(**{**vars(entry("a")), **bad}))
+
+
+def test_names_are_unique_even_across_splits_and_classes_named_each() -> None:
+    with pytest.raises(ValueError, match="'a' twice"):
+        index(entry("a"), entry("a", split="train"))
+    with pytest.raises(ValueError, match="one name for each"):
+        Index(ROOT, ("n1", "n2"), ("one",), ())
+
+
+def test_files_are_as_promised(tmp_path: Path) -> None:
+    boxes = Boxes(np.array([[1, 2, 30, 20], [0, 0, 4.5, 3]]))
+    written = index(entry("b", 2, boxes=boxes), entry("a,c", -1, "train"))
+    Index(ROOT, written.ids, written.classes, written.entries, (("x.jpg", 'broken, "badly"'),)).write(tmp_path)
+    assert (tmp_path / "images.csv").read_text() == (
+        'split,image,file,label,width,height\ntrain,"a,c","pictures/a,c.jpg",-1,40,30\nval,b,pictures/b.jpg,2,40,30\n'
+    )
+    assert (tmp_path / "boxes.csv").read_text() == "image,x0,y0,x1,y1\nb,1,2,30,20\nb,0,0,4.5,3\n"
+    assert (tmp_path / "classes.csv").read_text() == "label,id,name\n0,n0,class 0\n1,n1,class 1\n2,n2,class 2\n"
+    assert (tmp_path / "set_aside.csv").read_text() == 'file,reason\nx.jpg,"broken, ""badly"""\n'
+
+
+text = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
+segment = text.filter(lambda part: part not in {".", ".."} and "/" not in part)
+side = st.floats(0.001, 1e4, allow_nan=False)
+box = st.tuples(side, side, side, side).map(lambda b: (b[0] - 5000, b[1], b[0] - 5000 + b[2], b[1] + b[3]))
+boxes = st.lists(box.filter(lambda b: b[2] > b[0] and b[3] > b[1]), max_size=3)
+
+
+@st.composite
+def indices(draw: st.DrawFn) -> Index:
+    classes = draw(st.lists(st.tuples(text, text), min_size=1, max_size=4, unique_by=lambda pair: pair[0]))
+    entries = tuple(
+        Entry(
+            image,
+            draw(st.lists(segment, min_size=1, max_size=3).map("/".join)),
+            draw(st.sampled_from(SPLITS)),
+            draw(st.integers(-1, len(classes) - 1)),
+            Boxes(np.array(draw(boxes)).reshape(-1, 4)),
+            draw(st.integers(1, 9999)),
+            draw(st.integers(1, 9999)),
+        )
+        for image in draw(st.lists(text, max_size=5, unique=True))
+    )
+    ids, readable = zip(*classes, strict=True)
+    return Index(ROOT, ids, readable, entries, tuple(draw(st.lists(st.tuples(text, text), max_size=2))))
+
+
+@settings(deadline=None, max_examples=50)
+@given(indices())
+def test_reading_gives_back_what_was_written(tmp_path_factory: pytest.TempPathFactory, written: Index) -> None:
+    folder = tmp_path_factory.mktemp("index")
+    written.write(folder)
+    assert plain(Index.read(folder, ROOT)) == plain(written)
+
+
+def test_names_that_are_no_utf8_survive(tmp_path: Path) -> None:
+    strange = b"caf\xe9".decode("utf-8", "surrogateescape")
+    index(entry(strange)).write(tmp_path)
+    assert Index.read(tmp_path, ROOT).entries[0].file == f"pictures/{strange}.jpg"

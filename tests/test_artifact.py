@@ -1,0 +1,157 @@
+"""Artifacts: complete or absent, resumed, verified, swept."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from deepinside import artifact
+from deepinside.difference import difference
+from deepinside.records import Row, Table
+
+MADE = {"stage": "toy", "seed": 0, "config": {"a": {"b": 1}}, "inputs": {}, "raw": {}, "source": "s"}
+
+
+def make(folder: Path, value: str = "x", made: dict | None = None) -> tuple[Path, bool]:
+    def compute(out: Path) -> None:
+        (out / "sub").mkdir(exist_ok=True)
+        (out / "sub" / "file.txt").write_text(value)
+        Table([Row("number", float(len(value)))]).write(out)
+
+    return artifact.make(folder, made or MADE, compute, dict)
+
+
+def test_made_once_and_found_again(tmp_path: Path) -> None:
+    path, fresh = make(tmp_path)
+    again, second = make(tmp_path, "never used")
+    assert (fresh, second) == (True, False)
+    assert path == again
+    assert path.name == artifact.fingerprint(MADE)
+    assert artifact.verify(path) == []
+    assert sorted(p.name for p in tmp_path.iterdir()) == [path.name]  # neither lock nor work folder is left
+
+
+def test_fingerprint_depends_on_content_not_on_order() -> None:
+    swapped = dict(reversed(MADE.items()))
+    assert artifact.fingerprint(MADE) == artifact.fingerprint(swapped)
+    assert artifact.fingerprint(MADE) != artifact.fingerprint(MADE | {"seed": 1})
+    assert artifact.fingerprint(MADE | {"seed": 0}) != artifact.fingerprint(MADE | {"seed": None})
+
+
+def test_a_failure_leaves_no_artifact_and_is_taken_up_again(tmp_path: Path) -> None:
+    def fail(out: Path) -> None:
+        (out / "half.txt").write_text("half")
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        artifact.make(tmp_path, MADE, fail, dict)
+    final = tmp_path / artifact.fingerprint(MADE)
+    assert not final.exists()
+    seen = []
+    artifact.make(tmp_path, MADE, lambda out: seen.append((out / "half.txt").read_text()), dict)
+    assert seen == ["half"]
+    assert (final / "manifest.json").exists()
+
+
+def test_kill_nine_leaves_no_artifact(tmp_path: Path) -> None:
+    code = (
+        "import os, pathlib, signal, sys; from deepinside import artifact; made = eval(sys.argv[2]);"
+        "artifact.make(pathlib.Path(sys.argv[1]), made, lambda out: os.kill(os.getpid(), signal.SIGKILL), dict)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path), repr(MADE)], check=False)
+    assert done.returncode == -9
+    assert not (tmp_path / artifact.fingerprint(MADE)).exists()
+    path, fresh = make(tmp_path)  # the lock went with the process
+    assert fresh
+    assert artifact.verify(path) == []
+
+
+def test_two_at_once_compute_once(tmp_path: Path) -> None:
+    computed = []
+
+    def compute(out: Path) -> None:
+        computed.append(out)
+        time.sleep(0.2)
+
+    threads = [threading.Thread(target=artifact.make, args=(tmp_path, MADE, compute, dict)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(computed) == 1
+
+
+def test_verify_sees_every_kind_of_damage(tmp_path: Path) -> None:
+    path, _ = make(tmp_path)
+    (path / "sub" / "file.txt").write_text("y")
+    (path / "extra.txt").write_text("?")
+    (path / "table.csv").unlink()
+    said = "\n".join(artifact.verify(path))
+    for word in ("sub/file.txt: sha256", "extra.txt: not in", "table.csv: missing"):
+        assert word in said
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["made_from"]["seed"] = 7
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    assert "not that of its ingredients" in "\n".join(artifact.verify(path))
+
+
+def test_manifest_errors_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no finished artifact"):
+        artifact.read_manifest(tmp_path)
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(ValueError, match="damaged"):
+        artifact.read_manifest(tmp_path)
+
+
+def test_difference_names_configuration_numbers_and_files(tmp_path: Path) -> None:
+    left, _ = make(tmp_path, "x")
+    right, _ = make(tmp_path, "longer", MADE | {"config": {"a": {"b": 2}}})
+    rows = difference(left, right)
+    assert ("made from", "config.a.b", "1", "2") in rows
+    assert ("number", "number", "1.0", "6.0") in rows
+    assert any(kind == "file" and key == "sub/file.txt" for kind, key, *_ in rows)
+    assert difference(left, left) == []
+
+
+def test_sweep_takes_only_old_and_unlocked_leftovers(tmp_path: Path) -> None:
+    old, young, locked = (tmp_path / f"{name}.part" for name in ("old", "young", "locked"))
+    for part in (old, young, locked):
+        part.mkdir()
+        (part / "f").write_text("x")
+    past = time.time() - 2 * 86400
+    for part in (old, locked):
+        for path in (part / "f", part):
+            os.utime(path, (past, past))
+    with FileLock(tmp_path / "locked.lock"):
+        assert artifact.sweep(tmp_path) == [old]
+    assert young.exists()
+    assert locked.exists()
+
+
+def test_latest_points_to_the_newest(tmp_path: Path) -> None:
+    path, _ = make(tmp_path)
+    for name in ("other", path.name):
+        artifact.point_latest(tmp_path, name)
+    assert (tmp_path / "latest").resolve() == path.resolve()
+
+
+def test_raw_digest_sees_content_and_names_and_remembers(tmp_path: Path) -> None:
+    data, memory = tmp_path / "data", tmp_path / "memory.json"
+    data.mkdir()
+    (data / "a").write_text("1")
+    first = artifact.RawDigests(memory)(data)
+    assert artifact.RawDigests(memory)(data) == first
+    (data / "a").rename(data / "b")
+    renamed = artifact.RawDigests(memory)(data)
+    (data / "b").write_text("22")
+    assert len({first, renamed, artifact.RawDigests(memory)(data)}) == 3
+    memory.write_text("{ cut off")
+    assert artifact.RawDigests(memory)(data)
+    with pytest.raises(FileNotFoundError, match="nothing is at"):
+        artifact.RawDigests(memory)(tmp_path / "absent")

@@ -1,0 +1,85 @@
+"""What is shipped: the wheel with its configuration, and pins that agree."""
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pins() -> dict[str, str]:
+    lines = (line.split(";")[0].strip() for line in (ROOT / "requirements.lock").read_text().splitlines())
+    pairs = (line.split("==") for line in lines if line and not line.startswith("#"))
+    return {normal(name): version for name, version in pairs}
+
+
+def wanted() -> dict[str, str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    parts = (
+        re.match(r"([\w-]+)(.*)", line) for line in project["dependencies"] + project["optional-dependencies"]["dev"]
+    )
+    return {normal(part[1]): part[2] for part in parts if part}
+
+
+def test_lock_pins_every_dependency_within_its_range() -> None:
+    locked = pins()
+    for name, span in wanted().items():
+        version = tuple(int(n) for n in re.findall(r"\d+", locked[name])[:3])
+        least = tuple(int(n) for n in re.findall(r"\d+", span))
+        assert version[: len(least)] >= least, f"{name} {locked[name]} is not {span}"
+
+
+def test_environment_agrees_with_the_lock() -> None:
+    content = yaml.safe_load((ROOT / "environment.yml").read_text())
+    listed = next(part["pip"] for part in content["dependencies"] if isinstance(part, dict))
+    pairs = dict(line.split("==") for line in listed)
+    assert {normal(name) for name in pairs} == set(wanted())
+    assert {name: version for name, version in pairs.items() if pins()[normal(name)] != version} == {}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    return next(folder.glob("*.whl"))
+
+
+def test_wheel_ships_configuration_templates_and_licence(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    for path in sorted((ROOT / "conf").rglob("*.yaml")):
+        assert f"deepinside/conf/{path.relative_to(ROOT / 'conf').as_posix()}" in names
+    for path in sorted((ROOT / "src" / "deepinside" / "report" / "templates").rglob("*")):
+        assert path.is_dir() or path.relative_to(ROOT / "src").as_posix() in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert not any(name.startswith(("tests", "conf")) for name in names)
+
+
+def test_help_runs_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(site)
+    code = f"import sys; sys.path.insert(0, {str(site)!r}); sys.argv = ['deepinside', '--help'];"
+    code += "import deepinside.__main__ as m; assert m.__file__.startswith(sys.path[0]), m.__file__; m.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "model: " in done.stdout
+    assert "convnet_mini" in done.stdout
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["site"]  # nothing else was written
+
+
+def test_no_large_or_private_file_is_tracked() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split(
+        "\n"
+    )
+    paths = [ROOT / name for name in listed if name]
+    assert [p.name for p in paths if p.exists() and p.stat().st_size > 1_000_000] == []

@@ -1,0 +1,171 @@
+"""The backward rules of ReLUs: hand cases, laws, and captum where captum is right."""
+
+import warnings
+
+import pytest
+import torch
+import torchvision
+from captum.attr import Deconvolution, GuidedBackprop, Saliency
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
+from torch.nn.modules import module as nn_module
+
+from deepinside.methods.saliency import saliency
+from deepinside.network import Network, Preprocessing
+from deepinside.probe import RULES, UndefinedRule, relu_rule
+from deepinside.records import Batch
+
+CAPTUM = {"gradient": Saliency, "guided": GuidedBackprop, "deconvnet": Deconvolution}
+RELUS = {
+    "module": nn.ReLU(),
+    "in-place module": lambda x: nn.ReLU(inplace=True)(x * 1),
+    "function": functional.relu,
+    "in-place function": lambda x: functional.relu(x * 1, inplace=True),
+    "keyword": lambda x: functional.relu(input=x, inplace=False),
+    "torch function": torch.relu,
+    "method": lambda x: x.relu(),
+    "in-place method": lambda x: (x * 1).relu_(),
+    "threshold": nn.Threshold(0, 0),
+    "hardtanh": nn.Hardtanh(0.0, 1e9),
+    "relu6": lambda x: 1e3 * functional.relu6(x / 1e3),
+}
+
+
+def back(relu, x: torch.Tensor, signal: torch.Tensor, rule: str) -> torch.Tensor:
+    x = x.clone().requires_grad_()
+    with relu_rule(rule):
+        y = relu(x)
+    return torch.autograd.grad(y, x, signal)[0]
+
+
+@pytest.mark.parametrize("name", RELUS)
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [("gradient", [0.0, 0, -3, 4]), ("deconvnet", [1.0, 0, 0, 4]), ("guided", [0.0, 0, 0, 4])],
+)
+def test_hand_case(name: str, rule: str, expected: list[float]) -> None:
+    x = torch.tensor([-1.0, -2, 3, 4])  # the input of the ReLU
+    signal = torch.tensor([1.0, -2, -3, 4])  # what comes back
+    assert back(RELUS[name], x, signal, rule).tolist() == pytest.approx(expected)
+
+
+def test_zero_input_and_zero_signal_are_blocked() -> None:
+    assert back(nn.ReLU(), torch.zeros(1), torch.ones(1), "guided").item() == 0  # strict > at 0
+    assert back(nn.ReLU(), torch.ones(1), torch.zeros(1), "deconvnet").item() == 0
+
+
+def test_relu6_blocks_above_six_but_not_for_deconvnet() -> None:
+    x, signal = torch.tensor([7.0, 5.0]), torch.ones(2)
+    assert back(functional.relu6, x, signal, "guided").tolist() == [0, 1]
+    assert back(functional.relu6, x, signal, "deconvnet").tolist() == [1, 1]
+
+
+values = st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=8)
+
+
+@given(values, values)
+def test_guided_is_both_gates(x: list[float], r: list[float]) -> None:
+    size = min(len(x), len(r))
+    x, r = torch.tensor(x[:size]), torch.tensor(r[:size])
+    gates = {rule: back(nn.ReLU(), x, r, rule) for rule in RULES}
+    assert torch.equal(gates["guided"], gates["gradient"] * (r > 0))
+    assert torch.equal(gates["guided"], gates["deconvnet"] * (x > 0))
+
+
+def test_rule_gradient_passes_gradcheck() -> None:
+    from deepinside.probe.rule import _Rectifier
+
+    x = (torch.rand(3, 5, dtype=torch.float64) - 0.5).requires_grad_()
+    assert torch.autograd.gradcheck(lambda t: _Rectifier.apply(t, 0.3, "gradient"), x)
+
+
+def network(name: str) -> Network:
+    torch.manual_seed(0)
+    options = {"init_weights": True} if name == "googlenet" else {}
+    module = getattr(torchvision.models, name)(weights=None, **options)
+    return Network(module, Preprocessing(input=96, resize=96), [str(i) for i in range(1000)], name)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("name", ["alexnet", "resnet18", "squeezenet1_0"])
+def test_equal_to_captum(name: str, rule: str) -> None:
+    net = network(name)
+    images, classes = torch.rand(2, 3, 96, 128), torch.tensor([3, 5])
+    ours = saliency(net, Batch(images, ("a", "b"), classes), rule=rule).values[:, 0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = CAPTUM[rule](net).attribute(images.requires_grad_(), target=classes).abs().amax(1)
+    assert (ours - theirs).abs().max() <= 1e-5 * theirs.max()
+
+
+def test_functional_relus_of_googlenet_that_captum_misses() -> None:
+    net = network("googlenet")
+    images, classes = torch.rand(1, 3, 96, 96), torch.tensor([3])
+    maps = {rule: saliency(net, Batch(images, ("a",), classes), rule=rule).values[:, 0] for rule in RULES}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = GuidedBackprop(net).attribute(images.requires_grad_(), target=classes).abs().amax(1)
+    assert torch.allclose(theirs, maps["gradient"], atol=1e-6)  # captum: silently the plain gradient
+    assert (maps["guided"] - maps["gradient"]).abs().max() > 0.1 * maps["gradient"].max()
+
+
+class Wrapped(nn.Module):
+    def __init__(self, act) -> None:
+        super().__init__()
+        self.act = act
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.act(x).sum((2, 3))
+
+
+UNRULED = {
+    "clamp": lambda x: x.clamp(min=0),
+    "clip": lambda x: torch.clip(x, 0, 6),
+    "maximum": lambda x: torch.maximum(x, torch.zeros(())),
+    "where": lambda x: torch.where(x > 0, x, 0.0),
+    "gelu": nn.GELU(),
+    "silu": nn.SiLU(),
+    "hardtanh": nn.Hardtanh(),
+    "threshold": nn.Threshold(0.5, 0),
+    "leaky": nn.LeakyReLU(),
+    "elu": nn.ELU(),
+    "hardswish": nn.Hardswish(),
+}
+
+
+@pytest.mark.parametrize("rule", ["deconvnet", "guided"])
+@pytest.mark.parametrize("name", UNRULED)
+def test_what_has_no_rule_raises_with_its_name(name: str, rule: str) -> None:
+    x = torch.rand(1, 3, 4, 5, requires_grad=True) - 0.5
+    said = {"clip": "clamp", "leaky": "leakyrelu"}.get(name, name)
+    with pytest.raises(UndefinedRule, match=f"(?i){said}"), relu_rule(rule):
+        Wrapped(UNRULED[name])(x)
+    with relu_rule("gradient"):
+        Wrapped(UNRULED[name])(x)  # the plain gradient is defined for all
+
+
+def test_scripted_module_raises() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scripted = torch.jit.script(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()))
+    with pytest.raises(UndefinedRule, match=r"Relu|DifferentiableGraph"), relu_rule("guided"):
+        scripted(torch.rand(1, 3, 8, 9, requires_grad=True))
+
+
+def test_nothing_is_left_behind_even_after_an_error() -> None:
+    def hooks() -> int:
+        return len(nn_module._global_forward_hooks) + len(nn_module._global_forward_pre_hooks)
+
+    before = hooks()
+    with pytest.raises(ZeroDivisionError), relu_rule("guided"):
+        raise ZeroDivisionError
+    assert hooks() == before
+    x = torch.tensor([-1.0, 2.0], requires_grad=True)
+    assert torch.autograd.grad(torch.relu(x), x, torch.tensor([1.0, -1.0]))[0].tolist() == [0, -1]
+
+
+def test_unknown_rule_names_the_closest() -> None:
+    with pytest.raises(ValueError, match="guided"), relu_rule("guidde"):
+        pass

@@ -1,0 +1,39 @@
+"""The digest of code: what counts and what does not."""
+
+from pathlib import Path
+
+import pytest
+
+from deepinside import source
+
+
+def test_comments_and_docstrings_do_not_count_but_code_does(tmp_path: Path) -> None:
+    def stripped(text: str) -> str:
+        path = tmp_path / "m.py"
+        path.write_text(text)
+        return source.stripped(path)
+
+    plain = stripped("def f(x):\n    return x + 1\n")
+    assert stripped('"""Doc."""\n\ndef f(x):  # why\n    """What."""\n    return (x + 1)\n') == plain
+    assert stripped("def f(x):\n    return x + 2\n") != plain
+    assert stripped('def f(x):\n    """Only a docstring."""\n') == stripped("def f(x):\n    pass\n")
+
+
+def test_closure_follows_imports_also_inside_functions() -> None:
+    found = source.closure({"deepinside.stages.localise"})
+    assert {"deepinside.localise.graph_cut", "deepinside.methods.saliency", "deepinside.probe.rule"} <= found
+    assert "deepinside.pipeline" not in found  # the engine does not change results
+    assert "deepinside.dissect.tally" not in found
+
+
+def test_digest_changes_with_an_imported_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = source.digest({"deepinside.stages.localise"})
+    original = source.stripped
+    other = source._file("deepinside.localise.graph_cut")
+    monkeypatch.setattr(source, "stripped", lambda path: original(path) + ("#" if path == other else ""))
+    assert source.digest({"deepinside.stages.localise"}) != before
+
+
+def test_unknown_module_says_what_to_do() -> None:
+    with pytest.raises(ModuleNotFoundError, match="PYTHONPATH"):
+        source.digest({"no_such_module_here"})

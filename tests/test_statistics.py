@@ -1,0 +1,32 @@
+"""The bootstrap interval: against theory, and its edges."""
+
+import math
+
+import numpy as np
+import pytest
+
+from deepinside.statistics import bootstrap_interval
+
+
+def test_close_to_the_normal_interval_for_many_values() -> None:
+    values = np.random.default_rng(1).random(4000)
+    low, high = bootstrap_interval(values)
+    half = 1.96 * values.std(ddof=1) / math.sqrt(len(values))
+    assert low == pytest.approx(values.mean() - half, abs=0.15 * half)
+    assert high == pytest.approx(values.mean() + half, abs=0.15 * half)
+
+
+def test_same_seed_same_interval_and_edges() -> None:
+    values = np.array([0.0, 1, 1])
+    assert bootstrap_interval(values) == bootstrap_interval(values)
+    assert bootstrap_interval(np.ones(5)) == (1, 1)
+    assert all(math.isnan(end) for end in bootstrap_interval(np.array([])))
+
+
+def test_covers_the_truth_as_often_as_it_says() -> None:
+    random = np.random.default_rng(0)
+    hits = 0
+    for seed in range(200):
+        low, high = bootstrap_interval(random.random(60), resamples=400, seed=seed)
+        hits += low <= 0.5 <= high
+    assert 0.88 <= hits / 200 <= 0.99
