@@ -16,7 +16,10 @@ def network(*parts, **named):
 
 def caffenet():
     """The geometry of CaffeNet, with two channels everywhere."""
-    pool = lambda: nn.MaxPool2d(3, 2, ceil_mode=True)
+
+    def pool():
+        return nn.MaxPool2d(3, 2, ceil_mode=True)
+
     return network(
         conv1=nn.Conv2d(3, 2, 11, 4), relu1=nn.ReLU(), pool1=pool(),
         conv2=nn.Conv2d(2, 2, 5, padding=2), relu2=nn.ReLU(), pool2=pool(),

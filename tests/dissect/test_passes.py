@@ -232,7 +232,7 @@ MASKS = [rectangle(2, 3, 6, 9), rectangle(8, 10, 6, 9)]
 
 
 def test_an_activation_equal_to_the_mask_scores_one(tmp_path):
-    assert made_by_hand(MASKS, MASKS, tmp_path)[2] == 1.0
+    assert made_by_hand(MASKS, MASKS, tmp_path)[2] == pytest.approx(1, abs=0)
 
 
 def test_a_mask_shifted_by_one_pixel(tmp_path):
@@ -250,7 +250,7 @@ def test_pictures_without_the_category_change_nothing(tmp_path):
     share = (2 * 600 + sum(mask.sum() for mask in MASKS)) / 2400
     plain, _, score = made_by_hand(MASKS, MASKS, tmp_path / "plain")
     more, _, again = made_by_hand(MASKS, MASKS, tmp_path / "more", extra, share)
-    assert score == again == 1.0
+    assert (score, again) == pytest.approx((1, 1), abs=0)
     assert (more.layers["0"].activation[0] == plain.layers["0"].activation[0] + [1200, 0, 0]).all()
     assert more.carriers.tolist() == [2, 2, 0]
 

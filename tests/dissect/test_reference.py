@@ -69,7 +69,9 @@ def test_thresholds_are_the_exact_quantiles(probed, reference):
 
 def test_counts_with_its_own_thresholds(probed, reference):
     theirs, thresholds = reference
-    common, area, truth, vocabulary = tallied(probed, thresholds["netdissect_lite_threshold"].to_numpy(), "hit")
+    common, area, truth, vocabulary = tallied(
+        probed, thresholds["netdissect_lite_threshold"].to_numpy(copy=True), "hit"
+    )
     numbers = {name: number for number, name in enumerate(vocabulary.names)}
     for index, category in enumerate(vocabulary.categories):
         best = theirs[f"{category}-label"].map(numbers).to_numpy()
@@ -93,7 +95,7 @@ def test_best_labels_with_exact_thresholds(probed, reference):
 
 
 def test_the_papers_rule_is_stricter(probed, reference):
-    units = frame(probed, reference[1]["netdissect_lite_threshold"].to_numpy(), "image")
+    units = frame(probed, reference[1]["netdissect_lite_threshold"].to_numpy(copy=True), "image")
     assert (units["score"] > 0.04).sum() == 247
     assert units.loc[19, "score"] == pytest.approx(0.356, abs=0.0005)
     exact = frame(probed, probed[3], "image")

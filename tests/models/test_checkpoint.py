@@ -23,6 +23,7 @@ class Bomb:
         return (open, (str(self.path), "w"))
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("protocol", ["zip", "old", "plain"])
 def test_a_pickle_that_wants_to_run_code_is_refused_and_does_not_run(tmp_path, protocol):
     evil, witness = tmp_path / "evil.pt", tmp_path / "witness"

@@ -149,7 +149,10 @@ def survey(
 
     def answer(group: Group) -> None:
         for name, maps in activations(network, group.images.to(network.device), names).items():
-            state.quantiles[name].add(maps)
+            try:
+                state.quantiles[name].add(maps)
+            except ValueError as error:
+                raise ValueError(f"layer {name!r}: {error}") from error
             state.tops[name].add(maps.amax(dim=(2, 3)), group.numbers)
 
     batches = [range(start, min(start + batch, len(sizes))) for start in range(0, len(sizes), batch)]

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from numpy import ndarray
 from scipy.io import loadmat
-from scipy.io.matlab import mat_struct
+from scipy.io.matlab import MatReadError, mat_struct
 from torch import Tensor
 
 from deepinside.models.checkpoint import existing, load_tensors, refuse_broken
@@ -86,7 +86,7 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         stored = loadmat(path, struct_as_record=False)
-    except (ValueError, NotImplementedError, OSError, TypeError) as error:
+    except (MatReadError, ValueError, NotImplementedError, OSError, TypeError) as error:
         raise ValueError(f"{path} is no MATLAB file of version 5 to 7 ({error}); {_WHERE}") from error
     plain = {key: _plain(value) for key, value in stored.items() if not key.startswith("__")}
     return plain.get("net", plain)

@@ -25,10 +25,11 @@ COLOURS = {
 _OTHER = "#999999"
 _TILE = 132  # pixels, side of a picture on a card
 _GAP = 4
-_DIM = 0.3  # brightness outside the mask
+_DIM = 0.35  # brightness outside the mask
 _EDGE = (255, 176, 0)
 _DPI = 110.0
 _MOST = 60  # concepts in one chart
+_FEWEST = 14  # so many have room, that few bars are not broad
 
 
 def ordered(categories: Sequence[str]) -> tuple[str, ...]:
@@ -141,12 +142,12 @@ def unique_detectors(layers: Sequence[str], categories: Sequence[str], unique: n
     order = [list(categories).index(name) for name in ordered(categories)]
     names, unique = [categories[i] for i in order], np.asarray(unique)[:, order]
     bars = len(layers) if len(layers) > 1 else len(names)
-    figure = Figure(figsize=(min(12.0, 2.6 + 0.62 * bars), 3.6), layout="constrained")
+    figure = Figure(figsize=(min(12.0, 3.2 + 0.55 * bars), 3.6), layout="constrained")
     axes = figure.subplots()
     if len(layers) > 1:
         _stacked(axes, layers, names, unique)
     else:
-        axes.bar_label(axes.bar(names, unique[0], color=[colour(name) for name in names]), size=8)
+        axes.bar_label(axes.bar(names, unique[0], width=0.6, color=[colour(name) for name in names]), size=8)
         axes.set_xlabel(f"category of concept, layer {layers[0]}")
     axes.set_ylabel("unique detectors (concepts)")
     axes.set_title(rule, size=9)
@@ -195,19 +196,22 @@ def units_per_concept(labels: Sequence[str], categories: Sequence[str], units: S
     if left_out > 0:
         kept = set(sorted(rows, key=lambda row: (-row[2], rank[row[0]], row[1]))[:_MOST])
         rows = [row for row in rows if row in kept]
-    figure = Figure(figsize=(max(3.2, 1.1 + 0.17 * len(rows)), 3.2), layout="constrained")
+    figure = Figure(figsize=(2.4 + 0.17 * max(_FEWEST, len(rows)), 3.2), layout="constrained")
     axes = figure.subplots()
     place = np.arange(len(rows))
     axes.bar(place, [row[2] for row in rows], color=[colour(row[0]) for row in rows], width=0.82)
     axes.set_xticks(place, [row[1] for row in rows], rotation=90, size=7)
-    axes.set_xlim(-0.7, len(rows) - 0.3)
+    axes.set_xlim(-0.7, max(_FEWEST, len(rows)) - 0.3)
     axes.set_ylabel("units")
     more = f" ({left_out} concepts with fewer units left out)" if left_out > 0 else ""
     axes.set_title(title + more, size=9)
     counts = [(name, len(list(members))) for name, members in groupby(rows, key=lambda row: row[0])]
     handles = [Patch(color=colour(name), label=f"{name} ({count})") for name, count in counts]
     if handles:
-        axes.legend(handles=handles, frameon=False, fontsize=8)
+        beside = (1.0, 0.5)
+        axes.legend(
+            handles=handles, title="concepts", loc="center left", bbox_to_anchor=beside, frameon=False, fontsize=8
+        )
     _plain(axes)
     return figure
 

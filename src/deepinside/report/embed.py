@@ -70,7 +70,7 @@ def embed(path: Path, within: Path, level: Level = LEVELS[0]) -> Embedded:
         raise BadPicture("is missing") from error
     except BadPicture:
         raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
         raise BadPicture("is no readable PNG, JPEG or WebP picture") from error
 
 

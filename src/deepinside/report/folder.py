@@ -139,11 +139,11 @@ def _lines(folder: Folder, file: str, needed: tuple[str, ...]) -> list[dict[str,
     try:
         with path.open(newline="", encoding="utf-8", errors="replace") as stream:
             reader = csv.DictReader(stream, restval="")
-            lines = list(reader)
+            lines, names = list(reader), reader.fieldnames or ()
     except (OSError, csv.Error) as error:
         folder.problems.append(f"{file} cannot be read: {_why(error)}")
         return []
-    lacking = [name for name in needed if name not in (reader.fieldnames or ())]
+    lacking = [name for name in needed if name not in names]
     if lacking:
         folder.problems.append(f"{file} has no column {', '.join(lacking)}")
         return []

@@ -18,7 +18,7 @@ def run(cfg: DictConfig, _inputs: dict[str, Path], out: Path) -> None:
         _inputs: none.
         out: the work folder.
     """
-    if cfg.concepts.draw:
+    if cfg.concepts.draw and cfg.concepts.root is None:
         instantiate(cfg.concepts.draw, out=out, workers=cfg.machine.workers)
     broden = open_broden(cfg, out)
     with (out / "concepts.csv").open("w", newline="", encoding="utf-8") as file:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import UInt8
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from deepinside.data.bad_file import BadFile
@@ -55,7 +55,7 @@ def check(cfg: DictConfig) -> None:
             raise ValueError(f"expected dissect.{key} of at least 1, got {chosen[key]}")
     if chosen.from_csv is None and chosen.layers is not None:
         with torch.random.fork_rng():  # building draws random weights
-            network = built(cfg.model | {"weights": None}, None)
+            network = built(OmegaConf.merge(cfg.model, {"weights": None}), None)  # type: ignore[arg-type]
         for name in _named(chosen.layers):
             network.layer(name)
 
@@ -65,7 +65,7 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
 
     Args:
         cfg: groups dissect, concepts and machine.
-        inputs: concepts and train; none where a published table is counted.
+        inputs: `concepts` and `network`; none where a published table is counted.
         out: the work folder.
     """
     gallery = Gallery(out)
@@ -75,7 +75,7 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
         broden = open_broden(cfg, inputs["concepts"])
         if cfg.dissect.categories is not None:
             broden = Broden.open(broden.root, tuple(cfg.dissect.categories))
-        _dissect(cfg, broden.limit(cfg.concepts.limit), open_network(cfg, inputs["train"]), out, gallery)
+        _dissect(cfg, broden.limit(cfg.concepts.limit), open_network(cfg, inputs["network"]), out, gallery)
         shutil.rmtree(out / "parts")
     gallery.write()
 

@@ -97,11 +97,19 @@ def fit(
             logger=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
-            **trainer,
+            **_placed(trainer),
         )
         runner.fit(classifier, pictures, ckpt_path=str(checkpoint) if checkpoint.exists() else None, weights_only=True)
     load_weights(network.module, out / "best.safetensors")
     return read_history(out)
+
+
+def _placed(trainer: Mapping[str, Any]) -> dict[str, Any]:
+    # Lightning's own choice for several devices starts this whole program again, once per device
+    told = {"devices": 1, "strategy": "auto"} | dict(trainer)
+    if told["devices"] != 1 and told["strategy"] == "auto":
+        told["strategy"] = "ddp_spawn"
+    return told
 
 
 def _accelerator(device: str) -> str:

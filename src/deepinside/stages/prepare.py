@@ -19,7 +19,7 @@ def run(cfg: DictConfig, _inputs: dict[str, Path], out: Path) -> None:
         out: the work folder.
     """
     root = out if cfg.data.root is None else Path(cfg.data.root)
-    if cfg.data.draw:
+    if cfg.data.draw and cfg.data.root is None:
         instantiate(cfg.data.draw, out=out, workers=cfg.machine.workers)
     index: Index = instantiate(cfg.data.index, root=root)
     index.write(out)

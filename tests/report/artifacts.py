@@ -1,0 +1,106 @@
+"""Small artifacts as stages leave them, to make pages of."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import yaml
+from PIL import Image
+
+from deepinside.records import Row, Table
+from deepinside.report.settings import Settings
+
+CONFIG = Path(__file__).parents[2] / "conf" / "report" / "default.yaml"
+
+
+def config(**changes):
+    return yaml.safe_load(CONFIG.read_text(encoding="utf-8")) | changes
+
+
+def settings(**changes):
+    return Settings.of(config(**changes))
+
+
+def picture(path, height=40, width=60, seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+def artifact(outputs, stage, fingerprint, *, rows=(), pictures=(), config=None, inputs=None, sheets=None, **more):
+    folder = Path(outputs) / stage / fingerprint
+    folder.mkdir(parents=True)
+    Table(rows).write(folder)
+    if pictures:
+        listed = [(f"pictures/{n}.png", *words) for n, words in enumerate(pictures)]
+        for seed, (file, *_) in enumerate(listed):
+            picture(folder / file, seed=seed)
+        write(folder / "pictures.csv", [("file", "group", "title", "caption"), *listed])
+    for name, lines in (sheets or {}).items():
+        write(folder / name, lines)
+    made_from = {"stage": stage, "seed": 0, "config": config or {}, "inputs": inputs or {}, "raw": {}, "source": "0"}
+    files = {
+        path.relative_to(folder).as_posix(): {"sha256": "0", "bytes": 1}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    manifest = {"stage": stage, "fingerprint": fingerprint, "made_from": made_from | more, "files": files}
+    record = {"created": "2031-01-02T03:04:05", "seconds": 12345.6, "device": "record-device"}
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"record": record}), encoding="utf-8")
+    return folder
+
+
+def write(path, lines):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(lines)
+
+
+def world(outputs):
+    """One artifact of every stage, and a further run on photographs; the prints are not sorted like the stages."""
+    return {
+        "dissect": artifact(
+            outputs,
+            "dissect",
+            "d0",
+            rows=[Row("conv1.units", 8, "units"), Row("conv1.unique_detectors_per_category", 3, "concepts", 8)]
+            + [Row("conv2.units", 16, "units"), Row("conv2.unique_detectors_per_category", 5, "concepts", 16)],
+            pictures=[(f"units of conv{n % 2 + 1}", f"unit {n}", f"caption {n}") for n in range(8)],
+            inputs={"concepts": "f0", "network": "e0"},
+            sheets={"units.csv": [("unit", "iou"), *((n, n / 10) for n in range(20))]},
+        ),
+        "prepare": artifact(outputs, "prepare", "c0", rows=[Row("classes", 4)], config={"data": {"name": "drawn"}}),
+        "concepts": artifact(outputs, "concepts", "f0", rows=[Row("concepts", 9)], config={"concepts": {"name": "p"}}),
+        "train": artifact(
+            outputs,
+            "train",
+            "e0",
+            rows=[Row("top1_error", 12.5, "%", 40, 10.0, 15.0)],
+            config={"model": {"name": "smallnet", "widths": [8, 16]}},
+            inputs={"prepare": "c0"},
+        ),
+        "visualise": artifact(
+            outputs,
+            "visualise",
+            "b0",
+            rows=[Row("energy_in_box", 61.25, "%", 40, 58.0, 64.0), Row("class_model_score", 33.0)],
+            pictures=[("class models", "mug", "A mug."), ("saliency", "hen", "A hen."), ("saliency", "cat", "A cat.")],
+            inputs={"prepare": "c0", "network": "e0"},
+        ),
+        "localise": artifact(
+            outputs,
+            "localise",
+            "a0",
+            rows=[
+                Row("top1_localisation_error", 40.0, "%", 40, 35.0, 45.0),
+                Row("class_known_localisation_error", 30.0, "%", 40, 25.0, 35.0),
+                Row("whole_image.top1_localisation_error", 80.0, "%", 40, 75.0, 85.0),
+                Row("whole_image.class_known_localisation_error", 70.0, "%", 40, 65.0, 75.0),
+                Row("images", 40, "images"),
+            ],
+            inputs={"prepare": "c0", "network": "e0"},
+        ),
+        "visualise.photos.lite": artifact(
+            outputs, "visualise", "b1", pictures=[("saliency", "a real cat", "A cat.")], inputs={"network": "gone"}
+        ),
+    }

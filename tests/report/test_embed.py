@@ -1,0 +1,95 @@
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from deepinside.report.embed import AS_IT_IS, DRAWN, LEVELS, BadPicture, Level, embed, embed_all
+from deepinside.report.exhibit import FEWEST, hang
+from deepinside.report.folder import read
+from tests.report.artifacts import artifact, picture
+
+
+def opened(embedded):
+    head, content = embedded.uri.split(",", maxsplit=1)
+    return head, Image.open(io.BytesIO(base64.b64decode(content)))
+
+
+def test_a_small_file_is_embedded_as_it_is(tmp_path):
+    picture(tmp_path / "a.png", height=20, width=30)
+    head, image = opened(embedded := embed(tmp_path / "a.png", tmp_path))
+    assert head == "data:image/png;base64"
+    assert (embedded.width, embedded.height) == image.size == (30, 20)
+    assert base64.b64decode(embedded.uri.split(",")[1]) == (tmp_path / "a.png").read_bytes()
+
+
+def test_a_photograph_is_reduced_and_looks_the_same(tmp_path):
+    down, across = np.mgrid[:600, :900]
+    waves = np.stack([np.sin(across / 40), np.cos(down / 30), np.sin((down + across) / 50)], axis=-1)
+    noise = np.random.default_rng(0).normal(0, 4, waves.shape)
+    pixels = np.clip(127 + 100 * waves + noise, 0, 255).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    head, image = opened(embed(tmp_path / "a.png", tmp_path, Level(side=2000, quality=86)))
+    assert (head, image.size) == ("data:image/webp;base64", (900, 600))
+    assert np.abs(np.asarray(image.convert("RGB"), dtype=float) - pixels).mean() < 6
+    assert opened(embed(tmp_path / "a.png", tmp_path, Level(side=450, quality=86)))[1].size == (450, 300)
+
+
+def test_a_drawing_keeps_every_pixel_and_transparency_is_white(tmp_path):
+    drawing = Image.new("RGBA", (1200, 800), (0, 0, 0, 0))
+    pen = ImageDraw.Draw(drawing)
+    for n in range(200):
+        pen.line((6 * n, 0, 1200 - 5 * n, 800), fill=(10, n, 200, 255))
+    drawing.save(tmp_path / "a.png")
+    assert AS_IT_IS < (tmp_path / "a.png").stat().st_size < DRAWN * 1200 * 800
+    head, image = opened(embed(tmp_path / "a.png", tmp_path))
+    on_white = Image.alpha_composite(Image.new("RGBA", drawing.size, "white"), drawing).convert("RGB")
+    assert head == "data:image/webp;base64"
+    assert np.array_equal(np.asarray(image.convert("RGB")), np.asarray(on_white))
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "I;16"])
+def test_every_kind_of_pixel_can_be_shown(tmp_path, mode):
+    name = "a.jpg" if mode == "CMYK" else "a.png"
+    grey = np.linspace(0, 255, 300 * 400).reshape(300, 400).astype(np.uint16 if mode == "I;16" else np.uint8)
+    (Image.fromarray(grey) if mode in {"L", "I;16"} else Image.fromarray(grey).convert(mode)).save(tmp_path / name)
+    assert embed(tmp_path / name, tmp_path, Level(100, 80)).width == 100
+
+
+def test_what_is_no_picture_is_refused(tmp_path):
+    (tmp_path / "a.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>", encoding="utf-8")
+    picture(tmp_path / "cut.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:300])
+    (tmp_path / "inside").mkdir()
+    picture(tmp_path / "outside.png")
+    (tmp_path / "inside" / "link.png").symlink_to(tmp_path / "outside.png")
+    for path, within, why in (
+        (tmp_path / "a.svg", tmp_path, "no readable"),
+        (tmp_path / "cut.png", tmp_path, "no readable"),
+        (tmp_path / "none.png", tmp_path, "missing"),
+        (tmp_path / "inside" / "link.png", tmp_path / "inside", "outside"),
+    ):
+        with pytest.raises(BadPicture, match=why):
+            embed(path, within)
+
+
+def test_levels_are_gone_down_until_all_fit(tmp_path):
+    for n in range(4):
+        picture(tmp_path / f"{n}.png", height=500, width=700, seed=n)
+    pictures = [(tmp_path / f"{n}.png", tmp_path) for n in range(4)]
+    sizes = {}
+    for level in LEVELS:
+        sizes[level] = sum(len(embed(*one, level).uri) for one in pictures)
+    wanted = LEVELS[-2]
+    good, bad = embed_all([*pictures, (tmp_path / "x.png", tmp_path)], budget=sizes[wanted], workers=2)
+    assert sum(len(one.uri) for one in good.values()) == sizes[wanted] < sizes[LEVELS[-3]]
+    assert bad == {tmp_path / "x.png": "is missing"}
+    assert good == embed_all(pictures, budget=sizes[wanted])[0]
+
+
+def test_a_gallery_that_still_does_not_fit_is_cut(tmp_path):
+    folder = artifact(tmp_path, "dissect", "d0", pictures=[("units", f"{n}", "") for n in range(20)])
+    full = hang([read("dissect", folder)], most=16, budget=1e9)
+    assert (full.most, len(full.embedded)) == (16, 16)
+    assert hang([read("dissect", folder)], most=16, budget=1).most == FEWEST

@@ -1,0 +1,42 @@
+from deepinside.records import Row
+from deepinside.report import summary
+from deepinside.report.compose import compose
+from deepinside.report.results import write_found, write_results
+from tests.report.artifacts import artifact, settings, world
+
+
+def written(folder, inputs, **changes):
+    page, folders = compose(inputs, settings(**changes), "tried")
+    write_results(folders, folder / "results.csv")
+    write_found(page.found, folder / "found.csv")
+    return folder
+
+
+def test_the_summary_is_short_and_aligned(tmp_path):
+    lines = summary.lines(written(tmp_path, world(tmp_path / "outputs")))
+    assert lines[0].split("  ")[0] == "Top-1 error"
+    assert lines[0].endswith("12.5\u00a0%  [10.0 to 15.0]")
+    assert {line.index(word) for line in lines for word in ("train", "localise", "dissect") if f" {word} " in line} == {
+        lines[0].index("train")
+    }
+    assert len({line.index("[") for line in lines if "[" in line}) == 1
+    assert lines[-1].split() == ["Unique", "detectors", "per", "category,", "conv2", "dissect", "5", "concepts"]
+
+
+def test_a_long_summary_keeps_something_of_every_group(tmp_path):
+    many = [Row(f"{kind}_{n}", n, "%") for kind in ("first", "second") for n in range(12)] + [Row("third", 1)]
+    inputs = {"train": artifact(tmp_path / "outputs", "train", "e0", rows=many)}
+    groups = [
+        {"title": kind, "numbers": [f"train:{kind}*"], "most": 20} for kind in ("first", "second", "third", "none")
+    ]
+    lines = summary.lines(written(tmp_path, inputs, findings=groups))
+    assert len(lines) == summary.MOST
+    assert [line.split()[0] for line in lines] == ["First"] * 7 + ["Second"] * 7 + ["Third", "..."]
+    assert lines[-1] == "... and 10 more in results.csv"
+
+
+def test_other_artifacts_show_their_table(tmp_path):
+    folder = artifact(tmp_path, "train", "e0", rows=[Row("loss", 0.25, "nat", 3, 0.2, 0.3), Row("dead", float("nan"))])
+    assert summary.lines(folder) == ["loss  0.250\u00a0nat  [0.200 to 0.300]", "dead  not known"]
+    (folder / "table.csv").unlink()
+    assert summary.lines(folder) == []

@@ -1,0 +1,239 @@
+"""Network Dissection from a Broden folder on disk to the tables."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from omegaconf import OmegaConf
+from PIL import Image
+from tests.shared import SHARED, needs_shared
+
+from deepinside.dissect import thresholds as first
+from deepinside.dissect.labels import Labels
+from deepinside.stages import dissect, load
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+SMALL = {"widths": [4, 5, 6, 6, 6], "hidden": [4, 4], "kernel": 5, "stride": 2, "input": 45, "resize": 45}
+CATEGORIES = ("color", "object", "part", "scene")
+# number, name, category with its pictures, coverage
+LABELS = [(1, "red-c", "color(9)"), (2, "blue-c", "color(9)"), (3, "cat", "object(6)"), (4, "tail", "part(4);object(1)"),
+          (5, "ear", "part(4)"), (6, "street-s", "scene(3)")]  # fmt: skip
+
+
+def encoded(path, labels):
+    pixels = np.zeros((*labels.shape, 3), dtype=np.uint8)
+    pixels[..., 0], pixels[..., 1] = labels % 256, labels // 256
+    Image.fromarray(pixels).save(path)
+
+
+def write_csv(path, header, rows):
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+
+
+@pytest.fixture(scope="module")
+def broden(tmp_path_factory):
+    """Nine pictures of two sizes with every label form; one more carries no label."""
+    root, random = tmp_path_factory.mktemp("broden"), np.random.default_rng(0)
+    (root / "images").mkdir()
+    rows = []
+    for number in range(10):
+        tall, wide = (60, 48) if number % 3 else (48, 60)
+        name = f"{number}.png"
+        Image.fromarray(random.integers(0, 256, (tall, wide, 3), dtype=np.uint8)).save(root / "images" / name)
+        size = (tall // 2, wide // 2)
+        colour, cat, tail, ear = (f"{number}_{kind}.png" for kind in ("color", "cat", "tail", "ear"))
+        encoded(root / "images" / colour, random.integers(1, 3, size))
+        encoded(root / "images" / cat, 3 * random.integers(0, 2, size))
+        encoded(root / "images" / tail, 4 * random.integers(0, 2, size))
+        encoded(root / "images" / ear, random.choice([0, 4, 5], size))
+        parts = f"{tail};{ear}" if number % 2 else ""
+        scene = "6" if number < 3 else ""
+        cells = (colour, cat if number % 3 else "", parts, scene) if number < 9 else ("", "", "", "")
+        rows.append((name, "train", tall, wide, *size, *cells))
+    write_csv(root / "index.csv", ("image", "split", "ih", "iw", "sh", "sw", *CATEGORIES), rows)
+    write_csv(
+        root / "category.csv", ("name", "first", "last", "count", "frequency"), [(c, 1, 6, 6, 9) for c in CATEGORIES]
+    )
+    labels = [(n, name, cats, 9, 1.0, "") for n, name, cats in LABELS]
+    write_csv(root / "label.csv", ("number", "name", "category", "frequency", "coverage", "syns"), labels)
+    for category in CATEGORIES:
+        own = [(c, n, name, 9, 2.0 if category == "part" else 1.0) for c, (n, name, cats) in enumerate(LABELS, 1)
+               if f"{category}(" in cats]  # fmt: skip
+        write_csv(root / f"c_{category}.csv", ("code", "number", "name", "frequency", "coverage"), own)
+    return root
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    model = OmegaConf.merge(OmegaConf.load(CONF / "model" / "convnet.yaml"), SMALL)
+    folder = tmp_path_factory.mktemp("network")
+    load.run(OmegaConf.create({"model": model}), {}, folder)
+    return folder
+
+
+def config(root, **dissect_):
+    chosen = OmegaConf.merge(OmegaConf.load(CONF / "dissect" / "default.yaml"), dissect_)
+    model = OmegaConf.merge(OmegaConf.load(CONF / "model" / "convnet.yaml"), SMALL)
+    machine = {"device": "cpu", "workers": 2, "threads": 1}
+    concepts = {"root": str(root), "limit": None}
+    return OmegaConf.create({"dissect": chosen, "concepts": concepts, "machine": machine, "model": model, "seed": 0})
+
+
+QUICK = {"quantile": 0.05, "batch": 4, "cards": 1}
+
+
+def made(cfg, network, out):
+    out.mkdir(exist_ok=True)
+    dissect.run(cfg, {"concepts": out, "network": network}, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def artifact(broden, network, tmp_path_factory):
+    return made(config(broden, **QUICK), network, tmp_path_factory.mktemp("artifact"))
+
+
+def table(folder):
+    return pd.read_csv(folder / "table.csv").set_index("metric")["value"]
+
+
+def contents(folder):
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_all_convolutions_after_their_relus(artifact):
+    units = pd.read_csv(artifact / "units.csv")
+    assert list(dict.fromkeys(units["layer"])) == ["relu1", "relu2", "relu3", "relu4", "relu5"]
+    assert units.groupby("layer")["unit"].agg(list)["relu2"] == [0, 1, 2, 3, 4]
+    expected = ["layer", "unit", "threshold", "category", "label", "score"]
+    fields = [f"{c}-{f}" for c in CATEGORIES for f in ("label", "truth", "activation", "intersect", "iou")]
+    assert list(units.columns) == expected + fields
+
+
+def test_every_row_adds_up(artifact, broden):
+    units = pd.read_csv(artifact / "units.csv")
+    for category in CATEGORIES:
+        truth, area, common = (units[f"{category}-{key}"] for key in ("truth", "activation", "intersect"))
+        assert units[f"{category}-iou"].to_numpy() == pytest.approx((common / (truth + area - common)).to_numpy())
+    assert (units["score"] == units[[f"{c}-iou" for c in CATEGORIES]].max(axis=1)).all()
+    assert set(units["scene-truth"]) == {3 * 30 * 24}  # a label of the whole picture covers its map
+    assert set(units["part-label"]) <= {"tail", "ear"}  # tail is scored under the category that it covers most
+    assert "tail" not in set(units["object-label"])
+
+
+def test_counts_and_table(artifact):
+    counts = pd.read_csv(artifact / "counts.csv")
+    assert list(counts.columns) == ["layer", "rule", "category", "detector_units", "unique_detectors"]
+    assert len(counts) == 5 * 2 * (1 + len(CATEGORIES))
+    per = counts[(counts["rule"] == "per_category") & (counts["layer"] == "relu5")].set_index("category")
+    assert per.loc["all", "unique_detectors"] == per.drop("all")["unique_detectors"].sum()
+    numbers = table(artifact)
+    assert numbers["images"] == 9
+    assert numbers["images_set_aside"] == 0
+    assert numbers["images_without_labels"] == 1
+    assert numbers["images_with_scene"] == 3
+    assert numbers["relu5.units"] == 6
+    assert numbers["relu5.detectors"] == per.loc["all", "detector_units"]
+    assert numbers["relu5.unique_detectors_per_category"] == per.loc["all", "unique_detectors"]
+
+
+def test_pictures_are_listed_and_work_is_swept(artifact):
+    listed = pd.read_csv(artifact / "pictures.csv")
+    assert {path.relative_to(artifact).as_posix() for path in (artifact / "pictures").iterdir()} == set(listed["file"])
+    assert (listed["group"] == "units of relu3").sum() == 1
+    assert listed["caption"].str.contains("receptive_field").all()
+    assert not (artifact / "parts").exists()
+    assert (artifact / "set_aside.csv").read_text() == "file,reason\n"
+
+
+def test_top_images(artifact):
+    top = pd.read_csv(artifact / "top_images.csv")
+    one = top[(top["layer"] == "relu1") & (top["unit"] == 2)]
+    assert one["rank"].tolist() == list(range(1, 10))
+    assert sorted(one["image"]) == [f"{n}.png" for n in range(9)]
+    assert one["peak"].is_monotonic_decreasing
+
+
+def test_a_killed_run_leaves_the_same_bytes(artifact, broden, network, tmp_path, monkeypatch):
+    monkeypatch.setattr(first, "_EVERY", 0.0)
+    plain, calls = Labels.of, 0
+
+    def killed(*args):
+        nonlocal calls
+        calls += 1
+        if calls in {7, 25}:
+            raise KeyboardInterrupt
+        return plain(*args)
+
+    monkeypatch.setattr(Labels, "of", killed)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            made(config(broden, **QUICK), network, tmp_path / "again")
+        assert (tmp_path / "again" / "parts" / "thresholds.npz").exists()
+    assert contents(made(config(broden, **QUICK), network, tmp_path / "again")) == contents(artifact)
+
+
+def test_bad_rows_are_named_and_counted(artifact, broden, network, tmp_path):
+    root = tmp_path / "broden"
+    shutil.copytree(broden, root)
+    (root / "images" / "4_cat.png").unlink()
+    whole = (root / "images" / "7.png").read_bytes()
+    (root / "images" / "7.png").write_bytes(whole[: len(whole) // 2])  # its header is whole: found when it is decoded
+    out = made(config(root, layers=["relu2"], **QUICK), network, tmp_path / "out")
+    aside = pd.read_csv(out / "set_aside.csv")
+    assert aside["file"].tolist() == ["images/4_cat.png", "images/7.png"]
+    assert not aside["reason"].str.contains(str(tmp_path)).any()
+    assert table(out)["images_set_aside"] == 2
+    assert table(out)["images"] == 7
+    assert not {"4.png", "7.png"} & set(pd.read_csv(out / "top_images.csv")["image"])
+
+
+def test_limit_categories_input_and_one_layer(broden, network, tmp_path):
+    cfg = config(broden, layers="relu1", categories=["part", "scene"], input=45, top_images=2, **QUICK)
+    cfg.concepts.limit = 5
+    out = made(cfg, network, tmp_path / "out")
+    units = pd.read_csv(out / "units.csv")
+    assert [c for c in units.columns if c.endswith("-iou")] == ["part-iou", "scene-iou"]
+    # of the nine, 0 1 2 have a scene, 1 3 5 7 have parts: sorted, the first five are 0 1 2 3 5
+    assert set(pd.read_csv(out / "top_images.csv")["image"]) <= {"0.png", "1.png", "2.png", "3.png", "5.png"}
+    assert table(out)["images"] == 5
+    assert table(out)["images_without_labels"] == 4
+
+
+def test_misspelt_settings_fail_before_any_work(broden):
+    with pytest.raises(KeyError, match="did you mean 'relu5'"):
+        dissect.check(config(broden, layers=["rellu5"]))
+    with pytest.raises(ValueError, match="did you mean 'resize'"):
+        dissect.check(config(broden, upsample="resized"))
+    with pytest.raises(ValueError, match="'hit' or 'image'|'image' or 'hit'|known: image, hit"):
+        dissect.check(config(broden, activation="pixel"))
+    with pytest.raises(ValueError, match="quantile"):
+        dissect.check(config(broden, quantile=1.0))
+    with pytest.raises(ValueError, match="batch"):
+        dissect.check(config(broden, batch=0))
+    dissect.check(config(broden, layers=["relu5", "conv1"]))
+
+
+def test_a_layer_without_maps(broden, network, tmp_path):
+    with pytest.raises(ValueError, match=r"'fc6' answers \(1, 4\)"):
+        made(config(broden, layers=["fc6"], input=45), network, tmp_path / "out")
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    ("name", "per_category", "top_label"), [("imagenet", 61, 50), ("places205", 79, 60), ("places365", 91, 72)]
+)
+def test_counts_a_published_table(name, per_category, top_label, tmp_path):
+    file = SHARED / "data" / "netdissect_tables" / f"caffe_reference_{name}.csv"
+    cfg = config("nowhere", from_csv=str(file))
+    dissect.check(cfg)
+    dissect.run(cfg, {}, tmp_path)
+    counts = pd.read_csv(tmp_path / "counts.csv").set_index(["rule", "category"])
+    assert counts.loc[("per_category", "all"), "unique_detectors"] == per_category
+    assert counts.loc[("top_label", "all"), "unique_detectors"] == top_label
+    assert table(tmp_path)["published.units"] == 256
+    assert len(pd.read_csv(tmp_path / "units.csv")) == 256

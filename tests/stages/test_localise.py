@@ -1,0 +1,300 @@
+"""A network that sees plain colours, on rectangles of plain colours: its maps and so its boxes are known.
+
+Class 0 is red, 1 green, 2 blue; the score of a class is the mean of relu(own channel - 0.6), so its gradient is the
+same on every pixel of the colour and zero elsewhere.
+"""
+
+import csv
+import filecmp
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from PIL import Image
+from tests.shared import SHARED, needs_shared
+
+from deepinside.data.index import NO_BOXES, Entry, Index
+from deepinside.localise import submission
+from deepinside.network import Network, Preprocessing
+from deepinside.records import Boxes, Table
+from deepinside.stages import localise, localiser, score
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+GREY = 90
+# name, (height, width), class painted, label, box
+DRAWN = (
+    ("a", (64, 90), 0, 0, (10, 20, 50, 44)),
+    ("b", (90, 64), 1, 1, (8, 30, 40, 70)),
+    ("c", (64, 64), 2, 2, (4, 4, 60, 58)),
+    ("d", (80, 64), 0, 1, (10, 10, 40, 40)),  # painted red, called green: classified wrongly
+    ("e", (64, 96), 1, 1, (50, 12, 90, 52)),
+)
+
+
+class Colours(torch.nn.Module):
+    def forward(self, x):
+        return 10 * torch.relu(x - 0.6).mean(dim=(2, 3))
+
+
+def network(classes=("red", "green", "blue")):
+    plain = Preprocessing(mean=(0, 0, 0), std=(1, 1, 1), input=64, resize=64)
+    return Network(Colours(), plain, classes, "colours")
+
+
+def draw(folder, broken=False):
+    (folder / "pictures").mkdir(parents=True)
+    entries = []
+    for name, (height, width), painted, label, (x0, y0, x1, y1) in DRAWN:
+        pixels = np.random.default_rng(ord(name)).integers(GREY - 8, GREY + 8, (height, width, 3), dtype=np.uint8)
+        pixels[y0:y1, x0:x1] = 20
+        pixels[y0:y1, x0:x1, painted] = 240
+        file = f"pictures/{name}.png"
+        Image.fromarray(pixels).save(folder / file)
+        entries.append(Entry(name, file, "val", label, Boxes(np.array([[x0, y0, x1, y1]])), width, height))
+    if broken:
+        (folder / "pictures" / "b.png").write_bytes((folder / "pictures" / "b.png").read_bytes()[:300])
+    index = Index(folder, ("n0", "n1", "n2"), ("red", "green, verdant", "blue"), tuple(entries))
+    prepared = folder / "prepared"
+    prepared.mkdir()
+    index.write(prepared)
+    return prepared
+
+
+def configuration(root, workers=1, **options):
+    group = OmegaConf.merge(
+        OmegaConf.load(CONF / "localise" / "simonyan2013.yaml"), {"batch": 2, "pictures": 1}, options
+    )
+    machine = {"device": "cpu", "workers": workers, "threads": 1}
+    return OmegaConf.create(
+        {"data": {"root": str(root), "split": "val", "limit": None}, "machine": machine, "localise": group, "seed": 0}
+    )
+
+
+def located(folder, monkeypatch, out="out", prepared=None, net=None, **options):
+    monkeypatch.setattr(localise, "open_network", lambda _cfg, _path: net or network())
+    prepared = prepared or draw(folder)
+    (folder / out).mkdir(exist_ok=True)
+    localise.run(configuration(folder, **options), {"prepare": prepared, "network": folder}, folder / out)
+    return folder / out
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield located(tmp_path_factory.mktemp("localise"), monkeypatch, workers=2)
+
+
+def lines(artifact, name="per_image.csv"):
+    return list(csv.DictReader((artifact / name).open()))
+
+
+def test_the_boxes_are_those_drawn(artifact):
+    for line, (name, size, painted, label, box) in zip(lines(artifact), DRAWN, strict=True):
+        assert (line["image"], int(line["label"]), int(line["label_1"])) == (name, label, painted)
+        assert (int(line["height"]), int(line["width"])) == size
+        assert [float(line[f"{edge}_1"]) for edge in ("x0", "y0", "x1", "y1")] == pytest.approx(box, abs=2)
+        assert float(line["iou_1"]) > 0.85
+
+
+def test_the_table_by_hand(artifact):
+    """One of five is classified wrongly, but its second or third guess names it, with a box that finds nothing."""
+    table = Table.read(artifact)
+    assert table["top1_classification_error"][1:4] == (20, "%", 5)
+    assert table["top5_classification_error"].value == 0
+    assert table["top1_localisation_error"].value == 20
+    # The map of an absent class is flat, its box the whole picture: 900 / 5120 of it are the object.
+    assert table["top5_localisation_error"].value == 20
+    assert table["class_known_localisation_error"].value == 20
+    # Shares of the picture: 1/6, 2/9, 0.74, 0.18, 0.26: the whole picture is right once.
+    assert table["whole_image.class_known_localisation_error"].value == 80
+    assert table["whole_image.top1_localisation_error"].value == 80
+    assert table["images"].value == 5
+    assert table["images_set_aside"].value == 0
+    assert 0 <= table["top1_localisation_error"].ci_low < 20 < table["top1_localisation_error"].ci_high
+
+
+def test_absent_classes_are_counted_as_not_found(artifact):
+    found = [[line[f"found_{guess}"] for guess in (1, 2, 3)] for line in lines(artifact)]
+    assert found == [["1", "0", "0"]] * 5
+    assert Table.read(artifact)["guesses_without_object"].value == 10
+
+
+def test_the_submission_says_the_same(artifact):
+    guesses = submission.read(artifact / "predictions.txt")
+    assert guesses.labels.shape == (5, 5)
+    assert guesses.labels[:, 0].tolist() == [painted + 1 for _, _, painted, _, _ in DRAWN]
+    assert not guesses.labels[:, 3:].any()  # three classes make three guesses
+    written = [[float(line[f"{edge}_1"]) for edge in ("x0", "y0", "x1", "y1")] for line in lines(artifact)]
+    assert guesses.boxes[:, 0].tolist() == written
+
+
+def test_pictures_are_listed_with_true_captions(artifact):
+    rows = lines(artifact, "pictures.csv")
+    assert [row["file"] for row in rows] == [f"pictures/{kind}_1.png" for kind in ("best", "median", "worst")]
+    assert rows[2]["title"].startswith("green, IoU 0.")  # of the synonyms the first
+    assert rows[2]["caption"].startswith("d: the class asked for is the true one, green;")
+    assert all((artifact / row["file"]).stat().st_size > 5000 for row in rows)
+
+
+def test_nothing_but_the_artifact_is_left(artifact):
+    assert sorted(path.name for path in artifact.iterdir()) == [
+        "per_image.csv", "pictures", "pictures.csv", "predictions.txt", "set_aside.csv", "table.csv",
+    ]  # fmt: skip
+
+
+def identical(first, second):
+    names = sorted(str(path.relative_to(first)) for path in first.rglob("*") if path.is_file())
+    assert names == sorted(str(path.relative_to(second)) for path in second.rglob("*") if path.is_file())
+    return filecmp.cmpfiles(first, second, names, shallow=False)[0] == names
+
+
+def test_an_interrupted_run_with_other_workers_ends_the_same(artifact, tmp_path, monkeypatch):
+    started = localiser.Localiser._started
+    prepared = draw(tmp_path)
+
+    def stop(self, entry):
+        if entry.image == "d":
+            raise KeyboardInterrupt
+        return started(self, entry)
+
+    monkeypatch.setattr(localiser.Localiser, "_started", stop)
+    with pytest.raises(KeyboardInterrupt):
+        located(tmp_path, monkeypatch, prepared=prepared, workers=1)
+    assert len(list((tmp_path / "out" / "parts").glob("*.npz"))) == 1
+
+    def resumed(self, entry):
+        assert entry.image not in "ab", "a finished batch was computed again"
+        return started(self, entry)
+
+    monkeypatch.setattr(localiser.Localiser, "_started", resumed)
+    assert identical(located(tmp_path, monkeypatch, prepared=prepared, workers=1), artifact)
+
+
+def test_a_broken_picture_is_set_aside_and_counted(tmp_path, monkeypatch):
+    out = located(tmp_path, monkeypatch, prepared=draw(tmp_path, broken=True), pictures=0)
+    (row,) = lines(out, "set_aside.csv")
+    assert row["file"] == "pictures/b.png"
+    assert "expected a whole JPEG or PNG" in row["reason"]
+    table = Table.read(out)
+    assert (table["images"].value, table["images_set_aside"].value) == (4, 1)
+    assert [line["image"] for line in lines(out)] == ["a", "c", "d", "e"]
+    assert submission.read(out / "predictions.txt").labels[1].tolist() == [0] * 5  # its line stays
+
+
+def test_blacklisted_images_count_for_classification_only(tmp_path, monkeypatch):
+    prepared = draw(tmp_path)
+    (prepared / "blacklist.csv").write_text("image\nd\nunknown\n")
+    table = Table.read(located(tmp_path, monkeypatch, prepared=prepared, pictures=0))
+    assert table["images_blacklisted"].value == 1
+    assert table["top1_classification_error"][1:4] == (20, "%", 5)
+    assert table["top1_localisation_error"][1:4] == (0, "%", 4)
+
+
+def stripped(folder, **changes):
+    prepared = draw(folder)
+    index = Index.read(prepared, folder)
+    entries = tuple(Entry(**{**vars(entry), **changes}) for entry in index.entries)
+    Index(folder, index.ids, index.classes, entries).write(prepared)
+    return prepared
+
+
+def test_pictures_without_labels_are_refused(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match=r"none of the 5 .* has a class: take data=ilsvrc"):
+        located(tmp_path, monkeypatch, prepared=stripped(tmp_path, label=-1))
+
+
+def test_pictures_without_boxes_are_refused(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="expected boxes, got none for 5 pictures"):
+        located(tmp_path, monkeypatch, prepared=stripped(tmp_path, boxes=NO_BOXES))
+
+
+def test_other_classes_than_the_networks_are_refused(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match=r"tells 4 classes apart, the data in .* have 3"):
+        located(tmp_path, monkeypatch, net=network(("red", "green", "blue", "grey")))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"crops": "tne"}, "did you mean 'ten'"),
+        ({"rule": "gradients"}, "did you mean 'gradient'"),
+        ({"top": 0}, "localise.top: expected a whole number from 1 on"),
+        ({"batch": "many"}, "localise.batch"),
+        ({"foreground_quantile": 95}, "background_quantile <= foreground_quantile < 1"),
+        ({"connectivity": 6}, "connectivity 4 or 8"),
+        ({"components": 0}, "components of at least 1"),
+    ],
+)
+def test_a_senseless_choice_is_refused_before_any_work(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        localise.check(configuration(tmp_path, **options))
+
+
+@pytest.mark.parametrize("preset", ["simonyan2013", "best"])
+def test_the_presets_are_sound_and_name_themselves(preset):
+    literal = OmegaConf.load(CONF / "localise" / "simonyan2013.yaml")
+    own = OmegaConf.load(CONF / "localise" / f"{preset}.yaml")
+    assert own.name == preset
+    assert own.keys() - {"defaults"} <= literal.keys()
+    localise.check(OmegaConf.create({"localise": OmegaConf.merge(literal, own)}))
+
+
+def test_the_defaults_in_code_are_those_of_the_literal_preset():
+    assert localise.Settings.of(OmegaConf.load(CONF / "localise" / "simonyan2013.yaml")) == localise.Settings()
+
+
+def scored(prepared, root, predictions, out, **options):
+    group = {"labels": "wnid_rank", "blacklist": None} | options
+    cfg = OmegaConf.create(
+        {"predictions": str(predictions), "score": group, "data": {"root": str(root), "split": "val"}}
+    )
+    out.mkdir()
+    score.check(cfg)
+    score.run(cfg, {"prepare": prepared}, out)
+    return out
+
+
+def test_scoring_the_submission_gives_the_same_errors(artifact, tmp_path):
+    folder = artifact.parent
+    out = scored(folder / "prepared", folder, artifact / "predictions.txt", tmp_path / "score")
+    columns = ("image", "cls_error_1", "loc_error_1", "cls_error_5", "loc_error_5")
+    ours = [{column: line[column] for column in columns} for line in lines(artifact)]
+    assert lines(out) == ours
+    for metric in ("top1_localisation_error", "top5_classification_error"):
+        assert Table.read(out)[metric] == Table.read(artifact)[metric]
+
+
+def test_a_file_of_another_length_is_refused(artifact, tmp_path):
+    (tmp_path / "short.txt").write_text("1 0 0 5 5\n")
+    with pytest.raises(ValueError, match="one line for each of the 5 pictures of split val, in sorted order, got 1"):
+        scored(artifact.parent / "prepared", artifact.parent, tmp_path / "short.txt", tmp_path / "score")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.txt: expected a prediction file"):
+        scored(tmp_path, tmp_path, tmp_path / "none.txt", tmp_path / "score")
+
+
+@needs_shared
+def test_the_official_evaluation_code_answers_the_same(tmp_path):
+    from deepinside.data import ilsvrc
+
+    official, root = SHARED / "data" / "reference" / "ilsvrc_devkit_eval", SHARED / "data" / "ilsvrc_val_sample"
+    ilsvrc.index(root).write(tmp_path)
+    out = scored(tmp_path, root, official / "predictions.txt", tmp_path / "score", blacklist=official / "blacklist.txt")
+    left_out = {int(word) for word in (official / "blacklist.txt").read_text().split()}
+    for position, (ours, theirs) in enumerate(
+        zip(lines(out), csv.DictReader((official / "expected_per_image.csv").open()), strict=True), 1
+    ):
+        expected = {
+            key: "" if position in left_out and key.startswith("loc") else value for key, value in theirs.items()
+        }
+        assert ours == expected
+    table = Table.read(out)
+    totals = [line.split() for line in (official / "expected_totals.txt").open()]
+    for guesses, metric in ((1, "top1"), (5, "top5")):
+        words = next(words for words in totals if words[1] == str(guesses))
+        assert f"{table[f'{metric}_classification_error'].value / 100:.6f}" == words[3]
+        assert f"{table[f'{metric}_localisation_error'].value / 100:.6f}" == words[5]

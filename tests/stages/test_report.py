@@ -1,0 +1,41 @@
+from omegaconf import OmegaConf
+
+from deepinside.records import Table
+from deepinside.stages import report
+from tests.report.artifacts import config, picture, world
+
+
+def run(inputs, out, workers=1):
+    out.mkdir()
+    cfg = OmegaConf.create({"name": "tried", "seed": 0, "report": config(), "machine": {"workers": workers}})
+    report.run(cfg, inputs, out)
+    return {path.name: path.read_bytes() for path in out.iterdir()}
+
+
+def test_the_stage_leaves_a_page_its_numbers_and_a_table(tmp_path):
+    inputs = world(tmp_path / "outputs")
+    files = run(inputs, tmp_path / "one")
+    assert sorted(files) == ["found.csv", "index.html", "results.csv", "table.csv"]
+    assert files == run(inputs, tmp_path / "two", workers=2)
+    table = Table.read(tmp_path / "one")
+    assert table["artifacts"].value == 7
+    assert table["numbers"].value == files["results.csv"].count(b"\n") - 1
+    assert table["pictures"].value == files["index.html"].count(b"<figure>\n    <a")
+    assert table["page_size"].value == len(files["index.html"]) < config()["megabytes"] * 1e6
+    assert table["things_missing"].value == 0
+    assert files["found.csv"].startswith(b"group,name,text,interval,n,artifact,metric\n")
+
+
+def test_the_page_keeps_to_its_weight(tmp_path):
+    inputs = world(tmp_path / "outputs")
+    for n in range(8):
+        picture(inputs["dissect"] / "pictures" / f"{n}.png", height=500, width=700, seed=n)  # noise: 1 MB each
+    sizes = []
+    for megabytes in (15, 1, 0.5):
+        out = tmp_path / str(megabytes)
+        out.mkdir()
+        cfg = OmegaConf.create({"report": config(megabytes=megabytes), "machine": {"workers": 1}})
+        report.run(cfg, inputs, out)
+        sizes.append((out / "index.html").stat().st_size / 1e6)
+    assert sizes[0] > sizes[1] > sizes[2]
+    assert sizes[1] < 1.1

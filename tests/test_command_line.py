@@ -1,0 +1,190 @@
+"""The contract that others script against, through the real program."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deepinside import configuration
+from deepinside.records import Table
+
+TINY = ["data=folder", "model=custom", "wandb=disabled", "machine.workers=0", "machine.threads=1"]
+
+
+def program(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "deepinside", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(cwd), "COLUMNS": "100"}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=300)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run=localize"], "'localise'"),
+        (["run=visualize"], "'visualise'"),
+        (["modle=squeezenet"], "'model'"),
+        (["model=squeezenett"], "'squeezenet'"),
+        (["data.limt=5"], "'data.limit'"),
+        (["localise.gama=5"], "'localise.gamma'"),
+        (["experiment=reprodce"], "'reproduce'"),
+        (["method=[saliensy]"], "'saliency'"),
+        (["localise"], "'run=localise'"),
+    ],
+)
+def test_misspelt_words_fail_with_the_closest_name(arguments: list[str], said: str) -> None:
+    with pytest.raises((KeyError, ValueError), match=said.replace("[", r"\[")):
+        configuration.check_overrides(arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["localise=simonyan2013", "localise.gamma=1"],
+        ["localise.gamma=1", "localise=simonyan2013"],
+        ["model.weights=x", "model=squeezenet"],
+        ["dissect.layers=[features.12]", "model=squeezenet"],
+        ["+extra.key=1"],
+        ["data.root='a=b'"],
+        ["hydra.verbose=true"],
+        ["--help"],
+        ["--cfg", "job", "seed=3"],
+    ],
+)
+def test_right_words_pass_in_any_order(arguments: list[str]) -> None:
+    configuration.check_overrides(arguments)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory with one's own pictures, boxes and network."""
+    import numpy as np
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("mine")
+    random = np.random.default_rng(0)
+    boxes = ["image,x0,y0,x1,y1"]
+    for label, color in enumerate(((200, 30, 30), (30, 30, 200))):
+        for i in range(3):
+            pixels = random.integers(90, 130, (40 + 4 * i, 48, 3), dtype=np.uint8)
+            pixels[10:30, 12 + i : 36 + i] = color
+            path = folder / "pictures" / f"class_{label}" / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+            boxes.append(f"class_{label}/{i}.png,{12 + i},10,{36 + i},30")
+    (folder / "pictures" / "boxes.csv").write_text("\n".join(boxes) + "\n")
+    (folder / "mine.py").write_text(
+        "import torch\nfrom torch import nn\n\n\ndef net():\n"
+        "    torch.manual_seed(0)\n"
+        "    return nn.Sequential(nn.Conv2d(3, 8, 5, 2), nn.ReLU(inplace=True), nn.Conv2d(8, 2, 3),\n"
+        "                         nn.AdaptiveAvgPool2d(1), nn.Flatten())\n"
+    )
+    return folder
+
+
+OWN = [*TINY, "data.root=pictures", "model.target=mine:net", "model.input=32", "model.resize=36"]
+
+
+def test_help_lists_groups_and_choices(place: Path) -> None:
+    done = program("--help", cwd=place)
+    assert done.returncode == 0, done.stderr
+    for word in ("data: folder, ilsvrc, miniature, photos", "deepinside verify PATH", "localise: ", "gamma: 50"):
+        assert word in done.stdout
+
+
+def test_cfg_job_shows_the_resolved_configuration(place: Path) -> None:
+    done = program("--cfg", "job", "seed=7", "run=localise", cwd=place)
+    assert yaml.safe_load(done.stdout)["seed"] == 7
+
+
+def test_a_misspelt_layer_fails_before_any_work(place: Path) -> None:
+    done = program("run=dissect", *OWN, "dissect.layers=[2x]", cwd=place)
+    assert done.returncode != 0
+    assert "no layer '2x'" in done.stderr
+    assert not (place / "outputs" / "concepts").exists()
+
+
+@pytest.fixture(scope="module")
+def localised(place: Path) -> Path:
+    done = program("run=localise", *OWN, cwd=place)
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.strip().splitlines()[-1]
+    assert last.startswith("artifact: ")
+    return place / last.removeprefix("artifact: ")
+
+
+def test_ones_own_network_and_pictures_through_the_program(localised: Path, place: Path) -> None:
+    table = Table.read(localised)
+    assert table["top1_localisation_error"].n == 6
+    assert table["whole_image.class_known_localisation_error"].value == 100  # boxes cover a quarter of the pictures
+    assert len((localised / "per_image.csv").read_text().splitlines()) == 7
+    assert sorted(path.name for path in place.iterdir() if path.name != "__pycache__") == [
+        "mine.py",
+        "outputs",
+        "pictures",
+    ]
+    assert (localised.parent / "latest").resolve() == localised.resolve()
+
+
+def test_nothing_machine_specific_in_the_artifact(localised: Path, place: Path) -> None:
+    for path in localised.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert str(place).encode() not in content, path
+            assert str(Path.home()).encode() + b"/" not in content, path
+
+
+def test_the_same_stage_twice_from_scratch_is_identical(localised: Path, place: Path) -> None:
+    done = program("run=localise", *OWN, "outputs=again", "machine.workers=2", cwd=place)
+    other = place / done.stdout.strip().splitlines()[-1].removeprefix("artifact: ")
+    assert other.name == localised.name
+    diff = program("diff", str(localised), str(other), cwd=place)
+    assert diff.stdout.strip().splitlines()[-1] == "0 differences"
+
+
+def test_verify_passes_and_then_sees_a_changed_file(localised: Path, place: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / localised.name
+    shutil.copytree(localised, copy)
+    assert program("verify", str(copy), cwd=place).returncode == 0
+    (copy / "table.csv").write_text("metric\n")
+    done = program("verify", str(copy), cwd=place)
+    assert done.returncode == 1
+    assert "table.csv: sha256" in done.stdout
+
+
+def test_visualise_and_a_second_call_that_computes_nothing(place: Path) -> None:
+    arguments = (
+        "run=visualise",
+        *OWN,
+        "method=[saliency,class_model]",
+        "method.class_model.steps=3",
+        "visualise.images=3",
+    )
+    first = program(*arguments, cwd=place)
+    assert first.returncode == 0, first.stderr
+    again = program(*arguments, cwd=place)
+    assert again.stdout.splitlines()[-1] == first.stdout.splitlines()[-1]
+    assert "visualise" in again.stderr
+    assert "is there" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["verify"], "expected deepinside verify PATH"),
+        (["verify", "pictures"], "no finished artifact"),
+        (["run=localise", *TINY, "model.target=mine:net", "data.root=absent"], "absent"),
+        (["run=localise", *TINY, "data.root=pictures", "model.target=mine:nett"], "'net'"),
+        (["run=localise", *TINY, "data.root=pictures", "model.target=nowhere:net"], "PYTHONPATH"),
+        (["run=train", *TINY, "data=photos", "model=convnet_micro"], "labels"),
+    ],
+)
+def test_bad_input_is_one_clear_message(arguments: list[str], said: str, place: Path) -> None:
+    done = program(*arguments, cwd=place)
+    assert done.returncode != 0
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
