@@ -14,7 +14,7 @@ def main() -> None:
     """`deepinside run=<stage> ...`, `deepinside verify PATH`, `deepinside diff PATH PATH`."""
     try:
         sys.exit(_dispatched(sys.argv[1:]))
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, KeyError, OSError, ImportError, configuration.HydraException) as error:
         if os.environ.get("DEEPINSIDE_TRACE"):
             logging.exception("deepinside failed")
         message = error.args[0] if isinstance(error, KeyError) and error.args else error

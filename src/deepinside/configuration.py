@@ -10,15 +10,18 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from deepinside import pipeline
 from deepinside.artifact import flat
 from deepinside.network import closest
 
-__all__ = ["DictConfig", "check_overrides", "folder", "main", "planned"]
+__all__ = ["DictConfig", "HydraException", "check_overrides", "folder", "main", "planned"]
 
 _PATHS = {key for stage in pipeline.STAGES.values() for key in (*stage.files, *stage.places)} - {"model.target"}
+_VALUED = {"--cfg", "-c", "--package", "-p"}  # flags of Hydra's that take the word after them
+_FIRST = [*(f"run={stage}" for stage in pipeline.STAGES), "verify", "diff"]
 
 
 def folder() -> Path:
@@ -46,14 +49,12 @@ def check_overrides(arguments: Sequence[str]) -> None:
         KeyError: with the closest known names.
         ValueError: for a word that is no override.
     """
-    words = [word for word in arguments if not word.startswith("-")]
-    if len(words) != len(arguments) and not words:
-        return  # --help and the like
-    wrong = [word for word in words if "=" not in word and not word.startswith("~") and word != "job"]
-    if wrong and not {"--cfg", "-c"} & set(arguments):
-        known = [*pipeline.STAGES, "verify", "diff"]
-        raise ValueError(f"expected key=value, got {wrong[0]!r}; {closest(wrong[0], [f'run={k}' for k in known[:-2]])}")
-    parsed = OverridesParser.create().parse_overrides([word for word in words if word not in wrong])
+    before = ["", *arguments]
+    words = [word for flag, word in zip(before, arguments, strict=False) if flag not in _VALUED and word[:1] != "-"]
+    wrong = [word for word in words if "=" not in word and not word.startswith("~")]
+    if wrong:
+        raise ValueError(f"expected key=value, got {wrong[0]!r}; {closest(wrong[0], _FIRST)}")
+    parsed = OverridesParser.create().parse_overrides(words)
     groups = _groups()
     chosen = [override for override in parsed if override.key_or_group.split("@")[0] in groups]
     for override in chosen:

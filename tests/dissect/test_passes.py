@@ -65,10 +65,12 @@ def reader(pictures, bad=()):
     return read
 
 
-def run(found, pictures, folder, *, quantile=0.05, upsample="receptive_field", rule="image", bad=(), batch=4):
+def run(
+    found, pictures, folder, *, quantile=0.05, upsample="receptive_field", rule="image", bad=(), batch=4, workers=2
+):
     sizes = [tuple(pixels.shape[1:]) for _, pixels, _, _ in pictures]
     layers = survey_layers(found, ["1", "3"], sizes)
-    read, common = reader(pictures, bad), {"batch": batch, "workers": 2}
+    read, common = reader(pictures, bad), {"batch": batch, "workers": workers}
     kept = {"quantile": quantile, "top_images": 3}
     seen = survey(found, layers, read, sizes, checkpoint=folder / "first.npz", **kept, **common)
     counter = Counter(found, layers, {x.name: seen.thresholds(x.name) for x in layers}, VOCABULARY, upsample, rule)
@@ -133,6 +135,7 @@ def test_equals_the_slow_derivation(tmp_path_factory, seed, count, quantile, ups
     seen, counter, sums = run(found, pictures, tmp_path_factory.mktemp("run"), **options)
     answers, truth = slowly(found, counter, pictures, quantile, upsample, rule)
     assert (sums.truth == truth).all()
+    assert sums.pixels == sum(shape[0] * shape[1] for *_, shape in pictures)
     for name, (over, common, area) in answers.items():
         assert seen.thresholds(name) == pytest.approx(over, rel=1e-12, abs=0)
         assert (sums.layers[name].intersection == common).all()
@@ -154,6 +157,9 @@ def same(one, other):
 def test_a_killed_run_ends_with_the_same_numbers(tmp_path, monkeypatch):
     found, pictures = network(3), world(3, 23)
     whole = run(found, pictures, tmp_path / "whole", bad=(5,))
+    used = [picture for picture in pictures if picture[0] != 5]
+    assert whole[2].pixels == sum(shape[0] * shape[1] for *_, shape in used)
+    assert whole[2].truth.tolist() == run(found, used, tmp_path / "single", batch=1)[2].truth.tolist()
     monkeypatch.setattr(first, "_EVERY", 0.0)
     for kill_at in (9, 9 + 2 * len(pictures) // 2):
         calls = 0
@@ -169,7 +175,7 @@ def test_a_killed_run_ends_with_the_same_numbers(tmp_path, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(Labels, "of", killed)
             with pytest.raises(KeyboardInterrupt):
-                run(found, pictures, tmp_path / "killed", bad=(5,))
+                run(found, pictures, tmp_path / "killed", bad=(5,), workers=1)
     assert (tmp_path / "killed" / "first.npz").exists()
     same(run(found, pictures, tmp_path / "killed", bad=(5,)), whole)
 

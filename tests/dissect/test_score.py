@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from deepinside.dissect.score import detector_counts, iou, units_frame
+from deepinside.dissect.score import ceilings, detector_counts, iou, units_frame
 from deepinside.dissect.vocabulary import Vocabulary
 
 # 1 2 are colours, 3 4 objects; 4 has no pixel; scene has no label at all
@@ -79,3 +79,12 @@ def test_layers_are_counted_apart():
 def test_nothing_to_score():
     with pytest.raises(ValueError, match="no label has a pixel"):
         units_frame("c", np.zeros(3), INTERSECTION, ACTIVATION, np.zeros(5, dtype=int), VOCABULARY)
+
+
+def test_ceilings_by_hand():
+    # masks cover 30 of 100 pixels; colours everywhere, objects in 80 pixels, so that at least 10 of a mask count there
+    room = np.array([100, 80, 0])
+    found = ceilings(np.array([0, 60, 30, 5, 0]), room, 100, 0.3, VOCABULARY)
+    assert found[1:4] == pytest.approx([30 / 60, 1, 5 / 10])
+    assert np.isnan(found[[0, 4]]).all()
+    assert ceilings(np.array([0, 60, 10, 20, 0]), room, 100, 0.3, VOCABULARY)[2:4] == pytest.approx([10 / 30, 1])

@@ -95,7 +95,9 @@ def test_another_architecture_is_told_key_by_key(tmp_path):
     assert "and 2 more" in str(told.value)  # conv 2, norm 4, linear 1: five of seven are shown
     assert all(torch.equal(value, before[key]) for key, value in target.state_dict().items())
     torch.save({"a": torch.zeros(1)}, tmp_path / "v.pt")
-    with pytest.raises(ValueError, match=r"missing: 0\.weight, 0\.bias, 1\.weight, 1\.bias, 1\.running_mean and 3 more"):
+    with pytest.raises(
+        ValueError, match=r"missing: 0\.weight, 0\.bias, 1\.weight, 1\.bias, 1\.running_mean and 3 more"
+    ):
         load_weights(target, tmp_path / "v.pt")
 
 

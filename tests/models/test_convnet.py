@@ -44,7 +44,7 @@ def test_layers_are_named_in_the_order_of_the_forward_pass(full):
     names = "conv1 relu1 norm1 pool1 conv2 relu2 norm2 pool2 conv3 relu3 conv4 relu4 conv5 relu5 pool5 flatten"
     assert [name for name, _ in full.named_children()] == [
         *names.split(),
-        *"fc6 relu6 drop6 fc7 relu7 drop7 fc8".split(),
+        *["fc6", "relu6", "drop6", "fc7", "relu7", "drop7", "fc8"],
     ]
     batch = [name for name, _ in ConvNet(3, normalisation="batch", **TINY).named_children()]
     assert batch[:4] == ["conv1", "norm1", "relu1", "pool1"]

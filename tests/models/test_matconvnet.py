@@ -54,7 +54,9 @@ def block(net, i, name, old):
         filters = filters.reshape(len(filters), 6, 1, 1)
     filters = filters.reshape(*filters.shape[:2], *(filters.shape[2:] or (1, 1))).transpose(2, 3, 1, 0)
     held = {"filters": filters, "biases": bias} if old else {"weights": cell(filters, bias)}
-    pad = np.array([[(0, 2, 1, 1, 1, 0, 0, 0)[i]] * (1 if i % 2 else 4)], dtype=float)  # scalar or top bottom left right
+    pad = np.array(
+        [[(0, 2, 1, 1, 1, 0, 0, 0)[i]] * (1 if i % 2 else 4)], dtype=float
+    )  # scalar or top bottom left right
     conv = struct(type="conv", name=name, stride=np.array([[4.0 if i == 0 else 1.0] * 2]), pad=pad, **held)
     made = [conv] if name == "fc8" else [conv, struct(type="relu", name=f"relu{i}")]
     if i < 2:

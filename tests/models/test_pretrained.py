@@ -6,12 +6,12 @@ import pytest
 import torch
 import torchvision
 from PIL import Image
+from tests.shared import SHARED, needs_shared
 from torch import nn
 
 from deepinside.models.checkpoint import save_weights, sha256
 from deepinside.models.evaluation import probabilities, wrong
 from deepinside.models.pretrained import efficientnet_lite0, locate, squeezenet, torchvision_model
-from tests.shared import SHARED, needs_shared
 
 CAFFE = {
     "input": 227,

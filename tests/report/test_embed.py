@@ -1,14 +1,16 @@
 import base64
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
-
-from deepinside.report.embed import AS_IT_IS, DRAWN, LEVELS, BadPicture, Level, embed, embed_all
-from deepinside.report.exhibit import FEWEST, hang
-from deepinside.report.folder import read
 from tests.report.artifacts import artifact, picture
+
+from deepinside.report.embed import AS_IT_IS, DRAWN, LEVELS, BadPicture, Embedded, Level, embed, embed_all
+from deepinside.report.exhibit import FEWEST, Exhibits, gallery, hang
+from deepinside.report.folder import Listed, read
+from deepinside.report.page import Artifact
 
 
 def opened(embedded):
@@ -75,9 +77,9 @@ def test_what_is_no_picture_is_refused(tmp_path):
 
 
 def test_levels_are_gone_down_until_all_fit(tmp_path):
-    for n in range(4):
-        picture(tmp_path / f"{n}.png", height=500, width=700, seed=n)
-    pictures = [(tmp_path / f"{n}.png", tmp_path) for n in range(4)]
+    for n in range(2):
+        picture(tmp_path / f"{n}.png", height=200, width=500, seed=n)
+    pictures = [(tmp_path / f"{n}.png", tmp_path) for n in range(2)]
     sizes = {}
     for level in LEVELS:
         sizes[level] = sum(len(embed(*one, level).uri) for one in pictures)
@@ -93,3 +95,24 @@ def test_a_gallery_that_still_does_not_fit_is_cut(tmp_path):
     full = hang([read("dissect", folder)], most=16, budget=1e9)
     assert (full.most, len(full.embedded)) == (16, 16)
     assert hang([read("dissect", folder)], most=16, budget=1).most == FEWEST
+
+
+@pytest.mark.parametrize(
+    ("sizes", "grid", "long"),
+    [
+        ([(90, 120)] * 2, "tiny", [False, False]),
+        ([(192, 192)] * 2, "small", [False, False]),
+        ([(470, 430)] * 3, "medium", [False] * 3),
+        ([(400, 430), (410, 430), (300, 1000)], "medium", [False, False, True]),
+        ([(640, 1100)] * 2, "large", [False, False]),
+        ([(400, 1400)] * 2, "banner", [False, False]),
+        ([(400, 1400)], "single", [False]),
+    ],
+)
+def test_figures_hang_as_large_as_their_letters_need(sizes, grid, long):
+    pictures = [Embedded("data:image/png;base64,", width, height) for height, width in sizes]
+    listed = [Listed(f"{n}.png", "g", "", "", Path(f"{n}.png")) for n in range(len(pictures))]
+    exhibits = Exhibits(dict(zip([one.path for one in listed], pictures, strict=True)), {}, 48, {("k", "g"): listed})
+    owner = Artifact("k", "k", "", "s", "f", "a", "../../s/f/", "", (), (), (), (), ())
+    hung = gallery(exhibits, owner, "g", {})
+    assert (hung.size, [one.long for one in hung.pictures]) == (grid, long)

@@ -1,8 +1,9 @@
+from tests.report.artifacts import artifact, settings, world
+
 from deepinside.records import Row
 from deepinside.report import summary
 from deepinside.report.compose import compose
 from deepinside.report.results import write_found, write_results
-from tests.report.artifacts import artifact, settings, world
 
 
 def written(folder, inputs, **changes):
@@ -14,7 +15,7 @@ def written(folder, inputs, **changes):
 
 def test_the_summary_is_short_and_aligned(tmp_path):
     lines = summary.lines(written(tmp_path, world(tmp_path / "outputs")))
-    assert lines[0].split("  ")[0] == "Top-1 error"
+    assert lines[0].split("  ")[0] == "Top-1 error, centre crop"
     assert lines[0].endswith("12.5\u00a0%  [10.0 to 15.0]")
     assert {line.index(word) for line in lines for word in ("train", "localise", "dissect") if f" {word} " in line} == {
         lines[0].index("train")

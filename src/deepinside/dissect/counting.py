@@ -1,6 +1,6 @@
 """Second pass: where the masks of all units meet the labels."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from deepinside.network import Network
 from deepinside.probe import activations
 from deepinside.progress import resumable
 
+_LABELLED = ("truth", "carriers", "room", "pixels")
+
 
 @dataclass(frozen=True)
 class Totals:
@@ -28,12 +30,14 @@ class Totals:
         layers: layer name -> I and A.
         truth: pixels of each label, (l,).
         carriers: pictures that carry a label of each category, (c,).
-        pixels: of all label maps.
+        room: pixels of these pictures, (c,).
+        pixels: of all pictures.
     """
 
     layers: Mapping[str, Counts]
     truth: Int[ndarray, " l"]
     carriers: Int[ndarray, " c"]
+    room: Int[ndarray, " c"]
     pixels: int
 
 
@@ -77,22 +81,25 @@ class Counter:
             pictures: of the batch.
 
         Returns:
-            Arrays for numpy.savez: truth, carriers, pixels, and per layer i `i.at`, `i.sum` (I) and `i.activation` (A).
+            Arrays for numpy.savez: truth, carriers, room, pixels, and per layer i `i.at`, `i.sum` (I) and
+            `i.activation` (A).
         """
-        wide = len(self.vocabulary)
-        answer = {"truth": np.zeros(wide, np.int64), "carriers": np.zeros(len(self.vocabulary.categories), np.int64)}
-        pixels = 0
+        labelled = _unlabelled(self.vocabulary)
         sums = [_nothing(layer, self.vocabulary) for layer in self.layers]
         for group in grouped(pictures):
-            answer["truth"] += group.labels.area.sum(dim=0).numpy()
-            answer["carriers"] += self.vocabulary.carried(group.labels.area).sum(dim=0).numpy()
-            pixels += len(group.labels) * group.shape[0] * group.shape[1]
+            labelled = [a + b for a, b in zip(labelled, self._labelled(group), strict=True)]
             sums = [Counts(a.intersection + b.intersection, a.activation + b.activation)
                     for a, b in zip(sums, self._of(group), strict=True)]  # fmt: skip
+        answer = dict(zip(_LABELLED, labelled, strict=True))
         for index, (intersection, activation) in enumerate(sums):
             at = np.flatnonzero(intersection)
             answer |= {f"{index}.at": at, f"{index}.sum": intersection.ravel()[at], f"{index}.activation": activation}
-        return answer | {"pixels": np.array(pixels)}
+        return answer
+
+    def _labelled(self, group: Group) -> list[ndarray]:
+        carried = self.vocabulary.carried(group.labels.area).sum(dim=0).numpy()
+        area = group.shape[0] * group.shape[1]
+        return [group.labels.area.sum(dim=0).numpy(), carried, carried * area, np.array(len(group.labels) * area)]
 
     def _of(self, group: Group) -> list[Counts]:
         device = self.network.device
@@ -104,6 +111,11 @@ class Counter:
             masks = hits(answers[layer.name], over, self.grid(layer, group.size, group.shape).to(device))
             found.append(counts(masks, labels, self.vocabulary, units=layer.units, rule=self.rule))
         return found
+
+
+def _unlabelled(vocabulary: Vocabulary) -> list[ndarray]:
+    shapes = (len(vocabulary), len(vocabulary.categories), len(vocabulary.categories), ())
+    return [np.zeros(shape, dtype=np.int64) for shape in shapes]
 
 
 def _nothing(layer: Layer, vocabulary: Vocabulary) -> Counts:
@@ -156,13 +168,14 @@ def _readable(reading: Reading) -> Picture:
     return reading
 
 
-def _summed(counter: Counter, parts: object) -> Totals:
+def _summed(counter: Counter, parts: Iterable[dict[str, ndarray]]) -> Totals:
     layers = [_nothing(layer, counter.vocabulary) for layer in counter.layers]
-    truth = carriers = pixels = 0
-    for part in parts:  # type: ignore[attr-defined]
-        truth, carriers, pixels = truth + part["truth"], carriers + part["carriers"], pixels + int(part["pixels"])
+    labelled = _unlabelled(counter.vocabulary)
+    for part in parts:
+        labelled = [total + part[name] for total, name in zip(labelled, _LABELLED, strict=True)]
         for index, (intersection, activation) in enumerate(layers):
             intersection.ravel()[part[f"{index}.at"]] += part[f"{index}.sum"]
             activation += part[f"{index}.activation"]
     named = {layer.name: one for layer, one in zip(counter.layers, layers, strict=True)}
-    return Totals(named, np.asarray(truth), np.asarray(carriers), pixels)
+    truth, carriers, room, pixels = labelled
+    return Totals(named, truth, carriers, room, int(pixels))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import torch
@@ -35,7 +34,7 @@ class Labels:
         return len(self.area)
 
     @classmethod
-    def of(cls, segmentation: Segmentation, shape: tuple[int, int], vocabulary: Vocabulary) -> Self:
+    def of(cls, segmentation: Segmentation, shape: tuple[int, int], vocabulary: Vocabulary) -> "Labels":
         """Lays the labels of all categories of one picture over each other.
 
         Args:
@@ -67,7 +66,7 @@ class Labels:
         return cls(*map(torch.from_numpy, (maps.astype(np.int32)[:, None], whole[None], area[None])))
 
     @classmethod
-    def stacked(cls, pictures: Sequence[Self]) -> Self:
+    def stacked(cls, pictures: Sequence["Labels"]) -> "Labels":
         """The labels of several pictures as one batch.
 
         Args:
@@ -81,7 +80,7 @@ class Labels:
         whole = torch.cat([_grown(p.whole, 1, width) for p in pictures])
         return cls(maps, whole, torch.cat([p.area for p in pictures]))
 
-    def to(self, device: torch.device) -> Self:
+    def to(self, device: torch.device) -> "Labels":
         """The same labels elsewhere.
 
         Args:
@@ -90,7 +89,7 @@ class Labels:
         Returns:
             A copy there.
         """
-        return type(self)(self.maps.to(device), self.whole.to(device), self.area.to(device))
+        return Labels(self.maps.to(device), self.whole.to(device), self.area.to(device))
 
 
 def _known(numbers: Int[ndarray, " k"], vocabulary: Vocabulary) -> Int[ndarray, " k"]:

@@ -1,7 +1,6 @@
 """The exact top quantile of every unit over a whole data set, from a stream."""
 
 import math
-from typing import Self
 
 import numpy as np
 import torch
@@ -144,7 +143,7 @@ class TopQuantile:
         return {"values": values, "numbers": numbers}
 
     @classmethod
-    def resumed(cls, state: dict[str, ndarray]) -> Self:
+    def resumed(cls, state: dict[str, ndarray]) -> "TopQuantile":
         """The accumulator that `state` was taken from; it goes on to the same thresholds.
 
         Args:

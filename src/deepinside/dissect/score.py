@@ -143,19 +143,27 @@ def _found(units: pd.DataFrame, threshold: float, names: Sequence[str]) -> dict[
     return {"per_category": per, "top_label": top}
 
 
-def ceilings(truth: Int[ndarray, " l"], pixels: int, quantile: float) -> Float[ndarray, " l"]:
-    """The IoU that a unit can reach at most with each label: min(T, qP) / max(T, qP).
+def ceilings(
+    truth: Int[ndarray, " l"], room: Int[ndarray, " c"], pixels: int, quantile: float, vocabulary: Vocabulary
+) -> Float[ndarray, " l"]:
+    """The highest IoU that a unit can reach with each label: max over A of min(A, T) / max(A, T).
 
-    A mask covers about the share q of all P pixels, all of them at best inside the label or around it.
+    A mask covers about the share q of all P pixels. A of them lie in pictures that carry the label's category and
+    count: no more than qP, and no fewer than what the other pictures have no room for.
 
     Args:
-        truth: pixels of each label, (l,).
+        truth: T, pixels of each label, (l,).
+        room: pixels of the pictures that carry a label of each category, (c,).
         pixels: P, of all label maps.
         quantile: q.
+        vocabulary: category of each label.
 
     Returns:
-        (l,), in [0, 1]; NaN for labels without a pixel.
+        (l,), in [0, 1]; NaN for labels without a pixel or without a category.
     """
     mask = quantile * pixels
-    high = np.maximum(truth, mask)
-    return np.where(truth > 0, np.minimum(truth, mask) / np.where(high > 0, high, 1), np.nan)
+    least = np.maximum(mask - (pixels - room), 0)[vocabulary.primary]
+    area = np.clip(truth, least, mask)
+    high = np.maximum(area, truth)
+    answer = np.minimum(area, truth) / np.where(high > 0, high, 1)
+    return np.where((truth > 0) & (vocabulary.primary >= 0), answer, np.nan)

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from jaxtyping import Float
@@ -86,7 +85,7 @@ class Survey:
         temporary.rename(path)
 
     @classmethod
-    def load(cls, path: Path, layers: Sequence[Layer], top_images: int) -> Self:
+    def load(cls, path: Path, layers: Sequence[Layer], top_images: int) -> "Survey":
         """Reads what `save` wrote.
 
         Args:

@@ -1,7 +1,5 @@
 """The pictures that excite each unit most, from a stream."""
 
-from typing import Self
-
 import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
@@ -44,7 +42,7 @@ class TopImages:
         return {"peak": self.peak.numpy(), "image": self.image.numpy()}
 
     @classmethod
-    def resumed(cls, state: dict[str, ndarray], count: int) -> Self:
+    def resumed(cls, state: dict[str, ndarray], count: int) -> "TopImages":
         """The accumulator that `state` was taken from.
 
         Args:

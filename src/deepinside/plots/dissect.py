@@ -83,8 +83,8 @@ def _mosaic(tiles: Sequence[UInt8[ndarray, "s s 3"]]) -> UInt8[ndarray, "h w 3"]
 
 
 def unit_card(
-    images: Sequence[UInt8[ndarray, "h w 3"]],
-    masks: Sequence[Bool[ndarray, "h w"]],
+    images: Sequence[UInt8[ndarray, "_ _ 3"]],
+    masks: Sequence[Bool[ndarray, "_ _"]],
     *,
     unit: str,
     label: str,
@@ -95,7 +95,7 @@ def unit_card(
     """The pictures that excite a unit most, dark outside its mask.
 
     Args:
-        images: RGB bytes, best first.
+        images: RGB bytes, (h, w, 3) each, best first.
         masks: where the unit exceeds its threshold, at the size of each picture.
         unit: layer and number.
         label: best concept.

@@ -1,7 +1,7 @@
 """The galleries: which pictures, how small, in which grid."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from urllib.parse import quote
@@ -13,8 +13,11 @@ from deepinside.report.page import Artifact, Gallery, Picture
 
 TINY = 160  # pixels: below this a picture is enlarged as squares instead of being smoothed
 FEWEST = 4  # a gallery is not cut below this to keep the page small
-_GRIDS = ((0.75, "tall"), (1.35, "square"), (2.1, "wide"), (3.2, "broad"))  # (width / height below, class)
-_FIRST = {"single": 1, "banner": 4, "broad": 6, "wide": 9, "square": 12, "tall": 12, "tiny": 32}
+COMFORT = 0.62  # of its own width: how far a figure can shrink before its letters cannot be read
+STRIP = 2.0  # width / height from which on a picture may take a whole row
+_GRIDS = ((170, "small"), (340, "medium"), (480, "large"))  # (comfortable width below, class in style.css)
+_FIRST = {"single": 1, "banner": 4, "large": 6, "medium": 9, "small": 12, "tiny": 32}
+_NARROW = {"small", "medium"}
 _SLACK = 3  # so few more are shown at once rather than hidden
 
 
@@ -78,6 +81,8 @@ def gallery(exhibits: Exhibits, artifact: Artifact, group: str, words: Mapping[s
         if one.path in exhibits.embedded
     ]
     size = _grid(pictures)
+    if size in _NARROW:
+        pictures = [replace(one, long=one.embedded.width >= STRIP * one.embedded.height) for one in pictures]
     first = _FIRST[size] if len(pictures) > _FIRST[size] + _SLACK else len(pictures)
     captions = {one.caption for one in pictures}
     return Gallery(
@@ -98,10 +103,12 @@ def _picture(one: Listed, embedded: Embedded, artifact: Artifact) -> Picture:
 
 def _grid(pictures: Sequence[Picture]) -> str:
     if not pictures:
-        return "square"
+        return "small"
     if all(one.tiny for one in pictures):
         return "tiny"
     if len(pictures) == 1:
         return "single"
-    aspect = median(one.embedded.width / one.embedded.height for one in pictures)
-    return next((name for limit, name in _GRIDS if aspect < limit), "banner")
+    widths = [one.embedded.width for one in pictures]
+    strip = median(one.embedded.width / one.embedded.height for one in pictures) >= STRIP
+    fitting = (name for limit, name in _GRIDS if median(widths) * COMFORT < limit)
+    return next(fitting, "banner" if strip else "large")

@@ -56,13 +56,12 @@ def side_by_side(known: Sequence[Number], words: Mapping[str, str]) -> tuple[lis
         The numbers that stand alone, and the table if there are enough others.
     """
     parts = [one.metric.rpartition(".") for one in known]
-    things = dict.fromkeys(of for of, dot, _ in parts if dot)
     columns = dict.fromkeys(what for _, dot, what in parts if dot)
+    found = {(of, what): one for (of, _, what), one in zip(parts, known, strict=True)}
+    own = {"": None} if any(("", column) in found for column in columns) else {}
+    things = own | dict.fromkeys(of for of, dot, _ in parts if dot)
     if len(things) < FEWEST or len(columns) < FEWEST:
         return list(known), None
-    found = {(of, what): one for (of, _, what), one in zip(parts, known, strict=True)}
-    if any(("", column) in found for column in columns):
-        things = {"": None} | things
     itself = words.get(f"{known[0].artifact.stage} itself", "this method")
     rows = [(words.get(of, of) or itself, [found.get((of, what)) for what in columns]) for of in things]
     alone = [one for one, (of, dot, what) in zip(known, parts, strict=True) if not dot and what not in columns]

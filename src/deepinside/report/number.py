@@ -4,7 +4,8 @@ import math
 import re
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_FRACTIONS = {"fraction", "share", "ratio"}
+_FRACTIONS = {"fraction", "share"}
+_UNSAID = {"ratio"}  # has no unit
 _SPELT = {
     "top1": "top-1", "top5": "top-5", "iou": "IoU", "map": "mAP", "l2": "L2", "ms": "ms", "ap": "AP", "gmm": "GMM",
     "tv": "TV", "relu": "ReLU", "cls": "class", "loc": "localisation", "pct": "percent",
@@ -16,7 +17,7 @@ def shown(value: float, unit: str = "") -> str:
 
     Args:
         value: NaN where it is not known.
-        unit: as in `table.csv`; `fraction` is shown in percent.
+        unit: as in `table.csv`; `fraction` and `share` are shown in percent.
 
     Returns:
         Text such as `12.3 %`, `1 024 images`, `0.0417`, `2.1 × 10⁻⁵ s`.
@@ -46,6 +47,7 @@ def _parts(value: float, unit: str) -> tuple[str, str]:
         return "not known", unit
     if unit in _FRACTIONS:
         value, unit = 100 * value, "%"
+    unit = "" if unit in _UNSAID else unit
     return (f"{value:.1f}" if unit == "%" and math.isfinite(value) else _plain(value)), unit
 
 

@@ -47,7 +47,10 @@ class Bar:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of a gallery; a `tiny` one is enlarged as squares, `href` is its file in the artifact."""
+    """A picture of a gallery, whose file in the artifact is `href`.
+
+    A `tiny` one is enlarged as squares, a `long` one takes the room of two.
+    """
 
     embedded: Embedded
     title: str
@@ -55,6 +58,7 @@ class Picture:
     alt: str
     href: str
     tiny: bool
+    long: bool = False
 
 
 @dataclass(frozen=True)

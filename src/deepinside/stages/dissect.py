@@ -153,7 +153,7 @@ def _top_images(seen: Survey, broden: Broden) -> pd.DataFrame:
 
 
 def _ceilings(found: Totals, vocabulary: Vocabulary, quantile: float) -> list[Row]:
-    ceiling = ceilings(found.truth, found.pixels, quantile)
+    ceiling = ceilings(found.truth, found.room, found.pixels, quantile, vocabulary)
     rows = []
     for index, category in enumerate(vocabulary.categories):
         values = ceiling[vocabulary.members(index)]

@@ -1,17 +1,19 @@
 """Pictures on disk, in whatever layout -> one list of them; the miniature world is drawn first."""
 
+import csv
 from collections import Counter
 from pathlib import Path
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from deepinside.data import ilsvrc
 from deepinside.data.index import Index
 from deepinside.records import Row, Table
 
 
 def run(cfg: DictConfig, _inputs: dict[str, Path], out: Path) -> None:
-    """Writes `images.csv`, `boxes.csv`, `classes.csv`, `set_aside.csv` and, for a drawn world, the pictures.
+    """Writes `images.csv`, `boxes.csv`, `classes.csv`, `blacklist.csv`, `set_aside.csv`; a drawn world's pictures too.
 
     Args:
         cfg: groups data and machine.
@@ -23,16 +25,18 @@ def run(cfg: DictConfig, _inputs: dict[str, Path], out: Path) -> None:
         instantiate(cfg.data.draw, out=out, workers=cfg.machine.workers)
     index: Index = instantiate(cfg.data.index, root=root)
     index.write(out)
-    _table(index).write(out)
+    excluded = ilsvrc.blacklist(root, cfg.data.blacklist) if cfg.data.name == "ilsvrc" else frozenset()
+    with (out / "blacklist.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([["image"], *([name] for name in sorted(excluded))])
+    Table([*_counts(index), Row("images_blacklisted", len(excluded), "images")]).write(out)
 
 
-def _table(index: Index) -> Table:
+def _counts(index: Index) -> list[Row]:
     splits = Counter(entry.split for entry in index.entries)
-    rows = [
+    return [
         Row("classes", len(index.classes), "classes"),
         *(Row(f"{split}_images", count, "images") for split, count in sorted(splits.items())),
         Row("images_with_boxes", sum(len(entry.boxes) > 0 for entry in index.entries), "images"),
         Row("boxes", sum(len(entry.boxes) for entry in index.entries), "boxes"),
         Row("images_set_aside", len(index.set_aside), "images"),
     ]
-    return Table(rows)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.random import Generator
 
-from deepinside.data.miniature.shapes import Shape, arc, box, ellipse, moved, polygon, smooth, stroke
+from deepinside.data.miniature.shapes import Shape, arc, ellipse, moved, polygon, smooth, stroke
 
 
 def eye(x: float, y: float, radius: float) -> list[Shape]:
@@ -31,7 +31,18 @@ def fish(rng: Generator) -> list[Shape]:
         Its shapes, from back to front.
     """
     high, spread = rng.uniform(0.5, 0.64), rng.uniform(0.46, 0.62)
-    body = smooth([(0.95, 0.03), (0.6, -high * 0.8), (0.1, -high), (-0.45, -high * 0.4), (-0.62, 0), (-0.45, high * 0.4), (0.1, high), (0.6, high * 0.75)])
+    body = smooth(
+        [
+            (0.95, 0.03),
+            (0.6, -high * 0.8),
+            (0.1, -high),
+            (-0.45, -high * 0.4),
+            (-0.62, 0),
+            (-0.45, high * 0.4),
+            (0.1, high),
+            (0.6, high * 0.75),
+        ]
+    )
     tail = smooth([(-0.5, 0), (-1.05, -spread), (-0.86, 0), (-1.05, spread)], fine=3)
     back = smooth([(0.42, -high * 0.85), (0.1, -high - 0.26), (-0.3, -high - 0.12), (-0.32, -high * 0.6)], fine=3)
     belly = polygon((0.2, high * 0.9), (-0.1, high + 0.24), (-0.2, high * 0.75))
@@ -60,13 +71,25 @@ def bird(rng: Generator) -> list[Shape]:
     body = smooth([(0.62, -0.15), (0.45, 0.3), (0, 0.46), (-0.5, 0.22), (-0.68, -0.08), (-0.3, -0.28), (0.2, -0.5)])
     lift = rng.uniform(-0.1, 0.14)
     wing = smooth([(0.26, -0.16), (-0.1, -0.24), (-0.82, 0.02 - lift), (-0.45, 0.2), (0.05, 0.26)])
-    legs = [s for a in (-0.02, 0.2) for s in (stroke([(a, 0.38), (a - 0.02, 0.86)], 0.07), stroke([(a - 0.12, 0.88), (a + 0.16, 0.88)], 0.08))]
+    legs = [
+        s
+        for a in (-0.02, 0.2)
+        for s in (stroke([(a, 0.38), (a - 0.02, 0.86)], 0.07), stroke([(a - 0.12, 0.88), (a + 0.16, 0.88)], 0.08))
+    ]
     return [
-        Shape(polygon((-0.5, -0.1), (-1.1, -0.3 - lift), (-1.14, -0.06 - lift), (-0.96, 0.08), (-0.5, 0.2)), "tail", "accent"),
+        Shape(
+            polygon((-0.5, -0.1), (-1.1, -0.3 - lift), (-1.14, -0.06 - lift), (-0.96, 0.08), (-0.5, 0.2)),
+            "tail",
+            "accent",
+        ),
         *(Shape(leg, "leg", "dark") for leg in legs),
         Shape(body, "body"),
         Shape(ellipse(x, y, r), "head"),
-        Shape(polygon((x + r * 0.8, y - 0.12), (x + r + rng.uniform(0.26, 0.38), y + 0.04), (x + r * 0.8, y + 0.13)), "beak", "accent"),
+        Shape(
+            polygon((x + r * 0.8, y - 0.12), (x + r + rng.uniform(0.26, 0.38), y + 0.04), (x + r * 0.8, y + 0.13)),
+            "beak",
+            "accent",
+        ),
         Shape(wing, "wing", "accent"),
         *eye(x + 0.08, y - 0.05, 0.09),
     ]
@@ -82,17 +105,38 @@ def cat(rng: Generator) -> list[Shape]:
         Its shapes, from back to front.
     """
     wide, tip, lean = rng.uniform(0.82, 0.95), -rng.uniform(0.95, 1.1), rng.uniform(0.62, 0.8)
-    head = smooth([(0, -0.6), (wide * 0.75, -0.4), (wide, 0.1), (wide * 0.6, 0.62), (0, 0.76), (-wide * 0.6, 0.62), (-wide, 0.1), (-wide * 0.75, -0.4)])
+    head = smooth(
+        [
+            (0, -0.6),
+            (wide * 0.75, -0.4),
+            (wide, 0.1),
+            (wide * 0.6, 0.62),
+            (0, 0.76),
+            (-wide * 0.6, 0.62),
+            (-wide, 0.1),
+            (-wide * 0.75, -0.4),
+        ]
+    )
     ears, whiskers = [], []
     for side in (-1, 1):
         outer = polygon((side * 0.16, -0.5), (side * lean, tip), (side * 0.84, -0.14))
         inner = polygon((side * 0.36, -0.54), (side * (lean - 0.04), tip + 0.22), (side * 0.7, -0.34))
         ears += [Shape(outer, "ear"), Shape(inner, "ear", "accent", "inner ear")]
-        whiskers += [Shape(stroke([(side * 0.3, 0.3 + 0.05 * k), (side * 1.1, 0.16 + 0.18 * k)], 0.045), "whisker", "light", line=False) for k in range(3)]
+        whiskers += [
+            Shape(
+                stroke([(side * 0.3, 0.3 + 0.05 * k), (side * 1.1, 0.16 + 0.18 * k)], 0.045),
+                "whisker",
+                "light",
+                line=False,
+            )
+            for k in range(3)
+        ]
     r = rng.uniform(0.17, 0.21)
     eyes = [Shape(ellipse(side * 0.36, -0.06, r, r * 0.9), "eye", "light") for side in (-1, 1)]
     pupils = [Shape(ellipse(side * 0.36, -0.06, r * 0.35, r * 0.8), "eye", "dark", "pupil") for side in (-1, 1)]
-    mouth = [Shape(arc(side * 0.12, 0.4, 0.13, 0.12, 0, 180, 0.05), "head", "dark", "mouth", line=False) for side in (-1, 1)]
+    mouth = [
+        Shape(arc(side * 0.12, 0.4, 0.13, 0.12, 0, 180, 0.05), "head", "dark", "mouth", line=False) for side in (-1, 1)
+    ]
     nose = Shape(polygon((-0.13, 0.2), (0.13, 0.2), (0, 0.36)), "nose", "accent")
     return [*ears, Shape(head, "head"), *eyes, *pupils, *whiskers, *mouth, nose]
 
@@ -130,7 +174,19 @@ def snail(rng: Generator) -> list[Shape]:
         Its shapes, from back to front.
     """
     r, x = rng.uniform(0.6, 0.68), rng.uniform(-0.24, -0.14)
-    foot = smooth([(-1.05, 0.6), (-0.4, 0.42), (0.35, 0.4), (0.56, -0.2), (0.74, -0.36), (0.98, -0.24), (0.98, 0.02), (0.8, 0.5), (0.5, 0.62)])
+    foot = smooth(
+        [
+            (-1.05, 0.6),
+            (-0.4, 0.42),
+            (0.35, 0.4),
+            (0.56, -0.2),
+            (0.74, -0.36),
+            (0.98, -0.24),
+            (0.98, 0.02),
+            (0.8, 0.5),
+            (0.5, 0.62),
+        ]
+    )
     turns = np.linspace(0.3, 4.6 * np.pi, 60)
     radius = r * 0.88 * turns / turns[-1]
     spiral = np.stack([x + radius * np.cos(turns), -0.06 + radius * np.sin(turns)], axis=1)

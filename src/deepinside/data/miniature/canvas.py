@@ -119,9 +119,7 @@ class Backdrop:
         if thing:
             self._marker.polygon(corners, fill=self._code(thing, material))
 
-    def rows(
-        self, top: float, bottom: float, first: ndarray, last: ndarray, thing: str, material: str = ""
-    ) -> None:
+    def rows(self, top: float, bottom: float, first: ndarray, last: ndarray, thing: str, material: str = "") -> None:
         """Paints a horizontal band whose colour runs from top to bottom.
 
         Args:

@@ -12,12 +12,14 @@ from deepinside.data.miniature.shapes import Shape, box, ellipse, moved, polygon
 from deepinside.data.miniature.vehicles import wheel
 
 
-def _ball(rng: Generator) -> list[Shape]:
+def _ball(_rng: Generator) -> list[Shape]:
     return [Shape(ellipse(0, 0, 1))]
 
 
-def _crate(rng: Generator) -> list[Shape]:
-    bars = [Shape(stroke(line, 0.2), tone="accent") for line in ([(-0.9, -0.9), (0.9, 0.9)], [(-0.9, 0.9), (0.9, -0.9)])]
+def _crate(_rng: Generator) -> list[Shape]:
+    bars = [
+        Shape(stroke(line, 0.2), tone="accent") for line in ([(-0.9, -0.9), (0.9, 0.9)], [(-0.9, 0.9), (0.9, -0.9)])
+    ]
     return [Shape(box(-1, -1, 1, 1)), *bars]
 
 
@@ -25,22 +27,22 @@ def _ring(rng: Generator) -> list[Shape]:
     return [Shape(ellipse(0, 0, 1), hole=ellipse(0, 0, rng.uniform(0.45, 0.65)))]
 
 
-def _cone(rng: Generator) -> list[Shape]:
+def _cone(_rng: Generator) -> list[Shape]:
     band = polygon((-0.44, 0.1), (0.44, 0.1), (0.6, 0.5), (-0.6, 0.5))
     return [Shape(polygon((0, -1), (0.85, 1), (-0.85, 1))), Shape(band, tone="accent")]
 
 
-def _star(rng: Generator) -> list[Shape]:
+def _star(_rng: Generator) -> list[Shape]:
     turns = np.radians(np.arange(0, 360, 36) - 90)
     radius = np.where(np.arange(10) % 2, 0.45, 1.0)
     return [Shape(np.stack([radius * np.cos(turns), radius * np.sin(turns)], axis=1))]
 
 
-def _plank(rng: Generator) -> list[Shape]:
+def _plank(_rng: Generator) -> list[Shape]:
     return [Shape(box(-1.3, -0.22, 1.3, 0.22, 0.06))]
 
 
-def _ribbon(rng: Generator) -> list[Shape]:
+def _ribbon(_rng: Generator) -> list[Shape]:
     line = [(-1.2, 0.3), (-0.6, -0.4), (0, 0.3), (0.6, -0.4), (1.2, 0.2)]
     return [Shape(stroke(smooth(line, closed=False), 0.3))]
 
@@ -49,11 +51,14 @@ def _wheel(rng: Generator) -> list[Shape]:
     return wheel(0, 0, 0.9, spokes=bool(rng.random() < 0.3))
 
 
-def _window(rng: Generator) -> list[Shape]:
-    return [Shape(box(-0.8, -0.9, 0.8, 0.9), "window", "light"), Shape(box(-0.6, -0.7, 0.6, 0.7), "window", "glass", "pane")]
+def _window(_rng: Generator) -> list[Shape]:
+    return [
+        Shape(box(-0.8, -0.9, 0.8, 0.9), "window", "light"),
+        Shape(box(-0.6, -0.7, 0.6, 0.7), "window", "glass", "pane"),
+    ]
 
 
-def _leaf(rng: Generator) -> list[Shape]:
+def _leaf(_rng: Generator) -> list[Shape]:
     return [Shape(smooth([(-1, 0), (0, -0.5), (1, 0), (0, 0.5)]), "leaf", "accent")]
 
 

@@ -36,7 +36,7 @@ class Coat:
 
 
 def _unlike(rng: Generator, other: Float[ndarray, " 3"], tries: int = 6) -> Float[ndarray, " 3"]:
-    """A colour that can be told from the other: the first that is far enough, or the farthest."""
+    # A colour that can be told from the other: the first that is far enough, or the farthest.
     colours = paints(rng, tries)
     gaps = np.sqrt((((colours - other) * _EYE) ** 2).sum(1))
     return colours[np.argmax(gaps > _APART) if (gaps > _APART).any() else np.argmax(gaps)]

@@ -30,13 +30,13 @@ class World:
         noise: greatest standard deviation of the sensor's noise, in grey levels.
     """
 
-    scale: tuple[float, float] = (0.5, 0.78)
-    rotation: float = 15
-    textured: float = 0.35
-    stretch: float = 0.07
-    clutter: int = 4
-    twins: float = 0.1
-    noise: float = 6
+    scale: tuple[float, float] = (0.45, 0.76)
+    rotation: float = 20
+    textured: float = 0.4
+    stretch: float = 0.1
+    clutter: int = 5
+    twins: float = 0.12
+    noise: float = 7
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _backdrop(seed: tuple[int, ...], size: tuple[int, int], world: World) -> tup
 
 
 def _placed(rng: Generator, kind: int, size: tuple[int, int], world: World) -> list[list[Shape]]:
-    """The shapes of one object, or two that do not touch, in pixels."""
+    # The shapes of one object, or two that do not touch, in pixels.
     one = _pose(rng, kind, size, world, 1.0)
     if rng.random() >= world.twins:
         return [one]
@@ -119,7 +119,7 @@ def _extent(shapes: list[Shape]) -> tuple[ndarray, ndarray]:
 
 
 def _pose(rng: Generator, kind: int, size: tuple[int, int], world: World, factor: float) -> list[Shape]:
-    """The object mirrored, stretched, turned, scaled and put where it fits."""
+    # The object mirrored, stretched, turned, scaled and put where it fits.
     shapes = KINDS[kind].draw(rng)
     wide = np.exp(rng.normal(0, world.stretch))
     mirror = rng.choice([-1, 1])
@@ -146,7 +146,7 @@ def _boxes(canvas: Canvas) -> Int[ndarray, "b 4"]:
 
 
 def _finished(rgb: Float[ndarray, "h w 3"], seed: tuple[int, ...], world: World) -> UInt8[ndarray, "h w 3"]:
-    """Light from one side, contrast, brightness, and the noise of a sensor."""
+    # Light from one side, contrast, brightness, and the noise of a sensor.
     rng = np.random.default_rng([*seed, 1])
     h, w = rgb.shape[:2]
     angle, slope = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.24)

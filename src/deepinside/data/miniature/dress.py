@@ -45,7 +45,7 @@ def dress(canvas: Canvas, rng: Generator, shapes: Sequence[Shape], wear: Coat, l
 
 
 def _numbered(shapes: Sequence[Shape], low: ndarray, size: ndarray) -> Image.Image:
-    """The thing on the fine grid: shape k has number 2 k + 1, its contour 2 k + 2."""
+    # The thing on the fine grid: shape k has number 2 k + 1, its contour 2 k + 2.
     numbers = Image.new("L", (int(size[0]) * FINE, int(size[1]) * FINE))
     brush = ImageDraw.Draw(numbers)
     for k, shape in enumerate(shapes):
@@ -66,7 +66,7 @@ def _numbered(shapes: Sequence[Shape], low: ndarray, size: ndarray) -> Image.Ima
 
 
 def _coloured(numbers: Image.Image, shapes: Sequence[Shape], wear: Coat) -> Float[ndarray, "h w 3"]:
-    """Colour times cover, in pixels."""
+    # Colour times cover, in pixels.
     colours = np.zeros((256, 3))
     printed = np.zeros(256, dtype=np.uint8)
     for k, shape in enumerate(shapes):
@@ -84,7 +84,12 @@ def _coloured(numbers: Image.Image, shapes: Sequence[Shape], wear: Coat) -> Floa
 
 
 def _label(
-    canvas: Canvas, window: tuple[slice, slice], numbers: ndarray, shapes: Sequence[Shape], wear: Coat, labels: dict[str, str]
+    canvas: Canvas,
+    window: tuple[slice, slice],
+    numbers: ndarray,
+    shapes: Sequence[Shape],
+    wear: Coat,
+    labels: dict[str, str],
 ) -> None:
     """Names the pixels by what lies at their centres; a part of a part keeps what it lies on."""
     inside = numbers > 0

@@ -1,5 +1,7 @@
 """Objects of a house: mug, lamp, clock, guitar, umbrella."""
 
+import itertools
+
 import numpy as np
 from numpy.random import Generator
 
@@ -25,7 +27,9 @@ def mug(rng: Generator) -> list[Shape]:
         Shape(ellipse(0, -high + 0.02, 0.56, 0.115), "rim", "dark", "drink"),
     ]
     if rng.random() < 0.4:
-        shapes.append(Shape(polygon((-0.64, -0.12), (0.63, -0.12), (0.6, 0.14), (-0.61, 0.14)), "body", "accent", "band"))
+        shapes.append(
+            Shape(polygon((-0.64, -0.12), (0.63, -0.12), (0.6, 0.14), (-0.61, 0.14)), "body", "accent", "band")
+        )
     return shapes
 
 
@@ -45,7 +49,12 @@ def lamp(rng: Generator) -> list[Shape]:
         Shape(stroke([(0, edge), (0, 0.8)], 0.12), "pole", "dark"),
         Shape(foot, "foot", "accent"),
         Shape(polygon((-top, -0.95), (top, -0.95), (bottom, edge), (-bottom, edge)), "shade"),
-        Shape(polygon((-bottom, edge), (bottom, edge), (bottom * 0.94, edge - 0.1), (-bottom * 0.94, edge - 0.1)), "shade", "accent", "trim"),
+        Shape(
+            polygon((-bottom, edge), (bottom, edge), (bottom * 0.94, edge - 0.1), (-bottom * 0.94, edge - 0.1)),
+            "shade",
+            "accent",
+            "trim",
+        ),
     ]
     if rng.random() < 0.5:
         shapes.insert(2, Shape(ellipse(0, 0.42, 0.2, 0.24), "vase", "accent"))
@@ -66,7 +75,9 @@ def clock(rng: Generator) -> list[Shape]:
     dots = [Shape(ellipse(0.56 * np.cos(t), 0.56 * np.sin(t), 0.04), "dial", "dark", "mark") for t in turns]
     hands = [((minute, 0.5), 0.07), ((hour, 0.34), 0.1)]
     needles = [
-        Shape(stroke([(0, 0), (long * np.cos(np.radians(a)), long * np.sin(np.radians(a)))], wide), "dial", "dark", "hand")
+        Shape(
+            stroke([(0, 0), (long * np.cos(np.radians(a)), long * np.sin(np.radians(a)))], wide), "dial", "dark", "hand"
+        )
         for (a, long), wide in hands
     ]
     return [
@@ -121,9 +132,12 @@ def umbrella(rng: Generator) -> list[Shape]:
     edges = np.linspace(-1, 1, count + 1)
     rim, dome = 0.02, np.radians(np.linspace(180, 360, 25))
     arch = np.stack([np.cos(dome), rim + high * np.sin(dome)], axis=1)
-    scallops = [ellipse((a + b) / 2, rim, (b - a) / 2, -0.14, 0, 180) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    scallops = [ellipse((a + b) / 2, rim, (b - a) / 2, -0.14, 0, 180) for a, b in itertools.pairwise(edges)]
     lower = np.concatenate(scallops[::-1])
-    ribs = [stroke(smooth([(0, rim - high), (x * 0.72, rim - high * 0.62), (x, rim)], closed=False), 0.04) for x in edges[1:-1]]
+    ribs = [
+        stroke(smooth([(0, rim - high), (x * 0.72, rim - high * 0.62), (x, rim)], closed=False), 0.04)
+        for x in edges[1:-1]
+    ]
     hook = smooth([(0, -high), (0, 0.4), (0, 0.78), (0.07, 0.95), (0.2, 0.95), (0.26, 0.8)], closed=False)
     return [
         Shape(stroke([(0, rim - high - 0.14), (0, 0.6)], 0.07), "shaft", "dark"),

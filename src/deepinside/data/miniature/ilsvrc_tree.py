@@ -98,7 +98,7 @@ def size(seed: tuple[int, ...], side: int) -> tuple[int, int]:
 
 
 def _draw(out: Path, seed: int, side: int, world: World, train: int, index: int) -> Drawn:
-    """Draws and saves picture `index`; the first `train` are training pictures, the others validation pictures."""
+    # Draws and saves picture `index`; the first `train` are training pictures, the others validation pictures.
     split, k = ("train", index) if index < train else ("val", index - train)
     kind = train_kind(k) if split == "train" else val_kind(seed, k)
     stream = (seed, _TRAIN if split == "train" else _VAL, k)

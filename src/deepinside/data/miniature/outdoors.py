@@ -25,7 +25,7 @@ def house(rng: Generator) -> list[Shape]:
         panes += _window(x, 0.28, rng.uniform(0.19, 0.24))
     return [
         Shape(stack, "chimney", "dark"),
-        Shape(box(-0.84, eaves - 0.02, 0.84, 0.9), "wall"),
+        Shape(box(-0.84, eaves - 0.02, 0.84, 0.9), "facade"),
         Shape(roof, "roof", "accent"),
         Shape(box(door - 0.2, 0.28, door + 0.2, 0.9, 0.04), "door", "dark"),
         Shape(ellipse(door + 0.11, 0.6, 0.05), "door", "light", "knob"),
@@ -51,7 +51,9 @@ def tree(rng: Generator) -> list[Shape]:
         Its shapes, from back to front.
     """
     wide, lobes = rng.uniform(0.12, 0.17), int(rng.integers(6, 9))
-    trunk = smooth([(-wide, -0.1), (wide, -0.1), (wide, 0.6), (wide * 2.1, 0.98), (-wide * 2.1, 0.98), (-wide, 0.6)], fine=3)
+    trunk = smooth(
+        [(-wide, -0.1), (wide, -0.1), (wide, 0.6), (wide * 2.1, 0.98), (-wide * 2.1, 0.98), (-wide, 0.6)], fine=3
+    )
     angles = np.linspace(0, 2 * np.pi, lobes, endpoint=False) + rng.uniform(0, 1)
     puffs = [(0.44 * np.cos(a), -0.36 + 0.34 * np.sin(a), rng.uniform(0.27, 0.36)) for a in angles]
     fruit = [(rng.uniform(-0.5, 0.5), rng.uniform(-0.75, 0.0)) for _ in range(int(rng.integers(0, 7)))]
@@ -80,7 +82,12 @@ def flower(rng: Generator) -> list[Shape]:
     stem = stroke(smooth([(0, y), (bend, 0.3), (0, 0.92)], closed=False), 0.11)
     leaf = Shape(smooth([(0, 0), (0.3, -0.18), (0.66, -0.08), (0.34, 0.14)]), "leaf", "dark")
     leaves = [moved(leaf, bend / 2, 0.66, scale=(s, 1), degrees=s * -rng.uniform(15, 40)) for s in (-1, 1)]
-    return [Shape(stem, "stem", "dark"), *leaves, *petals, Shape(ellipse(0, y, rng.uniform(0.2, 0.26)), "disc", "accent")]
+    return [
+        Shape(stem, "stem", "dark"),
+        *leaves,
+        *petals,
+        Shape(ellipse(0, y, rng.uniform(0.2, 0.26)), "disc", "accent"),
+    ]
 
 
 def mushroom(rng: Generator) -> list[Shape]:
@@ -93,12 +100,21 @@ def mushroom(rng: Generator) -> list[Shape]:
         Its shapes, from back to front.
     """
     rim, high, w = rng.uniform(0, 0.12), rng.uniform(0.75, 0.95), rng.uniform(0.22, 0.3)
-    cap = smooth([(-0.98, rim), (-0.78, rim - high * 0.62), (0, rim - high), (0.78, rim - high * 0.62), (0.98, rim), (0, rim + 0.13)])
+    cap = smooth(
+        [
+            (-0.98, rim),
+            (-0.78, rim - high * 0.62),
+            (0, rim - high),
+            (0.78, rim - high * 0.62),
+            (0.98, rim),
+            (0, rim + 0.13),
+        ]
+    )
     stalk = smooth([(-w, rim), (w, rim), (w * 0.9, 0.5), (w * 1.4, 0.92), (-w * 1.4, 0.92), (-w * 0.9, 0.5)])
     spots = [(-0.5, 0.34, 0.14), (0.05, 0.62, 0.17), (0.55, 0.32, 0.13), (0.08, 0.2, 0.11), (-0.28, 0.66, 0.08)]
     return [
         Shape(stalk, "stalk", "light"),
-        Shape(smooth([(-w * 1.5, 0.36), (0, 0.28), (w * 1.5, 0.36), (0, 0.46)]), "ring", "accent"),
+        Shape(smooth([(-w * 1.5, 0.36), (0, 0.28), (w * 1.5, 0.36), (0, 0.46)]), "skirt", "accent"),
         Shape(cap, "cap"),
         *(Shape(ellipse(x, rim - y * high, r, r * 0.85), "cap", "light", "spot") for x, y, r in spots),
     ]

@@ -46,14 +46,14 @@ def _cloud(canvas: Backdrop, rng: Generator, x: float, y: float) -> None:
 
 
 def _ridge(rng: Generator, width: int, height: int, base: float, swing: float, bumps: int) -> ndarray:
-    """The outline of hills: a soft line over the whole width, closed below the picture."""
+    # The outline of hills: a soft line over the whole width, closed below the picture.
     x = np.linspace(-12, width + 12, bumps)
     line = smooth(np.stack([x, base - np.abs(rng.normal(0, swing, bumps))], axis=1), closed=False)
     return np.concatenate([line, [(width + 12, height + 9), (-12, height + 9)]])
 
 
 def _scatter(canvas: Backdrop, rng: Generator, count: int, top: float) -> list[tuple[float, float, float]]:
-    """Places on the ground, the far ones first, with their nearness from 0 to 1."""
+    # Places on the ground, the far ones first, with their nearness from 0 to 1.
     ys = np.sort(rng.uniform(top, canvas.height, count))
     return [(rng.uniform(0, canvas.width), y, (y - top) / (canvas.height - top)) for y in ys]
 
@@ -76,7 +76,9 @@ def beach(canvas: Backdrop, rng: Generator) -> None:
     canvas.fill(sand, _colour(rng, (226, 200, 148)), "beach", material="sand")
     _surface(canvas, rng, "beach", "sand", 0.7)
     for x, y, near in _scatter(canvas, rng, int(rng.integers(0, 4)), shore + 6):
-        canvas.fill(ellipse(x, y, 2 + 3 * near, 1.5 + 2 * near), _colour(rng, (150, 140, 132)), "pebble", material="stone")
+        canvas.fill(
+            ellipse(x, y, 2 + 3 * near, 1.5 + 2 * near), _colour(rng, (150, 140, 132)), "pebble", material="stone"
+        )
 
 
 def forest(canvas: Backdrop, rng: Generator) -> None:
@@ -88,7 +90,7 @@ def forest(canvas: Backdrop, rng: Generator) -> None:
     """
     h, w = canvas.height, canvas.width
     floor = rng.uniform(0.62, 0.78) * h
-    _sky(canvas, rng, floor)
+    _sky(canvas, rng, floor + 14)
     hue = _colour(rng, (70, 130, 80), 22)
     for row in range(3):
         tone = hue * (1.25 - 0.3 * row) + (40 - 20 * row)
@@ -127,7 +129,12 @@ def city(canvas: Backdrop, rng: Generator) -> None:
             x += wide + rng.uniform(-1, 5)
     canvas.rows(street, h, _colour(rng, (104, 104, 108)), _colour(rng, (84, 84, 90)), "street", "stone")
     for x in np.arange(rng.uniform(0, 18), w, 18):
-        canvas.fill(box(x, (street + h) / 2 - 1, x + 9, (street + h) / 2 + 1), _colour(rng, (236, 230, 200), 4), "street", material="stone")
+        canvas.fill(
+            box(x, (street + h) / 2 - 1, x + 9, (street + h) / 2 + 1),
+            _colour(rng, (236, 230, 200), 4),
+            "street",
+            material="stone",
+        )
 
 
 def _tower(canvas: Backdrop, rng: Generator, corners: tuple[float, float, float, float], colour: ndarray) -> None:
@@ -175,7 +182,9 @@ def _picture(canvas: Backdrop, rng: Generator, x: float, y: float) -> None:
     canvas.fill(box(x - a, y - b, x + a, y + b), _colour(rng, (96, 66, 40)), "picture", material="wood")
     inner = paints(rng)[0]
     canvas.fill(box(x - a + 2, y - b + 2, x + a - 2, y + b - 2), inner, "picture")
-    hill = smooth([(x - a + 2, y + b - 2), (x - a / 2, y), (x, y + b / 2), (x + a / 2, y - b / 4), (x + a - 2, y + b - 2)], fine=3)
+    hill = smooth(
+        [(x - a + 2, y + b - 2), (x - a / 2, y), (x, y + b / 2), (x + a / 2, y - b / 4), (x + a - 2, y + b - 2)], fine=3
+    )
     canvas.fill(hill, inner * 0.6, "picture")
 
 
@@ -202,7 +211,10 @@ def _cactus(canvas: Backdrop, rng: Generator, x: float, y: float, tall: float) -
     green, w = _colour(rng, (70, 128, 70)), tall * 0.2
     canvas.fill(box(x - w / 2, y - tall, x + w / 2, y, w / 2), green, "cactus", material="foliage")
     for side, at in ((-1, 0.45), (1, 0.6)):
-        arm = smooth([(x, y - tall * at), (x + side * w * 1.5, y - tall * at), (x + side * w * 1.6, y - tall * (at + 0.3))], closed=False)
+        arm = smooth(
+            [(x, y - tall * at), (x + side * w * 1.5, y - tall * at), (x + side * w * 1.6, y - tall * (at + 0.3))],
+            closed=False,
+        )
         canvas.fill(stroke(arm, w * 0.7), green, "cactus", material="foliage")
 
 
@@ -237,7 +249,7 @@ def mountains(canvas: Backdrop, rng: Generator) -> None:
     """
     h, w = canvas.height, canvas.width
     valley = rng.uniform(0.66, 0.8) * h
-    _sky(canvas, rng, valley)
+    _sky(canvas, rng, valley + 10)
     rock = _colour(rng, (120, 124, 140), 14)
     for layer, count in ((0, 3), (1, 3)):
         for x in (np.arange(count) + rng.uniform(0, 1)) * w / count:
@@ -250,9 +262,21 @@ def mountains(canvas: Backdrop, rng: Generator) -> None:
 def _peak(canvas: Backdrop, rng: Generator, place: tuple[float, float, float, float], rock: ndarray) -> None:
     x, y, tall, wide = place
     canvas.fill(polygon((x - wide, y), (x, y - tall), (x + wide, y)), rock, "mountain", material="stone")
-    canvas.fill(polygon((x, y - tall), (x + wide, y), (x + wide * 0.1, y), (x + wide * 0.16, y - tall * 0.5)), rock * 0.84, "mountain", material="stone")
+    canvas.fill(
+        polygon((x, y - tall), (x + wide, y), (x + wide * 0.1, y), (x + wide * 0.16, y - tall * 0.5)),
+        rock * 0.84,
+        "mountain",
+        material="stone",
+    )
     s = rng.uniform(0.24, 0.38)
-    cap = [(x, y - tall), (x + wide * s, y - tall * (1 - s)), (x + wide * s * 0.4, y - tall * (1.07 - s)), (x, y - tall * (0.92 - s)), (x - wide * s * 0.45, y - tall * (1.06 - s)), (x - wide * s, y - tall * (1 - s))]
+    cap = [
+        (x, y - tall),
+        (x + wide * s, y - tall * (1 - s)),
+        (x + wide * s * 0.4, y - tall * (1.07 - s)),
+        (x, y - tall * (0.92 - s)),
+        (x - wide * s * 0.45, y - tall * (1.06 - s)),
+        (x - wide * s, y - tall * (1 - s)),
+    ]
     canvas.fill(polygon(*cap), _colour(rng, (244, 247, 252), 3), "snow", material="snow")
 
 
@@ -294,7 +318,9 @@ def underwater(canvas: Backdrop, rng: Generator) -> None:
     for _ in range(int(rng.integers(2, 6))):
         x, tall, sway = rng.uniform(0, w), rng.uniform(0.2, 0.5) * h, rng.uniform(2, 5)
         stem = [(x + sway * np.sin(k * 1.6), h - tall * k / 5) for k in range(6)]
-        canvas.fill(stroke(smooth(stem, closed=False), 4.5, 1), _colour(rng, (40, 130, 80), 16), "seaweed", material="foliage")
+        canvas.fill(
+            stroke(smooth(stem, closed=False), 4.5, 1), _colour(rng, (40, 130, 80), 16), "seaweed", material="foliage"
+        )
     for _ in range(int(rng.integers(3, 10))):
         x, y, r = rng.uniform(0, w), rng.uniform(0, 0.85 * h), rng.uniform(1.2, 3.4)
         canvas.fill(ellipse(x, y, r), np.array((214, 244, 250)), "bubble", alpha=0.5)

@@ -182,6 +182,7 @@ def moved(
     Returns:
         A new shape.
     """
-    hole = None if shape.hole is None else rotated(shape.hole * scale, degrees) + (x, y)
-    points = rotated(shape.points * scale, degrees) + (x, y)
+    shift = np.array([x, y])
+    hole = None if shape.hole is None else rotated(shape.hole * scale, degrees) + shift
+    points = rotated(shape.points * scale, degrees) + shift
     return Shape(points, shape.part, shape.tone, shape.detail, hole, shape.line)

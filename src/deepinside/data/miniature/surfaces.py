@@ -46,7 +46,7 @@ def grid(shape: tuple[int, int], degrees: float = 0, x: float = 0, y: float = 0)
     return dx * cos + dy * sin, dy * cos - dx * sin
 
 
-# -- materials: (rng, u, v) -> brightness, about 1 ----------------------------------------------------------------------
+# -- materials: (rng, u, v) -> brightness, about 1 ---------------------------------------------------------------------
 
 
 def _wood(rng: Generator, u: Field, v: Field) -> Field:
@@ -89,7 +89,7 @@ def _stone(rng: Generator, u: Field, v: Field) -> Field:
     return 0.42 + 0.7 * np.clip(hump + 0.25 * np.sin(row * 5.1 + column * 9.7), 0, 1)
 
 
-def _fur(rng: Generator, u: Field, v: Field) -> Field:
+def _fur(rng: Generator, u: Field, _v: Field) -> Field:
     return 0.95 + 0.26 * noise(rng, u.shape, (4.5, 1.4)) + 0.1 * noise(rng, u.shape, (14, 14))
 
 
@@ -105,12 +105,12 @@ def _water(rng: Generator, u: Field, v: Field) -> Field:
     return 0.98 + 0.2 * np.maximum(ripple, -0.3) ** 2 * np.sign(ripple)
 
 
-def _sand(rng: Generator, u: Field, v: Field) -> Field:
+def _sand(rng: Generator, u: Field, _v: Field) -> Field:
     speckle = rng.standard_normal(u.shape, dtype=np.float32)
     return 0.98 + 0.09 * speckle + 0.08 * noise(rng, u.shape, (5, 22))
 
 
-def _foliage(rng: Generator, u: Field, v: Field) -> Field:
+def _foliage(rng: Generator, u: Field, _v: Field) -> Field:
     leaves = noise(rng, u.shape, (3.6, 3.6))
     return 0.88 + 0.34 * np.tanh(2.2 * leaves)
 
@@ -122,20 +122,20 @@ MATERIALS: dict[str, Callable[[Generator, Field, Field], Field]] = {
 BODIES = ("brick", "fabric", "fur", "metal", "plastic", "stone", "wood")  # what objects can be made of
 
 
-# -- textures: (u, v) in periods -> share of the second colour, 0 to 1 --------------------------------------------------
+# -- textures: (u, v) in periods -> share of the second colour, 0 to 1 -------------------------------------------------
 
 
 def _soft(x: Field, width: float = 0.12) -> Field:
-    """A soft step at 0, so that the pattern has no jagged edges."""
+    # A soft step at 0, so that the pattern has no jagged edges.
     return np.clip(x / width + 0.5, 0, 1)
 
 
 def _saw(x: Field) -> Field:
-    """Distance to the nearest whole number, 0 to 0.5."""
+    # Distance to the nearest whole number, 0 to 0.5.
     return np.abs(x - np.round(x))
 
 
-def _striped(u: Field, v: Field) -> Field:
+def _striped(u: Field, _v: Field) -> Field:
     return _soft(_saw(u) - 0.25)
 
 

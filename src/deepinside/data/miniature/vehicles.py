@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.random import Generator
 
-from deepinside.data.miniature.shapes import Shape, arc, box, ellipse, moved, polygon, smooth, stroke
+from deepinside.data.miniature.shapes import Shape, box, ellipse, polygon, smooth, stroke
 
 
 def wheel(x: float, y: float, radius: float, *, spokes: bool = False) -> list[Shape]:
@@ -102,8 +102,17 @@ def bicycle(rng: Generator) -> list[Shape]:
         *wheel(*fore, r, spokes=True),
         *(Shape(stroke(tube, w), "frame") for tube in tubes),
         Shape(stroke([(0.34, high - 0.1), fore], w), "frame"),
-        Shape(smooth([(-0.42, high), (-0.2, high - 0.06), (-0.02, high + 0.01), (-0.2, high + 0.07)]), "saddle", "accent"),
-        Shape(stroke(smooth([(0.2, high - 0.2), (0.36, high - 0.14), (0.54, high - 0.2), (0.5, high - 0.02)], closed=False), 0.1), "handlebar", "accent"),
+        Shape(
+            smooth([(-0.42, high), (-0.2, high - 0.06), (-0.02, high + 0.01), (-0.2, high + 0.07)]), "saddle", "accent"
+        ),
+        Shape(
+            stroke(
+                smooth([(0.2, high - 0.2), (0.36, high - 0.14), (0.54, high - 0.2), (0.5, high - 0.02)], closed=False),
+                0.1,
+            ),
+            "handlebar",
+            "accent",
+        ),
         Shape(ellipse(*pedal, 0.11), "pedal", "accent"),
         Shape(stroke([pedal, (0.06, 0.48)], 0.06), "pedal", "accent"),
     ]
@@ -125,10 +134,17 @@ def boat(rng: Generator) -> list[Shape]:
     shapes = [
         Shape(stroke([(0, top), (0, deck + 0.05)], 0.09), "mast", "dark"),
         Shape(flag, "flag", "accent"),
-        Shape(polygon((-0.08, top + 0.3), (-0.08, deck - 0.1), (-rng.uniform(0.62, 0.78), deck - 0.1)), "sail", "light"),
+        Shape(
+            polygon((-0.08, top + 0.3), (-0.08, deck - 0.1), (-rng.uniform(0.62, 0.78), deck - 0.1)), "sail", "light"
+        ),
         Shape(jib, "sail", "light"),
         Shape(hull, "hull"),
-        Shape(polygon((-0.85, deck), (bow, deck), (bow * 0.94, deck + 0.12), (-0.79, deck + 0.12)), "hull", "accent", "rail"),
+        Shape(
+            polygon((-0.85, deck), (bow, deck), (bow * 0.94, deck + 0.12), (-0.79, deck + 0.12)),
+            "hull",
+            "accent",
+            "rail",
+        ),
     ]
     if rng.random() < 0.5:
         shapes += [Shape(ellipse(x, deck + 0.25, 0.07), "hull", "glass", "porthole") for x in (-0.4, -0.05, 0.3)]

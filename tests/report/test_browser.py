@@ -1,0 +1,200 @@
+"""The page as a person meets it: in Chromium, by mouse, keyboard and thumb."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+from tests.report.artifacts import config, world
+
+from deepinside.stages import report
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed; it comes with the dev extra")
+By = pytest.importorskip("selenium.webdriver.common.by").By
+
+CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no chromium and chromedriver: apt install chromium-driver"),
+]
+SWITCHES = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+OVERFLOW = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    outputs = tmp_path_factory.mktemp("outputs")
+    page = outputs / "report" / "f0"
+    page.mkdir(parents=True)
+    settings = {"report": config(command=["train.epochs=3"]), "name": "tried", "machine": {"workers": 1}}
+    report.run(OmegaConf.create(settings), world(outputs), page)
+    return (page / "index.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for switch in (*SWITCHES, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(switch)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def opened(chromium, address):
+    def at(width=1280, height=900, scheme="light"):
+        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        chromium.get("about:blank")
+        chromium.get(address)
+        return chromium
+
+    yield at
+    assert chromium.get_log("browser") == []
+
+
+def press(driver, key):
+    webdriver.ActionChains(driver).send_keys(key).perform()
+
+
+def card(driver, title):
+    return driver.find_element(By.XPATH, f"//figure[figcaption/b[text()='{title}']]/a")
+
+
+def click(driver, element):
+    driver.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
+    element.click()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 800, 1280, 1900])
+def test_nothing_scrolls_sideways_and_all_pictures_load(opened, width, scheme):
+    driver = opened(width, scheme=scheme)
+    assert driver.execute_script(OVERFLOW) == 0
+    for details in driver.find_elements(By.CSS_SELECTOR, "main details"):
+        driver.execute_script("arguments[0].open = true", details)
+    assert driver.execute_script(OVERFLOW) == 0
+    broken = "return [...document.images].filter(i => !i.complete || !i.naturalWidth).length"
+    assert driver.execute_script(broken) == 0
+
+
+def test_the_colours_follow_the_reader_and_can_be_read(opened):
+    # WCAG 2.1, 1.4.3: 4.5 to 1 for text.
+    contrast = """
+        const light = (colour) => {
+          const [r, g, b] = colour.match(/[\\d.]+/g).slice(0, 3).map((x) => x / 255)
+            .map((x) => (x <= 0.03928 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4));
+          return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+        };
+        const behind = (one) => {
+          const colour = getComputedStyle(one).backgroundColor;
+          return colour !== "rgba(0, 0, 0, 0)" ? colour : behind(one.parentElement);
+        };
+        return [...document.querySelectorAll("main :is(p, th, td, a, summary, h2, b, small), nav a")]
+          .filter((one) => one.textContent.trim() && one.offsetParent && !one.closest("dialog"))
+          .map((one) => [light(getComputedStyle(one).color), light(behind(one))].sort((a, b) => b - a))
+          .map(([more, less]) => (more + 0.05) / (less + 0.05))
+          .reduce((a, b) => Math.min(a, b));
+    """
+    background = "return getComputedStyle(document.body).backgroundColor"
+    colours = set()
+    for scheme in ("light", "dark"):
+        driver = opened(scheme=scheme)
+        assert driver.execute_script(contrast) >= 4.5
+        colours.add(driver.execute_script(background))
+    assert len(colours) == 2
+
+
+def test_a_picture_is_enlarged_and_the_keys_walk_through_its_gallery(opened):
+    driver = opened()
+    dialog = driver.find_element(By.ID, "zoom")
+    assert not dialog.is_displayed()
+    click(driver, card(driver, "unit 6"))
+    title, place = (driver.find_element(By.ID, f"zoom-{part}") for part in ("title", "place"))
+    assert (dialog.is_displayed(), title.text, place.text) == (True, "unit 6", "4 of 4")
+    assert driver.find_element(By.ID, "zoom-image").get_attribute("src").startswith("data:image/png")
+    assert driver.find_element(By.ID, "zoom-file").get_attribute("href").endswith("/dissect/d0/pictures/6.png")
+    press(driver, webdriver.Keys.ARROW_RIGHT)
+    assert (title.text, place.text) == ("unit 0", "1 of 4")
+    press(driver, webdriver.Keys.ARROW_LEFT)
+    press(driver, webdriver.Keys.ARROW_LEFT)
+    assert title.text == "unit 4"
+    driver.find_element(By.ID, "zoom-next").click()
+    assert title.text == "unit 6"
+    press(driver, webdriver.Keys.ESCAPE)
+    assert not dialog.is_displayed()
+    assert driver.switch_to.active_element == card(driver, "unit 6")
+    press(driver, webdriver.Keys.ENTER)
+    assert dialog.is_displayed()
+    driver.find_element(By.ID, "zoom-close").click()
+    assert not dialog.is_displayed()
+
+
+def test_a_lone_picture_cannot_be_turned_and_fits_a_phone(opened):
+    driver = opened(390, 844)
+    click(driver, card(driver, "a real cat"))
+    assert not driver.find_element(By.ID, "zoom-next").is_displayed()
+    box = driver.find_element(By.ID, "zoom-image").rect
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
+    assert driver.execute_script(OVERFLOW) == 0
+
+
+def test_the_keyboard_reaches_the_content_first(opened):
+    driver = opened()
+    press(driver, webdriver.Keys.TAB)
+    assert driver.switch_to.active_element.text == "Skip to the content"
+    press(driver, webdriver.Keys.ENTER)
+    assert driver.switch_to.active_element.get_attribute("id") == "content"
+
+
+def test_the_menu_of_a_phone_leads_to_a_section_and_closes(opened):
+    driver = opened(390, 844)
+    link = driver.find_element(By.XPATH, "//nav//a[text()='Dissection']")
+    assert not link.is_displayed()
+    driver.find_element(By.CSS_SELECTOR, ".menu summary").click()
+    link.click()
+    assert not link.is_displayed()
+    assert driver.current_url.endswith("dissection")
+    assert opened(1280).find_element(By.XPATH, "//nav//a[text()='Dissection']").is_displayed()
+
+
+def test_fingerprints_can_be_copied(opened):
+    driver = opened()
+    driver.execute_script("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    click(driver, driver.find_element(By.CSS_SELECTOR, "#artifact-localise .copy"))
+    assert driver.execute_script("return window.copied") == "a0"
+    driver.execute_script("navigator.clipboard.writeText = async () => { throw new Error('not allowed'); }")
+    click(driver, driver.find_element(By.CSS_SELECTOR, "#artifact-train .copy"))
+    assert driver.find_element(By.ID, "said").get_attribute("textContent") == "Copied"
+
+
+def test_links_beside_the_page_resolve(opened, address):
+    driver = opened()
+    links = driver.execute_script("return [...document.querySelectorAll('a')].map((a) => a.href.baseVal ?? a.href)")
+    files = {link.split("#")[0] for link in links} - {address, ""}
+    assert [file for file in files if not Path(file.removeprefix("file://")).exists()] == []
+    assert len(files) > 12
+
+
+def test_it_can_be_read_without_its_script(chromium, opened):
+    chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        driver = opened()
+        assert driver.find_element(By.ID, "found").is_displayed()
+        assert card(driver, "unit 6").is_displayed()
+    finally:
+        chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
