@@ -54,6 +54,11 @@ def _pictures_and_network(cfg: DictConfig) -> dict[str, str]:
     return _pictures(cfg) | _network(cfg)
 
 
+def _seen(cfg: DictConfig) -> dict[str, str]:
+    asked = {name for method in cfg.method.values() for name in method.get("needs", ())}
+    return _pictures_and_network(cfg) | {name: name for name in sorted(asked)}
+
+
 def _concepts_and_network(cfg: DictConfig) -> dict[str, str]:
     return {} if cfg.dissect.from_csv else {"concepts": "concepts"} | _network(cfg)
 
@@ -69,7 +74,7 @@ _ROWS = (
     Stage("concepts",  "dataset", ("concepts.name", "concepts.draw"),            _CONCEPTS),
     Stage("train",     "model",   ("model", "train"),                            _WEIGHTS,       _DATA,      _pictures),
     Stage("load",      "model",   ("model",),                                    _WEIGHTS),
-    Stage("visualise", "maps",    ("visualise", "method", *_SHOWN),              (),             _DATA,      _pictures_and_network),
+    Stage("visualise", "maps",    ("visualise", "method", *_SHOWN),              (),             _DATA + _CONCEPTS, _seen),
     Stage("localise",  "maps",    ("localise", *_SHOWN),                         (),             _DATA,      _pictures_and_network),
     Stage("dissect",   "table",   ("dissect", "concepts.limit"),                 ("dissect.from_csv",), _CONCEPTS, _concepts_and_network),
     Stage("score",     "table",   ("score", "data.split"),                       ("predictions", "score.blacklist"), _DATA, _pictures),
@@ -199,10 +204,10 @@ def _selected(cfg: DictConfig, keys: Sequence[str], leave: Sequence[str] = ()) -
 
 
 def _targets(content: Any) -> set[str]:
-    # Modules of this package that the configuration names.
+    # Modules that the configuration names: of this package, or of the user's.
     if isinstance(content, Mapping):
-        named = content.get("_target_")
-        own = {named.rpartition(".")[0]} if isinstance(named, str) and named.startswith("deepinside.") else set()
+        named = [content.get(key) for key in ("_target_", "plot")]
+        own = {name.rpartition(".")[0] for name in named if isinstance(name, str)}
         return own.union(*map(_targets, content.values()))
     return set().union(*map(_targets, content)) if isinstance(content, list) else set()
 

@@ -3,8 +3,9 @@ import torch
 from torch import nn
 
 from deepinside.dissect.grid import field_knots
-from deepinside.dissect.layers import convolutional, survey_layers
+from deepinside.dissect.layers import survey_layers
 from deepinside.network import Network, Preprocessing
+from deepinside.probe import convolutional
 
 
 def network(*parts, **named):

@@ -8,6 +8,7 @@ from deepinside.network import Network
 from deepinside.records import Batch, Images
 
 OBJECTIVES = ("score", "softmax")
+_PATIENCE = 20  # steps without any gradient, after which a score counts as constant
 
 
 def class_model(
@@ -18,7 +19,8 @@ def class_model(
     I is the picture minus the network's mean, in grey levels of 0..255, so that `l2` means the same for every network.
     Each step moves the pixels of each picture by `grey_levels` on average, falling linearly to zero over the steps:
     scores of different classes and networks differ by orders of magnitude, and so would plain gradient steps.
-    Pictures of a batch do not influence one another.
+    Pictures of a batch do not influence one another. Where nothing at all comes back from a score, as from the blank
+    picture in a network whose first layer is silent there, the step goes along white noise of the class's own.
 
     Args:
         network: any.
@@ -37,7 +39,7 @@ def class_model(
         ValueError: if the objective is unknown, the batch has no labels, or a score does not depend on the picture.
 
     Source: Simonyan et al. 2013, sec. 2, eq. 1.
-    Deviation: the paper gives neither step nor weight; the yaml says how ours were found.
+    Deviation: the paper gives neither step nor weight; the yaml says how ours were found. The noise is ours too.
     """
     if objective not in OBJECTIVES:
         raise ValueError(f"expected an objective of {OBJECTIVES}, got {objective!r}")
@@ -47,13 +49,20 @@ def class_model(
     grey = torch.zeros(len(classes), 3, *(2 * [network.preprocessing.input]), device=network.device)
     mean = _mean_picture(network)
     velocity = torch.zeros_like(grey)
+    noise = _noise(classes, grey)
+    silent = torch.zeros(len(classes), dtype=torch.long, device=grey.device)
     traces: dict[str, list[Tensor]] = {"score": [], "probability": [], "norm": []}
     for step in range(steps):
         scores, gradient = _scores_and_gradient(network, grey, mean, classes, objective, l2)
         traces["score"].append(scores.gather(1, classes[:, None])[:, 0])
         traces["probability"].append(scores.softmax(dim=1).gather(1, classes[:, None])[:, 0])
         traces["norm"].append(grey.square().mean(dim=(1, 2, 3)).sqrt())
-        velocity = momentum * velocity + _unit(gradient) * grey_levels * (1 - step / steps)
+        nothing = gradient.abs().mean(dim=(1, 2, 3)) == 0
+        silent = torch.where(nothing, silent + 1, 0)
+        _refuse(silent >= min(_PATIENCE, steps), network)
+        direction = torch.where(nothing[:, None, None, None], noise, gradient)
+        size = direction.abs().mean(dim=(1, 2, 3), keepdim=True)
+        velocity = momentum * velocity + direction / size * grey_levels * (1 - step / steps)
         grey = grey + velocity
     pictures = (mean + grey / 255).clamp(0, 1)
     titles = tuple(network.classes[int(label)] for label in classes)
@@ -82,9 +91,15 @@ def _scores_and_gradient(
     return scores.detach(), gradient - 2 * l2 * grey.detach()
 
 
-def _unit(gradient: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-    size = gradient.abs().mean(dim=(1, 2, 3), keepdim=True)
-    if not bool((size > 0).all()):
-        dead = (size.flatten() == 0).nonzero().flatten().tolist()
-        raise ValueError(f"the score of class number {dead} of the batch does not depend on the picture: is it dead?")
-    return gradient / size
+def _noise(classes: Tensor, like: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    made = [torch.randn(like.shape[1:], generator=torch.Generator().manual_seed(int(label))) for label in classes]
+    return torch.stack(made).to(like) if made else like
+
+
+def _refuse(silent: Tensor, network: Network) -> None:
+    if bool(silent.any()):
+        which = silent.nonzero().flatten().tolist()
+        raise ValueError(
+            f"the score of class number {which} of the batch does not depend on the picture, in {network.name}: "
+            "is it dead? Leave the class out, or look for zeros in the weights"
+        )

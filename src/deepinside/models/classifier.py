@@ -1,7 +1,7 @@
 """How a network learns to tell classes apart."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -186,10 +186,12 @@ class Keep(Callback):
 
     Args:
         out: folder of `history.csv`, `best.safetensors`, `last.safetensors` and `checkpoints/`.
+        epochs: after so many epochs the weights are kept in `epochs/` too, to see how they came about.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, epochs: Collection[int] = ()) -> None:
         self.out = out
+        self.epochs = epochs
         self.rows: list[Epoch] = []
 
     def state_dict(self) -> dict[str, Any]:
@@ -229,6 +231,9 @@ class Keep(Callback):
         names = ("best", "last") if best else ("last",)
         for name in names:
             save_weights(classifier.network.module, self.out / f"{name}.safetensors")
+        if len(self.rows) in self.epochs:
+            (self.out / "epochs").mkdir(exist_ok=True)
+            save_weights(classifier.network.module, self.out / "epochs" / f"{len(self.rows):04d}.safetensors")
         write_history(self.out, tuple(self.rows))
         if best:
             (folder / "best.tmp").unlink(missing_ok=True)

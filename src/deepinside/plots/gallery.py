@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -11,6 +12,22 @@ from numpy import ndarray
 from PIL import Image
 
 COLUMNS = ("file", "group", "title", "caption")
+
+
+class Drawn(NamedTuple):
+    """A picture of a study.
+
+    Args:
+        picture: a figure, or RGB bytes (h, w, 3).
+        name: unique within the study; may be empty.
+        title: a few words.
+        caption: what it shows; the settings are added to it.
+    """
+
+    picture: Figure | UInt8[ndarray, "h w 3"]
+    name: str
+    title: str
+    caption: str
 
 
 class Gallery:

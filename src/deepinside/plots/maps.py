@@ -1,6 +1,6 @@
 """Pictures beside their maps."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from jaxtyping import Float
@@ -9,13 +9,19 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 
-def beside(picture: Float[ndarray, "h w 3"], maps: Mapping[str, Float[ndarray, "h w"]], title: str) -> Figure:
-    """A picture and its unsigned maps, each on its own scale from zero to its 99.5 % quantile.
+def beside(
+    picture: Float[ndarray, "h w 3"],
+    maps: Mapping[str, Float[ndarray, "h w"]],
+    title: str,
+    signed: Collection[str] = (),
+) -> Figure:
+    """A picture and its maps, each on its own scale up to the 99.5 % quantile of its magnitude.
 
     Args:
         picture: RGB in [0, 1], (h, w, 3).
-        maps: name -> map, not negative, (h, w).
+        maps: name -> map, (h, w).
         title: above the picture.
+        signed: names of maps that are drawn from blue to red with zero in the middle; the others start at zero.
 
     Returns:
         One row: the picture, then the maps with their scales.
@@ -29,7 +35,9 @@ def beside(picture: Float[ndarray, "h w 3"], maps: Mapping[str, Float[ndarray, "
     axes[0].imshow(picture)
     axes[0].set_title(title, fontsize=8)
     for axis, (name, map_) in zip(axes[1:], maps.items(), strict=True):
-        drawn = axis.imshow(map_, cmap="magma", vmin=0, vmax=max(float(np.quantile(map_, 0.995)), 1e-12))
+        top = max(float(np.quantile(np.abs(map_), 0.995)), 1e-12)
+        look = {"cmap": "RdBu_r", "vmin": -top} if name in signed else {"cmap": "magma", "vmin": 0}
+        drawn = axis.imshow(map_, vmax=top, **look)
         axis.set_title(name, fontsize=8)
         bar = figure.colorbar(drawn, ax=axis, orientation="horizontal", shrink=0.8, pad=0.02, aspect=30)
         bar.ax.tick_params(labelsize=5)

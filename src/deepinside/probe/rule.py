@@ -16,6 +16,22 @@ from deepinside.network import closest
 RULES = ("gradient", "deconvnet", "guided")
 
 
+def rectified_back(signal: Tensor, passed: Tensor | None = None, rule: str = "deconvnet") -> Tensor:
+    """What a rectifier hands back (see `relu_rule`).
+
+    Args:
+        signal: that comes back from above.
+        passed: where the rectifier let its input pass on the way forward; not needed for `deconvnet`.
+        rule: `gradient`, `deconvnet` or `guided`.
+
+    Returns:
+        The signal further down, of the same shape.
+    """
+    if rule != "gradient":
+        signal = signal.clamp(min=0)
+    return signal if rule == "deconvnet" or passed is None else signal * passed
+
+
 class _Rectifier(torch.autograd.Function):
     """clamp(x, 0, top) whose backward pass follows a rule (see `relu_rule`)."""
 
@@ -28,10 +44,8 @@ class _Rectifier(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *signals: Any) -> tuple[Tensor, None, None]:
-        signal = signals[0] if ctx.rule == "gradient" else signals[0].clamp(min=0)
-        if ctx.rule != "deconvnet":
-            signal = signal * ctx.saved_tensors[0]
-        return signal, None, None
+        (passed,) = ctx.saved_tensors or (None,)
+        return rectified_back(signals[0], passed, ctx.rule), None, None
 
 
 class UndefinedRule(ValueError):
@@ -113,12 +127,13 @@ def graph(tensor: Tensor) -> Iterator[Node]:
             stack += [parent for parent, _ in node.next_functions]
 
 
-def check_ruled(answer: Any, rule: str) -> None:
+def check_ruled(answer: Any, rule: str, but: tuple[str, ...] = ()) -> None:
     """Looks for rectifiers that a rule did not reach, so that nothing is silently a plain gradient.
 
     Args:
         answer: of a forward pass under `relu_rule(rule)`: a tensor, or a collection of tensors.
         rule: as given to `relu_rule`.
+        but: beginnings of names of backward nodes that somebody else takes care of.
 
     Raises:
         UndefinedRule: naming the backward node: a scripted or compiled module, a clamp or maximum used as ReLU, or an
@@ -126,14 +141,14 @@ def check_ruled(answer: Any, rule: str) -> None:
     """
     if isinstance(answer, Tensor):
         for node in graph(answer):
-            if any(node.name().startswith(name) for name in _UNRULED):
+            if node.name().startswith(_UNRULED) and not node.name().startswith(but):
                 what = f"the backward node {node.name()!r} (a scripted or compiled part, a clamp or another activation)"
                 raise UndefinedRule(f"{what}, which rule {rule!r} did not replace")
     elif isinstance(answer, Mapping):
-        check_ruled(tuple(answer.values()), rule)
+        check_ruled(tuple(answer.values()), rule, but)
     elif isinstance(answer, list | tuple):
         for part in answer:
-            check_ruled(part, rule)
+            check_ruled(part, rule, but)
 
 
 @contextmanager

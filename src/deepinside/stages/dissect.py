@@ -16,7 +16,7 @@ from deepinside.data.broden import Broden
 from deepinside.dissect.counting import Counter, Totals, totals
 from deepinside.dissect.grid import MODES
 from deepinside.dissect.labels import Labels
-from deepinside.dissect.layers import convolutional, survey_layers
+from deepinside.dissect.layers import survey_layers
 from deepinside.dissect.published import read_result
 from deepinside.dissect.reading import Bad, Picture, Reading
 from deepinside.dissect.score import ceilings, detector_counts, units_frame
@@ -25,6 +25,7 @@ from deepinside.dissect.thresholds import Survey, survey
 from deepinside.dissect.vocabulary import Vocabulary
 from deepinside.network import Network, closest
 from deepinside.plots.gallery import Gallery
+from deepinside.probe import convolutional
 from deepinside.records import Row, Table
 from deepinside.stages.dissect_pictures import draw_cards, draw_counts
 from deepinside.stages.inputs import built, open_broden, open_network

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,6 +50,7 @@ def fit(
     limit: int | None = None,
     cache_gb: float = 2.0,
     channels_last: bool = True,
+    keep: Sequence[int] = (),
 ) -> History:
     """Trains a network and leaves it with its best weights, frozen.
 
@@ -72,6 +73,7 @@ def fit(
         limit: train on so many pictures, balanced by class; None: all.
         cache_gb: memory for decoded pictures, in 10^9 bytes.
         channels_last: memory order while training.
+        keep: after so many epochs the weights are kept as `epochs/<number>.safetensors`.
 
     Returns:
         One row per epoch.
@@ -88,7 +90,7 @@ def fit(
         runner = Trainer(
             max_epochs=epochs,
             accelerator=_accelerator(device),
-            callbacks=[Bar(), Keep(out)],
+            callbacks=[Bar(), Keep(out, keep)],
             default_root_dir=out,
             deterministic="warn",  # Lightning's word for: as far as the device can
             enable_checkpointing=False,

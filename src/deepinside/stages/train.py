@@ -23,7 +23,7 @@ TESTS = ("centre", "ten")  # views: the network is judged by both (Krizhevsky et
 
 
 def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
-    """Writes `network.json`, `model.safetensors`, `last.safetensors`, `history.csv`, `per_image.csv`, `table.csv`.
+    """Writes the network and its weights, early ones in `epochs/`, `history.csv`, `per_image.csv`, `table.csv`.
 
     Args:
         cfg: groups model, train, machine.

@@ -1,0 +1,122 @@
+"""Projections of single activations back to the pixels (Zeiler & Fergus 2014, sec. 2.1)."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from deepinside.network import Network, closest
+from deepinside.probe import contrast_rule, relu_rule
+from deepinside.probe.activations import reached
+
+
+class Projection(NamedTuple):
+    """Activations and what they come to in the pixels.
+
+    Attributes:
+        pixels: reconstruction, signed, (n, 3, h, w); zero outside the unit's receptive field.
+        values: the activations, (n,).
+        positions: where in the map, (n, 2), y and x.
+    """
+
+    pixels: Float[Tensor, "n 3 h w"]
+    values: Float[Tensor, " n"]
+    positions: Int[Tensor, "n 2"]
+
+
+def project(
+    network: Network,
+    images: Float[Tensor, "n 3 h w"],
+    *,
+    layer: str,
+    units: Int[Tensor, " n"] | Sequence[int],
+    positions: Int[Tensor, "n 2"] | None = None,
+    rule: str = "deconvnet",
+    contrast: str = "identity",
+) -> Projection:
+    """R = the activation a of one unit at one position, all others zero, carried back to the pixels of its image.
+
+    Pooled values go back through that image's own switches, and where windows share a maximum they add up. The forward
+    pass ends at the layer; images of a batch do not influence one another.
+
+    Args:
+        network: any.
+        images: RGB in [0, 1], (n, 3, h, w).
+        layer: dotted name; its answer (n, u, y, x) or (n, u).
+        units: one per image.
+        positions: y and x in the unit's map, one pair per image; None: where it is strongest.
+        rule: of the ReLUs on the way back: `deconvnet`, `guided` or `gradient`.
+        contrast: of local response normalisation: `identity` or `gradient` (see `probe.contrast_rule`).
+
+    Returns:
+        Projections, on the network's device.
+
+    Raises:
+        KeyError: if there is no such layer, with the closest names.
+        ValueError: if a unit or a position lies outside the layer.
+
+    Source: Zeiler & Fergus 2014, sec. 2.1 and 4.
+    """
+    network.layer(layer)
+    images = images.to(network.device).detach().clone().requires_grad_()
+    with torch.enable_grad(), relu_rule(rule), contrast_rule(contrast):
+        answer = reached(network, images, (layer,))[layer]
+        maps = answer if answer.ndim == 4 else answer.flatten(1)[..., None, None]
+        chosen = _units(maps, units, layer)
+        own = maps[torch.arange(len(maps), device=maps.device), chosen]
+        places = strongest(own) if positions is None else _positions(own, positions, layer)
+        values = own[torch.arange(len(own), device=own.device), places[:, 0], places[:, 1]]
+        (pixels,) = torch.autograd.grad(values, images, values.detach())
+    return Projection(pixels, values.detach(), places)
+
+
+def strongest(maps: Float[Tensor, "n y x"]) -> Int[Tensor, "n 2"]:
+    """Where maps are largest.
+
+    Args:
+        maps: (n, y, x).
+
+    Returns:
+        y and x of each, (n, 2); the first of equals.
+    """
+    flat = maps.detach().flatten(1).argmax(dim=1)
+    return torch.stack([flat // maps.shape[2], flat % maps.shape[2]], dim=1)
+
+
+def _units(maps: Tensor, units: Int[Tensor, " n"] | Sequence[int], layer: str) -> Int[Tensor, " n"]:
+    chosen = torch.as_tensor(units, device=maps.device)
+    if len(chosen) != len(maps):
+        raise ValueError(f"expected one unit per image, {len(maps)}, got {len(chosen)}")
+    check_units(chosen.tolist(), maps.shape[1], layer)
+    return chosen
+
+
+def check_units(units: Sequence[int], count: int, layer: str) -> None:
+    """Looks whether a layer has these units.
+
+    Args:
+        units: their numbers, from 0.
+        count: how many the layer has.
+        layer: its name.
+
+    Raises:
+        ValueError: if one of them lies outside, with the closest.
+    """
+    outside = [unit for unit in units if not 0 <= unit < count]
+    if outside:
+        near = closest(str(outside[0]), map(str, range(count)))
+        raise ValueError(f"layer {layer!r} has the units 0..{count - 1}, not {outside[0]}; {near}")
+
+
+def _positions(own: Tensor, positions: Int[Tensor, "n 2"], layer: str) -> Int[Tensor, "n 2"]:
+    places = torch.as_tensor(positions, device=own.device)
+    height, width = own.shape[1:]
+    inside = (places >= 0).all() and (places < places.new_tensor([height, width])).all()
+    if places.shape != (len(own), 2) or not inside:
+        raise ValueError(
+            f"layer {layer!r} has maps of {height}x{width}: expected positions (y, x) in 0..{height - 1}, "
+            f"0..{width - 1}, one per image, got {places.tolist()}"
+        )
+    return places

@@ -1,0 +1,225 @@
+"""The pictures that excite units most, and what in them does (Zeiler & Fergus 2014, fig. 2)."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from numpy import ndarray
+from torch import Tensor
+
+from deepinside.methods.deconvnet import check_units, project, strongest
+from deepinside.network import Network
+from deepinside.probe import ReceptiveField, activations, receptive_fields
+from deepinside.records import Row
+from deepinside.study import Pictures, Study
+
+
+class Tops(NamedTuple):
+    """The strongest activations of units, one per picture, from the strongest down.
+
+    Attributes:
+        values: (u, top); -inf where there are fewer pictures.
+        pictures: their positions, (u, top); -1 where there are fewer.
+        places: y and x in the map, (u, top, 2).
+    """
+
+    values: Float[Tensor, "u top"]
+    pictures: Int[Tensor, "u top"]
+    places: Int[Tensor, "u top 2"]
+
+
+def top_activations(
+    network: Network,
+    pictures: Pictures,
+    *,
+    layer: str,
+    units: Sequence[int] | int | None = 16,
+    top: int = 9,
+    rule: str = "deconvnet",
+    contrast: str = "identity",
+    batch: int = 32,
+) -> Study:
+    """For each unit the pictures in which it is strongest, cut to its receptive field, beside their projections.
+
+    One pass over the pictures; a unit that is zero everywhere is counted and not drawn.
+
+    Args:
+        network: any.
+        pictures: of a data set.
+        layer: dotted name of a layer with maps (n, u, y, x).
+        units: numbers, or how many, spread evenly over the layer; None: all.
+        top: pictures per unit.
+        rule: of the ReLUs on the way back: `deconvnet`, `guided` or `gradient`.
+        contrast: of local response normalisation on the way back: `identity` or `gradient`.
+        batch: pictures per forward pass.
+
+    Returns:
+        `table`: unit, rank, picture, label, value, y, x and the corners of the receptive field; `shown`: patches and
+        projections (u, top, h, w, 3), those of the projections signed, each divided by its largest magnitude; masks
+        where the field leaves the picture.
+
+    Raises:
+        KeyError: if there is no such layer, with the closest names.
+        ValueError: if the layer has no maps, or a unit lies outside it.
+
+    Source: Zeiler & Fergus 2014, sec. 4 and fig. 2.
+    """
+    _, probe = pictures.first(1)
+    size = (probe.images.shape[2], probe.images.shape[3])
+    field = receptive_fields(network, (layer,), size)[layer]
+    count = activations(network, probe.images.to(network.device), (layer,))[layer].shape[1]
+    chosen = _chosen(units, count, layer)
+    tops = strongest_pictures(network, pictures, layer=layer, units=chosen, top=top, batch=batch)
+    alive = [i for i in range(len(chosen)) if tops.values[i, 0] > 0]
+    how = {"layer": layer, "rule": rule, "contrast": contrast}
+    rows, shown = _cut(network, pictures, [chosen[i] for i in alive], _part(tops, alive), field, how, batch)
+    dead = [unit for i, unit in enumerate(chosen) if i not in alive]
+    rows += [{"unit": unit, "rank": 0, "value": 0.0} for unit in dead]
+    table = pd.DataFrame(rows).sort_values(["unit", "rank"])
+    numbers = (
+        Row("pictures", len(pictures), "images"),
+        Row("units", len(chosen), "units"),
+        Row("dead_units", len(dead), "units", len(chosen)),
+        *_shares(table, top),
+    )
+    return Study(table, numbers, shown | {"units": np.array([chosen[i] for i in alive]), "layer": np.array(layer)})
+
+
+def _part(tops: Tops, kept: list[int]) -> Tops:
+    return Tops(tops.values[kept], tops.pictures[kept], tops.places[kept])
+
+
+def _chosen(units: Sequence[int] | int | None, count: int, layer: str) -> list[int]:
+    if units is None:
+        return list(range(count))
+    if isinstance(units, int):
+        return sorted({int(unit) for unit in np.linspace(0, count - 1, min(units, count))})
+    check_units(list(units), count, layer)
+    return list(units)
+
+
+def strongest_pictures(
+    network: Network, pictures: Pictures, *, layer: str, units: Sequence[int], top: int = 9, batch: int = 32
+) -> Tops:
+    """Where in a data set units are strongest; one activation per picture, memory flat in the number of pictures.
+
+    Args:
+        network: any.
+        pictures: of the data set.
+        layer: dotted name of a layer with maps (n, u, y, x).
+        units: their numbers.
+        top: how many pictures.
+        batch: pictures per forward pass.
+
+    Returns:
+        Activations, pictures and places; earlier pictures win ties.
+    """
+    kept = Tops(
+        torch.full((len(units), top), -torch.inf),
+        torch.full((len(units), top), -1),
+        torch.zeros(len(units), top, 2, dtype=torch.long),
+    )
+    for positions, part in pictures.batches(batch):
+        maps = activations(network, part.images.to(network.device), (layer,))[layer][:, list(units)].cpu()
+        flat = maps.flatten(0, 1)
+        places = strongest(flat).view(*maps.shape[:2], 2).transpose(0, 1)
+        values = flat.flatten(1).amax(dim=1).view(maps.shape[:2]).T
+        both = Tops(
+            torch.cat([kept.values, values], dim=1),
+            torch.cat([kept.pictures, torch.tensor(positions).expand(len(units), -1)], dim=1),
+            torch.cat([kept.places, places], dim=1),
+        )
+        order = both.values.argsort(dim=1, descending=True, stable=True)[:, :top]
+        kept = Tops(
+            both.values.gather(1, order),
+            both.pictures.gather(1, order),
+            both.places.gather(1, order[..., None].expand(-1, -1, 2)),
+        )
+    return kept
+
+
+def _cut(
+    network: Network,
+    pictures: Pictures,
+    units: list[int],
+    tops: Tops,
+    field: ReceptiveField,
+    how: dict[str, str],
+    batch: int,
+) -> tuple[list[dict], dict[str, ndarray]]:
+    count, top = tops.values.shape
+    pairs = [(i, rank) for i in range(count) for rank in range(top) if tops.pictures[i, rank] >= 0]
+    side = _sides(field, pictures)
+    patches = np.zeros((count, top, *side, 3), dtype=np.float16)
+    projections = np.zeros_like(patches)
+    inside = np.zeros((count, top, *side), dtype=bool)
+    rows = []
+    for start in range(0, len(pairs), batch):
+        part = pairs[start : start + batch]
+        images = torch.stack([_image(pictures, int(tops.pictures[pair])) for pair in part])
+        places = torch.stack([tops.places[pair] for pair in part])
+        projected = project(network, images, units=[units[i] for i, _ in part], positions=places, **how)
+        pixels = projected.pixels.cpu()
+        scaled = pixels / pixels.abs().amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-30)
+        for (i, rank), place, image, signal in zip(part, places.tolist(), images, scaled, strict=True):
+            window, target = _window(field, place, image.shape[1:], side)
+            patches[i, rank][target] = image[:, *window].permute(1, 2, 0).numpy()
+            projections[i, rank][target] = signal[:, *window].permute(1, 2, 0).numpy()
+            inside[i, rank][target] = True
+            rows.append(_row(units[i], rank, tops, i, pictures, place, window))
+    return rows, {"patches": patches, "projections": projections, "inside": inside}
+
+
+def _image(pictures: Pictures, position: int) -> Tensor:
+    image = pictures.read(position)
+    if image is None:
+        raise ValueError(f"{pictures.names[position]} could be read before and cannot any more: has it been moved?")
+    return image
+
+
+def _sides(field: ReceptiveField, pictures: Pictures) -> tuple[int, int]:
+    _, probe = pictures.first(1)
+    return min(field.size[0], probe.images.shape[2]), min(field.size[1], probe.images.shape[3])
+
+
+def _window(
+    field: ReceptiveField, place: Sequence[int], size: Sequence[int], side: tuple[int, int]
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    # The receptive field cut to the picture, and where that lies in a patch; a field that is larger than the picture
+    # is the picture.
+    windows, targets = [], []
+    for axis in (0, 1):
+        low = field.offset[axis] + place[axis] * field.stride[axis] if field.size[axis] <= size[axis] else 0
+        first, last = max(low, 0), min(low + side[axis], size[axis])
+        windows.append(slice(first, last))
+        targets.append(slice(first - low, last - low))
+    return (windows[0], windows[1]), (targets[0], targets[1])
+
+
+def _row(
+    unit: int, rank: int, tops: Tops, i: int, pictures: Pictures, place: Sequence[int], window: tuple[slice, slice]
+) -> dict:
+    position = int(tops.pictures[i, rank])
+    corners = {"x0": window[1].start, "y0": window[0].start, "x1": window[1].stop, "y1": window[0].stop}
+    return {
+        "unit": unit,
+        "rank": rank + 1,
+        "picture": pictures.names[position],
+        "label": pictures.labels[position],
+        "value": round(float(tops.values[i, rank]), 6),
+        "y": place[0],
+        "x": place[1],
+        **corners,
+    }
+
+
+def _shares(table: pd.DataFrame, top: int) -> tuple[Row, ...]:
+    # How much the pictures of a unit agree in class: the share of its commonest label.
+    if "label" not in table or not (table["label"] >= 0).any() or top < 2:
+        return ()
+    labelled = table[(table["rank"] > 0) & (table["label"] >= 0)]
+    shares = labelled.groupby("unit")["label"].agg(lambda labels: labels.value_counts(normalize=True).iloc[0])
+    return (Row("commonest_class_share", float(shares.mean()), "share", len(shares)),)

@@ -1,0 +1,205 @@
+"""The part of visualise that looks at many pictures at once, at parts, or at a network while it learnt."""
+
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra.utils import get_method
+from jaxtyping import Bool, Float
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from deepinside import views
+from deepinside.data.bad_file import BadFile
+from deepinside.data.broden import Broden
+from deepinside.data.index import Entry, Index, read_image
+from deepinside.models.checkpoint import load_weights
+from deepinside.network import Network
+from deepinside.plots.gallery import Gallery
+from deepinside.records import Boxes, Row
+from deepinside.stages.inputs import built, open_broden
+from deepinside.study import Checkpoint, Pictures, Segments, Study
+
+Broken = list[tuple[str, str]]
+
+
+def conduct(
+    network: Network,
+    index: Index,
+    methods: Mapping[str, Any],
+    cfg: DictConfig,
+    inputs: Mapping[str, Path],
+    gallery: Gallery,
+    out: Path,
+) -> tuple[list[Row], Broken]:
+    """Conducts every study that is not finished yet, and keeps `<study>.csv`, `<study>.npz` and its pictures.
+
+    Args:
+        network: any.
+        index: of the pictures.
+        methods: name -> method that returns a `Study`.
+        cfg: the stage's configuration.
+        inputs: of the stage.
+        gallery: to add to.
+        out: the work folder.
+
+    Returns:
+        Rows for the table, and (file, reason) of pictures that could not be read.
+    """
+    rows: list[Row] = []
+    broken: Broken = []
+    unfinished = out / "parts" / "studies"
+    unfinished.mkdir(parents=True, exist_ok=True)
+    for name, method in methods.items():
+        finished = unfinished / f"{name}.json"
+        if not finished.exists():
+            material = _material(method.work, network, index, cfg, inputs, broken)
+            method.work(network, **material, **method.settings).write(unfinished, name)
+            (unfinished / f"{name}.broken").write_text(json.dumps(broken), encoding="utf-8")
+        study = Study.read(unfinished, name)
+        broken += [(file, reason) for file, reason in json.loads((unfinished / f"{name}.broken").read_text())]
+        study.write(out, name)
+        (out / f"{name}.json").unlink()  # its numbers are in the table
+        rows += [row._replace(metric=f"{name}.{row.metric}") for row in study.numbers]
+        if method.plot:
+            _draw(gallery, name, method, study, network, out)
+    return rows, broken
+
+
+def _draw(gallery: Gallery, name: str, method: Any, study: Study, network: Network, out: Path) -> None:
+    said = ", ".join(f"{key} {value}" for key, value in method.settings.items() if value is not None)
+    about = f" Network {network.name}; {said}; artifact {out.name.removesuffix('.part')}."
+    for drawn in get_method(method.plot)(study):
+        group = name.replace("_", " ")
+        file = f"{name}_{drawn.name}" if drawn.name else name
+        gallery.add(drawn.picture, file, group=group, title=drawn.title, caption=drawn.caption + about)
+
+
+def _material(
+    work: Any, network: Network, index: Index, cfg: DictConfig, inputs: Mapping[str, Path], broken: Broken
+) -> dict[str, Any]:
+    asked = inspect.signature(work).parameters
+    material: dict[str, Any] = {}
+    if "pictures" in asked:
+        material["pictures"] = pictures(network, index, cfg.visualise.crops, broken)
+    if "segments" in asked:
+        material["segments"] = _segments(network, open_broden(cfg, inputs["concepts"]), broken)
+    if "checkpoints" in asked:
+        material["checkpoints"] = checkpoints(inputs["network"], network)
+    return material
+
+
+def pictures(network: Network, index: Index, crops: str, broken: Broken) -> Pictures:
+    """A data set as the network takes it: the centre crop, or the whole picture squeezed.
+
+    Args:
+        network: whose input it is to be.
+        index: of the data set.
+        crops: `warp` squeezes; anything else takes the centre crop.
+        broken: gets (file, reason) of what cannot be read.
+
+    Returns:
+        All pictures of the index.
+    """
+    same = len(index.classes) == len(network.classes)
+
+    def read(position: int) -> Float[Tensor, "3 h w"] | None:
+        entry = index.entries[position]
+        try:
+            return _view(network, read_image(index.root / entry.file), crops)
+        except BadFile as error:
+            if (row := error.row(index.root)) not in broken:
+                broken.append(row)
+            return None
+
+    return Pictures(
+        names=tuple(entry.image for entry in index.entries),
+        labels=tuple(entry.label if same else -1 for entry in index.entries),
+        boxes=tuple(_boxes(entry, network, crops) for entry in index.entries),
+        read=read,
+    )
+
+
+def _view(network: Network, image: Tensor, crops: str) -> Float[Tensor, "3 h w"]:
+    recipe = network.preprocessing
+    if crops == "warp":
+        return views.warped(image, recipe)
+    canvas = views.canvas(image, recipe)
+    height, width = canvas.shape[1:]
+    return views.cut(canvas, views.placements(height, width, recipe.input, "centre"), recipe.input)[0]
+
+
+def _boxes(entry: Entry, network: Network, crops: str) -> Boxes:
+    side, resize = network.preprocessing.input, network.preprocessing.resize
+    if crops == "warp":
+        return Boxes(entry.boxes.xyxy * np.array([side / entry.width, side / entry.height] * 2))
+    factor = resize / min(entry.height, entry.width)
+    height, width = (max(resize, round(length * factor)) for length in (entry.height, entry.width))
+    (place,) = views.placements(height, width, side, "centre")
+    scaled = entry.boxes.xyxy * np.array([width / entry.width, height / entry.height] * 2)
+    moved = (scaled - np.array([place.left, place.top] * 2)).clip(0, side)
+    return Boxes(moved[(moved[:, 2] > moved[:, 0]) & (moved[:, 3] > moved[:, 1])])
+
+
+def _segments(network: Network, broden: Broden, broken: Broken) -> Segments:
+    side = network.preprocessing.input
+    names = {label.number: label.name for label in broden.labels}
+
+    def read(position: int) -> Float[Tensor, "3 h w"] | None:
+        try:
+            return views.warped(broden.image(position), network.preprocessing)
+        except BadFile as error:
+            row = error.row(broden.root)
+            if row not in broken:
+                broken.append(row)
+            return None
+
+    def masks(position: int) -> dict[str, Bool[Tensor, "h w"]]:
+        found: dict[str, Tensor] = {}
+        for parts in broden.segmentation(position).values():
+            for labels in (part for part in parts if not isinstance(part, int)):
+                numbers = torch.from_numpy(np.asarray(labels)).float()[None, None]
+                large = torch.nn.functional.interpolate(numbers, (side, side), mode="nearest-exact")[0, 0].long()
+                for number in large.unique().tolist():
+                    if number in names:
+                        found[names[number]] = found.get(names[number], torch.tensor(False)) | (large == number)
+        return found
+
+    count = len(broden)
+    rows = tuple(broden.names(position) for position in range(count))
+    empty = tuple(Boxes(np.empty((0, 4))) for _ in range(count))
+    return Segments(Pictures(rows, (-1,) * count, empty, read), masks)
+
+
+def checkpoints(trained: Path, network: Network) -> tuple[Checkpoint, ...]:
+    """The network after each epoch that its training kept.
+
+    Args:
+        trained: artifact of `train`.
+        network: at its end.
+
+    Returns:
+        In order of time.
+
+    Raises:
+        ValueError: if there are none: it was not trained here, or keeps no epochs.
+    """
+    files = sorted((trained / "epochs").glob("*.safetensors"))
+    if not files:
+        raise ValueError(
+            f"expected weights of several epochs in the artifact of {network.name}, got none: train it here "
+            "(model.fit=true) and say which to keep, for instance 'train.keep=[1,2,5,8]'"
+        )
+    recipe = json.loads((trained / "network.json").read_text(encoding="utf-8"))
+
+    def at(file: Path) -> Network:
+        with torch.random.fork_rng():
+            early = built(OmegaConf.create(recipe["model"]), recipe["classes"])
+        load_weights(early.module, file)
+        return early.to(network.device)
+
+    return tuple(Checkpoint(int(file.stem), lambda file=file: at(file)) for file in files)  # type: ignore[misc]

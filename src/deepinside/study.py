@@ -1,0 +1,163 @@
+"""What methods take and give that look at many pictures, at parts, or at a network while it learnt."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float
+from numpy import ndarray
+from torch import Tensor
+
+from deepinside.network import Network
+from deepinside.records import Batch, Boxes, Row
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures of a data set as the network takes them, read when they are asked for.
+
+    Args:
+        names: one unique name per picture.
+        labels: class index per picture, -1 where unknown or not one of the network's.
+        boxes: of the objects, in pixels of what is read; none where unknown.
+        read: position -> RGB in [0, 1], (3, h, w), all of one size; None where the file is broken and was set aside.
+
+    Raises:
+        ValueError: if lengths disagree.
+    """
+
+    names: tuple[str, ...]
+    labels: tuple[int, ...]
+    boxes: tuple[Boxes, ...]
+    read: Callable[[int], Float[Tensor, "3 h w"] | None]
+
+    def __post_init__(self) -> None:
+        if not len(self.names) == len(self.labels) == len(self.boxes):
+            counts = (len(self.names), len(self.labels), len(self.boxes))
+            raise ValueError(f"expected as many names as labels and boxes, got {counts}")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def batch(self, positions: Sequence[int]) -> tuple[tuple[int, ...], Batch | None]:
+        """Some pictures at once.
+
+        Args:
+            positions: which.
+
+        Returns:
+            Positions of those that could be read, and these pictures; None for no pictures at all.
+        """
+        read = {position: self.read(position) for position in positions}
+        images = {position: image for position, image in read.items() if image is not None}
+        if not images:
+            return (), None
+        names = tuple(self.names[position] for position in images)
+        labels = torch.tensor([self.labels[position] for position in images])
+        return tuple(images), Batch(torch.stack(list(images.values())), names, labels)
+
+    def batches(self, size: int, positions: Sequence[int] | None = None) -> Iterator[tuple[tuple[int, ...], Batch]]:
+        """All pictures, or some, batch after batch.
+
+        Args:
+            size: pictures per batch; batches are fixed by position.
+            positions: which; None: all.
+
+        Yields:
+            Positions and pictures; those that could not be read are missing.
+        """
+        wanted = range(len(self)) if positions is None else positions
+        for start in range(0, len(wanted), size):
+            read, batch = self.batch(wanted[start : start + size])
+            if batch is not None:
+                yield read, batch
+
+    def first(self, count: int) -> tuple[tuple[int, ...], Batch]:
+        """The first pictures that can be read.
+
+        Args:
+            count: how many, at most.
+
+        Returns:
+            Their positions, and the pictures.
+
+        Raises:
+            ValueError: if none can be read.
+        """
+        found: list[int] = []
+        for position in range(len(self)):
+            if len(found) == count:
+                break
+            if self.read(position) is not None:
+                found.append(position)
+        read, batch = self.batch(found)
+        if batch is None:
+            raise ValueError(f"expected pictures to look at, got none of {len(self)} that can be read")
+        return read, batch
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Pictures in which concepts are outlined.
+
+    Args:
+        pictures: that carry outlines.
+        masks: position -> concept -> where it is, (h, w) as the picture is read.
+    """
+
+    pictures: Pictures
+    masks: Callable[[int], Mapping[str, Bool[Tensor, "h w"]]]
+
+
+class Checkpoint(NamedTuple):
+    """A network while it learnt: after how many epochs, and how to get it."""
+
+    epoch: int
+    network: Callable[[], Network]
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a method found.
+
+    Args:
+        table: one row per thing measured, to be kept as `<method>.csv`.
+        numbers: what it comes to, for `table.csv`; metrics without the method's name.
+        shown: arrays that its pictures are drawn from, to be kept as `<method>.npz`; numbers or strings.
+    """
+
+    table: pd.DataFrame
+    numbers: tuple[Row, ...] = ()
+    shown: Mapping[str, ndarray] = field(default_factory=dict)
+
+    def write(self, folder: Path, name: str) -> None:
+        """Keeps it, `<name>.json` last.
+
+        Args:
+            folder: where to.
+            name: of the method.
+        """
+        self.table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+        np.savez(folder / f"{name}.npz", **self.shown)  # type: ignore[arg-type]
+        numbers = json.dumps([list(row) for row in self.numbers])
+        (folder / f"{name}.json").write_text(numbers, encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path, name: str) -> Self:
+        """Reads what `write` wrote.
+
+        Args:
+            folder: where it was written to.
+            name: of the method.
+
+        Returns:
+            The same study.
+        """
+        numbers = tuple(Row(*row) for row in json.loads((folder / f"{name}.json").read_text(encoding="utf-8")))
+        with np.load(folder / f"{name}.npz") as stored:
+            return cls(pd.read_csv(folder / f"{name}.csv"), numbers, dict(stored))
