@@ -19,7 +19,7 @@ _WHOLE = "the two back-projections"
 
 
 def relation(
-    network: Network, pictures: Pictures, *, layers: Sequence[str] | None = None, images: int = 8, batch: int = 8
+    network: Network, pictures: Pictures, *, layers: Sequence[str] | int = 8, images: int = 8, batch: int = 8
 ) -> Study:
     """Compares two back-projections of each layer's strongest activation: autograd, and the DeconvNet written out.
 
@@ -30,7 +30,7 @@ def relation(
     Args:
         network: any whose nonlinearities have a DeconvNet rule.
         pictures: of a data set.
-        layers: dotted names; None: every convolution, after its ReLU where one follows.
+        layers: dotted names, or how many, spread evenly over the convolutions, each after its ReLU where one follows.
         images: how many pictures to average over.
         batch: pictures per pass.
 
@@ -44,7 +44,7 @@ def relation(
 
     Source: Simonyan et al. 2013, sec. 4; Zeiler & Fergus 2014, sec. 2.1.
     """
-    chosen = tuple(layers) if layers else convolutional(network)
+    chosen = _spread(convolutional(network), layers) if isinstance(layers, int) else tuple(layers)
     positions, _ = pictures.first(images)
     rows = [
         row
@@ -54,6 +54,11 @@ def relation(
     ]
     table = pd.DataFrame(rows, columns=["layer", "compared", "picture", "relative_distance", "cosine"])
     return Study(table, (Row("images", len(positions), "images"), *_numbers(table, chosen)))
+
+
+def _spread(names: tuple[str, ...], count: int) -> tuple[str, ...]:
+    last = len(names) - 1
+    return tuple(names[i] for i in sorted({round(k * last / max(count - 1, 1)) for k in range(count)}))
 
 
 def _compared(network: Network, part: Batch, layer: str) -> list[tuple]:

@@ -16,6 +16,9 @@ from deepinside.probe import ReceptiveField, activations, receptive_fields
 from deepinside.records import Row
 from deepinside.study import Pictures, Study
 
+_SHOWN = 0.99  # quantile of the magnitude at which projections are cut off
+_MOST = 16_000_000  # what torch's quantile takes
+
 
 class Tops(NamedTuple):
     """The strongest activations of units, one per picture, from the strongest down.
@@ -58,8 +61,8 @@ def top_activations(
 
     Returns:
         `table`: unit, rank, picture, label, value, y, x and the corners of the receptive field; `shown`: patches and
-        projections (u, top, h, w, 3), those of the projections signed, each divided by its largest magnitude; masks
-        where the field leaves the picture.
+        projections (u, top, h, w, 3), those of the projections signed, each divided by the 99 % quantile of its
+        magnitude and cut off at 1; masks where the field leaves the picture.
 
     Raises:
         KeyError: if there is no such layer, with the closest names.
@@ -162,15 +165,19 @@ def _cut(
         images = torch.stack([_image(pictures, int(tops.pictures[pair])) for pair in part])
         places = torch.stack([tops.places[pair] for pair in part])
         projected = project(network, images, units=[units[i] for i, _ in part], positions=places, **how)
-        pixels = projected.pixels.cpu()
-        scaled = pixels / pixels.abs().amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-30)
-        for (i, rank), place, image, signal in zip(part, places.tolist(), images, scaled, strict=True):
+        for (i, rank), place, image, signal in zip(part, places.tolist(), images, projected.pixels.cpu(), strict=True):
             window, target = _window(field, place, image.shape[1:], side)
             patches[i, rank][target] = image[:, *window].permute(1, 2, 0).numpy()
-            projections[i, rank][target] = signal[:, *window].permute(1, 2, 0).numpy()
+            projections[i, rank][target] = _scaled(signal[:, *window]).permute(1, 2, 0).numpy()
             inside[i, rank][target] = True
             rows.append(_row(units[i], rank, tops, i, pictures, place, window))
     return rows, {"patches": patches, "projections": projections, "inside": inside}
+
+
+def _scaled(signal: Tensor) -> Tensor:
+    # A few pixels may be far above all others; the rest would be grey beside them.
+    top = signal.abs().flatten().quantile(_SHOWN) if signal.numel() < _MOST else signal.abs().amax()
+    return (signal / top.clamp(min=1e-30)).clamp(-1, 1)
 
 
 def _image(pictures: Pictures, position: int) -> Tensor:

@@ -11,8 +11,8 @@ from deepinside.plots.gallery import Drawn
 from deepinside.study import Study
 
 _UNITS = 8  # per sheet
-_COLUMNS = 4
-_INCHES = 1.35  # side of a mosaic
+_COLUMNS = 2
+_INCHES = 2.5  # side of a mosaic
 
 
 def sheets(study: Study) -> Iterator[Drawn]:
@@ -53,7 +53,7 @@ def _sheet(
 ) -> Figure:
     rows = -(-len(titles) // _COLUMNS)
     shape = patches.shape[2] / patches.shape[3]
-    figure = Figure(figsize=(2 * _INCHES * _COLUMNS + 0.6, (_INCHES * shape + 0.3) * rows), layout="constrained")
+    figure = Figure(figsize=(2 * _INCHES * _COLUMNS + 0.4, (_INCHES * shape + 0.3) * rows), layout="constrained")
     axes = figure.subplots(rows, _COLUMNS, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
@@ -62,7 +62,7 @@ def _sheet(
         left, right = (_mosaic(np.where(seen[..., None], tiles, 1.0)) for tiles in (grey, patch))
         gap = np.ones((left.shape[0], max(2, left.shape[1] // 30), 3))
         axis.imshow(np.concatenate([left, gap, right], axis=1).clip(0, 1), interpolation="nearest")
-        axis.set_title(title, fontsize=7, pad=2)
+        axis.set_title(title, fontsize=10, pad=3)
     return figure
 
 

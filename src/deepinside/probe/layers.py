@@ -22,7 +22,8 @@ def convolutional(network: Network) -> tuple[str, ...]:
     Raises:
         ValueError: if there is none.
     """
-    parts = [(name, part) for name, part in network.module.named_modules() if not list(part.children())]
+    # Some convolutions hold a part of their own, such as their padding.
+    parts = [(n, p) for n, p in network.module.named_modules() if isinstance(p, nn.Conv2d) or not list(p.children())]
     found = []
     for index, (name, part) in enumerate(parts):
         if isinstance(part, nn.Conv2d):

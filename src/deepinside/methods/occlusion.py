@@ -1,0 +1,268 @@
+"""What covering a part of a picture costs the network (Zeiler & Fergus 2014, sec. 4.2).
+
+Lengths are shares of a picture's shorter side, so that one setting suits inputs of 96 and of 224 pixels.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+from torch import Tensor
+
+from deepinside.network import Network, closest
+from deepinside.probe import capture
+from deepinside.records import Batch, Maps
+
+OF = ("score", "probability")
+
+
+class Windows(NamedTuple):
+    """Where the square stands: every position in rows and columns; at the far borders it may stick out.
+
+    Attributes:
+        side: of the square, pixels.
+        tops: first pixel row of each row of positions, (r,).
+        lefts: first pixel column of each column of positions, (c,).
+        down: which pixel rows each row of positions covers, (r, h).
+        across: which pixel columns each column of positions covers, (c, w).
+    """
+
+    side: int
+    tops: Int[Tensor, " r"]
+    lefts: Int[Tensor, " c"]
+    down: Bool[Tensor, "r h"]
+    across: Bool[Tensor, "c w"]
+
+    def centres(self) -> tuple[Float[ndarray, " r"], Float[ndarray, " c"]]:
+        """Middles of what is covered.
+
+        Returns:
+            y and x, in pixels from the top and from the left edge of the picture.
+        """
+        first = ((self.tops, self.down), (self.lefts, self.across))
+        y, x = ((start + covers.sum(dim=1) / 2).cpu().double().numpy() for start, covers in first)
+        return y, x
+
+
+class Answers(NamedTuple):
+    """What the network says of pictures; of covered ones the axes are (n, r, c), of clean ones (n,).
+
+    Attributes:
+        probability: of the class asked for, 0..1.
+        score: of the class asked for, before softmax.
+        label: the most probable class.
+        activation: of the map followed, summed over space; NaN without a layer, or where the layer is silent.
+    """
+
+    probability: Float[Tensor, "n ..."]
+    score: Float[Tensor, "n ..."]
+    label: Int[Tensor, "n ..."]
+    activation: Float[Tensor, "n ..."]
+
+
+class Occluded(NamedTuple):
+    """Pictures with a square at every position.
+
+    Attributes:
+        windows: the positions.
+        covered: answers at every position.
+        clean: answers without a square.
+        unit: map of the layer with the largest total activation on the clean picture, (n,); -1 without a layer, or
+            where the layer is zero everywhere.
+    """
+
+    windows: Windows
+    covered: Answers
+    clean: Answers
+    unit: Int[Tensor, " n"]
+
+
+def windows(size: tuple[int, int], *, side: float, stride: float, device: torch.device | str = "cpu") -> Windows:
+    """The positions of a square that starts in the upper left corner and moves on until it reaches the far border.
+
+    Args:
+        size: (h, w) of the picture in pixels.
+        side: of the square, share of the shorter side of the picture, rounded to pixels.
+        stride: share likewise, at most `side`.
+        device: of the tensors.
+
+    Returns:
+        ceil((length - side) / stride) + 1 positions per axis; the part of the last that sticks out covers nothing.
+
+    Raises:
+        ValueError: if the square is larger than the picture, or some pixels would never be covered.
+
+    Source: captum, Occlusion (the same positions).
+    """
+    for name, share in (("side", side), ("stride", stride)):
+        if not 0 < share <= 1:
+            raise ValueError(
+                f"expected {name} as a share in (0, 1] of the picture's shorter side, {min(size)} pixels, got {share}: "
+                "a larger square does not fit; divide pixels by the shorter side"
+            )
+    edge, step = (max(1, round(share * min(size))) for share in (side, stride))
+    if step > edge:
+        raise ValueError(f"expected stride <= side, got {stride} > {side}: pixels between squares would stay uncovered")
+    tops, lefts = (torch.arange(math.ceil((length - edge) / step) + 1, device=device) * step for length in size)
+    down, across = (_covers(first, edge, length) for first, length in ((tops, size[0]), (lefts, size[1])))
+    return Windows(edge, tops, lefts, down, across)
+
+
+def _covers(first: Int[Tensor, " p"], edge: int, length: int) -> Bool[Tensor, "p length"]:
+    pixels = torch.arange(length, device=first.device)
+    return (pixels >= first[:, None]) & (pixels < first[:, None] + edge)
+
+
+def colour(network: Network, value: float | str) -> Float[Tensor, "3"]:
+    """The colour of the square.
+
+    Args:
+        network: whose mean colour `mean` is: grey that is zero once the mean is subtracted.
+        value: `mean`, or a grey level in [0, 1].
+
+    Returns:
+        RGB in [0, 1].
+
+    Raises:
+        ValueError: if the value is neither.
+    """
+    if value == "mean":
+        mean = network.mean.flatten() / network.preprocessing.scale
+        return mean.flip(0) if network.preprocessing.bgr else mean
+    if isinstance(value, str) or not 0 <= value <= 1:
+        raise ValueError(f"expected value 'mean' or a grey level in [0, 1], got {value!r}")
+    return torch.full((3,), float(value), device=network.device)
+
+
+@torch.no_grad()
+def occluded(
+    network: Network,
+    images: Float[Tensor, "n 3 h w"],
+    *,
+    classes: Int[Tensor, " n"],
+    side: float,
+    stride: float,
+    value: float | str = "mean",
+    layer: str | None = None,
+    batch: int = 32,
+) -> Occluded:
+    """Moves a square over every picture and asks the network at every position.
+
+    Args:
+        network: any.
+        images: RGB in [0, 1], (n, 3, h, w).
+        classes: one per picture.
+        side: of the square, share of the shorter side of the picture.
+        stride: share likewise.
+        value: colour of the square: `mean` of the network, or a grey level in [0, 1].
+        layer: dotted name of a layer with maps, whose strongest map is followed; None: none.
+        batch: covered pictures per forward pass, of one picture or of several; this alone sets the memory needed.
+
+    Returns:
+        Probability, score, most probable label and total activation at every position and without a square, on the
+        network's device.
+
+    Raises:
+        KeyError: if there is no such layer, with the closest names.
+        ValueError: if a class is outside the network's, the layer has no maps, or the square does not fit.
+
+    Source: Zeiler & Fergus 2014, sec. 4.2 and fig. 7.
+    Deviation: the text does not say what makes a map the strongest; here its total, which is what is recorded.
+    """
+    images = images.to(network.device)
+    places = windows((images.shape[2], images.shape[3]), side=side, stride=stride, device=images.device)
+    fill = colour(network, value).to(images)[:, None, None]
+    scores, totals, unit = _uncovered(network, images, layer, batch)
+    if len(classes) != len(images) or not (classes.min() >= 0 and classes.max() < scores.shape[1]):
+        raise ValueError(
+            f"expected {len(images)} classes in 0..{scores.shape[1] - 1}, one per picture, got {classes.tolist()}"
+        )
+    classes = classes.to(images.device)
+    grid = (len(images), len(places.tops), len(places.lefts))
+    answers = []
+    for part in torch.arange(math.prod(grid), device=images.device).split(batch):
+        picture, row, column = torch.unravel_index(part, grid)
+        hidden = places.down[row][:, None, :, None] & places.across[column][:, None, None, :]
+        found = _forward(network, torch.where(hidden, fill, images[picture]), layer)
+        answers.append(_answers(*found, classes[picture], unit[picture]))
+    covered = Answers(*(torch.cat(values).view(grid) for values in zip(*answers, strict=True)))
+    return Occluded(places, covered, _answers(scores, totals, classes, unit), unit)
+
+
+def _uncovered(
+    network: Network, images: Tensor, layer: str | None, batch: int
+) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n u"], Int[Tensor, " n"]]:
+    # Scores, totals of every map, and which map is strongest; -1 where all are zero.
+    parts = [_forward(network, part, layer) for part in images.split(batch)]
+    scores, totals = (torch.cat(values) for values in zip(*parts, strict=True))
+    if not totals.shape[1]:
+        return scores, totals, torch.full_like(scores[:, 0], -1, dtype=torch.long)
+    return scores, totals, totals.argmax(dim=1).where((totals != 0).any(dim=1), -1)
+
+
+def _forward(network: Network, images: Tensor, layer: str | None) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n u"]]:
+    with capture(network, [layer] if layer else []) as kept:
+        scores = network(images)
+    if layer is None:
+        return scores, scores[:, :0]
+    if layer not in kept:
+        raise ValueError(f"the forward pass of {network.name} does not reach {layer!r}; name a layer that takes part")
+    if kept[layer].ndim != 4:
+        shape = tuple(kept[layer].shape)
+        raise ValueError(f"layer {layer!r} answers {shape}; expected maps (n, u, y, x): name a layer with maps")
+    return scores, kept[layer].sum(dim=(2, 3))
+
+
+def _answers(scores: Tensor, totals: Tensor, classes: Int[Tensor, " n"], unit: Int[Tensor, " n"]) -> Answers:
+    asked = classes[:, None]
+    followed = totals.gather(1, unit.clamp(min=0)[:, None])[:, 0] if totals.shape[1] else scores[:, 0]
+    return Answers(
+        scores.softmax(dim=1).gather(1, asked)[:, 0],
+        scores.gather(1, asked)[:, 0],
+        scores.argmax(dim=1),
+        followed.where(unit >= 0, torch.nan),
+    )
+
+
+def occlusion(
+    network: Network,
+    batch: Batch,
+    *,
+    side: float,
+    stride: float,
+    value: float | str = "mean",
+    of: str = "score",
+    passes: int = 32,
+) -> Maps:
+    """M_ij = mean over the squares that cover pixel ij of S_c(picture) - S_c(covered picture).
+
+    Args:
+        network: any.
+        batch: (n, 3, h, w), with labels: the classes asked for.
+        side: of the square, share of the shorter side of the picture.
+        stride: share likewise, at most `side`.
+        value: colour of the square: `mean` of the network, or a grey level in [0, 1].
+        of: `score` before softmax, or `probability`.
+        passes: covered pictures per forward pass.
+
+    Returns:
+        (n, 1, h, w), signed: positive where covering costs, in score or probability.
+
+    Raises:
+        ValueError: if there are no labels or one is outside the network's, `of` is unknown, or the square does not fit.
+
+    Source: Zeiler & Fergus 2014, sec. 4.2; per pixel as captum, Occlusion.
+    """
+    if of not in OF:
+        raise ValueError(f"unknown answer {of!r}; {closest(of, OF)}")
+    if batch.labels is None:
+        raise ValueError("expected a batch with labels, got none: say which class to ask for")
+    seen = occluded(network, batch.images, classes=batch.labels, side=side, stride=stride, value=value, batch=passes)
+    clean, covered = getattr(seen.clean, of), getattr(seen.covered, of)
+    drop = (clean[:, None, None] - covered).double()
+    down, across = seen.windows.down.double(), seen.windows.across.double()
+    total = torch.einsum("rh,nrc,cw->nhw", down, drop, across)
+    count = down.sum(dim=0)[:, None] * across.sum(dim=0)
+    return Maps((total / count)[:, None].to(covered), signed=True)
