@@ -22,7 +22,7 @@ ONLY = {
     "omegaconf": ("configuration", "stages", "pipeline"),
     "wandb": ("tracking",),
     "matplotlib": ("plots",),
-    "pytorch_lightning": ("models/classifier.py", "data/datamodule.py", "stages"),
+    "pytorch_lightning": ("models/classifier.py", "models/watch.py", "data/datamodule.py", "stages"),
 }
 
 

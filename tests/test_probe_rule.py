@@ -1,23 +1,17 @@
-"""The backward rules of ReLUs: hand cases, laws, and captum where captum is right."""
+"""The backward rules of ReLUs: hand cases, laws, and what has no rule. Whole networks are in test_networks.py."""
 
 import warnings
 
 import pytest
 import torch
-import torchvision
-from captum.attr import Deconvolution, GuidedBackprop, Saliency
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 from torch.nn.modules import module as nn_module
 
-from deepinside.methods.saliency import saliency
-from deepinside.network import Network, Preprocessing
 from deepinside.probe import RULES, UndefinedRule, relu_rule
-from deepinside.records import Batch
 
-CAPTUM = {"gradient": Saliency, "guided": GuidedBackprop, "deconvnet": Deconvolution}
 RELUS = {
     "module": nn.ReLU(),
     "in-place module": lambda x: nn.ReLU(inplace=True)(x * 1),
@@ -27,8 +21,13 @@ RELUS = {
     "torch function": torch.relu,
     "method": lambda x: x.relu(),
     "in-place method": lambda x: (x * 1).relu_(),
+    "in-place torch function": lambda x: torch.relu_(x * 1),
+    "in-place by position": lambda x: functional.relu(x * 1, True),
     "threshold": nn.Threshold(0, 0),
+    "torch threshold": lambda x: torch.threshold(x, 0, 0),
+    "in-place threshold": lambda x: nn.Threshold(0, 0, inplace=True)(x * 1),
     "hardtanh": nn.Hardtanh(0.0, 1e9),
+    "in-place hardtanh": lambda x: nn.Hardtanh(0.0, 1e9, inplace=True)(x * 1),
     "relu6": lambda x: 1e3 * functional.relu6(x / 1e3),
 }
 
@@ -74,41 +73,59 @@ def test_guided_is_both_gates(x: list[float], r: list[float]) -> None:
     assert torch.equal(gates["guided"], gates["deconvnet"] * (x > 0))
 
 
-def test_rule_gradient_passes_gradcheck() -> None:
+@given(values, values, st.floats(1 / 8, 8, width=32))
+def test_rules_are_linear_in_the_size_of_the_signal(x: list[float], r: list[float], factor: float) -> None:
+    size = min(len(x), len(r))
+    x, r = torch.tensor(x[:size]), torch.tensor(r[:size])
+    for rule in RULES:
+        assert torch.allclose(back(nn.ReLU(), x, factor * r, rule), factor * back(nn.ReLU(), x, r, rule))
+
+
+@given(values)
+def test_the_forward_pass_is_that_of_the_relu(x: list[float]) -> None:
+    for rule in RULES:
+        with relu_rule(rule):
+            assert torch.equal(torch.relu(torch.tensor(x)), torch.tensor(x).clamp(min=0))
+            assert torch.equal(functional.relu6(torch.tensor(x) * 3), (torch.tensor(x) * 3).clamp(0, 6))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_dtype_and_in_place_are_as_asked_for(dtype: torch.dtype) -> None:
+    for rule in RULES:
+        x = torch.tensor([-1.0, 2.0], dtype=dtype)
+        with relu_rule(rule):
+            assert torch.relu_(x) is x
+            assert torch.relu(x) is not x
+        assert x.dtype == dtype
+        assert x.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("top", [0.3, float("inf")])
+def test_rule_gradient_passes_gradcheck(top: float) -> None:
     from deepinside.probe.rule import _Rectifier
 
     x = (torch.rand(3, 5, dtype=torch.float64) - 0.5).requires_grad_()
-    assert torch.autograd.gradcheck(lambda t: _Rectifier.apply(t, 0.3, "gradient"), x)
+    assert torch.autograd.gradcheck(lambda t: _Rectifier.apply(t, top, "gradient"), x)
 
 
-def network(name: str) -> Network:
-    torch.manual_seed(0)
-    options = {"init_weights": True} if name == "googlenet" else {}
-    module = getattr(torchvision.models, name)(weights=None, **options)
-    return Network(module, Preprocessing(input=96, resize=96), [str(i) for i in range(1000)], name)
+def test_the_inner_rule_counts_and_the_outer_one_comes_back() -> None:
+    x, signal = torch.tensor([-1.0, -2, 3, 4], requires_grad=True), torch.tensor([1.0, -2, -3, 4])
+    with relu_rule("guided"):
+        with relu_rule("deconvnet"):
+            inner = torch.relu(x)
+        outer = torch.relu(x)
+    assert torch.autograd.grad(inner, x, signal)[0].tolist() == [1, 0, 0, 4]
+    assert torch.autograd.grad(outer, x, signal)[0].tolist() == [0, 0, 0, 4]
 
 
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("name", ["alexnet", "resnet18", "squeezenet1_0"])
-def test_equal_to_captum(name: str, rule: str) -> None:
-    net = network(name)
-    images, classes = torch.rand(2, 3, 96, 128), torch.tensor([3, 5])
-    ours = saliency(net, Batch(images, ("a", "b"), classes), rule=rule).values[:, 0]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        theirs = CAPTUM[rule](net).attribute(images.requires_grad_(), target=classes).abs().amax(1)
-    assert (ours - theirs).abs().max() <= 1e-5 * theirs.max()
-
-
-def test_functional_relus_of_googlenet_that_captum_misses() -> None:
-    net = network("googlenet")
-    images, classes = torch.rand(1, 3, 96, 96), torch.tensor([3])
-    maps = {rule: saliency(net, Batch(images, ("a",), classes), rule=rule).values[:, 0] for rule in RULES}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        theirs = GuidedBackprop(net).attribute(images.requires_grad_(), target=classes).abs().amax(1)
-    assert torch.allclose(theirs, maps["gradient"], atol=1e-6)  # captum: silently the plain gradient
-    assert (maps["guided"] - maps["gradient"]).abs().max() > 0.1 * maps["gradient"].max()
+def test_a_forward_pass_that_failed_does_not_end_the_checks() -> None:
+    x = torch.rand(1, 3, 4, 5, requires_grad=True)
+    with relu_rule("guided"):
+        with pytest.raises(RuntimeError):
+            nn.Sequential(nn.ReLU(), nn.Conv2d(5, 1, 1))(x)  # does not fit
+        nn.Sequential(nn.ReLU(), nn.Conv2d(3, 1, 1))(x)
+        with pytest.raises(UndefinedRule, match="Gelu"):
+            nn.Sequential(nn.GELU(), nn.Conv2d(3, 1, 1))(x)
 
 
 class Wrapped(nn.Module):
@@ -132,6 +149,10 @@ UNRULED = {
     "leaky": nn.LeakyReLU(),
     "elu": nn.ELU(),
     "hardswish": nn.Hardswish(),
+    "mish": nn.Mish(),
+    "prelu": nn.PReLU(),
+    "softplus": nn.Softplus(),
+    "relu": torch.ops.aten.relu,  # beneath the functions that a rule can reach
 }
 
 

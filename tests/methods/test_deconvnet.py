@@ -89,6 +89,13 @@ def test_the_end_of_a_fully_connected_network_projects_too() -> None:
     assert found.pixels.abs().sum() > 0
 
 
+def test_a_nonlinearity_without_a_rule_below_the_layer_is_named() -> None:
+    net = network(conv=nn.Conv2d(3, 4, 3), gelu=nn.GELU(), last=nn.Conv2d(4, 2, 3))
+    with pytest.raises(ValueError, match="Gelu"):
+        project(net, torch.rand(1, 3, 8, 9), layer="last", units=[0])
+    assert project(net, torch.rand(1, 3, 8, 9), layer="last", units=[0], rule="gradient").pixels.abs().sum() > 0
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [

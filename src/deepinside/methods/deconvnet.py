@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from deepinside.network import Network, closest
-from deepinside.probe import contrast_rule, relu_rule
+from deepinside.probe import check_ruled, contrast_rule, relu_rule
 from deepinside.probe.activations import reached
 
 
@@ -56,6 +56,7 @@ def project(
     Raises:
         KeyError: if there is no such layer, with the closest names.
         ValueError: if a unit or a position lies outside the layer.
+        UndefinedRule: if a nonlinearity on the way has no such rule.
 
     Source: Zeiler & Fergus 2014, sec. 2.1 and 4.
     """
@@ -63,10 +64,11 @@ def project(
     images = images.to(network.device).detach().clone().requires_grad_()
     with torch.enable_grad(), relu_rule(rule), contrast_rule(contrast):
         answer = reached(network, images, (layer,))[layer]
+        check_ruled(answer, rule)  # the pass ends at the layer, before the rule's own check
         maps = answer if answer.ndim == 4 else answer.flatten(1)[..., None, None]
         chosen = _units(maps, units, layer)
         own = maps[torch.arange(len(maps), device=maps.device), chosen]
-        places = strongest(own) if positions is None else _positions(own, positions, layer)
+        places = strongest(own) if positions is None else check_positions(own, positions, layer)
         values = own[torch.arange(len(own), device=own.device), places[:, 0], places[:, 1]]
         (pixels,) = torch.autograd.grad(values, images, values.detach())
     return Projection(pixels, values.detach(), places)
@@ -110,7 +112,20 @@ def check_units(units: Sequence[int], count: int, layer: str) -> None:
         raise ValueError(f"layer {layer!r} has the units 0..{count - 1}, not {outside[0]}; {near}")
 
 
-def _positions(own: Tensor, positions: Int[Tensor, "n 2"], layer: str) -> Int[Tensor, "n 2"]:
+def check_positions(own: Float[Tensor, "n y x"], positions: Int[Tensor, "n 2"], layer: str) -> Int[Tensor, "n 2"]:
+    """Looks whether maps have these positions.
+
+    Args:
+        own: the maps, (n, y, x).
+        positions: y and x, one pair per map, (n, 2).
+        layer: its name.
+
+    Returns:
+        The positions, on the device of the maps.
+
+    Raises:
+        ValueError: if one lies outside, with the range.
+    """
     places = torch.as_tensor(positions, device=own.device)
     height, width = own.shape[1:]
     inside = (places >= 0).all() and (places < places.new_tensor([height, width])).all()

@@ -1,5 +1,7 @@
-"""Class saliency: how much each pixel moves a class score (Simonyan et al. 2013, sec. 3)."""
+"""Saliency: how much each pixel moves a class score, or any unit (Simonyan et al. 2013, sec. 3)."""
 
+import logging
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -7,58 +9,172 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from deepinside import views
+from deepinside.methods.deconvnet import check_positions, check_units, strongest
 from deepinside.network import Network
-from deepinside.probe import relu_rule
+from deepinside.probe import check_ruled, relu_rule
+from deepinside.probe.activations import reached
 from deepinside.records import Batch, Maps
 
+_LOG = logging.getLogger(__name__)
 
-def _gradients(
+
+def targets(batch: Batch, classes: Int[Tensor, "n t"] | None) -> Int[Tensor, "n t"]:
+    """The classes whose scores are asked for.
+
+    Args:
+        batch: its labels are the classes unless `classes` says otherwise.
+        classes: (n, t), or None.
+
+    Returns:
+        Classes per picture, (n, t).
+
+    Raises:
+        ValueError: if neither says what to look for.
+    """
+    if classes is not None:
+        return classes
+    if batch.labels is None:
+        raise ValueError("expected classes, or a batch with labels, got neither: say which class to look for")
+    return batch.labels[:, None]
+
+
+def gradients(
+    inputs: Float[Tensor, "n 3 h w"], scores: Float[Tensor, "n k"], classes: Int[Tensor, "n t"]
+) -> Iterator[Float[Tensor, "n 3 h w"]]:
+    """dS_c/dI for one target of every picture after the other, from one forward pass that is already done.
+
+    Args:
+        inputs: leaf that requires grad, (n, 3, h, w).
+        scores: that came of it, (n, k); their graph is used up with the last target.
+        classes: targets per picture, (n, t).
+
+    Yields:
+        t times (n, 3, h, w), signed.
+
+    Raises:
+        ValueError: if a class is outside the network's.
+    """
+    if ((classes < 0) | (classes >= scores.shape[1])).any():
+        raise ValueError(f"expected classes in 0..{scores.shape[1] - 1}, got {classes.unique().tolist()}")
+    columns = classes.to(scores.device).T
+    for number, column in enumerate(columns, start=1):
+        chosen = scores.gather(1, column[:, None]).sum()
+        yield torch.autograd.grad(chosen, inputs, retain_graph=number < len(columns))[0]
+
+
+def _magnitudes(
     images: Float[Tensor, "n 3 h w"], scores: Float[Tensor, "n k"], classes: Int[Tensor, "n t"]
 ) -> Float[Tensor, "n t h w"]:
-    # Max over channels of |dS_c/dI| for every target, from one forward pass that is already done.
-    maps = []
-    for column in classes.T:
-        chosen = scores.gather(1, column[:, None]).sum()
-        (gradient,) = torch.autograd.grad(chosen, images, retain_graph=True)
-        maps.append(gradient.abs().amax(dim=1))
-    return torch.stack(maps, dim=1)
+    return torch.stack([gradient.abs().amax(dim=1) for gradient in gradients(images, scores, classes)], dim=1)
 
 
-def _forward(
+def _leaf(network: Network, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    return images.to(network.device).detach().clone().requires_grad_()
+
+
+def forward(
     network: Network, images: Float[Tensor, "n 3 h w"], rule: str
 ) -> tuple[Float[Tensor, "n 3 h w"], Float[Tensor, "n k"]]:
-    images = images.to(network.device).detach().clone().requires_grad_()
+    """A forward pass whose backward pass follows a rule.
+
+    Args:
+        network: any.
+        images: RGB, (n, 3, h, w), on any device; they may leave [0, 1].
+        rule: backward rule of the ReLUs (see `probe.relu_rule`).
+
+    Returns:
+        The pictures as a leaf that requires grad, and their scores, graph attached.
+    """
+    images = _leaf(network, images)
     with torch.enable_grad(), relu_rule(rule):
         return images, network(images)
 
 
 def saliency(
-    network: Network, batch: Batch, *, classes: Int[Tensor, "n t"] | None = None, rule: str = "gradient"
+    network: Network,
+    batch: Batch,
+    *,
+    classes: Int[Tensor, "n t"] | None = None,
+    rule: str = "gradient",
+    layer: str | None = None,
+    unit: int | None = None,
+    position: Sequence[int] | None = None,
 ) -> Maps:
-    """M_ij = max over channels of |dS_c/dI|, of the score before softmax.
+    """M_ij = max over channels of |dS_c/dI|, of the score before softmax, or of a unit's activation in its place.
+
+    For a unit the forward pass ends at its layer. A unit that is zero everywhere in a picture has a map of zeros,
+    whatever the rule. A map of zeros is warned of by name; rules that rectify the signal may well end in one.
 
     Args:
         network: any.
         batch: (n, 3, h, w); its labels are the classes asked for unless `classes` says otherwise.
         classes: targets per picture, (n, t); all t come from one forward pass.
         rule: backward rule of the ReLUs: `gradient`, `deconvnet` or `guided` (see `probe.relu_rule`).
+        layer: dotted name, to look for a unit instead of a class; its answer (n, u, y, x) or (n, u).
+        unit: of that layer.
+        position: y and x in the unit's map; None: where it is strongest, picture by picture.
 
     Returns:
-        (n, t, h, w), in score per unit of pixel intensity, not negative.
+        (n, t, h, w), t = 1 for a unit, in score or activation per unit of pixel intensity, not negative.
 
     Raises:
-        ValueError: if neither classes nor labels say what to look for, or a class is outside the network's.
+        KeyError: if there is no such layer, with the closest names.
+        ValueError: if nothing says what to look for, or a class, unit or position lies outside the network's.
+        UndefinedRule: if a nonlinearity on the way has no such rule.
 
     Source: Simonyan et al. 2013, sec. 3.1; with the other rules sec. 4 and Springenberg et al. 2015.
     """
-    if classes is None:
-        if batch.labels is None:
-            raise ValueError("expected classes, or a batch with labels, got neither: say which class to look for")
-        classes = batch.labels[:, None]
-    images, scores = _forward(network, batch.images, rule)
-    if not (classes.min() >= 0 and classes.max() < scores.shape[1]):
-        raise ValueError(f"expected classes in 0..{scores.shape[1] - 1}, got {classes.unique().tolist()}")
-    return Maps(_gradients(images, scores, classes.to(scores.device)).detach())
+    if layer is not None:
+        if unit is None or classes is not None:
+            raise ValueError(f"expected one unit of layer {layer!r}, got unit={unit}, classes={classes}: name the unit")
+        return Maps(_of_unit(network, batch, layer, unit, position, rule))
+    if unit is not None or position is not None:
+        raise ValueError(f"expected the layer of unit={unit} at position={position}, got none: pass layer=NAME")
+    wanted = targets(batch, classes)
+    maps = _magnitudes(*forward(network, batch.images, rule), wanted)
+    _warn(network, batch, _blank(maps).any(dim=1), f"nothing comes back to the pixels by rule {rule!r}")
+    return Maps(maps)
+
+
+def _of_unit(
+    network: Network, batch: Batch, layer: str, unit: int, position: Sequence[int] | None, rule: str
+) -> Float[Tensor, "n 1 h w"]:
+    images = _leaf(network, batch.images)
+    with torch.enable_grad(), relu_rule(rule):
+        answer = reached(network, images, (layer,))[layer]
+        own = _own(answer, unit, layer)
+    check_ruled(answer, rule)  # the forward pass did not come to its end, where it would have been checked
+    places = strongest(own) if position is None else _everywhere(position, own, layer)
+    values = own[torch.arange(len(own), device=own.device), places[:, 0], places[:, 1]]
+    silent = _blank(own.detach())
+    (gradient,) = torch.autograd.grad(values, images, (~silent).to(values.dtype))
+    maps = gradient.abs().amax(dim=1, keepdim=True)
+    _warn(network, batch, silent, f"unit {unit} of layer {layer!r} is zero everywhere")
+    _warn(network, batch, _blank(maps)[:, 0] & ~silent, f"nothing comes back to the pixels by rule {rule!r}")
+    return maps
+
+
+def _blank(maps: Float[Tensor, "*n h w"]) -> Bool[Tensor, "*n"]:
+    return (maps == 0).all(dim=-1).all(dim=-1)
+
+
+def _warn(network: Network, batch: Batch, which: Bool[Tensor, " n"], said: str) -> None:
+    # A blank map is an answer, but one to look at twice.
+    named = [name for name, chosen in zip(batch.names, which.tolist(), strict=True) if chosen]
+    if named:
+        _LOG.warning("%s: %s in %s: a map of zeros", network.name, said, ", ".join(named))
+
+
+def _own(answer: Tensor, unit: int, layer: str) -> Float[Tensor, "n y x"]:
+    maps = answer if answer.ndim == 4 else answer.flatten(1)[..., None, None]
+    check_units([unit], maps.shape[1], layer)
+    return maps[:, unit]
+
+
+def _everywhere(position: Sequence[int], own: Float[Tensor, "n y x"], layer: str) -> Int[Tensor, "n 2"]:
+    if len(position) != 2:
+        raise ValueError(f"expected a position (y, x) in the maps of layer {layer!r}, got {list(position)}")
+    return check_positions(own, torch.tensor([list(position)] * len(own)), layer)
 
 
 class Viewed(NamedTuple):
@@ -110,11 +226,11 @@ def viewed(
     canvas = views.warped(image, recipe) if crops == "warp" else views.canvas(image, recipe)
     height, width = canvas.shape[1:]
     places = views.placements(height, width, recipe.input, "centre" if crops == "warp" else crops)
-    images, scores = _forward(network, views.cut(canvas, places, recipe.input), rule)
+    images, scores = forward(network, views.cut(canvas, places, recipe.input), rule)
     probabilities = scores.detach().softmax(dim=1).mean(dim=0)
     classes = probabilities.topk(min(top, len(probabilities))).indices
     if also is not None and also not in classes.tolist():
         classes = torch.cat([classes, classes.new_tensor([also])])
-    maps = _gradients(images, scores, classes.expand(len(places), -1))
+    maps = _magnitudes(images, scores, classes.expand(len(places), -1))
     merged, covered = views.merged(maps, places, height, width)
     return Viewed(probabilities, classes, merged, covered, canvas)

@@ -33,6 +33,18 @@ class Tops(NamedTuple):
     pictures: Int[Tensor, "u top"]
     places: Int[Tensor, "u top 2"]
 
+    def of(self, kept: Sequence[int]) -> "Tops":
+        """Some of the units.
+
+        Args:
+            kept: their places in the list of units.
+
+        Returns:
+            Their activations.
+        """
+        rows = list(kept)
+        return Tops(self.values[rows], self.pictures[rows], self.places[rows])
+
 
 def top_activations(
     network: Network,
@@ -74,11 +86,11 @@ def top_activations(
     size = (probe.images.shape[2], probe.images.shape[3])
     field = receptive_fields(network, (layer,), size)[layer]
     count = activations(network, probe.images.to(network.device), (layer,))[layer].shape[1]
-    chosen = _chosen(units, count, layer)
+    chosen = spread_units(units, count, layer)
     tops = strongest_pictures(network, pictures, layer=layer, units=chosen, top=top, batch=batch)
     alive = [i for i in range(len(chosen)) if tops.values[i, 0] > 0]
     how = {"layer": layer, "rule": rule, "contrast": contrast}
-    rows, shown = _cut(network, pictures, [chosen[i] for i in alive], _part(tops, alive), field, how, batch)
+    rows, shown = cut_out(network, pictures, [chosen[i] for i in alive], tops.of(alive), field, how, batch)
     dead = [unit for i, unit in enumerate(chosen) if i not in alive]
     rows += [{"unit": unit, "rank": 0, "value": 0.0} for unit in dead]
     table = pd.DataFrame(rows).sort_values(["unit", "rank"])
@@ -91,11 +103,20 @@ def top_activations(
     return Study(table, numbers, shown | {"units": np.array([chosen[i] for i in alive]), "layer": np.array(layer)})
 
 
-def _part(tops: Tops, kept: list[int]) -> Tops:
-    return Tops(tops.values[kept], tops.pictures[kept], tops.places[kept])
+def spread_units(units: Sequence[int] | int | None, count: int, layer: str) -> list[int]:
+    """The units that are meant.
 
+    Args:
+        units: numbers, or how many, spread evenly over the layer; None: all.
+        count: how many the layer has.
+        layer: its name.
 
-def _chosen(units: Sequence[int] | int | None, count: int, layer: str) -> list[int]:
+    Returns:
+        Their numbers.
+
+    Raises:
+        ValueError: if one of them lies outside the layer.
+    """
     if units is None:
         return list(range(count))
     if isinstance(units, int):
@@ -144,7 +165,7 @@ def strongest_pictures(
     return kept
 
 
-def _cut(
+def cut_out(
     network: Network,
     pictures: Pictures,
     units: list[int],
@@ -153,6 +174,21 @@ def _cut(
     how: dict[str, str],
     batch: int,
 ) -> tuple[list[dict], dict[str, ndarray]]:
+    """Patches of pictures that units see, and their projections.
+
+    Args:
+        network: any.
+        pictures: of the data set.
+        units: their numbers.
+        tops: of these units.
+        field: receptive field of the layer.
+        how: `layer`, `rule` and `contrast` as in `project`.
+        batch: projections per pass.
+
+    Returns:
+        Rows of the table; and patches and projections (u, top, h, w, 3), the latter signed, each divided by the 99 %
+        quantile of its magnitude and cut off at 1, and masks where the field leaves the picture (u, top, h, w).
+    """
     count, top = tops.values.shape
     pairs = [(i, rank) for i in range(count) for rank in range(top) if tops.pictures[i, rank] >= 0]
     side = _sides(field, pictures)

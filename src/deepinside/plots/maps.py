@@ -39,6 +39,8 @@ def beside(
         look = {"cmap": "RdBu_r", "vmin": -top} if name in signed else {"cmap": "magma", "vmin": 0}
         drawn = axis.imshow(map_, vmax=top, **look)
         axis.set_title(name, fontsize=8)
+        if not map_.any():
+            axis.text(0.5, 0.5, "nothing comes back", color="white", fontsize=8, ha="center", transform=axis.transAxes)
         bar = figure.colorbar(drawn, ax=axis, orientation="horizontal", shrink=0.8, pad=0.02, aspect=30)
         bar.ax.tick_params(labelsize=5)
         bar.ax.ticklabel_format(axis="x", scilimits=(-2, 2))

@@ -51,8 +51,7 @@ def back_project(
     for word, known in ((rule, RULES), (unpool, UNPOOL)):
         if word not in known:
             raise ValueError(f"unknown {word!r}; {closest(word, known)}")
-    if rule != "gradient":
-        check_ruled(answer, rule, but=("Relu", "Hardtanh"))
+    check_ruled(answer, rule, but=("Relu", "Hardtanh"))
     waiting = _uses(answer)
     signals: dict[Node, dict[int, Tensor]] = defaultdict(dict)
     ready = [answer.grad_fn]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
 from numpy import ndarray
-from pytorch_lightning import Trainer
+from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 
 from deepinside.data.augmentation import Augmentation
@@ -51,6 +51,7 @@ def fit(
     cache_gb: float = 2.0,
     channels_last: bool = True,
     keep: Sequence[int] = (),
+    callbacks: Sequence[Callback] = (),
 ) -> History:
     """Trains a network and leaves it with its best weights, frozen.
 
@@ -74,6 +75,7 @@ def fit(
         cache_gb: memory for decoded pictures, in 10^9 bytes.
         channels_last: memory order while training.
         keep: after so many epochs the weights are kept as `epochs/<number>.safetensors`.
+        callbacks: of Lightning's; what they leave of an epoch is there before the run can be resumed after it.
 
     Returns:
         One row per epoch.
@@ -90,7 +92,7 @@ def fit(
         runner = Trainer(
             max_epochs=epochs,
             accelerator=_accelerator(device),
-            callbacks=[Bar(), Keep(out, keep)],
+            callbacks=[Bar(), *callbacks, Keep(out, keep)],
             default_root_dir=out,
             deterministic="warn",  # Lightning's word for: as far as the device can
             enable_checkpointing=False,

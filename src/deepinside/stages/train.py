@@ -1,24 +1,31 @@
-"""Pictures and a network without weights -> the network trained, and how often it is wrong."""
+"""Pictures and a network without weights -> the network trained, how often it is wrong, and what it saw meanwhile."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
+from PIL import Image
 
+from deepinside.data.canvases import Canvases
+from deepinside.data.datamodule import Views
 from deepinside.data.index import Index
+from deepinside.models.watch import Watch, looks, when
 from deepinside.network import Network
 from deepinside.plots.gallery import Gallery
 from deepinside.plots.history import learning
-from deepinside.records import Row, Table
+from deepinside.records import Batch, Row, Table
 from deepinside.stages.fitting import classification_errors, fit
 from deepinside.stages.inputs import built, open_index
 from deepinside.stages.load import described, save
 from deepinside.statistics import bootstrap_interval
 
+MOMENTS = 8  # of a training, side by side, at most
 TESTS = ("centre", "ten")  # views: the network is judged by both (Krizhevsky et al. 2012, sec. 4.1)
 
 
@@ -40,13 +47,42 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
         network = built(cfg.model, list(index.classes))
     settings: dict[str, Any] = OmegaConf.to_container(cfg.train)  # type: ignore[assignment]
     machine = {"device": cfg.machine.device, "workers": cfg.machine.workers}
-    history = fit(network, train, val, out=out, seed=cfg.seed, **machine, **settings)
+    watch = _watch(settings.pop("watch"), network, val, out / "watch")
+    watchers = [watch] if watch else []
+    history = fit(network, train, val, out=out, seed=cfg.seed, callbacks=watchers, **machine, **settings)
     save(network, cfg.model, out)
     rows = [Row("epochs", len(history), "epochs"), Row("training_images", len(train), "images"), *described(network)]
     Table([*rows, *_tested(network, val, out)]).write(out)
-    _draw(pd.read_csv(out / "history.csv"), network, out)
+    _draw(pd.read_csv(out / "history.csv"), network, watch, out)
     shutil.rmtree(out / "checkpoints")
     (out / "best.safetensors").unlink()  # `model.safetensors` holds the same weights
+    if watch:
+        shutil.rmtree(watch.folder)  # its pictures are in the gallery
+
+
+def _watch(options: dict[str, Any], network: Network, val: Index, folder: Path) -> Watch | None:
+    if not options["every"]:
+        return None
+    rule, unit = (_method(options[key]) for key in ("saliency", "unit"))
+    methods = {name: partial(rule, rule=name) for name in options["methods"]}
+    methods |= {f"strongest unit of {layer}": partial(unit, layer=layer) for layer in options["layers"]}
+    pictures = _looked_at(network, val, options["images"])
+    return Watch(pictures, methods, every=options["every"], folder=folder, draw=get_method(options["plot"]))
+
+
+def _method(keys: dict[str, Any]) -> partial:
+    # By the name in the configuration: who does not watch does not depend on the methods' code.
+    return partial(get_method(keys["_target_"]), **{key: value for key, value in keys.items() if key != "_target_"})
+
+
+def _looked_at(network: Network, val: Index, images: int) -> Batch:
+    chosen = val.balanced(images)
+    views = Views(Canvases(chosen, network.preprocessing, cache_gb=0), augmentation=None, seed=0)
+    pixels, labels = views.__getitems__([(0, position) for position in range(len(chosen))])
+    kept = (labels >= 0).nonzero().flatten()  # a broken picture has no label
+    entries = [chosen.entries[position] for position in kept.tolist()]
+    names = tuple(f"{val.classes[entry.label].split(',')[0]}, {entry.image}" for entry in entries)
+    return Batch(pixels[kept].float() / 255, names, labels[kept])
 
 
 def _learnable(index: Index, split: str) -> Index:
@@ -74,7 +110,7 @@ def _tested(network: Network, val: Index, out: Path) -> list[Row]:
     return [*rows, Row("images_set_aside", len(val) - len(columns["image"]), "images")]
 
 
-def _draw(history: pd.DataFrame, network: Network, out: Path) -> None:
+def _draw(history: pd.DataFrame, network: Network, watch: Watch | None, out: Path) -> None:
     gallery = Gallery(out)
     best = int(history["val_top1_error"].argmin())
     gallery.add(
@@ -84,4 +120,23 @@ def _draw(history: pd.DataFrame, network: Network, out: Path) -> None:
         title="Training",
         caption=f"{network.name}: loss and validation error per epoch (centre crop); kept: epoch {best + 1}.",
     )
+    if watch:
+        _draw_looks(gallery, watch, network)
     gallery.write()
+
+
+def _draw_looks(gallery: Gallery, watch: Watch, network: Network) -> None:
+    group, seen = "while it learnt", looks(watch.folder)
+    moments = sorted({list(seen)[i] for i in np.linspace(0, len(seen) - 1, MOMENTS).round().astype(int)})
+    about = (
+        f"{network.name} while it learnt; validation pictures, centre crop. By a rule of the ReLUs: what moves the "
+        "true class's score, in score per unit of intensity. By a layer: what its unit that is strongest in a picture "
+        "then sees, red for more and blue for less. Each map on its own scale up to its 99.5 % quantile."
+    )
+    for number, name in enumerate(watch.methods, 1):
+        maps = {when(epoch): seen[epoch][name] for epoch in moments}
+        figure = watch.draw(name, watch.pictures, maps)
+        gallery.add(figure, f"watch_{number}", group=group, title=f"{name}, from start to end", caption=about)
+    for epoch in seen:
+        sheet = np.asarray(Image.open(watch.folder / f"epoch_{epoch:04d}.png").convert("RGB"))
+        gallery.add(sheet, f"watch_epoch_{epoch:04d}", group=f"{group}, by epoch", title=when(epoch), caption=about)

@@ -159,17 +159,22 @@ def _draw(
     predicted = row["predicted_name"].split(",")[0]
     title = f"{predicted} ({row['probability']:.0%})"
     truth = f"; labelled {row['name'].split(',')[0]}" if row["name"] else ""
-    maps = {name: answer[f"map.{name}"] for name in methods}
-    signed = {name for name in methods if bool(answer[f"signed.{name}"])}
+    titles = {name: _titled(name, method.settings) for name, method in methods.items()}
+    maps = {titles[name]: answer[f"map.{name}"] for name in methods}
+    signed = {titles[name] for name in methods if bool(answer[f"signed.{name}"])}
     crops = f"averaged over {answer['crops']} crops, " if answer["crops"] > 1 else ""
     gallery.add(
         beside(answer["canvas"], maps, title, signed),
         f"maps_{len(gallery.rows) + 1:03d}",
         group="maps",
         title=title,
-        caption=f"{entry.image}{truth}. What moves the score of {predicted} in {network.name}: maps {crops}each on its "
-        "own scale up to its 99.5 % quantile; signed maps have zero in the middle.",
+        caption=f"{entry.image}{truth}. What moves the score of {predicted}, or the unit named, in {network.name}: "
+        f"maps {crops}each on its own scale up to its 99.5 % quantile; signed maps have zero in the middle.",
     )
+
+
+def _titled(name: str, settings: Mapping[str, Any]) -> str:
+    return f"{name}, unit {settings['unit']} of {settings['layer']}" if settings.get("layer") else name
 
 
 def _measures(table: pd.DataFrame, methods: Mapping[str, Any]) -> list[Row]:

@@ -1,0 +1,441 @@
+"""Whether a network treats the same part of different pictures alike (Zeiler & Fergus 2014, sec. 4.3 and table 1)."""
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float, Int8
+from numpy import ndarray
+from scipy import ndimage
+from torch import Tensor
+
+from deepinside.methods.invariance import before_scores, mean_colour
+from deepinside.network import Network, closest
+from deepinside.probe import activations, convolutional
+from deepinside.records import Row
+from deepinside.study import Segments, Study
+
+ZEROS = ("match", "left_out")  # what becomes of dimensions that neither mask changed
+PLACES = ("part", "random", "beside")
+_ELSEWHERE = ("-c", "-s")  # ends of Broden's names of colours and scenes, which are neither object nor part
+_MOST = 3  # parts that are chosen where none are named; the paper has three
+_DRAWN = 6  # pictures that are shown
+
+
+class Square(NamedTuple):
+    """Rows y to y + side and columns x to x + side of a picture, ends excluded."""
+
+    y: int
+    x: int
+    side: int
+
+
+class Part(NamedTuple):
+    """A part of an object in one picture: the square over it, and whether the object has a place off that square."""
+
+    square: Square
+    avoidable: bool
+
+
+class Case(NamedTuple):
+    """A picture that carries an object and its parts: image (3, h, w), where the object is (h, w), part -> square."""
+
+    name: str
+    image: Float[Tensor, "3 h w"]
+    object: Bool[Tensor, "h w"]
+    squares: dict[str, Square]
+
+
+def correspondence(
+    network: Network,
+    segments: Segments,
+    *,
+    object: str | None = None,
+    parts: Sequence[str] | None = None,
+    layers: Sequence[str] | None = None,
+    images: int = 5,
+    repeats: int = 10,
+    seed: int = 0,
+    batch: int = 32,
+    zero: float = 1e-5,
+) -> Study:
+    """Delta = mean over pairs i != j of H(sign eps_i, sign eps_j) / dimension, of one part against other places.
+
+    eps_i = f(x_i) - f(x_i with a square of the mean colour over the part). The lower Delta, the more alike the masked
+    part changes the features of different pictures. It is set beside squares of the same size `random`ly placed on the
+    object but off the part, and beside squares the same random step away from the part in every picture (`beside`):
+    these lie as near to one another as the parts do, so that being in the same place cannot be what they differ by.
+
+    Args:
+        network: any.
+        segments: pictures with outlined objects and parts.
+        object: its name; None: the one with most parts, of equals the one that most pictures carry with all of them.
+        parts: their names; None: up to three, the commonest that `images` pictures carry together; one that fills its
+            object, so that there is no place off it, is none.
+        layers: dotted names; None: the last convolution and what the layer of the class scores reads.
+        images: how many pictures, the first ones.
+        repeats: places drawn per part.
+        seed: of the places.
+        batch: pictures per pass.
+        zero: a change up to this share of the layer's largest activation in the picture is none; float rounding.
+
+    Returns:
+        `table`: per layer, part, way to count zeros and place: delta, the standard error over pairs, the 95 % interval
+        over pictures, and how far it lies above the part's with its interval. `shown`: the masked pictures.
+
+    Raises:
+        KeyError: if there is no such object, part or layer, with the closest names.
+        ValueError: if fewer than two pictures carry what is asked for.
+
+    Source: Zeiler & Fergus 2014, sec. 4.3 and table 1.
+    Deviation: the sum is divided by dimension and number of pairs (the paper's normalisation is not stated); of a part
+        that an object has more than once the leftmost piece is masked; `beside` is ours.
+    """
+    wanted, chosen, cases = find_cases(segments, object, parts, images)
+    pictures = torch.stack([case.image for case in cases])
+    high = before_scores(network, pictures[:1])
+    names = tuple(layers) if layers else (_last_convolution(network, high), high)
+    fill = mean_colour(network).cpu()
+    clean = _features(network, pictures, names, batch)
+    deltas: dict[tuple[str, str, str, str], Float[ndarray, "n n"]] = {}
+    masked = {}
+    for part in chosen:
+        for place, rounds in _rounds(cases, part, repeats, seed).items():
+            covered = [_masked(pictures, squares, fill) for squares in rounds]
+            masked[part, place] = covered[:1]
+            for layer, pair in _distances(network, clean, covered, names, batch, zero).items():
+                deltas |= {(layer, part, zeros, place): matrix for zeros, matrix in zip(ZEROS, pair, strict=True)}
+    table = pd.DataFrame(_rows(deltas, names, chosen))
+    about = {"object": np.array(wanted), "parts": np.array(chosen), "layers": np.array(names)}
+    counts = (Row("images", len(cases), "images"), Row("parts", len(chosen), "parts"))
+    return Study(table, (*counts, *_numbers(table)), about | _shown(pictures, masked, chosen))
+
+
+def _last_convolution(network: Network, high: str) -> str:
+    # The last one that the network declares before the high layer.
+    order = network.layers
+    before = [name for name in convolutional(network) if order.index(name) < order.index(high)]
+    return before[-1] if before else convolutional(network)[0]
+
+
+def find_cases(
+    segments: Segments, object: str | None, parts: Sequence[str] | None, images: int
+) -> tuple[str, tuple[str, ...], list[Case]]:
+    """The first pictures that carry an object and parts of it.
+
+    A concept is part of another in a picture where 95 % of it lie within that other, which lies in no third.
+
+    Args:
+        segments: pictures with outlines.
+        object: its name; None: see `correspondence`.
+        parts: their names; None: see `correspondence`.
+        images: how many pictures at most.
+
+    Returns:
+        The object, its parts, and the pictures.
+
+    Raises:
+        KeyError: if there is no such object or part.
+        ValueError: if fewer than two pictures carry them.
+    """
+    carried: dict[str, dict[int, dict[str, Part]]] = {}
+    for position in range(len(segments.pictures)):
+        for name, found in parts_of(segments.masks(position)).items():
+            carried.setdefault(name, {})[position] = found
+    _check(carried, object, parts, len(segments.pictures))
+    names = [object] if object else list(carried)
+    offers = [(_shared(carried[name], parts, images), name) for name in names]
+    (chosen, positions), wanted = min(offers, key=lambda offer: (-len(offer[0][0]), -len(offer[0][1]), offer[1]))
+    cases: list[Case] = []
+    for position in positions:
+        image = segments.pictures.read(position) if len(cases) < images else None
+        if image is not None:
+            squares = {part: carried[wanted][position][part].square for part in chosen}
+            cases.append(Case(segments.pictures.names[position], image, segments.masks(position)[wanted], squares))
+    if len(cases) < 2 or not chosen:
+        had = ", ".join(f"{name}: {_inventory(found)}" for name, found in sorted(carried.items())[:30])
+        asked = " with ".join([object or "any object", ", ".join(parts or ("any part",))])
+        raise ValueError(f"expected two pictures of {asked} or more, got {len(cases)}; the probe set has {had}")
+    return wanted, chosen, cases
+
+
+def _check(
+    carried: Mapping[str, Mapping[int, Mapping[str, Part]]],
+    object: str | None,
+    parts: Sequence[str] | None,
+    count: int,
+) -> None:
+    if not carried:
+        raise ValueError(
+            f"expected pictures in which parts are outlined within objects, got none of {count}: take a probe set with "
+            "parts, such as concepts=miniature or concepts=broden"
+        )
+    if object is not None and object not in carried:
+        raise KeyError(f"no object {object!r} with parts; {closest(object, sorted(carried))}")
+    known = {part for name in ([object] if object else carried) for found in carried[name].values() for part in found}
+    for part in parts or ():
+        if part not in known:
+            raise KeyError(f"no part {part!r} of {object or 'any object'}; {closest(part, sorted(known))}")
+
+
+def _inventory(found: Mapping[int, Mapping[str, Part]]) -> str:
+    counts = pd.Series([part for parts in found.values() for part in parts]).value_counts()
+    return ", ".join(f"{part} {count}" for part, count in counts.items())
+
+
+def _shared(
+    found: Mapping[int, Mapping[str, Part]], parts: Sequence[str] | None, images: int
+) -> tuple[tuple[str, ...], list[int]]:
+    # The parts, and in which pictures all of them are.
+    if parts:
+        return tuple(parts), [position for position, mine in found.items() if set(parts) <= mine.keys()]
+    where: dict[str, set[int]] = {}
+    for position, mine in found.items():
+        for name in (name for name, part in mine.items() if part.avoidable):
+            where.setdefault(name, set()).add(position)
+    chosen: list[str] = []
+    common = set(found)
+    for name in sorted(where, key=lambda name: (-len(where[name]), name)):
+        if len(chosen) < _MOST and len(common & where[name]) >= max(images, 2):
+            chosen.append(name)
+            common &= where[name]
+    return tuple(chosen), sorted(common) if chosen else []
+
+
+def parts_of(masks: Mapping[str, Bool[Tensor, "h w"]]) -> dict[str, dict[str, Part]]:
+    """Which concepts of a picture are parts of which.
+
+    Args:
+        masks: concept -> where it is, (h, w).
+
+    Returns:
+        Object -> part -> its square; objects without parts are left out.
+    """
+    names = [name for name, mask in masks.items() if not name.endswith(_ELSEWHERE) and bool(mask.any())]
+    if not names:
+        return {}
+    flat = torch.stack([masks[name].flatten() for name in names]).float()
+    common, area = flat @ flat.T, flat.sum(1)
+    within = (common >= 0.95 * area[:, None]) & (area[:, None] < area)  # row within column
+    outer = ~within.any(dim=1)
+    found: dict[str, dict[str, Part]] = {}
+    for part, whole in (within & outer).nonzero().tolist():
+        square = square_over(masks[names[part]] & masks[names[whole]])
+        off = _tops(masks[names[whole]], square) & _apart(square, masks[names[whole]].shape)
+        found.setdefault(names[whole], {})[names[part]] = Part(square, bool(off.any()))
+    return found
+
+
+def square_over(mask: Bool[Tensor, "h w"]) -> Square:
+    """The square to mask a part by: over the bounding box of one piece, as wide as the box's longer side.
+
+    Args:
+        mask: where the part is, (h, w); not empty.
+
+    Returns:
+        A square inside the picture; of several pieces of at least half the largest one's size, over the leftmost.
+    """
+    pieces, count = ndimage.label(mask.numpy(), structure=np.ones((3, 3)))
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
+    boxes = ndimage.find_objects(pieces)
+    rows, columns = min(
+        (box for box, size in zip(boxes, sizes, strict=True) if 2 * size >= sizes.max()), key=lambda box: box[1].start
+    )
+    side = min(max(rows.stop - rows.start, columns.stop - columns.start), *mask.shape)
+    y, x = (
+        min(max((edge.start + edge.stop - side) // 2, 0), length - side)
+        for edge, length in zip((rows, columns), mask.shape, strict=True)
+    )
+    return Square(y, x, side)
+
+
+def _tops(mask: Bool[Tensor, "h w"], square: Square) -> Bool[Tensor, "h w"]:
+    # Upper left corners of squares of that size inside the picture whose middle lies on the object.
+    height, width = (length - square.side + 1 for length in mask.shape)
+    tops = torch.zeros_like(mask)
+    half = square.side // 2
+    tops[:height, :width] = mask[half : half + height, half : half + width]
+    return tops
+
+
+def _apart(square: Square, size: Sequence[int]) -> Bool[Tensor, "h w"]:
+    # Upper left corners of squares of the same size that do not touch it.
+    rows, columns = torch.arange(size[0])[:, None], torch.arange(size[1])
+    return ((rows - square.y).abs() >= square.side) | ((columns - square.x).abs() >= square.side)
+
+
+def _rounds(cases: Sequence[Case], part: str, repeats: int, seed: int) -> dict[str, list[list[Square]]]:
+    # Place -> round -> one square per picture.
+    own = [case.squares[part] for case in cases]
+    drawn = [_random(case, part, repeats, seed) for case in cases]
+    steps = _steps(cases, part, repeats, seed)
+    beside = [[Square(s.y + dy, s.x + dx, s.side) for s in own] for dy, dx in steps]
+    return {"part": [own], "random": [list(each) for each in zip(*drawn, strict=True)], "beside": beside}
+
+
+def _random(case: Case, part: str, repeats: int, seed: int) -> list[Square]:
+    square = case.squares[part]
+    on = _tops(case.object, square)
+    off = on & _apart(square, case.object.shape)
+    corners = (off if off.any() else on).nonzero()
+    if not len(corners):
+        return [square] * repeats
+    generator = np.random.default_rng([seed, zlib.crc32(case.name.encode()), zlib.crc32(part.encode())])
+    picked = corners[generator.integers(len(corners), size=repeats)].tolist()
+    return [Square(y, x, square.side) for y, x in picked]
+
+
+def _steps(cases: Sequence[Case], part: str, repeats: int, seed: int) -> list[tuple[int, int]]:
+    # Steps (dy, dx) off the part that stay inside every picture, drawn in proportion to how often they end on the
+    # object; none where there are none.
+    height, width = cases[0].object.shape
+    possible, on = np.ones((2 * height - 1, 2 * width - 1), bool), np.zeros((2 * height - 1, 2 * width - 1))
+    for case in cases:
+        square = case.squares[part]
+        window = (slice(height - 1 - square.y, 2 * height - 1 - square.y),
+                  slice(width - 1 - square.x, 2 * width - 1 - square.x))  # fmt: skip
+        free = np.zeros_like(possible)
+        apart = _apart(square, (height, width)).numpy()
+        apart[height - square.side + 1 :] = False
+        apart[:, width - square.side + 1 :] = False
+        free[window] = apart
+        possible &= free
+        on[window] += _tops(case.object, square).numpy()
+    weights = (on * possible).ravel()
+    if not weights.any():
+        return []
+    generator = np.random.default_rng([seed, zlib.crc32(part.encode())])
+    picked = generator.choice(weights.size, size=repeats, p=weights / weights.sum())
+    return [(int(i) // (2 * width - 1) - height + 1, int(i) % (2 * width - 1) - width + 1) for i in picked]
+
+
+def _masked(pictures: Tensor, squares: Sequence[Square], fill: Tensor) -> Float[Tensor, "n 3 h w"]:
+    covered = pictures.clone()
+    for image, square in zip(covered, squares, strict=True):
+        image[:, square.y : square.y + square.side, square.x : square.x + square.side] = fill
+    return covered
+
+
+def _features(network: Network, images: Tensor, layers: Sequence[str], batch: int) -> dict[str, Float[Tensor, "n d"]]:
+    # Batches are the same for masked and whole pictures, so that what is alike rounds alike.
+    parts = [activations(network, part.to(network.device), layers) for part in images.split(batch)]
+    return {name: torch.cat([answers[name].flatten(1).cpu() for answers in parts]) for name in layers}
+
+
+def _distances(
+    network: Network,
+    clean: Mapping[str, Tensor],
+    covered: Sequence[Tensor],
+    layers: Sequence[str],
+    batch: int,
+    zero: float,
+) -> dict[str, tuple[ndarray, ndarray]]:
+    # Layer -> distances of all pairs, both ways to count zeros, mean over the rounds.
+    rounds: dict[str, list[tuple[Tensor, Tensor]]] = {layer: [] for layer in layers}
+    for images in covered:
+        features = _features(network, images, layers, batch)
+        for layer in layers:
+            change = clean[layer] - features[layer]
+            least = zero * clean[layer].abs().amax(dim=1, keepdim=True)
+            rounds[layer].append(sign_distances(torch.where(change.abs() > least, change.sign(), 0).to(torch.int8)))
+    return {
+        layer: (np.mean([one for one, _ in found], axis=0), np.mean([other for _, other in found], axis=0))
+        for layer, found in rounds.items()
+        if found
+    }
+
+
+def sign_distances(signs: Int8[Tensor, "n d"]) -> tuple[Float[Tensor, "n n"], Float[Tensor, "n n"]]:
+    """Hamming distances of all pairs, as shares of the dimensions that count.
+
+    Args:
+        signs: -1, 0 or 1, (n, d).
+
+    Returns:
+        Of all dimensions, where two zeros match; and of those in which at least one of the two is not zero, NaN where
+        there is none.
+
+    Source: Zeiler & Fergus 2014, sec. 4.3.
+    """
+    same = [(equal := (signs == sign).double()) @ equal.T for sign in (-1, 0, 1)]
+    differing = signs.shape[1] - same[0] - same[1] - same[2]
+    return differing / signs.shape[1], differing / (signs.shape[1] - same[1])
+
+
+def pair_interval(
+    distances: Float[ndarray, "n n"], *, level: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """The percentile bootstrap interval of a mean over pairs, over pictures; a picture drawn twice is no pair.
+
+    Args:
+        distances: of all pairs, symmetric, (n, n); NaN counts for nothing.
+        level: coverage aimed at.
+        resamples: how many times to draw n of n pictures.
+        seed: of the draws.
+
+    Returns:
+        Lower and upper end; NaN where there is no pair.
+    """
+    known = np.isfinite(distances) & ~np.eye(len(distances), dtype=bool)
+    if not known.any():
+        return float("nan"), float("nan")
+    chance = np.full(len(distances), 1 / len(distances))
+    drawn = np.random.default_rng(seed).multinomial(len(distances), chance, size=resamples).astype(float)
+    pairs = ((drawn @ known) * drawn).sum(1)
+    sums = ((drawn @ np.where(known, distances, 0)) * drawn).sum(1)
+    low, high = np.quantile(sums[pairs > 0] / pairs[pairs > 0], [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _rows(
+    deltas: Mapping[tuple[str, str, str, str], Float[ndarray, "n n"]], layers: Sequence[str], parts: Sequence[str]
+) -> Iterator[dict]:
+    for layer, part, zeros, place in product(layers, parts, ZEROS, PLACES):
+        matrix = deltas.get((layer, part, zeros, place))
+        if matrix is None:
+            continue
+        row = {"layer": layer, "part": part, "zeros": zeros, "place": place, "pictures": len(matrix)}
+        above = matrix - deltas[layer, part, zeros, "part"]
+        yield row | _summary(matrix, "delta") | (_summary(above, "above_part") if place != "part" else {})
+    for layer, zeros, place in product(layers, ZEROS, PLACES[1:]):
+        known = [part for part in parts if (layer, part, zeros, place) in deltas]
+        if known:
+            pairs = [(deltas[layer, p, zeros, place], deltas[layer, p, zeros, "part"]) for p in known]
+            row = {"layer": layer, "part": "all parts", "zeros": zeros, "place": place, "pictures": len(pairs[0][0])}
+            above = np.mean([other - own for other, own in pairs], axis=0)
+            yield row | _summary(np.mean([o for o, _ in pairs], axis=0), "delta") | _summary(above, "above_part")
+
+
+def _summary(matrix: Float[ndarray, "n n"], name: str) -> dict[str, float]:
+    values = matrix[np.triu_indices(len(matrix), 1)]
+    values = values[np.isfinite(values)]
+    low, high = pair_interval(matrix)
+    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+    mean = values.mean() if len(values) else np.nan
+    return {name: mean, f"{name}_error": error, f"{name}_low": low, f"{name}_high": high}
+
+
+def _numbers(table: pd.DataFrame) -> Iterator[Row]:
+    for row in table.to_dict("records"):
+        start = f"{row['layer']}.{row['part'].replace(' ', '_')}.zeros_{row['zeros']}"
+        if row["place"] == "part" or row["part"] != "all parts":
+            interval = (row["delta_low"], row["delta_high"])
+            yield Row(f"{start}.{row['place']}", row["delta"], "share", row["pictures"], *interval)
+        if row["place"] != "part":
+            interval = (row["above_part_low"], row["above_part_high"])
+            yield Row(f"{start}.{row['place']}_above_part", row["above_part"], "share", row["pictures"], *interval)
+
+
+def _shown(
+    pictures: Tensor, masked: Mapping[tuple[str, str], list[Tensor]], parts: Sequence[str]
+) -> dict[str, ndarray]:
+    # Rows: the pictures as they are, each part masked, and the first random places of the first part.
+    kept = [("nothing masked", pictures), *((part, masked[part, "part"][0]) for part in parts)]
+    others = (("random", f"random, as large as {parts[0]}"), ("beside", f"one step from {parts[0]}"))
+    kept += [(said, masked[parts[0], place][0]) for place, said in others if masked[parts[0], place]]
+    rows = torch.stack([images[:_DRAWN] for _, images in kept]).permute(0, 1, 3, 4, 2)
+    return {"masked": rows.cpu().numpy().astype(np.float16), "masked_names": np.array([name for name, _ in kept])}

@@ -1,0 +1,294 @@
+"""How far features move when the picture is shifted, scaled and turned (Zeiler & Fergus 2014, sec. 4 and fig. 5)."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from deepinside.network import Network, closest
+from deepinside.probe import capture, convolutional
+from deepinside.records import Batch, Row
+from deepinside.statistics import bootstrap_interval
+from deepinside.study import Pictures, Study
+
+_REST = {"translation": 0.0, "scale": 1.0, "rotation": 0.0}  # what leaves a picture as it is
+_DRAWN = 5  # pictures that are shown
+
+
+def invariance(
+    network: Network,
+    pictures: Pictures,
+    *,
+    low: str | None = None,
+    high: str | None = None,
+    shifts: Sequence[float],
+    scales: Sequence[float],
+    angles: Sequence[float],
+    images: int = 5,
+    batch: int = 32,
+) -> Study:
+    """Distance |f(T x) - f(x)| of the features f of a low and a high layer, and the probability of the class, per T.
+
+    T moves the picture up or down, scales it about its centre, or turns it about its centre. Where the moved picture
+    leaves the frame empty, the frame has the network's mean colour, which is zero for the network.
+
+    Args:
+        network: any.
+        pictures: of a data set.
+        low: dotted name; None: the first convolution, after its ReLU where one follows.
+        high: dotted name; None: what the layer of the class scores reads (see `before_scores`).
+        shifts: shares of the height, positive downwards.
+        scales: above 1 enlarges.
+        angles: in degrees, anticlockwise.
+        images: how many pictures, the first ones.
+        batch: pictures per pass.
+
+    Returns:
+        `table`: per picture and transformation, for both layers, the Euclidean `distance` and the `relative` one, that
+        is divided by |f(x)|, and the probability of the true class (of the predicted one where the true is unknown).
+        `shown`: examples (3 kinds, 3 values, n, h, w, 3) and what is needed to label them. Numbers are of the smallest
+        transformation of each kind; `other_picture` is the relative distance to the other pictures, for scale.
+
+    Raises:
+        KeyError: if there is no such layer.
+        ValueError: if a scale is not positive, or nothing is left to compare.
+
+    Source: Zeiler & Fergus 2014, sec. 4 and fig. 5.
+    Deviation: relative distances are added, so that layers can be compared.
+    """
+    moves = {"translation": list(shifts), "scale": list(scales), "rotation": list(angles)}
+    _check(moves)
+    positions, shown = pictures.first(images)
+    layers = {"low": low or convolutional(network)[0], "high": high or before_scores(network, shown.images[:1])}
+    seen = [_seen(network, shown.images[i : i + 1], shown, i, layers, moves, batch) for i in range(len(positions))]
+    table = pd.DataFrame([row for one in seen for row in one.rows])
+    others = {word: _between([one.features[word] for one in seen]) for word in layers}
+    examples = _examples(network, shown.images[:_DRAWN], moves)
+    about = {f"{word}_layer": np.array(name) for word, name in layers.items()}
+    about |= {f"{word}_other_picture": np.array(float(values.mean())) for word, values in others.items()}
+    numbers = (Row("images", len(positions), "images"), *_numbers(table, moves, others))
+    return Study(table, numbers, {**examples, **about, "names": np.array(shown.names[:_DRAWN])})
+
+
+def _check(moves: Mapping[str, Sequence[float]]) -> None:
+    for kind, values in moves.items():
+        if not any(_departure(kind, value) > 0 for value in values):
+            raise ValueError(f"expected a {kind} other than {_REST[kind]:g}, got {list(values)}: name one or more")
+    if min(moves["scale"]) <= 0:
+        raise ValueError(f"expected positive scales, got {moves['scale']}: 0.5 halves the picture, 2 doubles it")
+
+
+def _departure(kind: str, value: float) -> float:
+    # How far a transformation is from leaving the picture as it is.
+    if kind == "scale":
+        return abs(math.log(value)) if value > 0 else math.inf
+    return min(abs(value) % 360, 360 - abs(value) % 360) if kind == "rotation" else abs(value)
+
+
+def before_scores(network: Network, images: Float[Tensor, "n 3 h w"]) -> str:
+    """The layer whose answer the last linear or convolutional layer, that of the class scores, reads.
+
+    Dropout and reshaping in between are looked through: `relu7` in the paper's ConvNet, the pooled features in ResNet,
+    the last fire module in SqueezeNet.
+
+    Args:
+        network: any.
+        images: one picture is enough.
+
+    Returns:
+        Dotted name; the last convolution where the scores' layer reads something that no layer answered (a mean over
+        positions written as a function).
+    """
+    answered: list[tuple[str, Tensor]] = []  # kept, so that no memory is used twice
+    read: list[Tensor] = []
+
+    def hook(name: str) -> Any:
+        def keep(part: nn.Module, args: tuple, answer: Any) -> None:
+            if isinstance(answer, Tensor):
+                answered.append((name, answer))
+            if isinstance(part, nn.Linear | nn.Conv2d):
+                read[:] = args[:1]
+
+        return keep
+
+    handles = [network.layer(name).register_forward_hook(hook(name)) for name in network.layers]
+    try:
+        with torch.no_grad():
+            network(images[:1].to(network.device))
+    finally:
+        for handle in handles:
+            handle.remove()
+    names = [name for name, _ in answered]
+    memory = {_memory(tensor) for tensor in read}
+    found = [name for name, answer in answered if _memory(answer) in memory and names.count(name) == 1]
+    return found[0] if found else convolutional(network)[-1]
+
+
+def _memory(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def mean_colour(network: Network) -> Float[Tensor, "3 1 1"]:
+    """The colour that is zero for the network.
+
+    Args:
+        network: any.
+
+    Returns:
+        RGB in [0, 1], (3, 1, 1), on the network's device.
+    """
+    colour = network.mean[0] / network.preprocessing.scale
+    return (colour.flip(0) if network.preprocessing.bgr else colour).clamp(0, 1)
+
+
+def motion(kind: str, value: float, size: tuple[int, int]) -> Float[Tensor, "2 3"]:
+    """Where each point of the moved picture comes from, for `torch.nn.functional.affine_grid`.
+
+    Coordinates run from -1 to 1 between the outer edges of the picture (align_corners=False), so that one pixel is 2/h
+    down and 2/w across.
+
+    Args:
+        kind: `translation` (share of the height, positive downwards), `scale` (above 1 enlarges) or `rotation`
+            (degrees, anticlockwise); the latter two about the centre.
+        value: how much.
+        size: (h, w) in pixels.
+
+    Returns:
+        Rows for x and y, double precision.
+
+    Raises:
+        ValueError: for an unknown kind.
+    """
+    height, width = size
+    if kind == "translation":
+        rows = [[1.0, 0.0, 0.0], [0.0, 1.0, -2 * value]]
+    elif kind == "scale":
+        rows = [[1 / value, 0.0, 0.0], [0.0, 1 / value, 0.0]]
+    elif kind == "rotation":
+        cosine, sine = math.cos(math.radians(value)), math.sin(math.radians(value))
+        rows = [[cosine, -sine * height / width, 0.0], [sine * width / height, cosine, 0.0]]
+    else:
+        raise ValueError(f"unknown transformation {kind!r}; {closest(kind, _REST)}")
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def moved(
+    images: Float[Tensor, "n 3 h w"], motions: Float[Tensor, "n 2 3"], fill: Float[Tensor, "3 1 1"]
+) -> Float[Tensor, "n 3 h w"]:
+    """Pictures transformed, bilinear between pixel centres.
+
+    Args:
+        images: RGB, (n, 3, h, w).
+        motions: one per picture, (n, 2, 3) (see `motion`).
+        fill: colour of what the picture does not cover, (3, 1, 1).
+
+    Returns:
+        (n, 3, h, w). A shift by whole pixels is exact.
+    """
+    grid = functional.affine_grid(motions.to(images.device), list(images.shape), align_corners=False)
+    rest = images.double() - fill  # zero outside is the fill
+    sampled = functional.grid_sample(rest, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return (sampled + fill).clamp(0, 1).to(images.dtype)
+
+
+class _Seen(NamedTuple):
+    rows: list[dict[str, Any]]
+    features: dict[str, Tensor]
+
+
+def _seen(
+    network: Network,
+    image: Tensor,
+    shown: Batch,
+    number: int,
+    layers: Mapping[str, str],
+    moves: Mapping[str, Sequence[float]],
+    batch: int,
+) -> _Seen:
+    features, probabilities = _answers(network, image, layers)
+    label = -1 if shown.labels is None else int(shown.labels[number])
+    known = 0 <= label < probabilities.shape[1]
+    target = label if known else int(probabilities.argmax())
+    listed = [(kind, value) for kind, values in moves.items() for value in values]
+    rows = []
+    for start in range(0, len(listed), batch):
+        part = listed[start : start + batch]
+        motions = torch.stack([motion(kind, value, (image.shape[2], image.shape[3])) for kind, value in part])
+        versions = moved(image.expand(len(part), -1, -1, -1), motions, mean_colour(network).to(image.device))
+        now, chances = _answers(network, versions, layers)
+        away = {word: (now[word] - features[word]).norm(dim=1).tolist() for word in layers}
+        for i, (kind, value) in enumerate(part):
+            row = {"picture": shown.names[number], "transformation": kind, "value": value}
+            for word in layers:
+                length = float(features[word].norm())
+                row |= {f"{word}_distance": away[word][i], f"{word}_relative": away[word][i] / (length or math.nan)}
+            rows.append(row | {"class": target, "class_is_known": known, "probability": float(chances[i, target])})
+    rest = {"picture": shown.names[number], "transformation": "none", "value": math.nan}
+    rest |= {f"{word}_{what}": 0.0 for word in layers for what in ("distance", "relative")}
+    rest |= {"class": target, "class_is_known": known, "probability": float(probabilities[0, target])}
+    return _Seen([rest, *rows], {word: values[0] for word, values in features.items()})
+
+
+def _answers(network: Network, images: Tensor, layers: Mapping[str, str]) -> tuple[dict[str, Tensor], Tensor]:
+    with torch.no_grad(), capture(network, tuple(layers.values())) as kept:
+        probabilities = network(images.to(network.device)).softmax(dim=1).cpu()
+    return {word: kept[name].flatten(1).cpu().double() for word, name in layers.items()}, probabilities
+
+
+def _between(features: Sequence[Tensor]) -> Float[ndarray, " n"]:
+    # Per picture: mean relative distance to the other pictures.
+    if len(features) < 2:
+        return np.array([np.nan])
+    away = torch.stack([torch.stack([(one - other).norm() for other in features]) for one in features])
+    return (away.sum(1) / (len(features) - 1) / torch.stack([one.norm() for one in features])).numpy()
+
+
+def _examples(network: Network, images: Tensor, moves: Mapping[str, Sequence[float]]) -> dict[str, ndarray]:
+    # Of each kind the value in the middle and one towards each end, for the pictures that are drawn.
+    fill = mean_colour(network).to(images.device)
+    examples, values = [], []
+    size = (images.shape[2], images.shape[3])
+    for kind, listed in moves.items():
+        ordered = sorted(listed)
+        picked = [ordered[len(ordered) * sixth // 6] for sixth in (1, 3, 5)]
+        motions = [motion(kind, value, size).expand(len(images), -1, -1) for value in picked]
+        versions = torch.stack([moved(images, each, fill) for each in motions])
+        examples.append(versions.permute(0, 1, 3, 4, 2).cpu().numpy().astype(np.float16))
+        values.append(picked)
+    return {"examples": np.stack(examples), "example_values": np.array(values), "kinds": np.array(list(moves))}
+
+
+def _numbers(table: pd.DataFrame, moves: Mapping[str, Sequence[float]], others: Mapping[str, ndarray]) -> Iterator[Row]:
+    rest = table[table["transformation"] == "none"].set_index("picture")["probability"]
+    yield _mean("untransformed.probability", rest.to_numpy(), "probability")
+    for word, values in others.items():
+        yield _mean(f"{word}.other_picture.relative_distance", values, "")
+    for kind, listed in moves.items():
+        mine = table[table["transformation"] == kind]
+        least = min(departure for value in listed if (departure := _departure(kind, value)) > 0)
+        small = [value for value in listed if math.isclose(_departure(kind, value), least)]
+        near = mine[mine["value"].isin(small)].groupby("picture", sort=False)
+        low, high = (near[f"{word}_relative"].mean().to_numpy() for word in ("low", "high"))
+        yield Row(
+            f"{kind}.smallest",
+            max(small) if kind == "scale" else least,
+            {"translation": "share", "rotation": "degrees"}.get(kind, "factor"),
+        )
+        yield _mean(f"{kind}.low.relative_distance", low, "")
+        yield _mean(f"{kind}.high.relative_distance", high, "")
+        yield _mean(f"{kind}.low_above_high", low - high, "")
+        change = mine.groupby("picture", sort=False)["probability"].mean() - rest
+        yield _mean(f"{kind}.probability_change", change.to_numpy(), "probability")
+
+
+def _mean(metric: str, values: Float[ndarray, " n"], unit: str) -> Row:
+    values = values[np.isfinite(values)]
+    mean = float(values.mean()) if len(values) else math.nan
+    return Row(metric, mean, unit, len(values), *bootstrap_interval(values))

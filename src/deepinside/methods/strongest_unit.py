@@ -1,0 +1,45 @@
+"""What a layer's strongest unit sees in each picture."""
+
+import torch
+from torch import Tensor
+
+from deepinside.methods.deconvnet import project
+from deepinside.network import Network
+from deepinside.probe import activations
+from deepinside.records import Batch, Maps
+
+
+def strongest_unit(
+    network: Network, batch: Batch, *, layer: str, rule: str = "deconvnet", contrast: str = "identity"
+) -> Maps:
+    """The strongest activation of a layer in each picture, carried back to its pixels.
+
+    Per pixel the colour channel of largest magnitude counts, with its sign: M_ij = R_ij,c* with c* = argmax_c |R_ij,c|.
+
+    Args:
+        network: any.
+        batch: (n, 3, h, w).
+        layer: dotted name; its answer (n, u, y, x) or (n, u).
+        rule: of the ReLUs on the way back: `deconvnet`, `guided` or `gradient`.
+        contrast: of local response normalisation: `identity` or `gradient`.
+
+    Returns:
+        (n, 1, h, w), signed, zero outside the unit's receptive field.
+
+    Raises:
+        KeyError: if there is no such layer, with the closest names.
+        ValueError: if its answer has other axes.
+
+    Source: Zeiler & Fergus 2014, sec. 2.1.
+    Deviation: one map instead of three colours, as for saliency; the unit is each picture's own.
+    """
+    answer = activations(network, batch.images.to(network.device), (layer,))[layer]
+    if answer.ndim not in {2, 4}:
+        raise ValueError(f"layer {layer!r} answers {tuple(answer.shape)}; expected units (n, u) or maps (n, u, h, w)")
+    units = answer.reshape(len(batch), answer.shape[1], -1).amax(dim=2).argmax(dim=1)
+    back = project(network, batch.images, layer=layer, units=units, rule=rule, contrast=contrast).pixels
+    return Maps(_dominant(back), signed=True)
+
+
+def _dominant(pixels: Tensor) -> Tensor:
+    return torch.gather(pixels, 1, pixels.abs().argmax(dim=1, keepdim=True))
