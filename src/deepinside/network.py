@@ -55,6 +55,12 @@ class Preprocessing:
         if not 0 < self.input <= self.resize:
             raise ValueError(f"expected 0 < input <= resize, got input={self.input}, resize={self.resize}")
 
+    @property
+    def colour(self) -> Float[Tensor, "3"]:
+        """The mean colour, RGB in [0, 1]: what is zero once the network has normalised it."""
+        mean = torch.tensor(self.mean, dtype=torch.float32) / self.scale
+        return (mean.flip(0) if self.bgr else mean).clamp(0, 1)
+
 
 class Network(nn.Module):
     """A frozen network in evaluation mode whose `forward` normalises.

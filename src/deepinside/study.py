@@ -144,8 +144,9 @@ class Study:
         """
         self.table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
         np.savez(folder / f"{name}.npz", **self.shown)  # type: ignore[arg-type]
-        numbers = json.dumps([list(row) for row in self.numbers])
-        (folder / f"{name}.json").write_text(numbers, encoding="utf-8")
+        text = [column for column in self.table if not pd.api.types.is_numeric_dtype(self.table[column])]
+        content = json.dumps({"numbers": [list(row) for row in self.numbers], "text": text})
+        (folder / f"{name}.json").write_text(content, encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path, name: str) -> Self:
@@ -158,6 +159,8 @@ class Study:
         Returns:
             The same study.
         """
-        numbers = tuple(Row(*row) for row in json.loads((folder / f"{name}.json").read_text(encoding="utf-8")))
+        content = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        # A layer named 0.10 is no number.
+        table = pd.read_csv(folder / f"{name}.csv", dtype=dict.fromkeys(content["text"], str))
         with np.load(folder / f"{name}.npz") as stored:
-            return cls(pd.read_csv(folder / f"{name}.csv"), numbers, dict(stored))
+            return cls(table, tuple(Row(*row) for row in content["numbers"]), dict(stored))

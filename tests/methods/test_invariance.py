@@ -9,10 +9,12 @@ from scipy import ndimage
 from torch import nn
 from torchvision.models import resnet18, squeezenet1_0
 
-from deepinside.methods.invariance import before_scores, invariance, mean_colour, motion, moved
+from deepinside.methods.invariance import invariance
+from deepinside.methods.motion import motion, moved
 from deepinside.models.convnet import ConvNet
 from deepinside.network import Network, Preprocessing
 from deepinside.plots.invariance import curves
+from deepinside.probe import before_scores
 from deepinside.records import Boxes
 from deepinside.study import Pictures, Study
 
@@ -100,7 +102,7 @@ def test_unknown_transformation_names_the_closest() -> None:
 def test_mean_colour_is_zero_for_the_network() -> None:
     recipe = Preprocessing((104.0, 117.0, 123.0), (1, 2, 3), 6, 6, bgr=True, scale=255.0)
     network = Network(nn.Conv2d(3, 1, 1), recipe, "a", "caffe")
-    colour = mean_colour(network)
+    colour = network.preprocessing.colour.view(3, 1, 1)
     assert colour.flatten().tolist() == pytest.approx([123 / 255, 117 / 255, 104 / 255])  # red first
     assert network.normalise(colour.expand(1, 3, 2, 4)).abs().max() < 1e-4
 

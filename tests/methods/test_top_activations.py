@@ -1,6 +1,7 @@
 """The strongest pictures of units, against sorting all of them."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -104,10 +105,16 @@ def test_fewer_pictures_than_asked_for_and_units_that_do_not_exist() -> None:
         top_activations(network(), pictures(2), layer="33")
 
 
+def test_names_that_look_like_numbers_stay_names(tmp_path) -> None:
+    Study(pd.DataFrame({"layer": ["0.10", "007"], "value": [1, 2]})).write(tmp_path, "s")
+    assert Study.read(tmp_path, "s").table["layer"].tolist() == ["0.10", "007"]
+
+
 def test_a_study_is_kept_and_read(tmp_path) -> None:
     study = top_activations(network(), pictures(), layer="3", units=2, top=3)
     study.write(tmp_path, "top")
     again = Study.read(tmp_path, "top")
     assert [list(map(str, row)) for row in again.numbers] == [list(map(str, row)) for row in study.numbers]  # NaN too
     assert again.table["value"].tolist() == pytest.approx(study.table["value"].tolist())
+    assert again.table["picture"].tolist() == study.table["picture"].tolist()
     assert all(np.array_equal(again.shown[key], study.shown[key]) for key in study.shown)

@@ -65,16 +65,15 @@ class Views(Dataset):
 
 
 def mean_colour(preprocessing: Preprocessing) -> UInt8[Tensor, "3 1 1"]:
-    """The colour that the network sees as zero.
+    """The colour that hides a part of a picture, in bytes.
 
     Args:
         preprocessing: of the network.
 
     Returns:
-        RGB bytes, (3, 1, 1).
+        RGB, (3, 1, 1).
     """
-    mean = torch.tensor(preprocessing.mean) / preprocessing.scale * 255
-    return (mean.flip(0) if preprocessing.bgr else mean).round().clamp(0, 255).to(torch.uint8).view(3, 1, 1)
+    return (preprocessing.colour * 255).round().to(torch.uint8).view(3, 1, 1)
 
 
 class Order(Sampler[Key]):

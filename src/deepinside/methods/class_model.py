@@ -47,7 +47,7 @@ def class_model(
         raise ValueError("expected labels: the classes to draw, got none")
     classes = batch.labels.to(network.device)
     grey = torch.zeros(len(classes), 3, *(2 * [network.preprocessing.input]), device=network.device)
-    mean = _mean_picture(network)
+    mean = network.preprocessing.colour.view(1, 3, 1, 1).to(network.device)
     velocity = torch.zeros_like(grey)
     noise = _noise(classes, grey)
     silent = torch.zeros(len(classes), dtype=torch.long, device=grey.device)
@@ -67,12 +67,6 @@ def class_model(
     pictures = (mean + grey / 255).clamp(0, 1)
     titles = tuple(network.classes[int(label)] for label in classes)
     return Images(pictures.cpu(), titles, {name: torch.stack(values).cpu() for name, values in traces.items()})
-
-
-def _mean_picture(network: Network) -> Float[Tensor, "1 3 1 1"]:
-    recipe = network.preprocessing
-    mean = network.mean / recipe.scale
-    return mean.flip(1) if recipe.bgr else mean
 
 
 def _scores_and_gradient(

@@ -9,16 +9,15 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 from numpy import ndarray
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
-from deepinside.network import Network, closest
-from deepinside.probe import capture, convolutional
+from deepinside.methods.motion import REST, motion, moved
+from deepinside.network import Network
+from deepinside.probe import before_scores, capture, convolutional
 from deepinside.records import Batch, Row
 from deepinside.statistics import bootstrap_interval
 from deepinside.study import Pictures, Study
 
-_REST = {"translation": 0.0, "scale": 1.0, "rotation": 0.0}  # what leaves a picture as it is
 _DRAWN = 5  # pictures that are shown
 
 
@@ -80,7 +79,7 @@ def invariance(
 def _check(moves: Mapping[str, Sequence[float]]) -> None:
     for kind, values in moves.items():
         if not any(_departure(kind, value) > 0 for value in values):
-            raise ValueError(f"expected a {kind} other than {_REST[kind]:g}, got {list(values)}: name one or more")
+            raise ValueError(f"expected a {kind} other than {REST[kind]:g}, got {list(values)}: name one or more")
     if min(moves["scale"]) <= 0:
         raise ValueError(f"expected positive scales, got {moves['scale']}: 0.5 halves the picture, 2 doubles it")
 
@@ -90,112 +89,6 @@ def _departure(kind: str, value: float) -> float:
     if kind == "scale":
         return abs(math.log(value)) if value > 0 else math.inf
     return min(abs(value) % 360, 360 - abs(value) % 360) if kind == "rotation" else abs(value)
-
-
-def before_scores(network: Network, images: Float[Tensor, "n 3 h w"]) -> str:
-    """The layer whose answer the last linear or convolutional layer, that of the class scores, reads.
-
-    Dropout and reshaping in between are looked through: `relu7` in the paper's ConvNet, the pooled features in ResNet,
-    the last fire module in SqueezeNet.
-
-    Args:
-        network: any.
-        images: one picture is enough.
-
-    Returns:
-        Dotted name; the last convolution where the scores' layer reads something that no layer answered (a mean over
-        positions written as a function).
-    """
-    answered: list[tuple[str, Tensor]] = []  # kept, so that no memory is used twice
-    read: list[Tensor] = []
-
-    def hook(name: str) -> Any:
-        def keep(part: nn.Module, args: tuple, answer: Any) -> None:
-            if isinstance(answer, Tensor):
-                answered.append((name, answer))
-            if isinstance(part, nn.Linear | nn.Conv2d):
-                read[:] = args[:1]
-
-        return keep
-
-    handles = [network.layer(name).register_forward_hook(hook(name)) for name in network.layers]
-    try:
-        with torch.no_grad():
-            network(images[:1].to(network.device))
-    finally:
-        for handle in handles:
-            handle.remove()
-    names = [name for name, _ in answered]
-    memory = {_memory(tensor) for tensor in read}
-    found = [name for name, answer in answered if _memory(answer) in memory and names.count(name) == 1]
-    return found[0] if found else convolutional(network)[-1]
-
-
-def _memory(tensor: Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()
-
-
-def mean_colour(network: Network) -> Float[Tensor, "3 1 1"]:
-    """The colour that is zero for the network.
-
-    Args:
-        network: any.
-
-    Returns:
-        RGB in [0, 1], (3, 1, 1), on the network's device.
-    """
-    colour = network.mean[0] / network.preprocessing.scale
-    return (colour.flip(0) if network.preprocessing.bgr else colour).clamp(0, 1)
-
-
-def motion(kind: str, value: float, size: tuple[int, int]) -> Float[Tensor, "2 3"]:
-    """Where each point of the moved picture comes from, for `torch.nn.functional.affine_grid`.
-
-    Coordinates run from -1 to 1 between the outer edges of the picture (align_corners=False), so that one pixel is 2/h
-    down and 2/w across.
-
-    Args:
-        kind: `translation` (share of the height, positive downwards), `scale` (above 1 enlarges) or `rotation`
-            (degrees, anticlockwise); the latter two about the centre.
-        value: how much.
-        size: (h, w) in pixels.
-
-    Returns:
-        Rows for x and y, double precision.
-
-    Raises:
-        ValueError: for an unknown kind.
-    """
-    height, width = size
-    if kind == "translation":
-        rows = [[1.0, 0.0, 0.0], [0.0, 1.0, -2 * value]]
-    elif kind == "scale":
-        rows = [[1 / value, 0.0, 0.0], [0.0, 1 / value, 0.0]]
-    elif kind == "rotation":
-        cosine, sine = math.cos(math.radians(value)), math.sin(math.radians(value))
-        rows = [[cosine, -sine * height / width, 0.0], [sine * width / height, cosine, 0.0]]
-    else:
-        raise ValueError(f"unknown transformation {kind!r}; {closest(kind, _REST)}")
-    return torch.tensor(rows, dtype=torch.float64)
-
-
-def moved(
-    images: Float[Tensor, "n 3 h w"], motions: Float[Tensor, "n 2 3"], fill: Float[Tensor, "3 1 1"]
-) -> Float[Tensor, "n 3 h w"]:
-    """Pictures transformed, bilinear between pixel centres.
-
-    Args:
-        images: RGB, (n, 3, h, w).
-        motions: one per picture, (n, 2, 3) (see `motion`).
-        fill: colour of what the picture does not cover, (3, 1, 1).
-
-    Returns:
-        (n, 3, h, w). A shift by whole pixels is exact.
-    """
-    grid = functional.affine_grid(motions.to(images.device), list(images.shape), align_corners=False)
-    rest = images.double() - fill  # zero outside is the fill
-    sampled = functional.grid_sample(rest, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    return (sampled + fill).clamp(0, 1).to(images.dtype)
 
 
 class _Seen(NamedTuple):
@@ -221,7 +114,9 @@ def _seen(
     for start in range(0, len(listed), batch):
         part = listed[start : start + batch]
         motions = torch.stack([motion(kind, value, (image.shape[2], image.shape[3])) for kind, value in part])
-        versions = moved(image.expand(len(part), -1, -1, -1), motions, mean_colour(network).to(image.device))
+        versions = moved(
+            image.expand(len(part), -1, -1, -1), motions, network.preprocessing.colour.view(3, 1, 1).to(image.device)
+        )
         now, chances = _answers(network, versions, layers)
         away = {word: (now[word] - features[word]).norm(dim=1).tolist() for word in layers}
         for i, (kind, value) in enumerate(part):
@@ -252,7 +147,7 @@ def _between(features: Sequence[Tensor]) -> Float[ndarray, " n"]:
 
 def _examples(network: Network, images: Tensor, moves: Mapping[str, Sequence[float]]) -> dict[str, ndarray]:
     # Of each kind the value in the middle and one towards each end, for the pictures that are drawn.
-    fill = mean_colour(network).to(images.device)
+    fill = network.preprocessing.colour.view(3, 1, 1).to(images.device)
     examples, values = [], []
     size = (images.shape[2], images.shape[3])
     for kind, listed in moves.items():

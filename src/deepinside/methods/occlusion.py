@@ -129,8 +129,7 @@ def colour(network: Network, value: float | str) -> Float[Tensor, "3"]:
         ValueError: if the value is neither.
     """
     if value == "mean":
-        mean = network.mean.flatten() / network.preprocessing.scale
-        return mean.flip(0) if network.preprocessing.bgr else mean
+        return network.preprocessing.colour.to(network.device)
     if isinstance(value, str) or not 0 <= value <= 1:
         raise ValueError(f"expected value 'mean' or a grey level in [0, 1], got {value!r}")
     return torch.full((3,), float(value), device=network.device)

@@ -6,7 +6,7 @@ Nothing stays switched on when a block ends, not even after an error.
 from deepinside.probe.activations import activations, capture
 from deepinside.probe.back_projection import UNPOOL, back_project
 from deepinside.probe.contrast import CONTRAST_RULES, contrast_rule
-from deepinside.probe.layers import convolutional
+from deepinside.probe.layers import before_scores, convolutional
 from deepinside.probe.receptive_field import ReceptiveField, receptive_fields
 from deepinside.probe.rule import RULES, UndefinedRule, check_ruled, graph, relu_rule
 
@@ -18,6 +18,7 @@ __all__ = [
     "UndefinedRule",
     "activations",
     "back_project",
+    "before_scores",
     "capture",
     "check_ruled",
     "contrast_rule",

@@ -1,8 +1,11 @@
 """Which layers of a network are worth a look."""
 
 from collections.abc import Iterable
+from typing import Any
 
-from torch import nn
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from deepinside.network import Network
 
@@ -45,3 +48,46 @@ def _rectified(name: str, following: Iterable[tuple[str, nn.Module]]) -> str:
         if not isinstance(part, _NORMS):
             break
     return name
+
+
+def before_scores(network: Network, images: Float[Tensor, "n 3 h w"]) -> str:
+    """The layer whose answer the last linear or convolutional layer, that of the class scores, reads.
+
+    Dropout and reshaping in between are looked through: `relu7` in the paper's ConvNet, the pooled features in ResNet,
+    the last fire module in SqueezeNet.
+
+    Args:
+        network: any.
+        images: one picture is enough.
+
+    Returns:
+        Dotted name; the last convolution where the scores' layer reads something that no layer answered (a mean over
+        positions written as a function).
+    """
+    answered: list[tuple[str, Tensor]] = []  # kept, so that no memory is used twice
+    read: list[Tensor] = []
+
+    def hook(name: str) -> Any:
+        def keep(part: nn.Module, args: tuple, answer: Any) -> None:
+            if isinstance(answer, Tensor):
+                answered.append((name, answer))
+            if isinstance(part, nn.Linear | nn.Conv2d):
+                read[:] = args[:1]
+
+        return keep
+
+    handles = [network.layer(name).register_forward_hook(hook(name)) for name in network.layers]
+    try:
+        with torch.no_grad():
+            network(images[:1].to(network.device))
+    finally:
+        for handle in handles:
+            handle.remove()
+    names = [name for name, _ in answered]
+    memory = {_memory(tensor) for tensor in read}
+    found = [name for name, answer in answered if _memory(answer) in memory and names.count(name) == 1]
+    return found[0] if found else convolutional(network)[-1]
+
+
+def _memory(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -112,8 +113,7 @@ def pictures(network: Network, index: Index, crops: str, broken: Broken) -> Pict
         try:
             return _view(network, read_image(index.root / entry.file), crops)
         except BadFile as error:
-            if (row := error.row(index.root)) not in broken:
-                broken.append(row)
+            _note(broken, error.row(index.root))
             return None
 
     return Pictures(
@@ -122,6 +122,11 @@ def pictures(network: Network, index: Index, crops: str, broken: Broken) -> Pict
         boxes=tuple(_boxes(entry, network, crops) for entry in index.entries),
         read=read,
     )
+
+
+def _note(broken: Broken, row: tuple[str, str]) -> None:
+    if row not in broken:
+        broken.append(row)
 
 
 def _view(network: Network, image: Tensor, crops: str) -> Float[Tensor, "3 h w"]:
@@ -147,20 +152,24 @@ def _boxes(entry: Entry, network: Network, crops: str) -> Boxes:
 
 def _segments(network: Network, broden: Broden, broken: Broken) -> Segments:
     side = network.preprocessing.input
-    names = {label.number: label.name for label in broden.labels}
+    twice = {name for name, count in Counter(label.name for label in broden.labels).items() if count > 1}
+    names = {b.number: f"{b.name} ({b.category})" if b.name in twice else b.name for b in broden.labels}
 
     def read(position: int) -> Float[Tensor, "3 h w"] | None:
         try:
             return views.warped(broden.image(position), network.preprocessing)
         except BadFile as error:
-            row = error.row(broden.root)
-            if row not in broken:
-                broken.append(row)
+            _note(broken, error.row(broden.root))
             return None
 
     def masks(position: int) -> dict[str, Bool[Tensor, "h w"]]:
         found: dict[str, Tensor] = {}
-        for parts in broden.segmentation(position).values():
+        try:
+            labelled = broden.segmentation(position)
+        except BadFile as error:
+            _note(broken, error.row(broden.root))
+            return found
+        for parts in labelled.values():
             for labels in (part for part in parts if not isinstance(part, int)):
                 numbers = torch.from_numpy(np.asarray(labels)).float()[None, None]
                 large = torch.nn.functional.interpolate(numbers, (side, side), mode="nearest-exact")[0, 0].long()
