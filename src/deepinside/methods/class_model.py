@@ -53,14 +53,14 @@ def class_model(
     silent = torch.zeros(len(classes), dtype=torch.long, device=grey.device)
     traces: dict[str, list[Tensor]] = {"score": [], "probability": [], "norm": []}
     for step in range(steps):
-        scores, gradient = _scores_and_gradient(network, grey, mean, classes, objective, l2)
+        scores, gradient = _scores_and_gradient(network, grey, mean, classes, objective)
         traces["score"].append(scores.gather(1, classes[:, None])[:, 0])
         traces["probability"].append(scores.softmax(dim=1).gather(1, classes[:, None])[:, 0])
         traces["norm"].append(grey.square().mean(dim=(1, 2, 3)).sqrt())
         nothing = gradient.abs().mean(dim=(1, 2, 3)) == 0
         silent = torch.where(nothing, silent + 1, 0)
         _refuse(silent >= min(_PATIENCE, steps), network)
-        direction = torch.where(nothing[:, None, None, None], noise, gradient)
+        direction = torch.where(nothing[:, None, None, None], noise, gradient - 2 * l2 * grey)
         size = direction.abs().mean(dim=(1, 2, 3), keepdim=True)
         velocity = momentum * velocity + direction / size * grey_levels * (1 - step / steps)
         grey = grey + velocity
@@ -75,14 +75,13 @@ def _scores_and_gradient(
     mean: Float[Tensor, "1 3 1 1"],
     classes: Tensor,
     objective: str,
-    l2: float,
 ) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n 3 h w"]]:
     grey = grey.detach().requires_grad_()
     with torch.enable_grad():
         scores = network(mean + grey / 255)
         values = scores if objective == "score" else scores.log_softmax(dim=1)
         (gradient,) = torch.autograd.grad(values.gather(1, classes[:, None]).sum(), grey)
-    return scores.detach(), gradient - 2 * l2 * grey.detach()
+    return scores.detach(), gradient
 
 
 def _noise(classes: Tensor, like: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
