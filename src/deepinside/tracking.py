@@ -295,7 +295,12 @@ class Run:
                 for picture in pictures
             ]
         if shown:
-            self._run.log(shown)
+            level = logging.root.manager.disable
+            logging.disable(logging.WARNING)  # it warns of pictures of several sizes in one group
+            try:
+                self._run.log(shown)
+            finally:
+                logging.disable(level)
 
 
 def artifact_name(stage: str, settings: Mapping[str, Any]) -> str:
