@@ -69,7 +69,7 @@ def learnt() -> tuple[Recurrent, torch.Generator]:
         network = Recurrent()
     optimiser = torch.optim.Adam(network.parameters(), 0.01)
     for _ in range(200):
-        inputs, labels, _ = sequences(64, generator)
+        inputs, labels, _ = sequences(512, generator)
         optimiser.zero_grad()
         nn.functional.cross_entropy(network(inputs), labels).backward()
         optimiser.step()
@@ -85,7 +85,7 @@ def test_it_finds_the_step_that_decides(learnt: tuple[Recurrent, torch.Generator
     found = through_time(network, inputs, classes=labels)
     assert found.shape == (500, STEPS)
     hits = (found.argmax(dim=1) == times).float().mean()
-    assert hits >= 0.9, f"{hits:.1%}"
+    assert hits >= 0.9, f"{hits:.1%}"  # over eight seeds 89 to 95 %
     assert all(weights.grad is None for weights in network.parameters())
     with torch.random.fork_rng():
         torch.manual_seed(9)

@@ -123,6 +123,13 @@ def _downloaded(arch: str) -> Path:
     return path
 
 
+class _Answered(nn.Module):
+    """A ReLU on the way forward that is not there on the way back."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + (x.clamp(min=0) - x).detach()
+
+
 def squeezenet(
     *,
     weights: str | None = None,
@@ -133,7 +140,8 @@ def squeezenet(
 ) -> Network:
     """SqueezeNet 1.0 as its authors trained it in Caffe, with torchvision's names of layers.
 
-    The class score is the spatial mean of `classifier.1`, before the ReLU that follows it in training.
+    The class score is the spatial mean of `classifier.1` after its ReLU, as trained: 71.8 % / 90.5 % on the photographs
+    below, and 68.7 % / 87.2 % without it. Its gradient is that of the mean before the ReLU.
 
     Args:
         weights: a file; None or `random`: random weights.
@@ -146,13 +154,13 @@ def squeezenet(
         The network, frozen.
 
     Source: Iandola et al. 2016, table 1.
-    Deviation: no ReLU on the scores, for it would hide every class that speaks against itself.
+    Deviation: the ReLU on the scores lets every gradient pass, for it would hide what speaks against a class.
     """
     found = locate({"weights": weights or "random"})
     tensors = None if found is None else read_weights(found)
     count = output_count(classes, tensors, head="classifier.1.bias")
     module = zoo.squeezenet1_0(weights=None, num_classes=count)
-    module.classifier[2] = nn.Identity()
+    module.classifier[2] = _Answered()
     return _finished(module, tensors, found, preprocessing, class_names(classes, count), name)
 
 
