@@ -34,14 +34,14 @@ print("names: " + json.dumps(plain | tables))
 def other_networks(names: dict[str, Any]) -> None:
     """Of 07: the maps lie where the answer is, and no rule is made up."""
     found = names["found"]
-    assert names["error"] < 0.4  # guessing: 0.75
+    assert names["error"] < 0.3  # guessing: 0.75
     assert found["occlusion trained"] > 2
     assert found["gradient trained"] > 1.3
     assert found["occlusion random weights"] < 1.3
     assert found["gradient random weights"] < 1.3
     assert "Gelu" in names["refusal"]
     assert names["right"] > 0.95
-    assert names["hits"] > 0.7
+    assert names["hits"] > 0.8
     assert names["hits_easy"] < 0.5 < 0.95 < names["hits_covered"]
 
 
