@@ -65,13 +65,25 @@ def project(
     with torch.enable_grad(), relu_rule(rule), contrast_rule(contrast):
         answer = reached(network, images, (layer,))[layer]
         check_ruled(answer, rule)  # the pass ends at the layer, before the rule's own check
-        maps = answer if answer.ndim == 4 else answer.flatten(1)[..., None, None]
+        maps = unit_maps(answer)
         chosen = _units(maps, units, layer)
         own = maps[torch.arange(len(maps), device=maps.device), chosen]
         places = strongest(own) if positions is None else check_positions(own, positions, layer)
         values = own[torch.arange(len(own), device=own.device), places[:, 0], places[:, 1]]
         (pixels,) = torch.autograd.grad(values, images, values.detach())
     return Projection(pixels, values.detach(), places)
+
+
+def unit_maps(answer: Tensor) -> Float[Tensor, "n u y x"]:
+    """A layer's answer as one map per unit.
+
+    Args:
+        answer: (n, u, y, x), or (n, u) of a layer without positions.
+
+    Returns:
+        (n, u, y, x); maps of one position where the layer has none.
+    """
+    return answer if answer.ndim == 4 else answer.flatten(1)[..., None, None]
 
 
 def strongest(maps: Float[Tensor, "n y x"]) -> Int[Tensor, "n 2"]:

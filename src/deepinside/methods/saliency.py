@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from deepinside import views
-from deepinside.methods.deconvnet import check_positions, check_units, strongest
+from deepinside.methods.deconvnet import check_positions, check_units, strongest, unit_maps
 from deepinside.network import Network
 from deepinside.probe import check_ruled, relu_rule
 from deepinside.probe.activations import reached
@@ -166,7 +166,7 @@ def _warn(network: Network, batch: Batch, which: Bool[Tensor, " n"], said: str) 
 
 
 def _own(answer: Tensor, unit: int, layer: str) -> Float[Tensor, "n y x"]:
-    maps = answer if answer.ndim == 4 else answer.flatten(1)[..., None, None]
+    maps = unit_maps(answer)
     check_units([unit], maps.shape[1], layer)
     return maps[:, unit]
 

@@ -9,7 +9,7 @@ def learning(history: pd.DataFrame, best: int) -> Figure:
     """Loss and error over the epochs.
 
     Args:
-        history: columns train_loss, val_loss, val_top1_error, val_top5_error (percent), a row per epoch.
+        history: columns train_loss, val_loss, val_top1_error, val_top5_error (shares), a row per epoch.
         best: row of the weights that were kept.
 
     Returns:
@@ -20,8 +20,8 @@ def learning(history: pd.DataFrame, best: int) -> Figure:
     left.plot(epochs, history["train_loss"], "-", color="#0072B2", label="training")
     left.plot(epochs, history["val_loss"], "--", color="#D55E00", label="validation")
     left.set_ylabel("cross-entropy")
-    right.plot(epochs, history["val_top1_error"], "-", color="#0072B2", label="top-1")
-    right.plot(epochs, history["val_top5_error"], "--", color="#D55E00", label="top-5")
+    right.plot(epochs, 100 * history["val_top1_error"], "-", color="#0072B2", label="top-1")
+    right.plot(epochs, 100 * history["val_top5_error"], "--", color="#D55E00", label="top-5")
     right.set_ylabel("validation error (%)")
     right.set_ylim(bottom=0)
     for axis in (left, right):

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import MaxNLocator
 from numpy import ndarray
 
 # Okabe & Ito's colours, told apart with any kind of colour vision.
@@ -75,7 +76,7 @@ def _map(figure: Figure, axis: Axes, case: Case) -> None:
     top = float(np.quantile(case.map, 0.995)) or None
     drawn = axis.imshow(case.map, cmap="magma", vmin=0, vmax=top, interpolation="nearest")
     place = axis.inset_axes((0.02, -0.08, 0.96, 0.04))
-    bar = figure.colorbar(drawn, cax=place, orientation="horizontal", extend="max")
+    bar = figure.colorbar(drawn, cax=place, orientation="horizontal", extend="max", ticks=MaxNLocator(4))
     bar.ax.tick_params(labelsize=7)
     bar.set_label("|score change| per unit of intensity", fontsize=7)
 

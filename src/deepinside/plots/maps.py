@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy import ndarray
 
 
@@ -41,7 +42,9 @@ def beside(
         axis.set_title(name, fontsize=8)
         if not map_.any():
             axis.text(0.5, 0.5, "nothing comes back", color="white", fontsize=8, ha="center", transform=axis.transAxes)
-        bar = figure.colorbar(drawn, ax=axis, orientation="horizontal", shrink=0.8, pad=0.02, aspect=30)
+        bar = figure.colorbar(
+            drawn, ax=axis, orientation="horizontal", shrink=0.8, pad=0.02, aspect=30, ticks=MaxNLocator(4)
+        )
         bar.ax.tick_params(labelsize=5)
         bar.ax.ticklabel_format(axis="x", scilimits=(-2, 2))
         bar.ax.xaxis.get_offset_text().set_fontsize(5)
