@@ -9,7 +9,18 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "deepinside"
 FLOORS = {  # a module imports from its own floor and from those below
-    0: ("network", "records", "statistics", "progress", "views", "probe", "study", "source", "artifact"),
+    0: (
+        "network",
+        "records",
+        "statistics",
+        "reconstruction",
+        "progress",
+        "views",
+        "probe",
+        "study",
+        "source",
+        "artifact",
+    ),
     1: ("models", "data", "methods", "localise", "dissect", "plots", "difference", "machine"),
     2: ("report", "stages", "tracking", "ancestry", "excerpt"),
     3: ("pipeline",),

@@ -19,7 +19,8 @@ from deepinside.network import closest
 
 __all__ = ["DictConfig", "HydraException", "check_overrides", "folder", "main", "planned"]
 
-_PATHS = {key for stage in pipeline.STAGES.values() for key in (*stage.files, *stage.places)} - {"model.target"}
+_PATHS = {key for stage in pipeline.STAGES.values() for key in (*stage.files, *stage.places)}
+_PATHS = (_PATHS | {"judge.weights"}) - {"model.target"}
 _VALUED = {"--cfg", "-c", "--package", "-p"}  # flags of Hydra's that take the word after them
 _FIRST = [*(f"run={stage}" for stage in pipeline.STAGES), "verify", "diff"]
 

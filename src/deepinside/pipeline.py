@@ -31,7 +31,8 @@ class Stage:
         config: keys that can change the result; a stage sees no others, but for seed, machine and these two:
         files: keys that name raw files or folders, whose content counts and not their place;
         places: keys that name folders whose content the inputs already stand for.
-        inputs: configuration -> role -> name of the stage whose artifact plays it.
+        inputs: configuration -> role -> name of the stage whose artifact plays it; the role `judge` is played by a
+            network of the configuration's group `judge`.
     """
 
     name: str
@@ -56,7 +57,8 @@ def _pictures_and_network(cfg: DictConfig) -> dict[str, str]:
 
 def _seen(cfg: DictConfig) -> dict[str, str]:
     asked = {name for method in cfg.method.values() for name in method.get("needs", ())}
-    return _pictures_and_network(cfg) | {name: name for name in sorted(asked)}
+    judge = {"judge": "load"} if cfg.judge else {}
+    return _pictures_and_network(cfg) | {name: name for name in sorted(asked)} | judge
 
 
 def _concepts_and_network(cfg: DictConfig) -> dict[str, str]:
@@ -74,6 +76,7 @@ _ROWS = (
     Stage("concepts",  "dataset", ("concepts.name", "concepts.draw"),            _CONCEPTS),
     Stage("train",     "model",   ("model", "train"),                            _WEIGHTS,       _DATA,      _pictures),
     Stage("load",      "model",   ("model",),                                    _WEIGHTS),
+    Stage("invert",    "model",   ("invert",),                                   (),             _DATA,      _pictures_and_network),
     Stage("visualise", "maps",    ("visualise", "method", *_SHOWN),              (),             _DATA + _CONCEPTS, _seen),
     Stage("localise",  "maps",    ("localise", *_SHOWN),                         (),             _DATA,      _pictures_and_network),
     Stage("dissect",   "table",   ("dissect", "concepts.limit"),                 ("dissect.from_csv",), _CONCEPTS, _concepts_and_network),
@@ -150,7 +153,10 @@ class Planner:
             raise KeyError(f"no stage {name!r}; {closest(name, STAGES)}")
         stage = STAGES[name]
         if inputs is None:
-            inputs = {role: self.plan(cfg, needed, command) for role, needed in stage.inputs(cfg).items()}
+            inputs = {
+                role: self.plan(_judging(cfg) if role == "judge" else cfg, needed, command)
+                for role, needed in stage.inputs(cfg).items()
+            }
         counted = OmegaConf.to_container(_selected(cfg, stage.config, leave=(*stage.files, *stage.places)))
         made_from = {
             "stage": name,
@@ -181,6 +187,11 @@ class Planner:
             else:
                 raw[key] = self.digest(Path(value), cfg.data.digest if key == "data.root" else "content")
         return raw
+
+
+def _judging(cfg: DictConfig) -> DictConfig:
+    # The second network, as if it were the first.
+    return OmegaConf.merge(cfg, {"model": None}, {"model": cfg.judge})  # type: ignore[return-value]
 
 
 _ABSENT = object()

@@ -2,10 +2,10 @@
 
 import csv
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -80,6 +80,7 @@ class Images:
         values: RGB in [0, 1], (n, 3, h, w).
         titles: what each shows.
         traces: named curves over the steps of the optimisation, each (steps, n).
+        measured: named columns of what is known of each picture, such as `class`, `unit`, `score`, `rank`, `state`.
 
     Raises:
         ValueError: if shapes disagree or a value is not finite.
@@ -88,12 +89,15 @@ class Images:
     values: Float[Tensor, "n 3 h w"]
     titles: tuple[str, ...]
     traces: dict[str, Float[Tensor, "steps n"]]
+    measured: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shape = tuple(self.values.shape)
         _expect(len(shape) == 4 and shape[1] == 3, "images (n, 3, h, w)", shape, "stack RGB pictures of one size")
         _expect(bool(self.values.isfinite().all()), "finite images", "NaN or inf", "lower the step size")
         _expect(len(self.titles) == shape[0], f"{shape[0]} titles", len(self.titles), "one per picture")
+        for name, column in self.measured.items():
+            _expect(len(column) == shape[0], f"{shape[0]} values of {name}", len(column), "one per picture")
 
 
 @dataclass(frozen=True)

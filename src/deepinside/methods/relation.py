@@ -9,8 +9,9 @@ from torch import Tensor
 
 from deepinside.methods.deconvnet import strongest
 from deepinside.network import Network
-from deepinside.probe import RULES, back_project, contrast_rule, convolutional, relu_rule
+from deepinside.probe import RULES, back_project, contrast_rule, relu_rule
 from deepinside.probe.activations import reached
+from deepinside.probe.layers import spread
 from deepinside.records import Batch, Row
 from deepinside.statistics import bootstrap_interval
 from deepinside.study import Pictures, Study
@@ -44,7 +45,7 @@ def relation(
 
     Source: Simonyan et al. 2013, sec. 4; Zeiler & Fergus 2014, sec. 2.1.
     """
-    chosen = _spread(convolutional(network), layers) if isinstance(layers, int) else tuple(layers)
+    chosen = spread(network, layers) if isinstance(layers, int) else tuple(layers)
     positions, _ = pictures.first(images)
     rows = [
         row
@@ -54,11 +55,6 @@ def relation(
     ]
     table = pd.DataFrame(rows, columns=["layer", "compared", "picture", "relative_distance", "cosine"])
     return Study(table, (Row("images", len(positions), "images"), *_numbers(table, chosen)))
-
-
-def _spread(names: tuple[str, ...], count: int) -> tuple[str, ...]:
-    last = len(names) - 1
-    return tuple(names[i] for i in sorted({round(k * last / max(count - 1, 1)) for k in range(count)}))
 
 
 def _compared(network: Network, part: Batch, layer: str) -> list[tuple]:

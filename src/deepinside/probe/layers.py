@@ -37,6 +37,21 @@ def convolutional(network: Network) -> tuple[str, ...]:
     return tuple(found)
 
 
+def spread(network: Network, count: int) -> tuple[str, ...]:
+    """Some convolutional layers, evenly from the first to the last.
+
+    Args:
+        network: any.
+        count: how many; fewer where there are fewer.
+
+    Returns:
+        Dotted names, as `convolutional` gives them.
+    """
+    names = convolutional(network)
+    last = len(names) - 1
+    return tuple(names[i] for i in sorted({round(k * last / max(count - 1, 1)) for k in range(count)}))
+
+
 def _siblings(one: str, other: str) -> bool:
     return one.rpartition(".")[0] == other.rpartition(".")[0]
 

@@ -8,20 +8,23 @@ A method says by its signature what it takes: one that returns `Maps` gets a pic
 import csv
 import inspect
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
+from deepinside.network import Network
 from deepinside.plots.gallery import Gallery
 from deepinside.records import Images, Maps, Row, Table
 from deepinside.stages.inputs import open_index, open_network
-from deepinside.stages.visualise_classes import draw_classes
+from deepinside.stages.visualise_images import draw_images
 from deepinside.stages.visualise_pictures import draw_pictures
-from deepinside.stages.visualise_studies import conduct
-from deepinside.study import Study
+from deepinside.stages.visualise_studies import conduct, material, pictures
+from deepinside.study import Pictures, Study
 
 _OURS = ("_target_", "plot", "needs")  # keys of a method's yaml that are not its parameters
 
@@ -82,12 +85,13 @@ def check(cfg: DictConfig) -> None:
     """
     methods(OmegaConf.to_container(cfg.method))  # type: ignore[arg-type]
     for key in ("images", "measured", "classes"):
-        if cfg.visualise[key] < 1:
-            raise ValueError(f"expected visualise.{key} of at least 1, got {cfg.visualise[key]}")
+        value = cfg.visualise[key]
+        if isinstance(value, int) and value < 1:
+            raise ValueError(f"expected visualise.{key} of at least 1, got {value}")
 
 
 def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
-    """Writes `per_image.csv`, `maps.npz`, `class_models.csv`, `<study>.csv`, `set_aside.csv`, pictures and `table.csv`.
+    """Writes `per_image.csv`, `maps.npz`, `synthesis.csv`, `<study>.csv`, `set_aside.csv`, pictures and `table.csv`.
 
     Args:
         cfg: groups visualise, method, data, machine.
@@ -100,13 +104,42 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     kinds = {kind: {n: m for n, m in chosen.items() if m.returns is kind} for kind in (Maps, Images, Study)}
     gallery = Gallery(out)
     seen = draw_pictures(network, index, kinds[Maps], cfg.visualise, gallery, out, seed=cfg.seed)
-    classes = seen.classes[: cfg.visualise.classes] if kinds[Images] else []
-    numbers = draw_classes(network, classes, kinds[Images], gallery, out)
-    studied, broken = conduct(network, index, kinds[Study], cfg, inputs, gallery, out)
+    broken: list[tuple[str, str]] = []
+    numbers = draw_images(
+        network,
+        _classes(network, cfg.visualise.classes, seen.classes),
+        kinds[Images],
+        lambda work: material(work, network, index, cfg, inputs, broken),
+        gallery,
+        out,
+        judge=open_network(cfg, inputs["judge"]) if "judge" in inputs else None,
+        colours=lambda: _colours(pictures(network, index, cfg.visualise.crops, broken), cfg.visualise.measured),
+    )
+    studied, more = conduct(network, index, kinds[Study], cfg, inputs, gallery, out)
     gallery.write()
-    aside = sorted({*seen.set_aside, *broken})
+    aside = sorted({*seen.set_aside, *broken, *more})
     with (out / "set_aside.csv").open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerows([("file", "reason"), *aside])
     Table([*seen.rows, *numbers, *studied, Row("images_set_aside", len(aside), "images")]).write(out)
     shutil.rmtree(out / "parts", ignore_errors=True)
+
+
+def _classes(network: Network, asked: int | Sequence[int], seen: Sequence[int]) -> list[int]:
+    if isinstance(asked, int):
+        return list(seen[:asked])
+    wrong = [number for number in asked if not 0 <= number < len(network.classes)]
+    if wrong:
+        raise ValueError(
+            f"visualise.classes: {network.name} has the classes 0..{len(network.classes) - 1}, not {wrong}"
+        )
+    return list(asked)
+
+
+def _colours(pictures: Pictures, count: int) -> Tensor | None:
+    # Some pixels of photographs, to compare colours with.
+    pixels = [
+        batch.images.flatten(2).permute(0, 2, 1)[:, ::97]
+        for _, batch in pictures.batches(16, range(min(count, len(pictures))))
+    ]
+    return torch.cat([part.flatten(0, 1) for part in pixels]) if pixels else None

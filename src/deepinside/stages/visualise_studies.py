@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from hydra.utils import get_method
 from jaxtyping import Bool, Float
@@ -19,6 +20,7 @@ from deepinside.data.bad_file import BadFile
 from deepinside.data.broden import Broden
 from deepinside.data.index import Entry, Index, read_image
 from deepinside.models.checkpoint import load_weights
+from deepinside.models.inverter import load_inverters
 from deepinside.network import Network
 from deepinside.plots.gallery import Gallery
 from deepinside.records import Boxes, Row
@@ -58,8 +60,8 @@ def conduct(
     for name, method in methods.items():
         finished = unfinished / f"{name}.json"
         if not finished.exists():
-            material = _material(method.work, network, index, cfg, inputs, broken)
-            method.work(network, **material, **method.settings).write(unfinished, name)
+            given = material(method.work, network, index, cfg, inputs, broken)
+            method.work(network, **given, **method.settings).write(unfinished, name)
             (unfinished / f"{name}.broken").write_text(json.dumps(broken), encoding="utf-8")
         study = Study.read(unfinished, name)
         broken += [(file, reason) for file, reason in json.loads((unfinished / f"{name}.broken").read_text())]
@@ -80,18 +82,37 @@ def _draw(gallery: Gallery, name: str, method: Any, study: Study, network: Netwo
         gallery.add(drawn.picture, file, group=group, title=drawn.title, caption=drawn.caption + about)
 
 
-def _material(
+def material(
     work: Any, network: Network, index: Index, cfg: DictConfig, inputs: Mapping[str, Path], broken: Broken
 ) -> dict[str, Any]:
+    """What a method asks for by the names of its parameters.
+
+    Args:
+        work: the method.
+        network: any.
+        index: of the pictures.
+        cfg: the stage's configuration.
+        inputs: of the stage.
+        broken: gets (file, reason) of what cannot be read.
+
+    Returns:
+        Parameter -> value.
+    """
     asked = inspect.signature(work).parameters
-    material: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     if "pictures" in asked:
-        material["pictures"] = pictures(network, index, cfg.visualise.crops, broken)
+        given["pictures"] = pictures(network, index, cfg.visualise.crops, broken)
     if "segments" in asked:
-        material["segments"] = _segments(network, open_broden(cfg, inputs["concepts"]), broken)
+        given["segments"] = _segments(network, open_broden(cfg, inputs["concepts"]), broken)
     if "checkpoints" in asked:
-        material["checkpoints"] = checkpoints(inputs["network"], network)
-    return material
+        given["checkpoints"] = checkpoints(inputs["network"], network)
+    if "inverters" in asked:
+        given["inverters"] = load_inverters(inputs["invert"], network) if "invert" in inputs else {}
+    if "detectors" in asked:
+        given["detectors"] = pd.read_csv(inputs["dissect"] / "units.csv") if "dissect" in inputs else None
+    if "seed" in asked:
+        given["seed"] = cfg.seed
+    return given
 
 
 def pictures(network: Network, index: Index, crops: str, broken: Broken) -> Pictures:

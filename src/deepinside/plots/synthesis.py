@@ -1,8 +1,8 @@
 """Synthesised pictures and how they came about."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from numpy import ndarray
@@ -52,4 +52,39 @@ def traces(scores: Float[ndarray, "steps n"], norms: Float[ndarray, "steps n"], 
         axis.set_xlabel("step")
         axis.set_ylabel(label)
     right.legend(fontsize=6, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def presets(
+    pictures: Mapping[str, UInt8[ndarray, "n h w 3"]], titles: Sequence[str], notes: Mapping[str, Sequence[str]]
+) -> Figure:
+    """The same classes by every method: the contact sheet.
+
+    Args:
+        pictures: method -> RGB bytes, (n, h, w, 3).
+        titles: of the classes.
+        notes: method -> what is said below each.
+
+    Returns:
+        Rows are methods, columns are classes.
+    """
+    columns = min(len(titles), 8)
+    figure, axes = plt.subplots(
+        len(pictures),
+        columns,
+        figsize=(1.75 * columns + 1.2, 2.0 * len(pictures) + 0.3),
+        layout="constrained",
+        squeeze=False,
+    )
+    for row, (name, made) in enumerate(pictures.items()):
+        for column in range(columns):
+            axis = axes[row, column]
+            axis.imshow(made[column])
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.spines[:].set_visible(False)
+            axis.set_xlabel(notes[name][column].replace("; ", "\n"), fontsize=6)
+            if not row:
+                axis.set_title(titles[column].split(",")[0], fontsize=8)
+        axes[row, 0].set_ylabel(name.removeprefix("am_").replace("_", " "), fontsize=8)
     return figure

@@ -1,0 +1,205 @@
+"""Activation maximisation: the picture that a class, a unit, a channel or a direction of a layer likes best."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from deepinside.methods.synthesis.ascent import Ascent, ascend
+from deepinside.methods.synthesis.canvas import Canvas, centred, enlarged
+from deepinside.methods.synthesis.draws import Draws
+from deepinside.methods.synthesis.material import needed, prepared
+from deepinside.methods.synthesis.photographs import largest
+from deepinside.methods.synthesis.priors import Priors
+from deepinside.methods.synthesis.target import Frame, Target, Unit, answered, frame, looking, target
+from deepinside.network import Network, closest
+from deepinside.records import Batch, Images
+from deepinside.study import Pictures
+
+Settings = Mapping[str, Any]
+
+
+class Plan(NamedTuple):
+    """All that the pictures are made with, but for the network and what is climbed."""
+
+    octaves: tuple[Settings, ...]
+    start: Settings
+    canvas: Settings
+    margin: int
+    weight: float
+    relative: bool
+    patches: Settings
+    pictures: Pictures | None
+    inverters: Mapping[str, Any]
+
+
+def activation_maximization(
+    network: Network,
+    batch: Batch,
+    *,
+    layer: str | None,
+    units: Sequence[Unit] | None,
+    place: str,
+    objective: str,
+    weight: float,
+    relative: bool,
+    start: Settings,
+    canvas: Settings,
+    margin: int,
+    steps: int,
+    step: Settings,
+    priors: Mapping[str, Settings | None],
+    octaves: Sequence[Settings] | None,
+    patches: Settings,
+    together: int,
+    pictures: Pictures | None = None,
+    inverters: Mapping[str, Any] = MappingProxyType({}),
+    seed: int = 0,
+) -> Images:
+    """The argmax over pictures of an answer of the network, minus what the priors charge.
+
+    Each picture has its own chance, drawn from `seed` and its unit, and its own step length: it does not depend on what
+    else is in the batch. A unit of a layer is looked at on its receptive field, by a network that ends at the layer.
+
+    Args:
+        network: any.
+        batch: its labels are the classes to draw where no units are given; its pictures are not looked at.
+        layer: dotted name; None: the class scores.
+        units: numbers, or mappings unit -> weight for a direction; None: the classes of the batch.
+        place: `centre`: the unit in the middle of the map; `everywhere`: the mean over the map.
+        objective: `score` before softmax, `log_odds`, `log_probability` or `probability`.
+        weight: of the objective against the penalties.
+        relative: whether the objective is divided by its largest value over the pictures first.
+        start: `kind` and `sigma`, see `synthesis.canvas.pixels`; or `facet` with `facets`, `which`, `nearest`, see
+            `synthesis.photographs.facet`.
+        canvas: `kind`: `pixels`; `fourier` with `decay`; or `generator` with the `code` that it starts from (of
+            `inverters`) and the code's upper limit `high`, a number or `3 std`.
+        margin: pixels by which the canvas is larger than what the network is shown; see the prior `crop`.
+        steps: of the ascent.
+        step: `policy` and its settings; see `synthesis.steps`.
+        priors: name -> settings; see `synthesis.priors`.
+        octaves: one after the other, each changes what it names: `steps`, `step`, `objective`, `priors`, and `scale`,
+            the factor by which the canvas grows before it; None: one octave as above.
+        patches: `side` and `count` of the patches of photographs that the prior `patches` takes.
+        together: pictures that are made at once.
+        pictures: photographs, for starts, patches and relative objectives.
+        inverters: generators by the code that they start from.
+        seed: of all chance.
+
+    Returns:
+        One picture per unit. Traces of score, probability, and norm (root mean square in grey levels), each (steps, n).
+        Measured: unit, score, rank among the layer's units, state (`ok`, `dead`: nothing came back for the last 20
+        steps; `stopped at <step>`: the ascent met a NaN, the picture is the last good one).
+
+    Raises:
+        KeyError: if a layer, a prior or a policy is misspelt.
+        ValueError: if a unit or an objective does not exist, or no unit at all answers.
+
+    Source: Simonyan et al. 2013, sec. 2; Erhan et al. 2009; the survey's family of regularisers. Presets say theirs.
+    """
+    if units is None and batch.labels is None:
+        raise ValueError("expected labels (the classes to draw) or units, got neither")
+    wanted: list[Unit] = list(units) if units is not None else batch.labels.tolist()  # type: ignore[union-attr]
+    shape = frame(network, layer, place)
+    base = {"steps": steps, "step": step, "objective": objective, "priors": priors, "scale": 1.0}
+    octaves = [_merged(base, own) for own in octaves or [{}]]
+    plan = Plan(tuple(octaves), start, canvas, margin, weight, relative, patches, pictures, inverters)
+    made = []
+    for first in range(0, len(wanted), together):
+        part = wanted[first : first + together]
+        goal = target(network, layer, part, place=place, objective=objective)
+        made.append(_made(network, goal, shape, plan, [_seed(seed, unit) for unit in part]))
+    return _images(network, layer, wanted, made)
+
+
+def _seed(seed: int, unit: Unit) -> int:
+    key = unit if isinstance(unit, int) else sum((int(n) + 1) * 7919 for n in unit)
+    return (seed * 1_000_003 + key) % 2**63
+
+
+def _merged(base: Settings, own: Settings) -> Settings:
+    unknown = own.keys() - base.keys()
+    if unknown:
+        raise ValueError(f"an octave knows no {sorted(unknown)}; {closest(min(unknown), base)}")
+    return {**base, **own, "priors": {**base["priors"], **own.get("priors", {})}}
+
+
+def _made(
+    network: Network, goal: Target, shape: Frame, plan: Plan, seeds: list[int]
+) -> tuple[Ascent, Float[Tensor, "n 3 h w"], Float[Tensor, " n"], Tensor]:
+    draws = Draws(seeds, network.device)
+    colour = network.preprocessing.colour.to(network.device)
+    place = None if goal.place == "everywhere" else shape.position
+    canvas, given = prepared(network, goal, shape, plan, draws)
+    weights = torch.full((len(seeds),), plan.weight, device=network.device)
+    if plan.relative:
+        pictures = needed(plan.pictures, "a relative objective")
+        weights = weights / largest(network, pictures, goal, side=shape.side, position=place)
+    ascents: list[Ascent] = []
+    for octave in plan.octaves:
+        if ascents:
+            canvas = _next(canvas, ascents[-1], octave["scale"], shape)
+        look = looking(network, goal._replace(objective=octave["objective"]), shape, weights)
+        priors = Priors(octave["priors"], given)
+        ascents.append(ascend(look, canvas, draws, priors, steps=octave["steps"], step=octave["step"]))
+    with torch.no_grad():
+        grey = centred(canvas.paint(ascents[-1].variable), shape.side)
+        images = (colour.view(1, 3, 1, 1) + grey / 255).clamp(0, 1)
+        answers = answered(network, images, goal.layer, place)
+    whole = {name: torch.cat([octave.traces[name] for octave in ascents]) for name in ascents[0].traces}
+    own = (answers * goal.weights).sum(dim=1)
+    top, left, height, width = shape.seen
+    shown = images[..., top : top + height, left : left + width]
+    return ascents[-1]._replace(traces=whole), shown.cpu(), own.cpu(), (answers > own[:, None]).sum(dim=1).cpu() + 1
+
+
+def _next(canvas: Canvas, before: Ascent, scale: float, shape: Frame) -> Canvas:
+    if scale == 1:
+        return canvas._replace(start=before.variable)
+    with torch.no_grad():
+        grey = canvas.paint(before.variable)
+    side = [max(round(length * scale), least) for length, least in zip(grey.shape[2:], shape.side, strict=True)]
+    return Canvas(enlarged(grey, (side[0], side[1])), lambda grey: grey)
+
+
+def _images(
+    network: Network,
+    layer: str | None,
+    units: Sequence[Unit],
+    made: Sequence[tuple[Ascent, Tensor, Tensor, Tensor]],
+) -> Images:
+    if not made:
+        side = network.preprocessing.input
+        return Images(torch.zeros(0, 3, side, side), (), {}, {})
+    ascents = [ascent for ascent, *_ in made]
+    states = [state for ascent in ascents for state in _states(ascent)]
+    if all(state == "dead" for state in states):
+        raise ValueError(
+            f"nothing that {network.name} answers at {layer or 'its scores'}, units {list(units)}, depends on the "
+            "picture: are they dead? Name other units, the layer before its ReLU, or look for zeros in the weights"
+        )
+    traces = {name: torch.cat([ascent.traces[name] for ascent in ascents], dim=1) for name in ascents[0].traces}
+    values, scores, ranks = (torch.cat(parts) for parts in list(zip(*made, strict=True))[1:])
+    named = [_title(network, layer, unit) for unit in units]
+    whole = all(isinstance(unit, int) for unit in units)
+    columns: dict[str, Sequence[Any]] = {
+        ("class" if layer is None else "unit"): [u if isinstance(u, int) else str(dict(u)) for u in units],
+        "score": scores.tolist(),
+        "rank": ranks.tolist() if whole else [None] * len(units),
+        "state": states,
+    }
+    return Images(values, tuple(named), traces, columns)
+
+
+def _states(ascent: Ascent) -> list[str]:
+    pairs = zip(ascent.stopped.tolist(), ascent.silent.tolist(), strict=True)
+    return [f"stopped at {step}" if step >= 0 else "dead" if silent else "ok" for step, silent in pairs]
+
+
+def _title(network: Network, layer: str | None, unit: Unit) -> str:
+    if not isinstance(unit, int):
+        return f"{layer or 'classes'}: " + " ".join(f"{weight:+g}·{number}" for number, weight in unit.items())
+    return network.classes[unit] if layer is None else f"{layer}, unit {unit}"

@@ -1,0 +1,165 @@
+"""Is the first layer well made? Dead filters, missing frequencies, aliasing (Zeiler & Fergus 2014, sec. 4.1)."""
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float
+from numpy import ndarray
+from torch import Tensor
+
+from deepinside.methods.filter_spectrum import First, Spectrum, first_convolution, folded_share, spectrum
+from deepinside.network import Network
+from deepinside.probe import convolutional
+from deepinside.probe.activations import activations
+from deepinside.records import Row
+from deepinside.statistics import bootstrap_interval
+from deepinside.study import Pictures, Study
+
+_BINS = 24  # of the spectrum that is drawn, from zero to the Nyquist frequency of the pixels
+
+
+def first_layer(
+    network: Network,
+    pictures: Pictures,
+    *,
+    layer: str | None = None,
+    bands: Sequence[float],
+    weak_below: float,
+    images: int = 100,
+    dense_images: int = 8,
+    batch: int = 16,
+) -> Study:
+    """What the filters of the first convolution let through, and which of them do nothing.
+
+    The paper saw in the first layer of Krizhevsky et al. extremely high and low frequencies with few in between, dead
+    filters and filters that dominate, and in the second layer aliasing by the stride of 4. Here each has a number:
+
+    `dead`: the same answer everywhere in all pictures, which is zero after a ReLU (where the ReLU is a layer). `weak`:
+    root mean square below `weak_below` times the largest one. `low`, `mid`, `high`: shares of the filter's power below,
+    between and above `bands`. `folded`: its share beyond 1/(2·stride), the Nyquist frequency after the stride, which is
+    what white noise would alias; `folded_pictures`: the same share of its responses to the pictures, before the stride.
+    `colour`: share of its power that is not the same in red, green and blue.
+
+    Args:
+        network: any whose first convolution reads the picture.
+        pictures: of a data set.
+        layer: dotted name of the convolution; None: the first.
+        bands: two frequencies, in cycles per pixel; 0.5 is the finest grating.
+        weak_below: share of the largest root mean square.
+        images: how many pictures, the first ones, in which a filter may be active.
+        dense_images: of which responses at every position are computed.
+        batch: pictures per pass.
+
+    Returns:
+        `table`: one row per filter: the above, `rms`, `peak` (frequency of the most power), `most` (largest activation)
+        and `active` (share of positions). Numbers: means and shares over the filters, intervals over filters;
+        `<share>.of_random_weights` is what independent random weights have. `shown`: filters and spectra.
+
+    Raises:
+        KeyError: if there is no such layer, with the closest names.
+        ValueError: if it is no convolution of the picture, or the bands are not 0 < low < high.
+
+    Source: Zeiler & Fergus 2014, sec. 4.1 and fig. 6; sec. 3 for the root mean square of filters.
+    Deviation: the paper judges by eye; these numbers, and where their bounds lie, are ours.
+    """
+    if len(bands) != 2 or not 0 < bands[0] < bands[1]:
+        raise ValueError(f"expected two frequencies 0 < low < high in cycles per pixel, got {list(bands)}")
+    first = first_convolution(network, layer)
+    positions, _ = pictures.first(images)
+    table = _described(first, bands, weak_below)
+    table["most"], table["active"], table["dead"] = _activity(
+        network, pictures, positions, _rectified(network, first.name), batch
+    )
+    table["folded_pictures"] = _folded(first, pictures, positions[:dense_images])
+    numbers = (Row("images", len(positions), "images"), *_numbers(table, first), *_white(first, bands))
+    return Study(table, numbers, _shown(first, bands))
+
+
+def _rectified(network: Network, name: str) -> str:
+    # The layer whose answers tell whether a filter is ever active: its ReLU, where one follows.
+    names = [part for part, module in network.module.named_modules() if isinstance(module, torch.nn.Conv2d)]
+    return convolutional(network)[names.index(name)]
+
+
+def _described(first: First, bands: Sequence[float], weak_below: float) -> pd.DataFrame:
+    filters = first.filters
+    found = spectrum(filters, first.stride)
+    energy = filters.square().sum(dim=(1, 2, 3))
+    rms = filters.square().mean(dim=(1, 2, 3)).sqrt()
+    grey = 3 * filters.mean(dim=1).square().sum(dim=(1, 2))
+    peaks = found.radius.flatten()[found.power.nan_to_num(0).flatten(1).argmax(dim=1)]
+    columns = {"unit": torch.arange(len(filters)), "rms": rms, "peak": peaks}
+    columns |= {word: _share(found.power, where) for word, where in _parts(found, bands).items()}
+    columns["colour"] = 1 - grey / torch.where(energy > 0, energy, math.nan)
+    table = pd.DataFrame({name: values.cpu().numpy() for name, values in columns.items()})
+    table["weak"] = table["rms"] < weak_below * table["rms"].max()
+    return table
+
+
+def _parts(found: Spectrum, bands: Sequence[float]) -> dict[str, Bool[Tensor, "f f"]]:
+    low, high = found.radius < bands[0], found.radius >= bands[1]
+    return {"low": low, "mid": ~low & ~high, "high": high, "folded": found.beyond}
+
+
+def _white(first: First, bands: Sequence[float]) -> Iterator[Row]:
+    # What filters of independent random weights have: nothing is learnt where a layer has the same.
+    for word, where in _parts(spectrum(first.filters, first.stride), bands).items():
+        yield Row(f"{word}.of_random_weights", float(where.double().mean()), "share of power")
+    yield Row("colour.of_random_weights", 2 / 3, "share of power")  # one of three directions of colour is grey
+
+
+def _share(power: Float[Tensor, "u f f"], where: Tensor) -> Float[Tensor, " u"]:
+    return (power * where).sum(dim=(1, 2))
+
+
+def _activity(
+    network: Network, pictures: Pictures, positions: Sequence[int], name: str, batch: int
+) -> tuple[Float[ndarray, " u"], Float[ndarray, " u"], Bool[ndarray, " u"]]:
+    # Largest activation, share of positions above zero, and whether nothing in any picture changes the answer.
+    most, least, active = [], [], []
+    for _, part in pictures.batches(batch, positions):
+        answer = activations(network, part.images.to(network.device), (name,))[name]
+        most.append(answer.amax(dim=(0, 2, 3)))
+        least.append(answer.amin(dim=(0, 2, 3)))
+        active.append((answer > 0).double().mean(dim=(2, 3)))
+    high, low = torch.stack(most).amax(dim=0), torch.stack(least).amin(dim=0)
+    return high.cpu().numpy(), torch.cat(active).mean(dim=0).cpu().numpy(), (high == low).cpu().numpy()
+
+
+def _folded(first: First, pictures: Pictures, positions: Sequence[int]) -> Float[ndarray, " u"]:
+    _, shown = pictures.batch(positions)
+    shares = []
+    for image in shown.images if shown is not None else ():
+        dense = torch.nn.functional.conv2d(image[None].to(first.filters.device), first.filters.float())
+        shares.append(folded_share(dense, first.stride)[0])
+    return torch.stack(shares).nanmean(dim=0).cpu().numpy()
+
+
+def _numbers(table: pd.DataFrame, first: First) -> Iterator[Row]:
+    yield Row("filters", len(table), "filters")
+    yield Row("side", first.filters.shape[-1], "pixels")
+    yield Row("stride", first.stride[0], "pixels")
+    for word in ("dead", "weak", "low", "mid", "high", "folded", "folded_pictures", "colour"):
+        values = table[word].to_numpy(dtype=np.float64)
+        values = values[np.isfinite(values)]
+        mean = float(values.mean()) if len(values) else math.nan
+        unit = "share of filters" if word in {"dead", "weak"} else "share of power"
+        yield Row(word, mean, unit, len(values), *bootstrap_interval(values))
+
+
+def _shown(first: First, bands: Sequence[float]) -> dict[str, ndarray]:
+    found = spectrum(first.filters, first.stride)
+    edges = torch.linspace(0, 0.5, _BINS + 1)
+    rings = [(found.radius >= low) & (found.radius < high) for low, high in pairwise(edges)]
+    return {
+        "filters": first.filters.permute(0, 2, 3, 1).cpu().numpy(),
+        "spectra": torch.stack([_share(found.power, ring) for ring in rings], dim=1).cpu().numpy(),
+        "edges": edges.numpy(),
+        "bands": np.array(bands),
+        "stride": np.array(first.stride),
+        "layer": np.array(first.name),
+    }

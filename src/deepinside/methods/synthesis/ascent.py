@@ -1,0 +1,126 @@
+"""The one optimisation loop: x <- r(x + step(gradient of value - penalties)), many pictures at once."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from deepinside.methods.synthesis import steps as policies
+from deepinside.methods.synthesis.canvas import Canvas
+from deepinside.methods.synthesis.draws import Draws
+from deepinside.methods.synthesis.priors import Priors, at
+
+PATIENCE = 20  # steps without any gradient, after which a unit counts as dead
+
+
+class Seen(NamedTuple):
+    """What the network says of pictures.
+
+    Attributes:
+        value: what is climbed, (n,).
+        traced: curves to keep, each (n,).
+    """
+
+    value: Float[Tensor, " n"]
+    traced: Mapping[str, Float[Tensor, " n"]]
+
+
+class Ascent(NamedTuple):
+    """How it went.
+
+    Attributes:
+        variable: at the end; of a picture whose value or gradient became NaN or infinite, the last good one.
+        traces: name -> (steps, n); what the pictures were before each step.
+        stopped: step at which a picture was stopped so, -1 for none.
+        silent: whether nothing came back from the value for the last `PATIENCE` steps.
+    """
+
+    variable: Tensor
+    traces: dict[str, Float[Tensor, "steps n"]]
+    stopped: Int[Tensor, " n"]
+    silent: Bool[Tensor, " n"]
+
+
+def ascend(
+    look: Callable[[Float[Tensor, "n 3 h w"]], Seen],
+    canvas: Canvas,
+    draws: Draws,
+    priors: Priors,
+    *,
+    steps: int,
+    step: Mapping[str, Any],
+    every: Callable[[int], object] = lambda _step: None,
+) -> Ascent:
+    """Climbs `look(paint(x)).value` minus the priors' cost, each picture by itself.
+
+    Where nothing at all comes back from the value, as from a blank picture in a network whose first layer is silent
+    there, the step goes along white noise of the picture's own.
+
+    Args:
+        look: pictures as the network is shown them, in grey levels with the mean colour subtracted -> what it says.
+        canvas: what the variable is, and how it becomes pictures.
+        draws: the pictures' chance.
+        priors: what pictures are expected to look like.
+        steps: how many.
+        step: `policy` and its settings; see `steps`. Settings may be pairs [first, last]; None leaves one out.
+        every: is called before each step, with its number.
+
+    Returns:
+        The variable at the end, and how it got there.
+
+    Raises:
+        KeyError: if there is no such policy.
+    """
+    policy = policies.chosen(step["policy"])
+    settings = {key: value for key, value in step.items() if key != "policy" and value is not None}
+    variable = canvas.start.detach()
+    memory: policies.Memory = {}
+    good = variable  # of which the network said something finite
+    count = len(variable)
+    stopped = torch.full((count,), -1, device=variable.device)
+    silence = torch.zeros(count, dtype=torch.long, device=variable.device)
+    noise = None
+    traces: dict[str, list[Tensor]] = {}
+    for number in range(steps):
+        every(number)
+        share = number / steps
+        seen, climbed, gradient, size = _gradients(look, canvas, variable, draws, priors, share)
+        for name, values in (*seen.traced.items(), ("norm", size)):
+            traces.setdefault(name, []).append(values)
+        nothing = climbed.flatten(1).abs().amax(dim=1) == 0
+        if bool(nothing.any()):
+            noise = draws.normal(*variable.shape[1:]) if noise is None else noise
+            gradient = torch.where(_wide(nothing, gradient), noise, gradient)
+        silence = torch.where(nothing, silence + 1, 0)
+        gradient = priors.steered(gradient, variable, draws, share)
+        change = policy(gradient, seen.value, memory, **{key: at(value, share) for key, value in settings.items()})
+        moved = priors.settled(variable + change, climbed, draws, number, share)
+        finite = seen.value.isfinite()
+        good = torch.where(_wide(finite, variable), variable, good)
+        bad = ~(finite & moved.flatten(1).isfinite().all(dim=1))
+        stopped = torch.where(bad & (stopped < 0), number, stopped)
+        variable = torch.where(_wide(stopped >= 0, moved), good, moved)
+    kept = {name: torch.stack(values).cpu() for name, values in traces.items()}
+    return Ascent(variable, kept, stopped.cpu(), (silence >= min(PATIENCE, steps)).cpu())
+
+
+def _gradients(
+    look: Callable[[Tensor], Seen], canvas: Canvas, variable: Tensor, draws: Draws, priors: Priors, share: float
+) -> tuple[Seen, Tensor, Tensor, Float[Tensor, " n"]]:
+    # What the network says; its gradient by the variable, without and with the penalties; the size of the pictures.
+    with torch.enable_grad():
+        leaf = variable.detach().requires_grad_()
+        grey = canvas.paint(leaf)
+        seen = look(priors.shown(grey, draws, share))
+        cost = priors.cost(grey, share)
+        (climbed,) = torch.autograd.grad(seen.value.sum(), leaf, retain_graph=cost is not None)
+        gradient = climbed if cost is None else climbed - torch.autograd.grad(cost.sum(), leaf)[0]
+    size = grey.detach().square().mean(dim=(1, 2, 3)).sqrt()
+    traced = {name: values.detach() for name, values in seen.traced.items()}
+    return Seen(seen.value.detach(), traced), climbed, gradient, size
+
+
+def _wide(flags: Bool[Tensor, " n"], like: Tensor) -> Bool[Tensor, "n ..."]:
+    return flags.view(-1, *[1] * (like.ndim - 1))

@@ -1,0 +1,132 @@
+"""What a picture is made of: its pixels, its spectrum, or the code of a generator.
+
+A canvas turns a variable into pictures in grey levels of 0..255 from which the mean colour is subtracted.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from deepinside.methods.synthesis.draws import Draws
+from deepinside.network import closest
+
+# Square root of the covariance of RGB in ImageNet's pixels, divided by its largest column norm, so that colours of a
+# picture vary together as in photographs. Olah et al. 2017 (facts from their library's documentation of the figure).
+_COLOURS = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
+_COLOURS = _COLOURS / _COLOURS.norm(dim=0).max()
+CANVASES = ("pixels", "fourier", "generator")
+STARTS = ("zero", "normal", "uniform", "grey")
+
+
+class Canvas(NamedTuple):
+    """How a variable becomes pictures.
+
+    Attributes:
+        start: the variable, (n, ...).
+        paint: variable -> pictures in grey levels, mean colour subtracted, (n, 3, h, w).
+    """
+
+    start: Tensor
+    paint: Callable[[Tensor], Float[Tensor, "n 3 h w"]]
+
+
+def pixels(
+    draws: Draws, side: tuple[int, int], colour: Float[Tensor, "3"], *, start: str, sigma: float
+) -> Float[Tensor, "n 3 h w"]:
+    """Pictures to start from.
+
+    Args:
+        draws: their chance.
+        side: (h, w) in pixels.
+        colour: the mean colour, RGB in [0, 1].
+        start: `zero` (the mean colour), `normal` (white noise about it), `uniform` (white noise whose 95 % quantile of
+            magnitudes is `sigma`), or `grey` (noise about a light grey of 175).
+        sigma: of the noise, in grey levels.
+
+    Returns:
+        Grey levels, mean subtracted, (n, 3, h, w).
+
+    Raises:
+        ValueError: for another start.
+
+    Source: Simonyan et al. 2013 (zero), Yosinski et al. 2015 (normal, sigma 10), Mahendran & Vedaldi 2016 (uniform,
+        80/√3), Nguyen et al. 2016 (grey, 175 and 8).
+    """
+    if start not in STARTS:
+        raise ValueError(f"no start {start!r}; {closest(start, STARTS)}")
+    if start == "uniform":
+        return (2 * draws.uniform(3, *side) - 1) * sigma / 0.95
+    noise = draws.normal(3, *side) * (0 if start == "zero" else sigma)
+    return noise + (175 - 255 * colour.view(1, 3, 1, 1) if start == "grey" else 0)
+
+
+def fourier(
+    draws: Draws, side: tuple[int, int], colour: Float[Tensor, "3"], *, decay: float, chroma: float, sigma: float
+) -> Canvas:
+    """Pictures by their spectrum: coefficients are divided by frequency^decay, so that all are climbed alike.
+
+    Colours are decorrelated and pass a sigmoid, so that pictures stay within 0..255.
+
+    Args:
+        draws: the pictures' chance.
+        side: (h, w) in pixels.
+        colour: the mean colour, RGB in [0, 1].
+        decay: 1 gives photographs' own fall of amplitude with frequency; 0 none.
+        chroma: how easily colour is climbed beside brightness; 1 as in photographs' covariance.
+        sigma: of the coefficients to start from.
+
+    Returns:
+        The canvas; its variable is (n, 3, h, w//2 + 1, 2).
+
+    Source: Olah et al. 2017, *Feature Visualization* (preconditioning by spectrum and colour).
+    """
+    height, width = side
+    start = sigma * draws.normal(3, height, width // 2 + 1, 2)
+    y = torch.fft.fftfreq(height, device=start.device)[:, None]
+    x = torch.fft.rfftfreq(width, device=start.device)[None]
+    frequency = (y.square() + x.square()).sqrt().clamp(min=1 / max(side))
+    scale = (height * width) ** 0.5 / 4 / (frequency * max(side)).pow(decay)  # the quarter is their library's
+    mixing = _COLOURS.to(start) * start.new_tensor([1.0, chroma, chroma])
+    mean = colour.view(1, 3, 1, 1)
+    middle = mean.clamp(0.02, 0.98).logit()
+
+    def paint(variable: Tensor) -> Float[Tensor, "n 3 h w"]:
+        spectrum = torch.view_as_complex(variable.contiguous()) * scale
+        flat = torch.fft.irfft2(spectrum, s=side, norm="ortho")
+        coloured = torch.einsum("rc,nchw->nrhw", mixing, flat)
+        return 255 * ((middle + coloured).sigmoid() - mean)
+
+    return Canvas(start, paint)
+
+
+def enlarged(grey: Float[Tensor, "n 3 h w"], side: tuple[int, int]) -> Float[Tensor, "n 3 H W"]:
+    """Pictures at another size, for the next octave.
+
+    Args:
+        grey: pictures.
+        side: (H, W) wanted.
+
+    Returns:
+        Of that size.
+    """
+    if tuple(grey.shape[2:]) == side:
+        return grey
+    return functional.interpolate(grey, side, mode="bicubic", align_corners=False)
+
+
+def centred(grey: Float[Tensor, "n 3 H W"], side: tuple[int, int]) -> Float[Tensor, "n 3 h w"]:
+    """The middle of pictures.
+
+    Args:
+        grey: pictures, at least that large.
+        side: (h, w) of the middle.
+
+    Returns:
+        (n, 3, h, w).
+    """
+    top, left = ((length - wanted) // 2 for length, wanted in zip(grey.shape[2:], side, strict=True))
+    return grey[..., top : top + side[0], left : left + side[1]]

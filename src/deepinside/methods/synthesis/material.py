@@ -1,0 +1,137 @@
+"""What an ascent works on: the canvas to start from, and what priors have to be given."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from deepinside.methods.synthesis.canvas import CANVASES, Canvas, centred, fourier, pixels
+from deepinside.methods.synthesis.draws import Draws
+from deepinside.methods.synthesis.photographs import bank, mean_pictures
+from deepinside.methods.synthesis.target import Frame, Target
+from deepinside.network import Network, closest
+from deepinside.study import Pictures
+
+
+class Wishes(Protocol):
+    """What of a plan decides the material."""
+
+    @property
+    def octaves(self) -> tuple[Mapping[str, Any], ...]:
+        """Each with its `priors`."""
+
+    @property
+    def start(self) -> Mapping[str, Any]:
+        """Where to start from."""
+
+    @property
+    def canvas(self) -> Mapping[str, Any]:
+        """What pictures are made of."""
+
+    @property
+    def margin(self) -> int:
+        """Pixels by which the canvas is larger."""
+
+    @property
+    def patches(self) -> Mapping[str, Any]:
+        """Side and count."""
+
+    @property
+    def pictures(self) -> Pictures | None:
+        """Photographs."""
+
+    @property
+    def inverters(self) -> Mapping[str, Any]:
+        """Generators."""
+
+
+def needed(pictures: Pictures | None, what: str) -> Pictures:
+    """Photographs, where something cannot do without.
+
+    Args:
+        pictures: there may be none.
+        what: needs them.
+
+    Returns:
+        The pictures.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    if pictures is None or not len(pictures):
+        raise ValueError(f"expected photographs for {what}, got none: give `pictures`, or choose another preset")
+    return pictures
+
+
+def prepared(network: Network, goal: Target, shape: Frame, plan: Wishes, draws: Draws) -> tuple[Canvas, dict[str, Any]]:
+    """The canvas and what priors are given.
+
+    Args:
+        network: any.
+        goal: what is climbed.
+        shape: what size of picture it needs.
+        plan: how.
+        draws: the pictures' chance.
+
+    Returns:
+        The canvas; name -> value for `Priors`.
+
+    Raises:
+        ValueError: if there is no such canvas, or a start needs photographs or a class.
+    """
+    colour = network.preprocessing.colour.to(network.device)
+    given: dict[str, Any] = {"side": shape.side, "colour": colour}
+    if any(octave["priors"].get("patches") for octave in plan.octaves):
+        given["bank"] = bank(needed(plan.pictures, "the prior `patches`"), colour, **plan.patches).to(network.device)
+    side = (shape.side[0] + plan.margin, shape.side[1] + plan.margin)
+    kind = plan.canvas["kind"]
+    if kind == "generator":
+        canvas, bounds, reconstructed = _generated(plan, shape, colour, draws)
+        return canvas, {**given, "bounds": bounds, "reconstructed": reconstructed}
+    if kind == "fourier":
+        shape_of = {key: plan.canvas[key] for key in ("decay", "chroma")}
+        return fourier(draws, side, colour, **shape_of, sigma=plan.start["sigma"]), given
+    if kind != "pixels":
+        raise ValueError(f"no canvas {kind!r}; {closest(kind, CANVASES)}")
+    if plan.start["kind"] == "facet":
+        return Canvas(_facets(network, goal, shape, plan, colour), lambda grey: grey), given
+    start = pixels(draws, side, colour, start=plan.start["kind"], sigma=plan.start["sigma"])
+    return Canvas(start, lambda grey: grey), given
+
+
+def _facets(network: Network, goal: Target, shape: Frame, plan: Wishes, colour: Tensor) -> Tensor:
+    if goal.layer is not None:
+        raise ValueError(
+            "the start `facet` is the mean picture of a class; units of a layer have none: start from zero"
+        )
+    labels = goal.weights.argmax(dim=1).tolist()
+    settings = {key: plan.start[key] for key in ("facets", "which", "nearest")}
+    images = mean_pictures(network, needed(plan.pictures, "the start `facet`"), labels, **settings).to(colour)
+    grey = 255 * (images - colour.view(1, 3, 1, 1))
+    side = (shape.side[0] + plan.margin, shape.side[1] + plan.margin)
+    return grey if grey.shape[2:] == side else torch.nn.functional.interpolate(grey, side, mode="bilinear")
+
+
+def _generated(
+    plan: Wishes, shape: Frame, colour: Tensor, draws: Draws
+) -> tuple[Canvas, tuple[Tensor, Tensor], Callable[[Tensor], Tensor]]:
+    name, mean = plan.canvas["code"], colour.view(1, 3, 1, 1)
+    if name not in plan.inverters:
+        raise ValueError(
+            f"expected a generator from {name!r}, there are {list(plan.inverters)}: train one with "
+            f"'invert.codes=[{name}]', and say `needs: [invert]` in the method's yaml"
+        )
+    inverter, high = plan.inverters[name], plan.canvas["high"]
+    code = inverter.code(mean.expand(1, 3, *[inverter.network.preprocessing.input] * 2))
+    said = [values.view(-1, *[1] * (code.ndim - 2)).expand(code.shape[1:]) for values in inverter.statistics]
+    highest = said[0] + 3 * said[1] if high == "3 std" else torch.full_like(said[0], high)
+
+    def paint(variable: Tensor) -> Tensor:
+        return centred(255 * (inverter.picture(variable) - mean), shape.side)
+
+    def reconstructed(variable: Tensor) -> Tensor:
+        return inverter.code(inverter.picture(variable).clamp(0, 1)).detach()
+
+    start = Canvas(plan.start["sigma"] * draws.normal(*code.shape[1:]), paint)
+    return start, (torch.zeros_like(highest), highest), reconstructed

@@ -1,0 +1,220 @@
+"""What is done to a picture after each step: r in x <- r(x + step), not differentiable.
+
+Every function takes pictures in grey levels, mean colour subtracted (n, 3, h, w), the gradient of the last step, and
+returns pictures.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from skimage.restoration import denoise_tv_bregman
+from torch import Tensor
+from torch.nn import functional
+
+from deepinside.methods.synthesis.draws import Draws
+
+Pictures = Float[Tensor, "n 3 h w"]
+
+
+def decay(grey: Pictures, _gradient: Pictures, *, amount: float) -> Pictures:
+    """(1 - amount) · x.
+
+    Args:
+        grey: pictures.
+        amount: share that is taken away.
+
+    Returns:
+        Pictures.
+
+    Source: Yosinski et al. 2015, eq. 4.
+    """
+    return grey * (1 - amount)
+
+
+def blur(grey: Pictures, _gradient: Pictures, *, sigma: float) -> Pictures:
+    """A Gaussian blur of each channel, reflected at the border.
+
+    Args:
+        grey: pictures.
+        sigma: in pixels; nothing happens below 0.3, where the sampled kernel is a point.
+
+    Returns:
+        Pictures.
+
+    Source: Yosinski et al. 2015, sec. 3 (their code warns of sigma below 0.3).
+    """
+    if sigma < 0.3:
+        return grey
+    reach = min(math.ceil(4 * sigma), min(grey.shape[2:]) - 1)
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=grey.device, dtype=grey.dtype) / sigma).square())
+    kernel = (kernel / kernel.sum()).repeat(3, 1)
+    padded = functional.pad(grey, (reach, reach, reach, reach), mode="reflect")
+    rows = functional.conv2d(padded, kernel[:, None, :, None], groups=3)
+    return functional.conv2d(rows, kernel[:, None, None, :], groups=3)
+
+
+def small_norm(grey: Pictures, _gradient: Pictures, *, percentile: float) -> Pictures:
+    """Pixels whose norm over the colours lies below the percentile become zero.
+
+    Args:
+        grey: pictures.
+        percentile: 0..100, of each picture's own pixels.
+
+    Returns:
+        Pictures.
+
+    Source: Yosinski et al. 2015, sec. 3.
+    """
+    return _keep_above(grey, grey.norm(dim=1), percentile)
+
+
+def small_contribution(grey: Pictures, gradient: Pictures, *, percentile: float) -> Pictures:
+    """Pixels without which the activation would hardly change, to first order |Σ_ch x·g|, become zero.
+
+    Args:
+        grey: pictures.
+        gradient: of the activation, at the last step.
+        percentile: 0..100, of each picture's own pixels.
+
+    Returns:
+        Pictures.
+
+    Source: Yosinski et al. 2015, sec. 3.
+    """
+    return _keep_above(grey, (grey * gradient).sum(dim=1).abs(), percentile)
+
+
+def _keep_above(grey: Pictures, size: Float[Tensor, "n h w"], percentile: float) -> Pictures:
+    limit = size.flatten(1).quantile(percentile / 100, dim=1)
+    return grey * (size >= limit[:, None, None])[:, None]
+
+
+def norm_box(grey: Pictures, _gradient: Pictures, *, limit: float) -> Pictures:
+    """Pixels whose norm over the colours exceeds the limit are scaled back to it.
+
+    Args:
+        grey: pictures.
+        limit: in grey levels.
+
+    Returns:
+        Pictures.
+
+    Source: Mahendran & Vedaldi 2016, sec. 3 (x0_max in the code).
+    """
+    size = grey.norm(dim=1, keepdim=True)
+    return grey * (limit / size.clamp(min=limit))
+
+
+def sphere(grey: Pictures, _gradient: Pictures, *, radius: float) -> Pictures:
+    """The picture scaled to a given size.
+
+    Args:
+        grey: pictures.
+        radius: root mean square in grey levels.
+
+    Returns:
+        Pictures; one that is all zero stays so.
+
+    Source: Erhan et al. 2009, eq. 1: maximise under ||x|| = rho.
+    """
+    size = grey.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    return torch.where(size > 0, grey * radius / size.clamp(min=1e-12), grey)
+
+
+def bregman(grey: Pictures, _gradient: Pictures, *, weight: float) -> Pictures:
+    """Total-variation denoising by split Bregman iteration.
+
+    Args:
+        grey: pictures.
+        weight: of the data; the smaller, the smoother.
+
+    Returns:
+        Pictures.
+
+    Source: Nguyen et al. 2016 (MFV), code: scikit-image's denoise_tv_bregman, 100 iterations, eps 1e-3.
+    """
+    smooth = [
+        denoise_tv_bregman(np.ascontiguousarray(x), weight=weight, max_num_iter=100, eps=1e-3, channel_axis=-1)
+        for x in grey.permute(0, 2, 3, 1).cpu().double().numpy()
+    ]
+    return torch.from_numpy(np.stack(smooth)).permute(0, 3, 1, 2).to(grey)
+
+
+def clip(grey: Pictures, _gradient: Pictures, *, colour: Float[Tensor, "3"]) -> Pictures:
+    """The picture, mean added, kept within 0..255.
+
+    Args:
+        grey: pictures.
+        colour: the mean that was subtracted, RGB in [0, 1].
+
+    Returns:
+        Pictures.
+
+    Source: Yosinski et al. 2015, code; clipping is of the picture itself, not of its difference from the mean.
+    """
+    mean = 255 * colour.view(1, 3, 1, 1)
+    return grey.maximum(-mean).minimum(255 - mean)
+
+
+def patches(grey: Pictures, _gradient: Pictures, *, draws: Draws, bank: Float[Tensor, "m p"], mix: float) -> Pictures:
+    """Each tile of a grid drawn anew every time moves towards the nearest patch of real photographs.
+
+    Args:
+        grey: pictures.
+        draws: their chance, for the grid.
+        bank: patches of real photographs in grey levels, mean colour subtracted, (m, 3·side·side).
+        mix: 0..1, share of the real patch.
+
+    Returns:
+        Pictures.
+
+    Source: Wei et al. 2015 (a prior from patches; their weights are not published).
+    Deviation: the nearest patch in pixels, mixed in after the step, instead of an energy.
+    """
+    side = math.isqrt(bank.shape[1] // 3)
+    offsets = (draws.uniform(2) * side).long().tolist()
+    return torch.stack([_mixed(x, bank, mix, side, y, x0) for x, (y, x0) in zip(grey, offsets, strict=True)])
+
+
+def _mixed(
+    picture: Float[Tensor, "3 h w"], bank: Float[Tensor, "m p"], mix: float, side: int, top: int, left: int
+) -> Float[Tensor, "3 h w"]:
+    rows, columns = ((length - start) // side for length, start in zip(picture.shape[1:], (top, left), strict=True))
+    area = (slice(None), slice(top, top + rows * side), slice(left, left + columns * side))
+    tiles = functional.unfold(picture[area][None], side, stride=side)[0].T
+    tiles = (1 - mix) * tiles + mix * bank[torch.cdist(tiles, bank).argmin(dim=1)]
+    mixed = picture.clone()
+    mixed[area] = functional.fold(tiles.T[None], (rows * side, columns * side), side, stride=side)[0]
+    return mixed
+
+
+def box(code: Float[Tensor, "n ..."], _gradient: Tensor, *, bounds: tuple[Tensor, Tensor]) -> Float[Tensor, "n ..."]:
+    """The code of a generator kept within bounds.
+
+    Args:
+        code: (n, ...).
+        bounds: lowest and highest value of each of its units.
+
+    Returns:
+        The code.
+
+    Source: Nguyen et al. 2016 (DGN-AM), code: 0..mean + 3 standard deviations; PPGN, code: 0..30.
+    """
+    return code.maximum(bounds[0]).minimum(bounds[1])
+
+
+OPERATORS: dict[str, Callable[..., Tensor]] = {
+    "decay": decay,
+    "blur": blur,
+    "small_norm": small_norm,
+    "small_contribution": small_contribution,
+    "norm_box": norm_box,
+    "sphere": sphere,
+    "bregman": bregman,
+    "patches": patches,
+    "box": box,
+    "clip": clip,
+}

@@ -1,0 +1,146 @@
+"""What photographs lend to synthesis: a mean picture to start from, patches, and how high an answer gets."""
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from torch import Tensor
+
+from deepinside.methods.synthesis.target import Target, answered
+from deepinside.network import Network
+from deepinside.probe.activations import activations
+from deepinside.probe.layers import before_scores
+from deepinside.study import Pictures
+
+_COMPONENTS = 50  # principal components before t-SNE (Nguyen et al. 2016)
+_BATCH = 32
+
+
+def facet(
+    network: Network, pictures: Pictures, label: int, *, facets: int, which: int, nearest: int, seed: int = 0
+) -> Float[Tensor, "3 h w"]:
+    """The mean of the photographs of one facet of a class.
+
+    The class's codes before the scores go through PCA and t-SNE to two dimensions and are split by k-means; the
+    pictures nearest to the middle of a cluster are averaged.
+
+    Args:
+        network: any.
+        pictures: labelled.
+        label: the class.
+        facets: clusters.
+        which: of them, the largest first.
+        nearest: pictures to average.
+        seed: of t-SNE and k-means.
+
+    Returns:
+        RGB in [0, 1], (3, h, w).
+
+    Raises:
+        ValueError: if there are too few pictures of the class, or no such facet.
+
+    Source: Nguyen et al. 2016 (MFV), sec. 3: fc7, 50 components, 15 pictures.
+    """
+    positions = [i for i, own in enumerate(pictures.labels) if own == label]
+    read, batch = pictures.batch(positions)
+    if batch is None or len(read) < max(2 * facets, 4):
+        raise ValueError(
+            f"expected at least {max(2 * facets, 4)} pictures of class {label} to find {facets} facets in, got "
+            f"{len(read)}: lower start.facets, raise data.limit, or start from something else"
+        )
+    if not 0 <= which < facets:
+        raise ValueError(f"there is no facet {which} of {facets}: they are counted from 0")
+    layer = before_scores(network, batch.images)
+    codes = torch.cat([activations(network, p.to(network.device), [layer])[layer] for p in batch.images.split(_BATCH)])
+    flat = codes.flatten(2).mean(dim=2).cpu().numpy() if codes.ndim == 4 else codes.cpu().numpy()
+    flat = PCA(min(_COMPONENTS, *flat.shape), random_state=seed).fit_transform(flat)
+    perplexity = min(30.0, (len(flat) - 1) / 3)
+    plane = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(flat)
+    clusters = KMeans(facets, n_init=10, random_state=seed).fit(plane)
+    order = np.argsort(-np.bincount(clusters.labels_, minlength=facets), kind="stable")
+    distance = np.linalg.norm(plane - clusters.cluster_centers_[order[which]], axis=1)
+    members = np.flatnonzero(clusters.labels_ == order[which])
+    chosen = members[np.argsort(distance[members], kind="stable")[:nearest]]
+    return batch.images[torch.from_numpy(chosen)].mean(dim=0)
+
+
+def bank(
+    pictures: Pictures, colour: Float[Tensor, "3"], *, side: int, count: int, seed: int = 0
+) -> Float[Tensor, "count p"]:
+    """Patches of photographs.
+
+    Args:
+        pictures: any.
+        colour: the mean colour that is subtracted, RGB in [0, 1].
+        side: of a patch, in pixels.
+        count: patches, spread evenly over at most 200 pictures.
+        seed: of their places.
+
+    Returns:
+        Grey levels, mean subtracted, (count, 3·side·side).
+
+    Raises:
+        ValueError: if no picture can be read.
+    """
+    chance = torch.Generator().manual_seed(seed)
+    wanted = range(min(len(pictures), 200))
+    images = [batch.images for _, batch in pictures.batches(_BATCH, wanted)]
+    each = -(-count // max(sum(map(len, images)), 1))
+    found = []
+    for image in (image for part in images for image in part):
+        height, width = (length - side + 1 for length in image.shape[1:])
+        places = (torch.rand(each, 2, generator=chance) * torch.tensor([height, width])).long().tolist()
+        found += [image[:, y : y + side, x : x + side] for y, x in places]
+    if not found:
+        raise ValueError("expected photographs to take patches from, got none that can be read")
+    return 255 * (torch.stack(found[:count]) - colour.cpu().view(1, 3, 1, 1)).flatten(1)
+
+
+def largest(
+    network: Network, pictures: Pictures, goal: Target, *, side: tuple[int, int], position: tuple[int, int] | None
+) -> Float[Tensor, " n"]:
+    """How high the answers get over photographs.
+
+    Args:
+        network: any.
+        pictures: any.
+        goal: what is asked, one row per answer.
+        side: (h, w) of what the network is shown: the middle of each picture.
+        position: of the unit in the map.
+
+    Returns:
+        The largest answer of each row; at least 1e-6.
+    """
+    best = torch.full((len(goal.weights),), 1e-6, device=network.device)
+    for _, batch in pictures.batches(_BATCH):
+        top, left = ((length - s) // 2 for length, s in zip(batch.images.shape[2:], side, strict=True))
+        shown = batch.images[..., top : top + side[0], left : left + side[1]].to(network.device)
+        with torch.no_grad():
+            answers = answered(network, shown, goal.layer, position)
+        best = best.maximum((answers @ goal.weights.T).amax(dim=0))
+    return best
+
+
+def mean_pictures(
+    network: Network, pictures: Pictures, labels: Sequence[int], *, facets: int, which: int, nearest: int
+) -> Float[Tensor, "n 3 h w"]:
+    """`facet` of several classes.
+
+    Args:
+        network: any.
+        pictures: labelled.
+        labels: the classes.
+        facets: clusters.
+        which: of them, the largest first.
+        nearest: pictures to average.
+
+    Returns:
+        RGB in [0, 1], one per class.
+    """
+    once = cache(lambda label: facet(network, pictures, label, facets=facets, which=which, nearest=nearest))
+    return torch.stack([once(label) for label in labels])

@@ -1,0 +1,181 @@
+"""What is climbed: a class, a unit, a whole channel, or a direction of a layer."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from deepinside.methods.synthesis.ascent import Seen
+from deepinside.methods.synthesis.canvas import centred
+from deepinside.network import Network, closest
+from deepinside.probe.activations import activations, reached
+from deepinside.probe.receptive_field import receptive_fields
+
+OBJECTIVES = ("score", "log_odds", "log_probability", "probability")
+PLACES = ("centre", "everywhere")
+Unit = int | Mapping[int, float]
+
+
+class Frame(NamedTuple):
+    """The smallest picture in which a unit sees all that it can see, and which unit of the map that is.
+
+    Attributes:
+        side: (h, w) of the picture in pixels.
+        position: (y, x) in the layer's map; None where the layer has no map.
+        seen: (top, left, h, w): the part that the unit sees.
+    """
+
+    side: tuple[int, int]
+    position: tuple[int, int] | None
+    seen: tuple[int, int, int, int]
+
+
+class Target(NamedTuple):
+    """What is climbed.
+
+    Attributes:
+        layer: dotted name; None: the class scores.
+        weights: of the layer's units, one row per picture, (n, u): one 1 for a unit, several numbers for a direction.
+        place: `centre`: the unit in the middle of the map; `everywhere`: the mean over the map (a channel).
+        objective: `score`: the answer itself; `log_probability` and `probability`: after softmax over the layer;
+            `log_odds`: log p/(1 - p), the score over all others, which does not flatten out as p nears 1.
+    """
+
+    layer: str | None
+    weights: Float[Tensor, "n u"]
+    place: str
+    objective: str
+
+
+def frame(network: Network, layer: str | None, place: str) -> Frame:
+    """What size of picture a target needs.
+
+    Args:
+        network: any.
+        layer: dotted name; None: the class scores.
+        place: `centre` or `everywhere`.
+
+    Returns:
+        The receptive field of one unit, where it is smaller than the network's input; the whole input otherwise.
+
+    Raises:
+        KeyError: if there is no such layer.
+        ValueError: for an unknown place.
+    """
+    if place not in PLACES:
+        raise ValueError(f"no place {place!r}; {closest(place, PLACES)}")
+    side = network.preprocessing.input
+    whole = (0, 0, side, side)
+    answer = None if layer is None else activations(network, _blank(network, (side, side)), [layer])[layer]
+    if answer is None or answer.ndim != 4:
+        return Frame((side, side), None, whole)
+    middle = (answer.shape[2] // 2, answer.shape[3] // 2)
+    field = receptive_fields(network, [str(layer)], (side, side))[str(layer)]
+    if place == "everywhere" or max(field.size) >= side:
+        return Frame((side, side), middle, whole)
+    first = [
+        -(offset // stride) if offset < 0 else 0 for offset, stride in zip(field.offset, field.stride, strict=True)
+    ]
+    starts = [o + i * s for o, i, s in zip(field.offset, first, field.stride, strict=True)]
+    sides = [start + size for start, size in zip(starts, field.size, strict=True)]
+    if max(sides) >= side:
+        return Frame((side, side), middle, whole)
+    return Frame((sides[0], sides[1]), (first[0], first[1]), (starts[0], starts[1], *field.size))
+
+
+def answered(
+    network: Network, images: Float[Tensor, "n 3 h w"], layer: str | None, position: tuple[int, int] | None
+) -> Float[Tensor, "n u"]:
+    """The answers of all units of a layer, by a forward pass that ends there.
+
+    Args:
+        network: any.
+        images: RGB in [0, 1].
+        layer: dotted name; None: the class scores.
+        position: (y, x) in the map; None: the mean over the map.
+
+    Returns:
+        (n, u), attached to the graph.
+
+    Raises:
+        ValueError: if the position lies outside the map.
+    """
+    if layer is None:
+        return network(images)
+    answer = reached(network, images, [layer])[layer]
+    if answer.ndim == 2:
+        return answer
+    if position is None:
+        return answer.mean(dim=(2, 3))
+    if not all(0 <= p < length for p, length in zip(position, answer.shape[2:], strict=True)):
+        raise ValueError(f"position {position} lies outside the map of {layer}, which is {tuple(answer.shape[2:])}")
+    return answer[:, :, position[0], position[1]]
+
+
+def target(
+    network: Network, layer: str | None, units: Sequence[Unit], *, place: str = "centre", objective: str = "score"
+) -> Target:
+    """Checks what is to be climbed.
+
+    Args:
+        network: any.
+        layer: dotted name; None: the class scores.
+        units: numbers, or mappings unit -> weight for directions.
+        place: `centre` or `everywhere`.
+        objective: `score`, `log_odds`, `log_probability` or `probability`.
+
+    Returns:
+        The target.
+
+    Raises:
+        KeyError: if there is no such layer.
+        ValueError: if there is no such unit or objective.
+    """
+    if objective not in OBJECTIVES:
+        raise ValueError(f"expected an objective of {OBJECTIVES}, got {objective!r}")
+    side = frame(network, layer, place)
+    with torch.no_grad():
+        count = answered(network, _blank(network, side.side), layer, None).shape[1]
+    weights = torch.zeros(len(units), count, device=network.device)
+    for row, unit in enumerate(units):
+        for number, weight in (unit if isinstance(unit, Mapping) else {unit: 1.0}).items():
+            if not 0 <= int(number) < count:
+                what = "class" if layer is None else f"unit of {layer}"
+                raise ValueError(f"there is no {what} {number}: {network.name} has 0..{count - 1} there")
+            weights[row, int(number)] = float(weight)
+    return Target(layer, weights, place, objective)
+
+
+def looking(
+    network: Network, goal: Target, shape: Frame, weights: Float[Tensor, " n"]
+) -> Callable[[Float[Tensor, "n 3 h w"]], Seen]:
+    """The function that is climbed.
+
+    Args:
+        network: any.
+        goal: what of it, one row per picture.
+        shape: which picture, and which unit of the map; of a larger canvas the middle is shown.
+        weights: factor of each picture's value.
+
+    Returns:
+        Pictures in grey levels, mean colour subtracted -> value, with `score` and `probability` traced.
+    """
+    colour = network.preprocessing.colour.view(1, 3, 1, 1).to(network.device)
+    place = None if goal.place == "everywhere" else shape.position
+
+    def look(grey: Float[Tensor, "n 3 h w"]) -> Seen:
+        answers = answered(network, colour + centred(grey, shape.side) / 255, goal.layer, place)
+        score = (answers * goal.weights).sum(dim=1)
+        logarithm = (answers.log_softmax(dim=1) * goal.weights).sum(dim=1)
+        values = {"score": score, "log_probability": logarithm, "probability": logarithm.exp()}
+        if goal.objective == "log_odds":
+            values["log_odds"] = score - answers.masked_fill(goal.weights != 0, -torch.inf).logsumexp(dim=1)
+        return Seen(weights * values[goal.objective], {"score": score, "probability": values["probability"]})
+
+    return look
+
+
+def _blank(network: Network, side: tuple[int, int]) -> Float[Tensor, "1 3 h w"]:
+    return network.preprocessing.colour.view(1, 3, 1, 1).expand(1, 3, *side).to(network.device)

@@ -1,0 +1,120 @@
+"""All that is known of one unit on one card: what it likes best, what it keeps, what excites it, what it detects."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from deepinside.methods.activation_maximization import activation_maximization
+from deepinside.methods.pre_image import Recipe, pre_images
+from deepinside.methods.top_activations import top_activations
+from deepinside.network import Network
+from deepinside.records import Batch, Row
+from deepinside.study import Pictures, Study
+
+_UNKNOWN = "not dissected"
+
+
+def unit_cards(
+    network: Network,
+    pictures: Pictures,
+    *,
+    layer: str,
+    units: Sequence[int] | int | None,
+    top: int,
+    rule: str,
+    contrast: str,
+    batch: int,
+    stimulus: Mapping[str, Any],
+    pre_image: Mapping[str, Any],
+    detectors: pd.DataFrame | None = None,
+    seed: int = 0,
+) -> Study:
+    """Brings together a unit's preferred stimulus, pre-image, strongest patches, their projections and its concept.
+
+    The pre-image is of the picture that excites the unit most, from the unit's own map alone: what of that picture the
+    unit tells.
+
+    Args:
+        network: any.
+        pictures: of a data set.
+        layer: dotted name of a layer with maps.
+        units: numbers, or how many, spread evenly; None: all.
+        top: patches per unit.
+        rule: of the ReLUs on the way back.
+        contrast: of local response normalisation on the way back.
+        batch: pictures per pass.
+        stimulus: settings of `activation_maximization`; its own layer and units do not count.
+        pre_image: fields of `pre_image.Recipe`: `start`, `weight`, `octaves`, `margin`, `together`.
+        detectors: `units.csv` of a dissection; None: there was none.
+        seed: of all chance.
+
+    Returns:
+        `table`: unit, its strongest activation, score of the stimulus, feature error of the pre-image, concept, its
+        category and IoU; `shown`: stimuli, pre-images, patches, projections by unit. Units that are zero in all
+        pictures are listed with an activation of 0, and have no card.
+
+    Raises:
+        KeyError: if there is no such layer.
+        ValueError: if it has no maps, or a unit lies outside it.
+
+    Source: the survey's four families side by side; Olah et al. 2017 for the form.
+    """
+    found = top_activations(
+        network, pictures, layer=layer, units=units, top=top, rule=rule, contrast=contrast, batch=batch
+    )
+    alive = found.shown["units"].tolist()
+    if not alive:
+        raise ValueError(f"no unit of {layer} that was asked for is ever above zero in these pictures: name others")
+    blank = Batch(torch.zeros(0, 3, 1, 1), ())
+    how = {key: value for key, value in stimulus.items() if key not in {"_target_", "layer", "units", "needs"}}
+    liked = activation_maximization(network, blank, layer=layer, units=alive, seed=seed, **how)
+    best = found.table[found.table["rank"] == 1].set_index("unit")
+    positions = {name: position for position, name in enumerate(pictures.names)}
+    strongest = [positions[best.loc[unit, "picture"]] for unit in alive]
+    kept = [
+        _kept(network, pictures, position, layer, unit, pre_image, seed)
+        for unit, position in zip(alive, strongest, strict=True)
+    ]
+    concepts = _concepts(detectors, layer)
+    rows = []
+    for i, unit in enumerate(alive):
+        label, category, score = concepts.get(unit, ("", "", np.nan) if concepts else (_UNKNOWN, "", np.nan))
+        numbers = (round(float(best.loc[unit, "value"]), 6), round(liked.measured["score"][i], 6), round(kept[i][1], 6))
+        rows.append((unit, *numbers, liked.measured["state"][i], label, category, score))
+    dead = sorted(set(found.table["unit"]) - set(alive))
+    rows += [(unit, 0.0, np.nan, np.nan, "dead", concepts.get(unit, ("",))[0], "", np.nan) for unit in dead]
+    columns = ["unit", "activation", "stimulus_score", "pre_image_error", "state", "concept", "category", "iou"]
+    shown = {
+        "layer": np.array(layer),
+        "units": np.array(alive),
+        "stimuli": _bytes(liked.values),
+        "pre_images": np.stack([_bytes(picture[None])[0] for picture, _ in kept]),
+        **{name: found.shown[name] for name in ("patches", "projections", "inside")},
+    }
+    table = pd.DataFrame(rows, columns=columns).sort_values("unit")
+    return Study(table, (Row("cards", len(alive), "units"), Row("dead_units", len(dead), "units")), shown)
+
+
+def _kept(
+    network: Network, pictures: Pictures, position: int, layer: str, unit: int, settings: Mapping[str, Any], seed: int
+) -> tuple[Tensor, float]:
+    _, batch = pictures.batch([position])
+    assert batch is not None  # its activation has just been found
+    recipe = Recipe(**settings, region=None, channels=(unit, unit + 1), seed=seed)
+    made = pre_images(network, batch.images, layer, recipe)
+    return made.pictures[0, 0], float(made.errors[-1, 0])
+
+
+def _concepts(detectors: pd.DataFrame | None, layer: str) -> dict[int, tuple[str, str, float]]:
+    if detectors is None:
+        return {}
+    mine = detectors[detectors["layer"].astype(str) == layer]
+    return {int(r["unit"]): (str(r["label"]), str(r["category"]), float(r["score"])) for r in mine.to_dict("records")}
+
+
+def _bytes(images: Tensor) -> np.ndarray:
+    return (images.permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8)

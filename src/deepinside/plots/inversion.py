@@ -1,0 +1,119 @@
+"""Pre-images beside the pictures that they were made from, layer by layer."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy import ndarray
+
+from deepinside.plots.gallery import Drawn
+from deepinside.statistics import bootstrap_interval
+from deepinside.study import Study
+
+_WAYS = {"optimised": ("#0072B2", "o"), "learned": ("#D55E00", "s")}
+_ERRORS = (
+    ("feature_error", "what the layer still sees", "feature error ||Φ(x*) - Φ(x)||² / ||Φ(x)||²"),
+    ("image_error", "what the eye still sees", "image error (1: a random pair of pictures)"),
+    ("detail", "fine detail, at its place", "correlation above 1/8 cycle per pixel"),
+)
+
+
+def sheets(study: Study) -> Iterator[Drawn]:
+    """Pictures across, layers down; the repeats of the first picture; both errors by depth.
+
+    Args:
+        study: of `inversion`.
+
+    Yields:
+        Two or three figures.
+    """
+    layers = study.shown["layers"].tolist()
+    yield Drawn(
+        _sheet(study, layers),
+        "pictures",
+        "What layers keep",
+        "The first row are the pictures; below, from top to bottom ever deeper in the network, pictures that the layer "
+        "can hardly tell from them. `learned`: made in one pass by a network trained to invert. Below each: feature "
+        "error, image error.",
+    )
+    if len(study.shown[f"optimised.{layers[0]}"]) > 1:
+        yield Drawn(
+            _repeats(study, layers),
+            "repeats",
+            "Several starts",
+            "Pre-images of the first picture from different starts: where they differ, the layer does not say.",
+        )
+    yield Drawn(
+        _depth(study.table, layers),
+        "errors",
+        "Errors by depth",
+        "Left: what the layer itself can still tell from the picture. Middle: distance from the picture, 1 for two "
+        "pictures at random. Right: fine detail. Means over pictures with 95 % bootstrap intervals.",
+    )
+
+
+def _sheet(study: Study, layers: list[str]) -> Figure:
+    originals = study.shown["originals"]
+    lines: list[tuple[str, ndarray, tuple[str, str] | None]] = [("picture", originals, None)]
+    for layer in layers:
+        lines.append((layer, study.shown[f"optimised.{layer}"][0], (layer, "optimised")))
+        if f"learned.{layer}" in study.shown:
+            lines.append((f"{layer}\nlearned", study.shown[f"learned.{layer}"], (layer, "learned")))
+    columns = min(len(originals), 8)
+    figure = Figure(figsize=(1.7 * columns + 0.8, 1.85 * len(lines) + 0.2), layout="constrained")
+    axes = figure.subplots(len(lines), columns, squeeze=False)
+    first = study.table[study.table["repeat"] == 0].astype({"layer": str}).groupby(["layer", "way"], sort=False)
+    for row, (title, images, key) in enumerate(lines):
+        part = None if key is None else first.get_group(key)
+        for column in range(columns):
+            axis = axes[row, column]
+            axis.imshow(images[column])
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.spines[:].set_visible(False)
+            if part is not None:
+                found = part.iloc[column]
+                axis.set_xlabel(f"{found['feature_error']:.3f}, {found['image_error']:.2f}", fontsize=6, labelpad=1)
+        axes[row, 0].set_ylabel(title, fontsize=8)
+    return figure
+
+
+def _repeats(study: Study, layers: list[str]) -> Figure:
+    repeats = min(len(study.shown[f"optimised.{layers[0]}"]), 6)
+    figure = Figure(figsize=(1.7 * repeats + 0.8, 1.75 * len(layers)), layout="constrained")
+    axes = figure.subplots(len(layers), repeats, squeeze=False)
+    for row, layer in enumerate(layers):
+        for column in range(repeats):
+            axes[row, column].imshow(study.shown[f"optimised.{layer}"][column, 0])
+            axes[row, column].set_xticks([])
+            axes[row, column].set_yticks([])
+        axes[row, 0].set_ylabel(layer, fontsize=8)
+    return figure
+
+
+def _depth(table: pd.DataFrame, layers: list[str]) -> Figure:
+    figure = Figure(figsize=(11, 3.2), layout="constrained")
+    axes = figure.subplots(1, len(_ERRORS))
+    table = table.astype({"layer": str})
+    for axis, (column, title, label) in zip(axes, _ERRORS, strict=True):
+        for way, (color, marker) in _WAYS.items():
+            part = table[table["way"] == way]
+            known = [layer for layer in layers if (part["layer"] == layer).any()]
+            if not known:
+                continue
+            values = [
+                part[part["layer"] == layer].groupby("picture", sort=False)[column].mean().to_numpy(dtype=float)
+                for layer in known
+            ]
+            means = np.array([v.mean() for v in values])
+            ends = np.array([bootstrap_interval(v) for v in values]).T
+            places = [layers.index(layer) for layer in known]
+            axis.errorbar(places, means, np.abs(ends - means), color=color, marker=marker, ms=5, capsize=3, label=way)
+        axis.set_xticks(range(len(layers)), layers, rotation=30, ha="right", fontsize=7)
+        axis.set_title(title, fontsize=9)
+        axis.set_ylabel(label, fontsize=8)
+        axis.set_ylim(bottom=0)
+        axis.grid(alpha=0.3)
+    axes[-1].legend(fontsize=7, frameon=False)
+    return figure

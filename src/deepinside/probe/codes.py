@@ -1,0 +1,102 @@
+"""What an inverter reads of a picture: a layer's answer, the class probabilities, or a part of them."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from deepinside.network import Network, closest
+from deepinside.probe.activations import capture, reached
+
+_TOP = 5
+BINARISED = ".binarised"  # after a code's name
+OF_SCORES = ("probabilities", "top5", "not_top5")
+
+
+def check_code(network: Network, name: str) -> None:
+    """Looks whether there is such a code.
+
+    Args:
+        network: whose.
+        name: as `codes` takes it.
+
+    Raises:
+        KeyError: if there is none, with the closest names.
+    """
+    plain = name.removesuffix(BINARISED)
+    if plain not in OF_SCORES and plain not in network.layers:
+        raise KeyError(f"{network.name} has no code {name!r}; {closest(plain, (*OF_SCORES, *network.layers))}")
+
+
+def source(name: str) -> str:
+    """What a code is made from, where its whole answer can be compared.
+
+    Args:
+        name: of the code.
+
+    Returns:
+        `probabilities` for these and their parts, else the layer.
+    """
+    plain = name.removesuffix(BINARISED)
+    return "probabilities" if plain in OF_SCORES else plain
+
+
+def codes(
+    network: Network, images: Float[Tensor, "n 3 h w"], names: Sequence[str]
+) -> dict[str, Float[Tensor, "n u *grid"]]:
+    """Codes of some pictures by one forward pass, attached to the graph.
+
+    Args:
+        network: any.
+        images: RGB in [0, 1], (n, 3, h, w).
+        names: each a layer, dotted; `probabilities`, after softmax; `top5`, all but the five largest zeroed;
+            `not_top5`, the five largest zeroed; or one of these with `.binarised`: 1 where it is above zero, else 0.
+
+    Returns:
+        Name -> code, (n, u) for vectors, (n, u, y, x) for maps.
+
+    Raises:
+        KeyError: if there is no such code, with the closest names.
+        ValueError: if a layer answers neither vectors nor maps.
+
+    Source: Dosovitskiy & Brox 2016 (AlexNet's layers, class probabilities and parts of them, binarised features).
+    """
+    for name in names:
+        check_code(network, name)
+    plain = {name: name.removesuffix(BINARISED) for name in names}
+    layers = sorted({name for name in plain.values() if name not in OF_SCORES})
+    answers = _answers(network, images, layers, whole=len(layers) < len(set(plain.values())))
+    return {name: _form(answers, plain[name], name.endswith(BINARISED)) for name in names}
+
+
+def _answers(network: Network, images: Tensor, layers: Sequence[str], whole: bool) -> dict[str, Tensor]:
+    if not whole:
+        return reached(network, images, layers)
+    with capture(network, layers) as answers:
+        scores = network(images)
+    return answers | {"probabilities": scores.softmax(dim=1)}
+
+
+def _form(answers: Mapping[str, Tensor], name: str, binarised: bool) -> Float[Tensor, "n u *grid"]:
+    answer = part_of(answers["probabilities"], name) if name in OF_SCORES else answers[name]
+    if answer.ndim not in {2, 4}:
+        raise ValueError(f"layer {name!r} answers {tuple(answer.shape)}, expected (n, u) or (n, u, y, x): name another")
+    return (answer > 0).to(answer.dtype) if binarised else answer
+
+
+def part_of(probabilities: Float[Tensor, "n k"], name: str) -> Float[Tensor, "n k"]:
+    """All class probabilities, the five largest, or all others; `top5` + `not_top5` = `probabilities`.
+
+    Args:
+        probabilities: after softmax, (n, k).
+        name: `probabilities`, `top5` or `not_top5`.
+
+    Returns:
+        (n, k), zero where left out; nothing is normalised again.
+    """
+    if name == "probabilities":
+        return probabilities
+    largest = probabilities.topk(min(_TOP, probabilities.shape[1]), dim=1).indices
+    first = torch.zeros_like(probabilities, dtype=torch.bool).scatter(1, largest, value=True)
+    return torch.where(first if name == "top5" else ~first, probabilities, 0)
