@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -237,6 +239,16 @@ def test_octaves_grow_the_canvas_and_the_middle_is_shown() -> None:
     assert len(images.traces["score"]) == 5
 
 
+def test_a_rectified_unit_is_climbed_by_what_it_is_given() -> None:
+    net = network()
+    with torch.no_grad():
+        net.module[2].bias[0] = -0.5  # silent on the blank picture
+    images = made(net, layer="3", units=[0], steps=30)
+    assert images.traces["score"][0].item() < 0
+    assert images.traces["score"][-1].item() > images.traces["score"][0].item() + 0.1
+    assert images.measured["state"] == ["ok"]
+
+
 def test_a_network_that_is_silent_on_a_blank_picture_is_woken_by_noise() -> None:
     net = of(lambda x: torch.stack([(x - 0.03).relu().sum((1, 2, 3)), (x - 0.02).relu().sum((1, 2, 3))], dim=1))
     changed = {"steps": 30, "priors": {"l2": {"weight": 1e-6}}, "step": PLAIN | {"momentum": 0.9}}
@@ -323,9 +335,6 @@ def test_bad_settings_are_named(changed: dict[str, Any], error: type[Exception],
 def test_every_preset_of_the_folder_is_understood() -> None:
     net = network()
     for file in sorted((folder() / "method").glob("am_*.yaml")):
-        from hydra import compose, initialize_config_dir
-        from omegaconf import OmegaConf
-
         with initialize_config_dir(str(folder()), version_base="1.3"):
             cfg = compose("config", [f"method=[{file.stem}]"])
         told = OmegaConf.to_container(cfg.method[file.stem])
@@ -340,3 +349,58 @@ def test_every_preset_of_the_folder_is_understood() -> None:
                 octave["priors"]["centre"] = {"margin": 3}
         images = made(net, 1, **{**keys, **small}, pictures=photographs(12))
         assert images.values.shape == (1, 3, 19, 19), file.stem
+
+
+class Generator:
+    """A linear generator whose code is the mean of each colour in each quarter."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    def code(self, images: Tensor) -> Tensor:
+        return functional.adaptive_avg_pool2d(images, 2).flatten(1)
+
+    def picture(self, code: Tensor) -> Tensor:
+        return functional.interpolate(code.view(-1, 3, 2, 2), (19, 19), mode="nearest")
+
+    @property
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        return torch.full((12,), 0.4), torch.full((12,), 0.1)
+
+
+@pytest.mark.parametrize("preset", ["am_dgn_am", "am_ppgn"])
+def test_through_a_generator_the_picture_is_one_that_it_can_make(preset: str) -> None:
+    net = network()
+    with initialize_config_dir(str(folder()), version_base="1.3"):
+        told = OmegaConf.to_container(compose("config", [f"method=[{preset}]"]).method[preset])
+    keys = {key: value for key, value in told.items() if key not in {"_target_", "needs"}}
+    keys |= {"steps": 30, "step": {"policy": "mean", "size": [0.1, 0.0]}, "start": {"kind": "normal", "sigma": 0.3}}
+    images = made(net, 1, **keys, inverters={"relu6": Generator(net)})
+    assert images.traces["score"][-1] > images.traces["score"][0]
+    quarter = images.values[0, :, :9, :9]
+    assert (quarter - quarter[:, :1, :1]).abs().max() < 1e-6
+    if preset == "am_dgn_am":
+        assert images.values.max() <= 0.4 + 3 * 0.1 + 1e-5
+
+
+def test_ppgns_update_by_hand() -> None:
+    # d = eps1 (E(G(h)) - h) + eps2 dlog p/dh + noise; h <- clip(h + lr / mean|d| d)
+    net = network()
+    generator = Generator(net)
+    h = torch.randn(12, generator=torch.Generator().manual_seed(1))[None]
+    for _ in range(3):
+        leaf = h.clone().requires_grad_()
+        score = net(generator.picture(leaf)).log_softmax(dim=1)[0, 1]
+        (g,) = torch.autograd.grad(score, leaf)
+        d = 0.5 * (generator.code(generator.picture(h).clamp(0, 1)) - h) + g
+        h = (h + 0.2 / d.abs().mean() * d).clamp(0, 2.0)
+    keys = {
+        "canvas": {"kind": "generator", "code": "x", "high": 2.0},
+        "start": {"kind": "normal", "sigma": 1.0},
+        "objective": "log_probability",
+        "step": {"policy": "mean", "size": 0.2},
+        "priors": {"box": {}, "pull": {"weight": 0.5}},
+        "steps": 3,
+    }
+    images = made(net, 1, **keys, inverters={"x": generator})
+    assert torch.allclose(images.values, generator.picture(h).clamp(0, 1), atol=1e-4)

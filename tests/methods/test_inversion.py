@@ -58,7 +58,7 @@ def test_the_update_of_2015_by_hand() -> None:
         (of_regulariser,) = torch.autograd.grad(regulariser, leaf)
         velocity = 0.9 * velocity - rate * of_regulariser - rate * weight / wanted.square().sum() * of_error
         x = x + velocity
-    changed = {"layers": ["1"], "images": 1, "weight": weight, "octaves": [{"steps": 5}]}
+    changed = {"layers": ["1"], "images": 1, "weight": weight, "per_value": False, "octaves": [{"steps": 5}]}
     changed |= {"by_depth": {"total_variation": [5.0, 5.0, 5.0]}}
     study = inversion(net, one, **told() | changed)
     expected = ((MEAN + x / 255).clamp(0, 1) * 255).round()[0].permute(1, 2, 0).numpy()
@@ -67,7 +67,14 @@ def test_the_update_of_2015_by_hand() -> None:
 
 @pytest.mark.parametrize("preset", ["inversion", "inversion_2016"])
 def test_a_low_layer_is_inverted_and_says_so(preset: str) -> None:
-    keys = told(preset) | {"layers": ["1", "probabilities"], "images": 2, "repeats": 2, "margin": 0, "weight": 1e5}
+    keys = told(preset) | {
+        "layers": ["1", "probabilities"],
+        "images": 2,
+        "repeats": 2,
+        "margin": 0,
+        "weight": 1e5,
+        "per_value": False,
+    }
     keys |= {"by_depth": {"total_variation": [1e-3, 1e-3, 1e-3]}}
     keys |= {"octaves": [{"steps": 300, "step": {"policy": "adam", "rate": 3.0}}]}
     study = inversion(network(), pictures(2), **keys)

@@ -7,11 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from omegaconf import OmegaConf
 from PIL import Image
 from torch import nn
 
+from deepinside.configuration import folder
 from deepinside.data.index import Entry, Index
+from deepinside.methods import activation_maximization
 from deepinside.network import Network, Preprocessing
 from deepinside.records import Boxes, Row, Table
 from deepinside.stages import visualise
@@ -38,27 +41,27 @@ def net() -> Network:
     return Network(module, Preprocessing((0.5, 0.5, 0.5), (1, 1, 1), 24, 28), ["red", "blue"], "net")
 
 
-def index(folder: Path, broken: bool = False) -> Index:
+def index(place: Path, broken: bool = False) -> Index:
     entries = []
     random = np.random.default_rng(0)
     for i, (height, width) in enumerate([(40, 60), (60, 40), (33, 33), (50, 70)]):
         pixels = random.integers(60, 120, (height, width, 3), dtype=np.uint8)
         pixels[8:30, 5:25, (0, 2)[i % 2]] = 250
-        Image.fromarray(pixels).save(folder / f"{i}.png")
+        Image.fromarray(pixels).save(place / f"{i}.png")
         entries.append(Entry(f"p{i}", f"{i}.png", "val", i % 2, Boxes(np.array([[5, 8, 25, 30]])), width, height))
     if broken:
-        (folder / "2.png").write_bytes((folder / "2.png").read_bytes()[:200])
-    return Index(folder, ("n0", "n1"), ("red", "blue"), tuple(entries))
+        (place / "2.png").write_bytes((place / "2.png").read_bytes()[:200])
+    return Index(place, ("n0", "n1"), ("red", "blue"), tuple(entries))
 
 
-def config(folder: Path, **method: dict) -> object:
+def config(place: Path, **method: dict) -> object:
     study = {"_target_": f"{__name__}.counted", "times": 2}
     saliency = {"_target_": "deepinside.methods.saliency.saliency", "rule": "gradient"}
     return OmegaConf.create(
         {
             "seed": 0,
             "machine": {"device": "cpu", "workers": 0, "threads": 1},
-            "data": {"root": str(folder), "split": "val", "limit": None},
+            "data": {"root": str(place), "split": "val", "limit": None},
             "visualise": {"images": 2, "measured": 4, "classes": 2, "crops": "ten"},
             "method": method or {"saliency": saliency, "counted": study},
         }
@@ -67,7 +70,9 @@ def config(folder: Path, **method: dict) -> object:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def ran(broken: bool = False, out: str = "out", **method: dict) -> Path:
+    def ran(
+        broken: bool = False, out: str = "out", judge: bool = False, classes: int | list[int] = 2, **method: dict
+    ) -> Path:
         data = tmp_path / "data"
         if not data.exists():
             data.mkdir()
@@ -75,7 +80,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(visualise, "open_network", lambda *_: net())
         monkeypatch.setattr(visualise, "open_index", lambda *_: found)
         (tmp_path / out).mkdir(exist_ok=True)
-        visualise.run(config(data, **method), {"prepare": data, "network": data}, tmp_path / out)
+        cfg = config(data, **method)
+        cfg.visualise.classes = classes
+        inputs = {"prepare": data, "network": data} | ({"judge": data} if judge else {})
+        visualise.run(cfg, inputs, tmp_path / out)
         return tmp_path / out
 
     return ran
@@ -101,6 +109,51 @@ def test_a_study_gets_what_its_parameters_name(run) -> None:
     out = run()
     assert pd.read_csv(out / "counted.csv")["read"].tolist() == [8]
     assert Table.read(out)["counted.read"].value == 8
+
+
+AM = {
+    **yaml.safe_load((folder() / "method" / "activation_maximization.yaml").read_text()),
+    "steps": 3,
+}
+
+
+def test_pictures_of_classes_are_measured_and_judged_by_a_second_network(run) -> None:
+    out = run(judge=True, classes=[0, 1], plain=AM, units=AM | {"layer": "0", "units": [1, 2]})
+    table = pd.read_csv(out / "synthesis.csv")
+    assert table["method"].tolist() == ["plain", "plain", "units", "units"]
+    assert table["class"].tolist()[:2] == [0, 1]
+    assert table["unit"].tolist()[2:] == [1, 2]
+    assert table["judge_rank"].isna().tolist() == [False, False, True, True]
+    assert (table["state"] == "ok").all()
+    numbers = Table.read(out)
+    assert numbers["plain.judge_top5"].value == 1  # of two classes
+    assert numbers["plain.rank_one"].n == 2
+    assert numbers["plain.colour_distance"].value > 0
+    with np.load(out / "synthesis.npz") as kept:
+        assert kept["plain.images"].shape == (2, 24, 24, 3)
+        assert kept["units.images"].shape == (2, 3, 3, 3)
+        assert kept["plain.score"].shape == (3, 2)
+
+
+def test_classes_may_be_named_by_number(run) -> None:
+    assert pd.read_csv(run(classes=[1], plain=AM) / "synthesis.csv")["class"].tolist() == [1]
+    with pytest.raises(ValueError, match=r"0\.\.1"):
+        run(out="other", classes=[2], plain=AM)
+
+
+def test_pictures_that_are_made_are_not_made_again(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(visualise.Gallery, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(out="again", plain=AM)
+    with monkeypatch.context() as patch:
+        patch.setattr(activation_maximization, "ascend", killed)
+        again = run(out="again", plain=AM)
+    whole = run(out="whole", plain=AM)
+    assert (whole / "synthesis.csv").read_bytes() == (again / "synthesis.csv").read_bytes()
 
 
 def test_broken_pictures_are_set_aside_once_without_the_path_of_the_machine(run, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from deepinside.methods.pre_image import Recipe, features, pre_images
 from deepinside.methods.quality import detail_kept
 from deepinside.network import Network, closest
 from deepinside.probe.codes import check_code
-from deepinside.probe.layers import before_scores, spread
+from deepinside.probe.layers import before_scores, convolutional, spread
+from deepinside.probe.receptive_field import receptive_fields
 from deepinside.reconstruction import image_error, pair_distance
 from deepinside.records import Row
 from deepinside.statistics import bootstrap_interval
@@ -46,7 +47,8 @@ def inversion(
     channels: Sequence[int] | None,
     start: Settings,
     weight: float,
-    margin: int,
+    per_value: bool,
+    margin: int | None,
     steps: int,
     step: Settings,
     priors: Mapping[str, Settings | None],
@@ -71,7 +73,9 @@ def inversion(
         channels: [first, beyond the last] of the units that have to match; None: all.
         start: `kind` and `sigma`, see `synthesis.canvas.pixels`.
         weight: of the feature error against the penalties.
-        margin: pixels by which the canvas is larger than what the network is shown.
+        per_value: whether the weight is times 3·h·w, because the penalties are sums and no means.
+        margin: pixels by which the canvas is larger than what the network is shown; None: a quarter of the layer's
+            stride, less one.
         steps: of the descent.
         step: `policy` and its settings; see `synthesis.steps`.
         priors: name -> settings; see `synthesis.priors`.
@@ -107,7 +111,8 @@ def inversion(
     shown: dict[str, np.ndarray] = {"originals": _bytes(originals), "layers": np.array(names)}
     for name in names:
         deep = _deeper(tuple(octaves), by_depth, _third(network, name))
-        recipe = Recipe(start, weight, deep, margin, region, group, together, seed)
+        room = _jitter(network, name) - 1 if margin is None else margin
+        recipe = Recipe(start, weight, per_value, deep, room, region, group, together, seed)
         found = pre_images(network, originals, name, recipe, repeats)
         shown[f"optimised.{name}"] = np.stack([_bytes(part) for part in found.pictures])
         shown[f"errors.{name}"] = found.errors.numpy()
@@ -128,6 +133,16 @@ def _third(network: Network, name: str) -> int:
     if name not in network.layers:
         return 2  # after the scores
     return min(3 * network.layers.index(name) // len(network.layers), 2)
+
+
+def _jitter(network: Network, name: str) -> int:
+    # Mahendran & Vedaldi 2016, code: a quarter of the stride; where there is no map, of the last that there is.
+    side = network.preprocessing.input
+    places = network.layers
+    before = places[: places.index(name) + 1] if name in places else places
+    maps = [layer for layer in convolutional(network) if layer in before]
+    stride = receptive_fields(network, maps[-1:], (side, side))[maps[-1]].stride[0] if maps else 1
+    return max(round(stride / 4), 1)
 
 
 def _merged(base: Settings, own: Settings) -> dict[str, Any]:

@@ -23,6 +23,7 @@ class Recipe(NamedTuple):
     Attributes:
         start: `kind` and `sigma`, see `synthesis.canvas.pixels`.
         weight: of the feature error against the penalties.
+        per_value: whether the weight is times 3·h·w, because the penalties are sums and no means.
         octaves: one after the other: `steps`, `step`, `priors`.
         margin: pixels by which the canvas is larger than what the network is shown.
         region: side of the square in the middle of the map that has to match, in units; None: all.
@@ -33,6 +34,7 @@ class Recipe(NamedTuple):
 
     start: Settings
     weight: float
+    per_value: bool
     octaves: tuple[Settings, ...]
     margin: int
     region: int | None
@@ -131,6 +133,7 @@ def _descended(
     side = (wanted.shape[2], wanted.shape[3])
     colour = network.preprocessing.colour.to(network.device)
     mean = colour.view(1, 3, 1, 1)
+    weight = recipe.weight * (wanted[0].numel() if recipe.per_value else 1)
     with torch.no_grad():
         goal = features(network, wanted, name, recipe.region, recipe.channels)
     norm = goal.square().sum(dim=1)
@@ -142,7 +145,7 @@ def _descended(
     def look(grey: Float[Tensor, "n 3 h w"]) -> Seen:
         answer = features(network, mean + centred(grey, side) / 255, name, recipe.region, recipe.channels)
         error = (answer - goal).square().sum(dim=1) / norm
-        return Seen(-recipe.weight * error, {"error": error})
+        return Seen(-weight * error, {"error": error})
 
     draws = Draws([recipe.seed * 1_000_003 + 7919 * repeat + i for repeat, i in jobs], network.device)
     canvas_side = (side[0] + recipe.margin, side[1] + recipe.margin)

@@ -48,7 +48,8 @@ def unit_cards(
         contrast: of local response normalisation on the way back.
         batch: pictures per pass.
         stimulus: settings of `activation_maximization`; its own layer and units do not count.
-        pre_image: fields of `pre_image.Recipe`: `start`, `weight`, `octaves`, `margin`, `together`.
+        pre_image: fields of `pre_image.Recipe`: `start`, `weight`, `per_value`, `octaves`, `margin`,
+            `together`.
         detectors: `units.csv` of a dissection; None: there was none.
         seed: of all chance.
 

@@ -21,13 +21,15 @@ def grid(pictures: Float[ndarray, "n h w 3"], titles: Sequence[str], notes: Sequ
         The grid.
     """
     rows = -(-len(pictures) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(2.5 * columns, 2.9 * rows), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(rows, columns, figsize=(2.3 * columns, 2.8 * rows), layout="constrained", squeeze=False)
     for axis in axes.flat:
-        axis.axis("off")
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.spines[:].set_visible(False)
     for axis, picture, title, note in zip(axes.flat, pictures, titles, notes, strict=False):
         axis.imshow(picture)
         axis.set_title(title.split(",")[0], fontsize=9)
-        axis.text(0.5, -0.02, note, fontsize=7, ha="center", va="top", transform=axis.transAxes)
+        axis.set_xlabel(note.replace("; ", "\n"), fontsize=7)
     return figure
 
 

@@ -127,3 +127,33 @@ def reached(
             handle.remove()
     missing = sorted(wanted - kept.keys())
     raise ValueError(f"the forward pass of {network.name} does not reach {missing}; name layers that take part in it")
+
+
+def entering(network: Network, images: Float[Tensor, "n 3 h w"], layer: str) -> Float[Tensor, "n u ..."]:
+    """What a layer is given, by a forward pass that ends there; attached to the graph.
+
+    Args:
+        network: whose layer.
+        images: RGB in [0, 1], (n, 3, h, w).
+        layer: dotted name.
+
+    Returns:
+        Its first argument.
+
+    Raises:
+        ValueError: if the layer does not take part in the forward pass.
+    """
+    kept: list[Tensor] = []
+
+    def keep(_module: nn.Module, args: Any) -> None:
+        kept.append(args[0])
+        raise _Reached
+
+    handle = network.layer(layer).register_forward_pre_hook(keep)
+    try:
+        network(images)
+    except _Reached:
+        return kept[0]
+    finally:
+        handle.remove()
+    raise ValueError(f"the forward pass of {network.name} does not reach {layer!r}; name a layer that takes part in it")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from deepinside.network import Network
 
 _NORMS = (nn.BatchNorm2d, nn.GroupNorm, nn.InstanceNorm2d)
-_RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU)
+RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU)
 
 
 def convolutional(network: Network) -> tuple[str, ...]:
@@ -58,7 +58,7 @@ def _siblings(one: str, other: str) -> bool:
 
 def _rectified(name: str, following: Iterable[tuple[str, nn.Module]]) -> str:
     for other, part in following:
-        if isinstance(part, _RECTIFIERS):
+        if isinstance(part, RECTIFIERS):
             return other
         if not isinstance(part, _NORMS):
             break

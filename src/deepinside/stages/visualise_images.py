@@ -20,7 +20,7 @@ from deepinside.records import Batch, Images, Row
 from deepinside.statistics import bootstrap_interval
 from deepinside.views import resized
 
-_PLAIN = {"_", "plot"}
+_PLAIN = "class_model"  # plain L2, which others are compared with
 _ROWS = ("rank_one", "high_frequency_share", "total_variation", "blank_share", "fragments", "colour_distance")
 _UNITS = {"total_variation": "1/pixel", "fragments": "", "colour_distance": "CIELAB"}
 _REFERENCE = 20_000  # pixels of photographs whose colours are compared with
@@ -78,7 +78,21 @@ def draw_images(
         whole.to_csv(out / "synthesis.csv", index=False, lineterminator="\n")
         np.savez(out / "synthesis.npz", **kept)  # type: ignore[arg-type]
         _compare(frames, kept, gallery)
-    return numbers
+    return [*numbers, *_gains(frames)]
+
+
+def _gains(frames: Mapping[str, pd.DataFrame]) -> list[Row]:
+    # How much more often the second network recognises a class than of the plain method, class by class.
+    plain = frames.get(_PLAIN)
+    rows = []
+    for name, frame in frames.items():
+        if name == _PLAIN or plain is None or "judge_top5" not in frame or "judge_top5" not in plain:
+            continue
+        for metric in ("judge_top1", "judge_top5"):
+            gain = frame[metric].to_numpy(dtype=float) - plain[metric].to_numpy(dtype=float)
+            interval = bootstrap_interval(gain)
+            rows.append(Row(f"{name}.{metric}_above_{_PLAIN}", float(gain.mean()), "share", len(gain), *interval))
+    return rows
 
 
 def _store(images: Images, file: Path) -> None:

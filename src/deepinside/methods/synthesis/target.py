@@ -10,7 +10,8 @@ from torch import Tensor
 from deepinside.methods.synthesis.ascent import Seen
 from deepinside.methods.synthesis.canvas import centred
 from deepinside.network import Network, closest
-from deepinside.probe.activations import activations, reached
+from deepinside.probe.activations import activations, entering, reached
+from deepinside.probe.layers import RECTIFIERS
 from deepinside.probe.receptive_field import receptive_fields
 
 OBJECTIVES = ("score", "log_odds", "log_probability", "probability")
@@ -90,6 +91,8 @@ def answered(
 ) -> Float[Tensor, "n u"]:
     """The answers of all units of a layer, by a forward pass that ends there.
 
+    Of a rectifier what it is given: the same wherever a unit answers, and with a slope where it does not.
+
     Args:
         network: any.
         images: RGB in [0, 1].
@@ -104,7 +107,10 @@ def answered(
     """
     if layer is None:
         return network(images)
-    answer = reached(network, images, [layer])[layer]
+    if isinstance(network.layer(layer), RECTIFIERS):
+        answer = entering(network, images, layer)
+    else:
+        answer = reached(network, images, [layer])[layer]
     if answer.ndim == 2:
         return answer
     if position is None:

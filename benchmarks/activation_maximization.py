@@ -1,0 +1,133 @@
+"""Activation maximisation beside lucent: conv5 channels of AlexNet, equal steps, resolution and transforms.
+
+    pip install --target /somewhere --no-deps torch-lucent kornia kornia_rs decorator tqdm
+    python benchmarks/activation_maximization.py --lucent /somewhere --rounds 5
+
+Both run in turns in one process; a ratio is lucent's time per unit over ours in the same round. Without lucent ours is
+timed alone. Then memory: the process's resident size while many units are made, and while one is made for long.
+"""
+
+import argparse
+import contextlib
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import numpy as np
+import torch
+import torchvision
+import yaml
+
+from deepinside.configuration import folder
+from deepinside.methods.activation_maximization import activation_maximization
+from deepinside.network import Network, Preprocessing
+from deepinside.records import Batch
+
+LAYER, SIDE, STEPS, JITTER, TOGETHER = "features.10", 224, 24, 4, 8
+
+
+@contextlib.contextmanager
+def peer(place: str | None) -> Iterator[None]:
+    """Lucent's folder on the path while the block lasts."""
+    if place:
+        sys.path.append(place)
+    try:
+        yield
+    finally:
+        if place:
+            sys.path.remove(place)
+
+
+def ours(network: Network, units: list[int], together: int, place: str, steps: int = STEPS) -> None:
+    """Makes the units' pictures."""
+    keys = yaml.safe_load((folder() / "method" / "activation_maximization.yaml").read_text())
+    del keys["_target_"]
+    keys |= {"layer": LAYER, "units": units, "place": place, "steps": steps, "together": together}
+    keys |= {"canvas": {"kind": "fourier", "decay": 1.0, "chroma": 1.0}, "start": {"kind": "normal", "sigma": 0.01}}
+    keys |= {"step": {"policy": "adam", "rate": 0.05}, "priors": {"jitter": {"pixels": JITTER}}}
+    activation_maximization(network, Batch(torch.zeros(0, 3, 1, 1), ()), **keys)
+
+
+def lucents(units: list[int], together: int, objective: str) -> Callable[[], None]:
+    """Lucent's way to the same pictures."""
+    from lucent.optvis import objectives, param, render, transform
+
+    model = torchvision.models.alexnet(weights=None).eval()
+    name = LAYER.replace(".", "_")
+    one = objectives.channel if objective == "everywhere" else objectives.neuron
+
+    def work() -> None:
+        for first in range(0, len(units), together):
+            part = units[first : first + together]
+            goals = [one(name, unit, batch=i if together > 1 else None) for i, unit in enumerate(part)]
+            render.render_vis(
+                model,
+                goals[0] if len(goals) == 1 else sum(goals[1:], goals[0]),
+                lambda batch=len(part): param.image(SIDE, batch=batch, fft=True, decorrelate=True),
+                transforms=[transform.jitter(2 * JITTER)],
+                thresholds=(STEPS,),
+                progress=False,
+                show_image=False,
+            )
+
+    return work
+
+
+def resident() -> float:
+    """Resident memory of this process in MiB."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20
+
+
+def clock(work: Callable[[], None]) -> float:
+    """Seconds."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lucent", help="folder that lucent was installed into")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    told = parser.parse_args()
+    torch.set_num_threads(told.threads)
+    torch.manual_seed(0)
+    np.random.seed(0)
+    preprocessing = Preprocessing(input=SIDE, resize=256)
+    network = Network(torchvision.models.alexnet(weights=None), preprocessing, [str(i) for i in range(1000)], "alexnet")
+    units = list(range(TOGETHER))
+    load = os.getloadavg()[0]
+    print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load {load:.1f}, torch {torch.__version__}, {told.threads} threads")
+    print(f"{LAYER}, {SIDE} pixels, {STEPS} steps, jitter of {JITTER} pixels, ours {TOGETHER} units at once")
+    with peer(told.lucent):
+        for place in ("everywhere", "centre"):
+            cases = {"lucent, one at a time": (units[:2], 1), f"lucent, {TOGETHER} at once": (units, TOGETHER)}
+            for name, (part, together) in cases.items() if told.lucent else ():
+                theirs = lucents(part, together, place)
+                theirs()
+                ratios, mine = [], []
+                for _ in range(told.rounds):
+                    our_time = clock(lambda place=place: ours(network, units, TOGETHER, place)) / len(units)
+                    ratios.append(clock(theirs) / len(part) / our_time)
+                    mine.append(our_time)
+                what = "channel" if place == "everywhere" else "unit on its receptive field"
+                spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}..{max(ratios):.2f})"
+                print(f"{what:28} {name:24} ours {1000 * statistics.median(mine):7.0f} ms a unit   ratio {spread}")
+    sizes = []
+    for _ in range(6):
+        ours(network, units, TOGETHER, "everywhere", steps=6)
+        sizes.append(resident())
+    ours(network, units, TOGETHER, "everywhere", steps=60)
+    print(
+        f"memory after 8, 16 .. 48 units: {', '.join(f'{s:.0f}' for s in sizes)} MiB; ten times the steps: {resident():.0f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
