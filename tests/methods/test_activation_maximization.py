@@ -324,6 +324,8 @@ def test_photographs_lend_patches_and_the_scale_of_the_objective() -> None:
         ({"canvas": {"kind": "fouriers", "decay": 1.0, "chroma": 1.0}}, ValueError, "'fourier'"),
         ({"canvas": {"kind": "generator", "code": "fc6", "high": 1.0}}, ValueError, "needs"),
         ({"octaves": [{"zoom": 2}]}, ValueError, "zoom"),
+        ({"margin": -4}, ValueError, "margin"),
+        ({"steps": 0}, ValueError, "steps"),
         ({"priors": {"centre": {"margin": 10}}}, ValueError, "margin"),
     ],
 )

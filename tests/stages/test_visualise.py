@@ -123,6 +123,7 @@ def test_pictures_of_classes_are_measured_and_judged_by_a_second_network(run) ->
     assert table["method"].tolist() == ["plain", "plain", "units", "units"]
     assert table["class"].tolist()[:2] == [0, 1]
     assert table["unit"].tolist()[2:] == [1, 2]
+    assert table["first_top1"].dropna().isin([0, 1, 2]).all()
     assert table["judge_rank"].isna().tolist() == [False, False, True, True]
     assert (table["state"] == "ok").all()
     numbers = Table.read(out)

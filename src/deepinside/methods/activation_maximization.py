@@ -90,18 +90,21 @@ def activation_maximization(
         seed: of all chance.
 
     Returns:
-        One picture per unit. Traces of score, probability, and norm (root mean square in grey levels), each (steps, n).
+        One picture per unit. Traces of score, probability, rank and norm (root mean square in grey levels), (steps, n).
         Measured: unit, score, rank among the layer's units, state (`ok`, `dead`: nothing came back for the last 20
         steps; `stopped at <step>`: the ascent met a NaN, the picture is the last good one).
 
     Raises:
         KeyError: if a layer, a prior or a policy is misspelt.
-        ValueError: if a unit or an objective does not exist, or no unit at all answers.
+        ValueError: if a unit or an objective does not exist, a number makes no sense, or no unit at all answers.
 
     Source: Simonyan et al. 2013, sec. 2; Erhan et al. 2009; the survey's family of regularisers. Presets say theirs.
     """
     if units is None and batch.labels is None:
         raise ValueError("expected labels (the classes to draw) or units, got neither")
+    for key, value, least in (("margin", margin, 0), ("steps", steps, 1), ("together", together, 1)):
+        if value < least:
+            raise ValueError(f"expected {key} of at least {least}, got {value}")
     wanted: list[Unit] = list(units) if units is not None else batch.labels.tolist()  # type: ignore[union-attr]
     shape = frame(network, layer, place)
     base = {"steps": steps, "step": step, "objective": objective, "priors": priors, "scale": 1.0}

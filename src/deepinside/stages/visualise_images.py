@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from deepinside.methods.quality import blank_share, colour_distance, fragments, high_frequency_share, total_variation
@@ -120,6 +120,9 @@ def _measured(
     frame["score"] = frame["score"].astype(float).round(4)
     if not frame["rank"].isna().any():
         frame["rank_one"] = (frame["rank"] == 1).astype(int)
+    if "class" in frame and {"rank", "probability"} <= images.traces.keys():
+        frame["first_top1"] = _first(images.traces["rank"] <= 1)
+        frame["first_99_percent"] = _first(images.traces["probability"] > 0.99)
     frame["high_frequency_share"] = high_frequency_share(images.values).numpy().round(6)
     frame["total_variation"] = total_variation(images.values).numpy().round(6)
     frame["blank_share"] = blank_share(images.values, network.preprocessing.colour).numpy().round(6)
@@ -131,6 +134,12 @@ def _measured(
         frame["judge_rank"], frame["judge_probability"] = ranks, np.round(shares, 6)
         frame["judge_top1"], frame["judge_top5"] = (ranks <= 1).astype(int), (ranks <= 5).astype(int)
     return frame
+
+
+def _first(reached: Bool[Tensor, "steps n"]) -> list[int | None]:
+    # The first step at which each picture is there; Nguyen et al. 2015 record both milestones.
+    steps, ever = reached.int().argmax(dim=0).tolist(), reached.any(dim=0).tolist()
+    return [step if there else None for step, there in zip(steps, ever, strict=True)]
 
 
 def _judged(judge: Network, pictures: Float[Tensor, "n 3 h w"], classes: list[int]) -> tuple[np.ndarray, np.ndarray]:

@@ -166,7 +166,7 @@ def looking(
         weights: factor of each picture's value.
 
     Returns:
-        Pictures in grey levels, mean colour subtracted -> value, with `score` and `probability` traced.
+        Pictures in grey levels, mean colour subtracted -> value, with `score`, `probability` and `rank` traced.
     """
     colour = network.preprocessing.colour.view(1, 3, 1, 1).to(network.device)
     place = None if goal.place == "everywhere" else shape.position
@@ -178,7 +178,9 @@ def looking(
         values = {"score": score, "log_probability": logarithm, "probability": logarithm.exp()}
         if goal.objective == "log_odds":
             values["log_odds"] = score - answers.masked_fill(goal.weights != 0, -torch.inf).logsumexp(dim=1)
-        return Seen(weights * values[goal.objective], {"score": score, "probability": values["probability"]})
+        rank = 1.0 + (answers > score[:, None]).sum(dim=1)
+        traced = {"score": score, "probability": values["probability"], "rank": rank}
+        return Seen(weights * values[goal.objective], traced)
 
     return look
 
