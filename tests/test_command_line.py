@@ -85,6 +85,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 OWN = [*TINY, "data.root=pictures", "model.target=mine:net", "model.input=32", "model.resize=36"]
+SMALL = [*OWN, "localise.batch=1"]
 
 
 def test_help_lists_groups_and_choices(place: Path) -> None:
@@ -108,7 +109,7 @@ def test_a_misspelt_layer_fails_before_any_work(place: Path) -> None:
 
 @pytest.fixture(scope="module")
 def localised(place: Path) -> Path:
-    done = program("run=localise", *OWN, cwd=place)
+    done = program("run=localise", *SMALL, cwd=place)
     assert done.returncode == 0, done.stderr
     last = done.stdout.strip().splitlines()[-1]
     assert last.startswith("artifact: ")
@@ -137,11 +138,24 @@ def test_nothing_machine_specific_in_the_artifact(localised: Path, place: Path) 
 
 
 def test_the_same_stage_twice_from_scratch_is_identical(localised: Path, place: Path) -> None:
-    done = program("run=localise", *OWN, "outputs=again", "machine.workers=2", cwd=place)
+    done = program("run=localise", *SMALL, "outputs=again", "machine.workers=2", cwd=place)
     other = place / done.stdout.strip().splitlines()[-1].removeprefix("artifact: ")
     assert other.name == localised.name
     diff = program("diff", str(localised), str(other), cwd=place)
     assert diff.stdout.strip().splitlines()[-1] == "0 differences"
+
+
+def test_processes_that_share_the_work_make_the_same(localised: Path, place: Path) -> None:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "deepinside"]
+    environment = os.environ | {"PYTHONPATH": str(place), "OMP_NUM_THREADS": "1"}
+    command = [*torchrun, "run=localise", *SMALL, "outputs=shared"]
+    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    places = {line for line in done.stdout.splitlines() if line.startswith("artifact: ")}
+    assert places == {f"artifact: shared/localise/{localised.name}"}
+    diff = program("diff", str(localised), str(place / "shared" / "localise" / localised.name), cwd=place)
+    assert diff.stdout.strip().splitlines()[-1] == "0 differences"
+    assert not list((place / "shared" / "localise").glob("*.part"))
 
 
 def test_verify_passes_and_then_sees_a_changed_file(localised: Path, place: Path, tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules import module as nn_module
 
+from deepinside.methods.crops import viewed
 from deepinside.methods.deconvnet import project
 from deepinside.methods.input_x_gradient import input_x_gradient
-from deepinside.methods.saliency import saliency, viewed
+from deepinside.methods.saliency import saliency
 from deepinside.methods.smooth_grad import smooth_grad
 from deepinside.models.convnet import ConvNet
 from deepinside.models.pretrained import efficientnet_lite0

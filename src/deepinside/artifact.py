@@ -6,7 +6,8 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -127,7 +128,11 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def make(
-    folder: Path, made_from: Content, compute: Callable[[Path], None], record: Callable[[], Content]
+    folder: Path,
+    made_from: Content,
+    compute: Callable[[Path], None],
+    record: Callable[[], Content],
+    join: Callable[[Path], None] = lambda _part: None,
 ) -> tuple[Path, bool]:
     """The artifact that these ingredients make: found, or computed under a lock and then renamed into place.
 
@@ -139,6 +144,7 @@ def make(
         made_from: see `fingerprint`.
         compute: fills the folder that it is given.
         record: device, threads and the like, which are kept but do not name the artifact.
+        join: what to do for the folder that another process is filling; it then waits for that process.
 
     Returns:
         The artifact's folder, and whether it was computed just now.
@@ -152,7 +158,7 @@ def make(
         return final, False
     folder.mkdir(parents=True, exist_ok=True)
     sweep(folder)
-    with FileLock(lock):
+    with _locked(FileLock(lock), lambda: join(part)):
         if (final / MANIFEST).exists():
             return final, False
         part.mkdir(exist_ok=True)
@@ -171,6 +177,19 @@ def make(
             shutil.rmtree(part)
     lock.unlink(missing_ok=True)  # only now: after a failure it still guards the unfinished folder
     return final, True
+
+
+@contextmanager
+def _locked(lock: FileLock, meanwhile: Callable[[], None]) -> Generator[None]:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        meanwhile()
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _write_manifest(part: Path, made_from: Content, record: Content) -> None:

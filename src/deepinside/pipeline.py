@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from deepinside import artifact, source
 from deepinside.network import closest
+from deepinside.progress import helping
 from deepinside.tracking import tracked
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class Stage:
         places: keys that name folders whose content the inputs already stand for.
         inputs: configuration -> role -> name of the stage whose artifact plays it; the role `judge` is played by a
             network of the configuration's group `judge`.
+        shared: whether several processes that are asked for the same artifact share the work; else one waits.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Stage:
     files: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
     inputs: Callable[[DictConfig], dict[str, str]] = lambda _cfg: {}
+    shared: bool = False
 
 
 def _pictures(_cfg: DictConfig) -> dict[str, str]:
@@ -77,8 +80,8 @@ _ROWS = (
     Stage("train",     "model",   ("model", "train"),                            _WEIGHTS,       _DATA,      _pictures),
     Stage("load",      "model",   ("model",),                                    _WEIGHTS),
     Stage("invert",    "model",   ("invert",),                                   (),             _DATA,      _pictures_and_network),
-    Stage("visualise", "maps",    ("visualise", "method", *_SHOWN),              (),             _DATA + _CONCEPTS, _seen),
-    Stage("localise",  "maps",    ("localise", *_SHOWN),                         (),             _DATA,      _pictures_and_network),
+    Stage("visualise", "maps",    ("visualise", "method", *_SHOWN),              (),             _DATA + _CONCEPTS, _seen, shared=True),
+    Stage("localise",  "maps",    ("localise", *_SHOWN),                         (),             _DATA,      _pictures_and_network, shared=True),
     Stage("dissect",   "table",   ("dissect", "concepts.limit"),                 ("dissect.from_csv",), _CONCEPTS, _concepts_and_network),
     Stage("score",     "table",   ("score", "data.split"),                       ("predictions", "score.blacklist"), _DATA, _pictures),
     Stage("report",    "report",  ("report", "name")),
@@ -278,6 +281,14 @@ def _computed(plan: Plan, inputs: dict[str, Path]) -> None:
             plan.made_from,
             lambda out: work(plan.cfg, inputs, out),
             lambda: record | artifact.environment(),
+            lambda part: _joined(plan, inputs, part) if plan.stage.shared else None,
         )
         if fresh:
             run.log(plan.folder)
+
+
+def _joined(plan: Plan, inputs: dict[str, Path], part: Path) -> None:
+    # Another process is making this artifact: finish batches for it.
+    log.info("%s %s: another process is at it; this one helps", plan.stage.name, plan.folder.name)
+    with helping():
+        _module(plan).run(plan.cfg, inputs, part)

@@ -2,11 +2,14 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy import ndarray
 from rich.console import Console
 from rich.progress import (
@@ -48,15 +51,35 @@ def track(items: Iterable[Item], description: str, total: int | None = None) -> 
         yield from bar.track(items, total=total, description=description)
 
 
+class AllTaken(Exception):
+    """A process that only helps has nothing left to do."""
+
+
+_helping = ContextVar("_helping", default=False)
+
+
+@contextmanager
+def helping() -> Generator[None]:
+    """While it lasts, `resumable` leaves its answers to another process, which is making the artifact from them."""
+    token = _helping.set(True)
+    try:
+        with suppress(AllTaken):
+            yield
+    finally:
+        _helping.reset(token)
+
+
 def resumable(
     folder: Path, count: int, batch: int, compute: Callable[[range], dict[str, ndarray]], description: str
 ) -> Iterator[dict[str, ndarray]]:
     """Runs `compute` on fixed batches of positions, keeps each finished batch on disk and never computes it again.
 
-    Batches are fixed by position and kept whole, so an interrupted run ends with the same numbers as any other.
+    Batches are fixed by position and kept whole, so an interrupted run ends with the same numbers as any other, and
+    so does one that several processes share: each takes batches that nobody has finished or is at. The batch of a
+    process that died is free again.
 
     Args:
-        folder: where the finished batches lie; the caller removes it when all is done.
+        folder: where the finished batches lie; the caller removes it when all is done. Shared by all processes.
         count: number of items.
         batch: items per batch.
         compute: positions -> arrays (numbers or strings; no objects).
@@ -64,16 +87,32 @@ def resumable(
 
     Yields:
         The answers in order.
+
+    Raises:
+        AllTaken: inside `helping`, once every batch is finished or in work.
     """
     folder.mkdir(parents=True, exist_ok=True)
     starts = range(0, count, batch)
-    for start in track(starts, description, total=len(starts)):
+
+    def finish(start: int, timeout: float) -> Path:
         path = folder / f"{start:08d}.npz"
-        if not path.exists():
-            answer = compute(range(start, min(start + batch, count)))
-            temporary = path.with_suffix(f".{os.getpid()}.tmp")
-            with temporary.open("wb") as file:
-                np.savez(file, **answer)  # type: ignore[arg-type]
-            temporary.rename(path)
-        with np.load(path) as stored:
+        if path.exists() or not folder.exists():  # gone: all is done
+            return path
+        lock = FileLock(path.with_suffix(".lock"))
+        with suppress(Timeout), lock.acquire(timeout=timeout):
+            if not path.exists():
+                answer = compute(range(start, min(start + batch, count)))
+                temporary = path.with_suffix(f".{os.getpid()}.tmp")
+                with temporary.open("wb") as file:
+                    np.savez(file, **answer)  # type: ignore[arg-type]
+                temporary.rename(path)
+            Path(lock.lock_file).unlink(missing_ok=True)
+        return path
+
+    for start in track(starts, description, total=len(starts)):
+        finish(start, timeout=0)
+    if _helping.get():
+        raise AllTaken
+    for start in starts:
+        with np.load(finish(start, timeout=-1)) as stored:
             yield dict(stored)

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from skimage import data
 
-from deepinside.localise.segment import Settings, seeds, segment, smoothed
+from deepinside.localise.blend import smoothed
+from deepinside.localise.seeds import seeds
+from deepinside.localise.segment import segment
+from deepinside.localise.settings import Settings
 
 RED, GREEN = [0.8, 0.15, 0.1], [0.2, 0.6, 0.25]
 FULL = Settings(side=None)

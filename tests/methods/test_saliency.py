@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from deepinside import views
+from deepinside.methods.crops import viewed
 from deepinside.methods.deconvnet import project
-from deepinside.methods.saliency import saliency, viewed
+from deepinside.methods.saliency import saliency
 from deepinside.network import Network, Preprocessing
 from deepinside.probe import RULES, UndefinedRule, capture, relu_rule
 from deepinside.records import Batch

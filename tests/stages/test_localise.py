@@ -140,7 +140,8 @@ def test_pictures_are_listed_with_true_captions(artifact):
 
 def test_nothing_but_the_artifact_is_left(artifact):
     assert sorted(path.name for path in artifact.iterdir()) == [
-        "per_image.csv", "pictures", "pictures.csv", "predictions.txt", "set_aside.csv", "table.csv",
+        "per_class.csv", "per_image.csv", "per_size.csv", "pictures", "pictures.csv", "predictions.txt",
+        "set_aside.csv", "table.csv",
     ]  # fmt: skip
 
 
@@ -200,6 +201,56 @@ def stripped(folder, **changes):
     return prepared
 
 
+class Convolved(torch.nn.Module):
+    """The same scores, by a layer whose maps are the classes' own."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1), torch.nn.ReLU())
+        self.features[0].weight = torch.nn.Parameter(torch.eye(3)[:, :, None, None])
+        self.features[0].bias = torch.nn.Parameter(torch.full((3,), -0.6))
+        self.scores = torch.nn.Linear(3, 3)
+        self.scores.weight, self.scores.bias = torch.nn.Parameter(torch.eye(3)), torch.nn.Parameter(torch.zeros(3))
+
+    def forward(self, x):
+        return self.scores(10 * self.features(x).mean(dim=(2, 3)))
+
+
+def convolved():
+    plain = Preprocessing(mean=(0, 0, 0), std=(1, 1, 1), input=64, resize=64)
+    return Network(Convolved(), plain, ("red", "green", "blue"), "convolved")
+
+
+BEST = OmegaConf.load(CONF / "localise" / "best.yaml")
+OURS = {key: BEST[key] for key in BEST if key not in {"defaults", "name"}}
+
+
+@pytest.mark.parametrize("options", [OURS, {}])
+def test_all_baselines_stand_beside_any_preset_and_workers_change_nothing(tmp_path, monkeypatch, options):
+    prepared = draw(tmp_path)
+    found = [
+        located(
+            tmp_path, monkeypatch, f"out{workers}", prepared, convolved(), workers=workers, baselines="all", **options
+        )
+        for workers in (1, 2)
+    ]
+    assert identical(*found)
+    table = Table.read(found[0])
+    for name in ("cam_rule", "tuned_threshold", "grad_cam", "random_weights", "permuted_maps", "whole_image"):
+        for metric in ("top1_localisation_error", "top5_localisation_error", "class_known_localisation_error"):
+            assert 0 <= table[f"{name}.{metric}"].value <= 100
+    assert table["grad_cam.class_known_localisation_error"].value == 20
+    # Four classes see their colour and nothing else; the fifth picture shows nothing of its class.
+    assert table["pointing_game_accuracy"].value == 80
+    assert table["class_known_localisation_error"].value <= 20
+
+
+def test_a_broken_picture_among_all_baselines(tmp_path, monkeypatch):
+    prepared = draw(tmp_path, broken=True)
+    out = located(tmp_path, monkeypatch, prepared=prepared, net=convolved(), pictures=0, baselines="all", **OURS)
+    assert Table.read(out)["permuted_maps.top1_localisation_error"].n == 4
+
+
 def test_pictures_without_labels_are_refused(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"none of the 5 .* has a class: take data=ilsvrc"):
         located(tmp_path, monkeypatch, prepared=stripped(tmp_path, label=-1))
@@ -220,6 +271,8 @@ def test_other_classes_than_the_networks_are_refused(tmp_path, monkeypatch):
     [
         ({"crops": "tne"}, "did you mean 'ten'"),
         ({"rule": "gradients"}, "did you mean 'gradient'"),
+        ({"baselines": "every"}, "known: plain, all"),
+        ({"segmentation": "cut"}, "expected segmentation graph_cut or threshold"),
         ({"top": 0}, "localise.top: expected a whole number from 1 on"),
         ({"batch": "many"}, "localise.batch"),
         ({"foreground_quantile": 95}, "background_quantile <= foreground_quantile < 1"),

@@ -1,13 +1,15 @@
-"""Boxes that look at nothing: what every localisation has to beat."""
+"""What every localisation has to beat: boxes that look at nothing, and the plainest ways from a map to a box."""
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
 from deepinside.localise.boxes import whole_pixels
+from deepinside.localise.settings import Settings
 
 
 def whole_image(size: tuple[int, int]) -> Float[ndarray, " 4"]:
@@ -44,3 +46,21 @@ BASELINES: dict[str, Callable[[tuple[int, int]], Float[ndarray, " 4"]]] = {
     "whole_image": whole_image,
     "centre_box": centre_box,
 }
+
+
+def from_maps(settings: Settings) -> dict[str, Settings]:
+    """Boxes by a threshold on one map, on the same grid.
+
+    Args:
+        settings: of the preset.
+
+    Returns:
+        `cam_rule`: 20 % of the smoothed saliency's maximum (Zhou et al. 2016, sec. 3.2); `tuned_threshold`: the best
+        smoothing and threshold on the shared sample; `grad_cam`: the class activation by the same 20 %.
+    """
+    plain = Settings(side=settings.side, segmentation="threshold", connectivity=settings.connectivity)
+    return {
+        "cam_rule": replace(plain, smoothing=0.05, threshold=0.2),
+        "tuned_threshold": replace(plain, smoothing=0.08, threshold=0.35),
+        "grad_cam": replace(plain, saliency=0.0, activation=1.0, threshold=0.2),
+    }

@@ -1,10 +1,11 @@
 """What localisation answered for every image, judged and written down."""
 
 import csv
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -12,10 +13,17 @@ from numpy import ndarray
 
 from deepinside.localise import submission
 from deepinside.localise.baselines import BASELINES
-from deepinside.localise.error import best_overlaps, class_known_errors, errors, row
-from deepinside.records import Row, Table
+from deepinside.localise.error import best_overlaps, class_known_errors, errors
+from deepinside.localise.measure import Measured
 
 _CORNERS = ("x0", "y0", "x1", "y1")
+
+
+class Drawn(NamedTuple):
+    """Boxes by another rule: of the guesses (n, g, 4), and of the true class (n, 4)."""
+
+    boxes: Float[ndarray, "n g 4"]
+    known: Float[ndarray, "n 4"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,9 @@ class Outcome:
         boxes: of the guesses, (n, g, 4).
         found: whether a guess has an object; if not, its box is the whole photograph, (n, g).
         known: the box drawn for the true class, (n, 4).
+        seeds: the box around the largest part of its foreground seeds, (n, 4), where known.
+        measured: how well its map points, where known.
+        others: boxes by other rules, by name.
     """
 
     images: tuple[str, ...]
@@ -43,6 +54,9 @@ class Outcome:
     boxes: Float[ndarray, "n g 4"]
     found: Bool[ndarray, "n g"]
     known: Float[ndarray, "n 4"]
+    seeds: Float[ndarray, "n 4"] | None = None
+    measured: Measured | None = None
+    others: Mapping[str, Drawn] = field(default_factory=dict)
 
     @cached_property
     def overlaps(self) -> Float[ndarray, "n g"]:
@@ -60,42 +74,40 @@ class Outcome:
         Returns:
             `cls_error_1`, `loc_error_1`, `cls_error_5`, `loc_error_5`, `known_error`: 0 or 1, NaN where not counted.
         """
-        return self._judged(self.overlaps, self.known_overlaps)
+        return self.judged(self.overlaps, self.known_overlaps)
 
-    def _judged(self, overlaps: Float[ndarray, "n g"], known: Float[ndarray, " n"]) -> dict[str, Float[ndarray, " n"]]:
+    def judged(self, overlaps: Float[ndarray, "n g"], known: Float[ndarray, " n"]) -> dict[str, Float[ndarray, " n"]]:
+        """The errors of any boxes, with the classes that were guessed.
+
+        Args:
+            overlaps: of the boxes of the guesses, or (n, 1) for one box whatever the class.
+            known: of the box of the true class.
+
+        Returns:
+            As `errors`.
+        """
         found = errors(self.labels, overlaps, self.truth, self.counted)
         return {**found, "known_error": np.where(self.counted, class_known_errors(known), np.nan)}
 
-    def baseline_overlaps(self) -> dict[str, Float[ndarray, " n"]]:
-        """How well boxes that look at nothing do.
-
-        Returns:
-            Per baseline the IoU of the box that it draws whatever the class, (n,).
-        """
+    @cached_property
+    def baselines(self) -> dict[str, tuple[Float[ndarray, "n g"], Float[ndarray, " n"]]]:
+        """Overlaps of every baseline's boxes: of the guesses (n, g) or of one box for all (n, 1); of the true class."""
         sizes = [(int(height), int(width)) for height, width in self.sizes]
-        drawn = {name: np.array([box(size) for size in sizes]).reshape(-1, 1, 4) for name, box in BASELINES.items()}
-        return {name: best_overlaps(boxes, self.instances)[:, 0] for name, boxes in drawn.items()}
+        blind = {name: np.array([box(size) for size in sizes]).reshape(-1, 1, 4) for name, box in BASELINES.items()}
+        found = {name: best_overlaps(boxes, self.instances) for name, boxes in blind.items()}
+        drawn = {
+            name: (
+                best_overlaps(other.boxes, self.instances),
+                best_overlaps(other.known[:, None], self.instances)[:, 0],
+            )
+            for name, other in self.others.items()
+        }
+        return {name: (overlaps, overlaps[:, 0]) for name, overlaps in found.items()} | drawn
 
-    def table(self) -> Table:
-        """The errors in percent, those of the baselines, and what was counted.
-
-        Returns:
-            Classification and localisation errors at one and five guesses and with the class known; the localisation
-            errors again for every baseline, its name and a dot in front.
-        """
-        return Table([*self._error_rows(), *self._counts()])
-
-    def _error_rows(self) -> Iterator[Row]:
-        yield from (row(column, wrong) for column, wrong in self.errors().items())
-        for name, overlaps in self.baseline_overlaps().items():
-            for column, wrong in self._judged(overlaps[:, None], overlaps).items():
-                if not column.startswith("cls"):  # a baseline guesses the same classes
-                    yield row(column, wrong, f"{name}.")
-
-    def _counts(self) -> Iterator[Row]:
-        yield Row("images", len(self.images), "images")
-        yield Row("images_blacklisted", int((~self.counted).sum()), "images")
-        yield Row("guesses_without_object", int((~self.found).sum()), "guesses", self.found.size)
+    @cached_property
+    def seeds_overlaps(self) -> Float[ndarray, " n"]:
+        """IoU of the box around the seeds of the true class; empty where they are not known."""
+        return np.zeros(0) if self.seeds is None else best_overlaps(self.seeds[:, None], self.instances)[:, 0]
 
     def write(self, folder: Path) -> None:
         """Writes `per_image.csv`: guesses, boxes, overlaps and errors; an error that does not count is empty.
@@ -120,7 +132,11 @@ class Outcome:
             columns |= {f"iou_{guess + 1}": self.overlaps[:, guess]}
         columns |= {f"{edge}_known": self.known[:, i] for i, edge in enumerate(_CORNERS)}
         columns |= {"iou_known": self.known_overlaps}
-        columns |= {f"iou_{name}": overlaps for name, overlaps in self.baseline_overlaps().items()}
+        columns |= {f"iou_{name}": known for name, (_, known) in self.baselines.items()}
+        if len(self.seeds_overlaps):
+            columns |= {"iou_seeds": self.seeds_overlaps}
+        if self.measured is not None:
+            columns |= {"pointed": self.measured.pointed, "energy_in_box": self.measured.energy}
         return columns | self.errors()
 
     def guesses(self) -> submission.Guesses:

@@ -2,13 +2,11 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from deepinside import views
 from deepinside.methods.deconvnet import check_positions, check_units, strongest, unit_maps
 from deepinside.network import Network
 from deepinside.probe import check_ruled, relu_rule
@@ -175,62 +173,3 @@ def _everywhere(position: Sequence[int], own: Float[Tensor, "n y x"], layer: str
     if len(position) != 2:
         raise ValueError(f"expected a position (y, x) in the maps of layer {layer!r}, got {list(position)}")
     return check_positions(own, torch.tensor([list(position)] * len(own)), layer)
-
-
-class Viewed(NamedTuple):
-    """One photograph as the network sees it through its crops.
-
-    Attributes:
-        probabilities: mean softmax over the crops, (k,).
-        classes: most probable first, then the one added by `also`, (t,).
-        maps: saliency on the canvas, averaged over the crops that cover each pixel, (t, H, W).
-        covered: pixels that a crop covers, (H, W).
-        canvas: RGB in [0, 1], (3, H, W).
-    """
-
-    probabilities: Float[Tensor, " k"]
-    classes: Int[Tensor, " t"]
-    maps: Float[Tensor, "t H W"]
-    covered: Bool[Tensor, "H W"]
-    canvas: Float[Tensor, "3 H W"]
-
-
-def viewed(
-    network: Network,
-    image: UInt8[Tensor, "3 h w"],
-    *,
-    crops: str = "ten",
-    top: int = 5,
-    also: int | None = None,
-    rule: str = "gradient",
-) -> Viewed:
-    """Classes and their saliency maps for a photograph of any size, by one forward pass over its crops.
-
-    Magnitude and maximum over channels come first, per crop; then maps are un-mirrored, laid back onto the canvas and
-    averaged where they overlap.
-
-    Args:
-        network: any.
-        image: RGB bytes, (3, h, w).
-        crops: `ten` (corners, centre, mirrored), `centre`, or `warp` (the whole photograph squeezed to the input).
-        top: how many of the most probable classes.
-        also: a class to add where it is not among them.
-        rule: backward rule of the ReLUs.
-
-    Returns:
-        Probabilities, classes, maps; on the network's device.
-
-    Source: Simonyan et al. 2013, sec. 3.1 and 3.2.
-    """
-    recipe = network.preprocessing
-    canvas = views.warped(image, recipe) if crops == "warp" else views.canvas(image, recipe)
-    height, width = canvas.shape[1:]
-    places = views.placements(height, width, recipe.input, "centre" if crops == "warp" else crops)
-    images, scores = forward(network, views.cut(canvas, places, recipe.input), rule)
-    probabilities = scores.detach().softmax(dim=1).mean(dim=0)
-    classes = probabilities.topk(min(top, len(probabilities))).indices
-    if also is not None and also not in classes.tolist():
-        classes = torch.cat([classes, classes.new_tensor([also])])
-    maps = _magnitudes(images, scores, classes.expand(len(places), -1))
-    merged, covered = views.merged(maps, places, height, width)
-    return Viewed(probabilities, classes, merged, covered, canvas)

@@ -30,6 +30,8 @@ class Case(NamedTuple):
         box: ours, half-open x0 y0 x1 y1 in pixels of the photograph.
         truth: boxes of all instances, (b, 4).
         overlap: IoU of the box with the instance that it meets best.
+        cut: whether a cut grew the mask from seeds; otherwise it is what lies above a threshold.
+        scale: what the map's numbers are.
     """
 
     image: UInt8[ndarray, "H W 3"]
@@ -41,6 +43,8 @@ class Case(NamedTuple):
     box: Float[ndarray, " 4"]
     truth: Float[ndarray, "b 4"]
     overlap: float
+    cut: bool = True
+    scale: str = "|score change| per unit of intensity"
 
 
 def steps(case: Case, title: str) -> Figure:
@@ -58,7 +62,7 @@ def steps(case: Case, title: str) -> Figure:
     figure = Figure(figsize=(across, _PANEL))
     figure.subplots_adjust(left=0, right=1, bottom=0, top=1, wspace=0.03)
     axes = figure.subplots(1, 5)
-    for axis, name in zip(axes, ("photograph", "saliency", "seeds", "segmentation", "box"), strict=True):
+    for axis, name in zip(axes, _names(case), strict=True):
         axis.set_title(name, fontsize=10)
         axis.set_xticks([])
         axis.set_yticks([])
@@ -71,6 +75,10 @@ def steps(case: Case, title: str) -> Figure:
     return figure
 
 
+def _names(case: Case) -> tuple[str, ...]:
+    return ("photograph", "map", *(("seeds", "segmentation") if case.cut else ("above the threshold", "object")), "box")
+
+
 def _map(figure: Figure, axis: Axes, case: Case) -> None:
     # One pixel may be far above all others; the scale ends at the 99.5 % quantile and says so by its arrow.
     top = float(np.quantile(case.map, 0.995)) or None
@@ -78,7 +86,7 @@ def _map(figure: Figure, axis: Axes, case: Case) -> None:
     place = axis.inset_axes((0.02, -0.08, 0.96, 0.04))
     bar = figure.colorbar(drawn, cax=place, orientation="horizontal", extend="max", ticks=MaxNLocator(4))
     bar.ax.tick_params(labelsize=7)
-    bar.set_label("|score change| per unit of intensity", fontsize=7)
+    bar.set_label(case.scale, fontsize=7)
 
 
 def _seeds(axis: Axes, case: Case) -> None:

@@ -12,22 +12,25 @@ from numpy import ndarray
 from omegaconf import DictConfig
 
 from deepinside.data.index import Index
-from deepinside.localise import submission
-from deepinside.localise.outcome import Outcome
-from deepinside.localise.segment import Settings
+from deepinside.localise import strata, submission
+from deepinside.localise.measure import Measured
+from deepinside.localise.outcome import Drawn, Outcome
+from deepinside.localise.settings import Settings
+from deepinside.localise.summary import table
 from deepinside.network import Network, closest
 from deepinside.probe import RULES
 from deepinside.progress import resumable
 from deepinside.records import Row, Table
 from deepinside.stages.cases import draw
+from deepinside.stages.cutting import cutting
 from deepinside.stages.inputs import open_index, open_network
-from deepinside.stages.localiser import Localiser, cutting
+from deepinside.stages.localiser import OTHER, Localiser
 
 log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
-    """Writes `table.csv`, `per_image.csv`, `predictions.txt`, `set_aside.csv` and pictures of chosen cases.
+    """Writes `table.csv`, `per_*.csv` (image, class, size), `predictions.txt`, `set_aside.csv`, pictures of some cases.
 
     Args:
         cfg: groups localise and machine, `data.root`, `data.split`, `data.limit`.
@@ -64,7 +67,7 @@ def check(cfg: DictConfig) -> None:
     """
     options = cfg.localise
     Settings.of(options)
-    for key, known in (("crops", ("ten", "centre", "warp")), ("rule", RULES)):
+    for key, known in (("crops", ("ten", "centre", "warp")), ("rule", RULES), ("baselines", ("plain", "all"))):
         if options[key] not in known:
             raise ValueError(f"localise.{key}: no choice {options[key]!r}; {closest(str(options[key]), known)}")
     for key, least in (("top", 1), ("batch", 1), ("pictures", 0)):
@@ -149,7 +152,13 @@ def judged(index: Index, answers: dict[str, ndarray], skipped: frozenset[str]) -
         truth=np.array([entry.label for entry in entries], dtype=np.int64),
         instances=tuple(entry.boxes.xyxy for entry in entries),
         counted=np.array([entry.image not in skipped for entry in entries], dtype=bool),
-        **{key: answers[key][read] for key in ("labels", "boxes", "found", "known")},
+        measured=Measured(*(answers[key][read] for key in Measured._fields)),
+        others={
+            key.removeprefix(OTHER): Drawn(found[read, :-1], found[read, -1])
+            for key, found in answers.items()
+            if key.startswith(OTHER)
+        },
+        **{key: answers[key][read] for key in ("labels", "boxes", "found", "known", "seeds")},
     )
 
 
@@ -158,8 +167,9 @@ def _write(outcome: Outcome, index: Index, answers: dict[str, ndarray], out: Pat
         (entry.file, str(reason)) for entry, reason in zip(index.entries, answers["reason"], strict=True) if reason
     ]
     aside = sorted({*index.set_aside, *broken})
-    Table([*outcome.table().rows, Row("images_set_aside", len(aside), "images")]).write(out)
+    Table([*table(outcome).rows, Row("images_set_aside", len(aside), "images")]).write(out)
     outcome.write(out)
+    strata.write(outcome, index.classes, out)
     # One line for every picture of the index, as the format wants it: label 0 where one could not be read.
     submission.write(out / "predictions.txt", submission.Guesses(answers["labels"] + 1, answers["boxes"]))
     with (out / "set_aside.csv").open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:

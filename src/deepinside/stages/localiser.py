@@ -1,13 +1,12 @@
 """Pictures -> guesses and boxes: the network computes here, while worker processes cut."""
 
-import multiprocessing
-from collections.abc import Generator
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
-import threadpoolctl  # type: ignore[import-untyped]
+import torch
 from jaxtyping import UInt8
 from numpy import ndarray
 from omegaconf import DictConfig
@@ -15,36 +14,18 @@ from torch import Tensor
 
 from deepinside.data.index import BadImage, Entry, Index, read_image
 from deepinside.localise import boxes
-from deepinside.localise.segment import Located, Segmentation, Settings, locate, segment
-from deepinside.methods.saliency import Viewed, viewed
+from deepinside.localise.baselines import from_maps
+from deepinside.localise.locate import Located, Pixels, borrowed, drawn, locate
+from deepinside.localise.measure import THRESHOLDS
+from deepinside.localise.segment import Segmentation, segment
+from deepinside.localise.settings import Settings
+from deepinside.methods.class_activation import spatial_layer
+from deepinside.methods.crops import Viewed, viewed
+from deepinside.models.randomise import randomised
 from deepinside.network import Network
 
 NO_GUESS, NO_BOX = -1, (0.0, 0.0, 1.0, 1.0)
-
-
-@contextmanager
-def cutting(workers: int) -> Generator[ProcessPoolExecutor]:
-    """Processes that segment, each with one thread, so that their number changes no result.
-
-    Args:
-        workers: how many; at least one, for the network computes meanwhile.
-
-    Yields:
-        Where to submit.
-    """
-    # Not forked from this process: torch's threads do not survive that. The server imports once for all.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["deepinside.localise.segment"])
-    with ProcessPoolExecutor(max(1, workers), context, initializer=_one_thread) as pool:
-        try:
-            yield pool
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _one_thread() -> None:
-    threadpoolctl.threadpool_limits(1)
+OTHER = "other."  # before the names of boxes by other rules
 
 
 @dataclass(frozen=True)
@@ -63,10 +44,28 @@ class Localiser:
     options: DictConfig
     pool: ProcessPoolExecutor
 
-    @property
+    @cached_property
     def settings(self) -> Settings:
         """How maps become boxes."""
         return Settings.of(self.options)
+
+    @cached_property
+    def others(self) -> dict[str, Settings]:
+        """Other ways from the same maps to boxes, where they are asked for."""
+        return from_maps(self.settings) if self.options.baselines == "all" else {}
+
+    @cached_property
+    def layer(self) -> str | None:
+        """Whose class activation is wanted, if any is."""
+        if self.settings.activation == 0 and not self.others:
+            return None
+        side = self.network.preprocessing.input
+        return spatial_layer(self.network, torch.zeros(1, 3, side, side))
+
+    @cached_property
+    def control(self) -> Network:
+        """The same network without what it learnt."""
+        return randomised(self.network, self.settings.seed)
 
     def __call__(self, positions: range) -> dict[str, ndarray]:
         """Localises a batch.
@@ -75,20 +74,44 @@ class Localiser:
             positions: of pictures in the index.
 
         Returns:
-            `labels` (b, top), `boxes` (b, top, 4), `found` (b, top), `known` (b, 4), and `reason` (b,), which is empty
-            where the picture could be read.
+            `labels` (b, top), `boxes` (b, top, 4), `found` (b, top), `known` and `seeds` (b, 4), `curve` (b, t),
+            `pointed` and `energy` (b,), `other.NAME` (b, top + 1, 4), the true class last, and `reason` (b,), which is
+            empty where the picture could be read.
         """
         waiting = [self._started(self.index.entries[position]) for position in positions]
-        rows = [answer if isinstance(answer, dict) else self._finished(*answer) for answer in waiting]
+        if self.others:
+            self._permute([work for work in waiting if isinstance(work, Work)])
+        rows = [self._finished(work) if isinstance(work, Work) else work for work in waiting]
         return {key: np.array([row[key] for row in rows]) for key in rows[0]}
 
-    def _started(self, entry: Entry) -> dict | tuple[Entry, Viewed, "Future[Located]"]:
+    def _started(self, entry: Entry) -> "dict | Work":
         try:
             image = read_image(self.index.root / entry.file)
         except BadImage as error:
             return self._nothing(error.reason)
         view = self.view(entry, image)
-        return entry, view, self.pool.submit(locate, *_arrays(view), self.settings)
+        known = view.classes.tolist().index(entry.label)
+        size = (view.canvas.shape[1], view.canvas.shape[2])
+        truth = boxes.rescaled(entry.boxes.xyxy, (entry.height, entry.width), size)
+        pixels = arrays(view)
+        future = self.pool.submit(locate, pixels, self.settings, known, truth, self.others)
+        work = Work(entry, view, known, future, pixels if self.others else None, {})
+        if self.others:
+            blind = viewed(self.control, image, **self._asked, classes=view.classes.tolist())
+            work.drawn["random_weights"] = self.pool.submit(drawn, arrays(blind), self.settings)
+        return work
+
+    def _permute(self, works: "list[Work]") -> None:
+        # Every picture with the maps of the next one of its batch: what is left is what all maps have in common.
+        for work, other in zip(works, works[1:] + works[:1], strict=True):
+            assert work.pixels
+            assert other.pixels
+            mixed = borrowed(work.pixels, other.pixels, other.known)
+            work.drawn["permuted_maps"] = self.pool.submit(drawn, mixed, self.settings)
+
+    @property
+    def _asked(self) -> dict:
+        return {"crops": self.options.crops, "rule": self.options.rule, "layer": self.layer}
 
     def view(self, entry: Entry, image: UInt8[Tensor, "3 h w"]) -> Viewed:
         """What the network sees in a picture.
@@ -100,25 +123,34 @@ class Localiser:
         Returns:
             Its best classes and the true one, with their maps.
         """
-        options = self.options
-        return viewed(self.network, image, crops=options.crops, top=options.top, also=entry.label, rule=options.rule)
+        return viewed(self.network, image, **self._asked, top=self.options.top, also=entry.label)
 
-    def _finished(self, entry: Entry, view: Viewed, future: "Future[Located]") -> dict:
-        located = future.result()
-        size = (entry.height, entry.width)
-        height, width = view.canvas.shape[1:]
-        placed = boxes.whole_pixels(boxes.rescaled(located.boxes, (height, width), size), size)
-        classes = view.classes.cpu().numpy()
-        row = self._nothing() | {"known": placed[classes.tolist().index(entry.label)]}
-        made = min(self.options.top, len(view.probabilities))
-        for key, value in (("labels", classes), ("boxes", placed), ("found", located.found)):
+    def _finished(self, work: "Work") -> dict:
+        located = work.future.result()
+        size = (work.entry.height, work.entry.width)
+        height, width = work.view.canvas.shape[1:]
+
+        def placed(found: ndarray) -> ndarray:
+            return boxes.whole_pixels(boxes.rescaled(found, (height, width), size), size)
+
+        ours = placed(located.boxes)
+        row = self._nothing() | {"known": ours[work.known], "seeds": placed(located.seeds)}
+        row |= {key: np.asarray(value) for key, value in located.measured._asdict().items()}
+        made = min(self.options.top, len(work.view.probabilities))
+        for key, value in (("labels", work.view.classes.cpu().numpy()), ("boxes", ours), ("found", located.found)):
             row[key][:made] = value[:made]
+        for name, other in (located.others | {name: late.result() for name, late in work.drawn.items()}).items():
+            row[f"{OTHER}{name}"][:made] = placed(other)[:made]
+            row[f"{OTHER}{name}"][-1] = placed(other)[work.known]
         return row
 
     def _nothing(self, reason: str = "") -> dict:
         top = self.options.top
         guesses = {"labels": np.full(top, NO_GUESS), "boxes": np.tile(NO_BOX, (top, 1)), "found": np.ones(top, bool)}
-        return {**guesses, "known": np.array(NO_BOX), "reason": reason}
+        blank = {"known": np.array(NO_BOX), "seeds": np.array(NO_BOX), "curve": np.full(len(THRESHOLDS), np.nan)}
+        names = (*self.others, "random_weights", "permuted_maps") if self.others else ()
+        others = {f"{OTHER}{name}": np.tile(NO_BOX, (top + 1, 1)) for name in names}
+        return {**guesses, **blank, "pointed": np.nan, "energy": np.nan, **others, "reason": reason}
 
     def segmentation(self, entry: Entry, image: UInt8[Tensor, "3 h w"]) -> Segmentation:
         """Everything that led to the box of the true class, once more.
@@ -131,10 +163,31 @@ class Localiser:
             The same segmentation.
         """
         view = self.view(entry, image)
-        maps, covered, canvas = _arrays(view)
-        position = view.classes.tolist().index(entry.label)
-        return self.pool.submit(segment, maps[position, None], covered, canvas, self.settings).result()[0]
+        maps, covered, canvas, activation = arrays(view)
+        one = slice(known := view.classes.tolist().index(entry.label), known + 1)
+        speaks = None if activation is None else activation[one]
+        return self.pool.submit(segment, maps[one], covered, canvas, self.settings, speaks).result()[0]
 
 
-def _arrays(view: Viewed) -> tuple[ndarray, ndarray, ndarray]:
-    return view.maps.cpu().numpy(), view.covered.cpu().numpy(), view.canvas.cpu().numpy()
+class Work(NamedTuple):
+    """A picture whose boxes are being drawn."""
+
+    entry: Entry
+    view: Viewed
+    known: int
+    future: "Future[Located]"
+    pixels: Pixels | None
+    drawn: dict[str, "Future[ndarray]"]
+
+
+def arrays(view: Viewed) -> Pixels:
+    """A view as it travels to another process.
+
+    Args:
+        view: on any device.
+
+    Returns:
+        Arrays.
+    """
+    activation = None if view.activation is None else view.activation.cpu().numpy()
+    return Pixels(view.maps.cpu().numpy(), view.covered.cpu().numpy(), view.canvas.cpu().numpy(), activation)

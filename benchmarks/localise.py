@@ -1,0 +1,146 @@
+"""Localisation: one cut with its colour models against OpenCV's grabCut, workers on stored maps, and 50,000 images.
+
+    OMP_NUM_THREADS=1 python benchmarks/localise.py [photographs]
+
+grabCut stands beside it where cv2 can be imported (`pip install --target DIR opencv-python-headless`, PYTHONPATH=DIR).
+"""
+
+import sys
+import time
+
+import numpy as np
+import torch
+from skimage import data, transform
+
+from deepinside.localise.locate import Pixels, locate
+from deepinside.localise.scene import scene
+from deepinside.localise.seeds import seeds
+from deepinside.localise.segment import segmented
+from deepinside.localise.settings import Settings
+from deepinside.methods.class_activation import spatial_layer
+from deepinside.methods.crops import viewed
+from deepinside.models.pretrained import squeezenet
+from deepinside.stages.cutting import cutting
+
+SETTINGS = {
+    "simonyan2013": Settings(),
+    "best": Settings(
+        saliency=0.3, activation=0.7, smoothing=0.04, centre=0.35, segmentation="threshold", threshold=0.15
+    ),
+}
+PHOTOGRAPHS = ("chelsea", "coffee", "astronaut", "rocket")
+SQUEEZENET = {"mean": (104.0, 117.0, 123.0), "std": (1.0, 1.0, 1.0), "input": 227, "resize": 256, "bgr": True}
+CLASSES, IMAGES, CORES = 6, 50_000, (1, 16, 96)
+
+
+def photograph(name, side):
+    image = getattr(data, name)()[..., :3]
+    factor = side / min(image.shape[:2])
+    return transform.resize(image, tuple(round(n * factor) for n in image.shape[:2]), anti_aliasing=True)
+
+
+def pixels(name, side, classes=CLASSES):
+    # A photograph and maps like a network's: many small peaks about a place, another for every class.
+    image = photograph(name, side).astype(np.float32)
+    random = np.random.default_rng(len(name))
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]] / np.array(image.shape[:2])[:, None, None]
+    places = random.uniform(0.35, 0.65, (classes, 2))
+    bumps = np.stack([np.exp(-((y - v) ** 2 + (x - u) ** 2) / 0.06) for v, u in places])
+    maps = (bumps * random.exponential(size=bumps.shape)).astype(np.float32)
+    canvas = image.transpose(2, 0, 1).copy()
+    return Pixels(maps, np.ones(image.shape[:2], bool), canvas, bumps.astype(np.float32))
+
+
+def median(work, repeats=7):
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return float(np.median(times))
+
+
+def cuts():
+    try:
+        import cv2
+
+        cv2.setNumThreads(1)
+    except ImportError:
+        cv2 = None
+        print("cv2 is not here: grabCut left out")
+    print("\n| one cut with its colour models | ms | grabCut, one iteration, ms | ratio |\n|---|---|---|---|")
+    for side in (224, 112):
+        ours, theirs = [], []
+        for name in PHOTOGRAPHS:
+            one = pixels(name, 224, 1)
+            shown = scene(*one[:3], side)
+            ours.append(median(lambda shown=shown, side=side: segmented(shown, Settings(side=side))))
+            if cv2:
+                theirs.append(grabcut(cv2, scene(*one[:3], 224)))
+        other, ratio = (f"{1000 * np.mean(theirs):.0f}", f"{np.mean(ours) / np.mean(theirs):.2f}") if cv2 else ("", "")
+        print(f"| {side} px (grabCut at 224 px) | {1000 * np.mean(ours):.0f} | {other} | {ratio} |")
+
+
+def grabcut(cv2, shown):
+    front, back = seeds(shown.saliency[0], shown.covered, 0.95, 0.30)
+    image = np.ascontiguousarray((255 * shown.picture[..., ::-1]).astype(np.uint8))
+    start = np.full(front.shape, cv2.GC_PR_BGD, np.uint8)
+    start[front], start[back] = cv2.GC_FGD, cv2.GC_BGD
+
+    def work():
+        models = np.zeros((1, 65)), np.zeros((1, 65))
+        cv2.grabCut(image, start.copy(), None, *models, 1, cv2.GC_INIT_WITH_MASK)
+
+    return median(work)
+
+
+def shared():
+    shown = {count: scene(*pixels(PHOTOGRAPHS[0], 256, count)[:3], 112) for count in (1, CLASSES)}
+    one, six = (median(lambda one=one: segmented(one, Settings())) for one in shown.values())
+    print(
+        f"\none class {1000 * one:.0f} ms, {CLASSES} classes of a photograph {1000 * six:.0f} ms: {six / one:.1f} times"
+    )
+
+
+def workers(count):
+    truth = np.array([[60.0, 60, 200, 200]])
+    stored = [pixels(PHOTOGRAPHS[i % len(PHOTOGRAPHS)], 256) for i in range(count)]
+    print("\n| maps stored, network idle | 1 worker, images/s | 2 workers, images/s | ratio |\n|---|---|---|---|")
+    rates = {}
+    for name, settings in SETTINGS.items():
+        found = []
+        for processes in (1, 2):
+            with cutting(processes) as pool:
+                list(pool.map(locate, stored[:4], [settings] * 4, [0] * 4, [truth] * 4))  # until all have started
+                started = time.perf_counter()
+                list(pool.map(locate, stored, [settings] * count, [0] * count, [truth] * count))
+                found.append(count / (time.perf_counter() - started))
+        rates[name] = found[0]
+        print(f"| {name} | {found[0]:.2f} | {found[1]:.2f} | {found[1] / found[0]:.2f} |")
+    return rates
+
+
+def network_rate():
+    # Photographs a second on one core: ten crops forward, six classes back.
+    torch.set_num_threads(1)
+    net = squeezenet(weights="random", **SQUEEZENET)
+    image = torch.from_numpy(data.chelsea().copy()).permute(2, 0, 1)
+    layer = spatial_layer(net, image[None].float() / 255)
+    return 1 / median(lambda: viewed(net, image, classes=list(range(CLASSES)), layer=layer), 3)
+
+
+def main(count=24):
+    cuts()
+    shared()
+    rates = workers(count)
+    seen = network_rate()
+    print(f"\nSqueezeNet, ten crops, {CLASSES} classes: {seen:.2f} images/s on one core")
+    print(f"\n| {IMAGES:,} images, hours | {' | '.join(f'{cores} cores' for cores in CORES)} |\n|---|---|---|---|")
+    for name, rate in rates.items():
+        hours = IMAGES * (1 / seen + 1 / rate) / 3600
+        print(f"| {name} | {' | '.join(f'{hours / cores:.2f}' for cores in CORES)} |")
+    print("projected: work shared evenly by processes of one core each, nothing lost to sharing")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

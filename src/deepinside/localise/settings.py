@@ -1,0 +1,82 @@
+"""What the way from maps to a box leaves open."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+SEGMENTATIONS = ("graph_cut", "threshold")
+_WEIGHTS = ("saliency", "activation")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The keys of `conf/localise/*.yaml` that lead from maps to a box.
+
+    Args:
+        side: shorter side of the grid on which everything below happens, in pixels, where the canvas is larger; None
+            for the canvas itself.
+        saliency: weight of the saliency map, key `map.saliency`; alone it is taken as it is.
+        activation: weight of the class activation map, key `map.activation`.
+        smoothing: standard deviation of the Gaussian that smooths the saliency map, as a share of the shorter side; 0
+            for none.
+        centre: standard deviation of a Gaussian window about the middle, as a share of each side; None for none.
+        segmentation: `graph_cut`, or `threshold`: all that lies above a share of the map's maximum.
+        threshold: that share.
+        foreground_quantile: pixels strictly above this quantile of the map are foreground seeds.
+        background_quantile: pixels strictly below this one are background seeds.
+        components: Gaussians per colour model.
+        samples: seed pixels that a colour model is fitted to, at most.
+        seeds_hard: whether seeds keep their label; otherwise they only make the colour models.
+        gamma: weight of smoothness against colour.
+        connectivity: 8 or 4, of the largest component.
+        seed: of the sampling of seed pixels and the start of the mixtures.
+
+    Raises:
+        ValueError: if the quantiles are not in order, or another number makes no sense.
+    """
+
+    side: int | None = 112
+    saliency: float = 1.0
+    activation: float = 0.0
+    smoothing: float = 0.0
+    centre: float | None = None
+    segmentation: str = "graph_cut"
+    threshold: float = 0.2
+    foreground_quantile: float = 0.95
+    background_quantile: float = 0.30
+    components: int = 5
+    samples: int = 2000
+    seeds_hard: bool = True
+    gamma: float = 50.0
+    connectivity: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        low, high = self.background_quantile, self.foreground_quantile
+        if not 0 < low <= high < 1:
+            raise ValueError(f"expected 0 < background_quantile <= foreground_quantile < 1, got {low} and {high}")
+        if self.connectivity not in {4, 8}:
+            raise ValueError(f"expected connectivity 4 or 8, got {self.connectivity}")
+        if self.segmentation not in SEGMENTATIONS:
+            raise ValueError(f"expected segmentation {' or '.join(SEGMENTATIONS)}, got {self.segmentation!r}")
+        if not (0 < self.threshold < 1 and (self.centre is None or self.centre > 0)):
+            raise ValueError(f"expected 0 < threshold < 1 and centre > 0, got {self.threshold} and {self.centre}")
+        least = {"components": 1, "samples": 1, "gamma": 0, "smoothing": 0, "saliency": 0, "activation": 0}
+        for key, value in (least | ({} if self.side is None else {"side": 1})).items():
+            if getattr(self, key) < value:
+                raise ValueError(f"expected {key} of at least {value}, got {getattr(self, key)}")
+        if self.saliency + self.activation <= 0:
+            raise ValueError("expected map.saliency or map.activation above 0, got none: nothing to segment")
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Self:
+        """The settings among other options.
+
+        Args:
+            options: by name, all of these and any others; the weights of the maps under `map`.
+
+        Returns:
+            The settings.
+        """
+        own = [field.name for field in fields(cls) if field.name not in _WEIGHTS]
+        return cls(**{name: options[name] for name in own}, **{name: options["map"][name] for name in _WEIGHTS})
