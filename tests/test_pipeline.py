@@ -6,7 +6,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from deepinside import configuration, pipeline
+from deepinside import configuration, pipeline, planning
 
 CONF = configuration.folder()
 
@@ -124,8 +124,12 @@ def test_every_choice_composes_and_resolves(group: str, choice: str) -> None:
 
 def test_the_report_takes_all_artifacts_of_all_runs(tmp_path: Path) -> None:
     cfg = composed("experiment=reproduce")
-    plan = configuration.planned(pipeline.Planner(tmp_path), cfg, ["experiment=reproduce"])
+    plan = planning.planned(pipeline.Planner(tmp_path), cfg, ["experiment=reproduce"])
     assert set(plan.inputs) == {
-        *("prepare", "concepts", "train", "visualise", "localise", "dissect"),
+        *("prepare", "concepts", "train", "invert", "visualise", "localise", "dissect", "claims"),
         *(f"{stage}.photos.efficientnet_lite0" for stage in ("prepare", "load", "visualise")),
+        "visualise.real.attacks",  # what the claims rest on beside
     }
+    looks = plan.inputs["claims"].inputs
+    assert looks["miniature.looks"].folder == plan.inputs["visualise"].folder
+    assert looks["real.looks"].folder == plan.inputs["visualise.photos.efficientnet_lite0"].folder

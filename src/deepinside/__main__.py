@@ -3,59 +3,52 @@
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from deepinside import configuration
+from deepinside import terminal
 
-USAGE = {"verify": "deepinside verify PATH", "diff": "deepinside diff PATH PATH"}
+if TYPE_CHECKING:
+    from deepinside.configuration import DictConfig
 
 
 def main() -> None:
-    """`deepinside run=<stage> ...`, `deepinside verify PATH`, `deepinside diff PATH PATH`."""
+    """`deepinside run=<stage> ...`, or one of `terminal.COMMANDS` and what follows it."""
     try:
-        sys.exit(_dispatched(sys.argv[1:]))
-    except (ValueError, KeyError, OSError, ImportError, configuration.HydraException) as error:
+        status = _dispatched(sys.argv[1:])
+        sys.stdout.flush()
+        sys.exit(status)
+    except BrokenPipeError:  # whoever read, as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except (ValueError, KeyError, OSError, ImportError) as error:
         if os.environ.get("DEEPINSIDE_TRACE"):
             logging.exception("deepinside failed")
         message = error.args[0] if isinstance(error, KeyError) and error.args else error
         sys.exit(f"deepinside: {message}\n(DEEPINSIDE_TRACE=1 shows where in the code)")
 
 
-def _dispatched(arguments: list[str]) -> int:
-    if arguments and arguments[0] in USAGE:
-        return _inspect(*arguments)
-    configuration.check_overrides(arguments)
-    configuration.main(_run)
+def _dispatched(arguments: Sequence[str]) -> int:
+    if arguments and arguments[0] in terminal.COMMANDS:
+        return terminal.answer(arguments[0], arguments[1:])
+    from deepinside import configuration  # Hydra is slow to import: not for the commands of the terminal
+
+    try:
+        configuration.check_overrides(arguments)
+        configuration.main(_run)
+    except configuration.HydraException as error:
+        raise ValueError(str(error)) from error
     return 0
 
 
-def _inspect(command: str, *paths: str) -> int:
-    from deepinside import artifact
-    from deepinside.difference import difference
-
-    folders = [Path(path) for path in paths]
-    if len(folders) != (1 if command == "verify" else 2):
-        raise ValueError(f"expected {USAGE[command]}, got {len(folders)} paths")
-    if command == "verify":
-        problems = artifact.verify(folders[0])
-        print(
-            "\n".join(problems)
-            or f"{folders[0]}: {len(artifact.read_manifest(folders[0])['files'])} files, all as made"
-        )
-        return bool(problems)
-    rows = difference(*folders)
-    for kind, key, left, right in rows:
-        print(f"{kind:10}  {key:44}  {left}  |  {right}")
-    print(f"{len(rows)} differences")
-    return 0
-
-
-def _run(cfg: "configuration.DictConfig", command: list[str]) -> None:
-    from deepinside import pipeline
+def _run(cfg: "DictConfig", command: list[str]) -> None:
+    from deepinside import pipeline, planning
     from deepinside.report import summary
 
     planner = pipeline.Planner(Path(cfg.outputs))
-    folder = pipeline.execute(configuration.planned(planner, cfg, command))
+    plan = planning.settled if cfg.run == "sweep" else planning.planned
+    folder = pipeline.execute(plan(planner, cfg, command))
     for line in summary.lines(folder):
         print(line)
     print(f"artifact: {folder}")

@@ -1,5 +1,6 @@
 """A result is a folder, named by what made it, and complete if and only if `manifest.json` lies in it."""
 
+import errno
 import hashlib
 import json
 import os
@@ -7,7 +8,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +18,9 @@ from filelock import FileLock, Timeout
 
 MANIFEST = "manifest.json"
 _DAY = 86400.0
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+_LEAST = 2**20  # bytes free below which a library that gives no reason is believed to have run out of disk
 _VERSIONS = (
     "deepinside",
     "torch",
@@ -71,11 +75,14 @@ class RawDigests:
     def __init__(self, memory: Path) -> None:
         self.memory = memory
         self.known: dict[str, list] = {}
+        self._fresh = False
         if memory.exists():
             try:
                 self.known = json.loads(memory.read_text(encoding="utf-8"))
             except ValueError:
                 self.known = {}  # cut off while it was written; everything in it can be computed again
+            if not isinstance(self.known, dict):
+                self.known = {}
 
     def __call__(self, path: Path, how: str = "content") -> str:
         """The digest of a file, or of a folder with the names in it.
@@ -103,14 +110,19 @@ class RawDigests:
     def _file(self, path: Path, stat: os.stat_result, how: str) -> str:
         if how == "stat":
             return str(stat.st_size)
-        key, state = str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
+        key = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]  # the path would tell a home folder
+        state = [stat.st_size, stat.st_mtime_ns]
         if self.known.get(key, [None])[:2] != state:
             self.known[key] = [*state, file_digest(path)]
+            self._fresh = True
         return self.known[key][2]
 
     def _remember(self) -> None:
-        self.memory.parent.mkdir(parents=True, exist_ok=True)
-        _write_text(self.memory, json.dumps(self.known))
+        if self._fresh:
+            with suppress(OSError):  # a full or read-only disk: they are computed again, and what is there can be used
+                self.memory.parent.mkdir(parents=True, exist_ok=True)
+                _write_text(self.memory, json.dumps(self.known))
+                self._fresh = False
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -123,8 +135,12 @@ def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
 
 def _write_text(path: Path, text: str) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def make(
@@ -150,15 +166,17 @@ def make(
         The artifact's folder, and whether it was computed just now.
 
     Raises:
-        OSError: if the finished folder cannot be renamed into place; it stays as `.part`.
+        OSError: if the disk is full, the folder read-only, or the finished folder cannot be renamed into place; what
+            is done stays as `.part`.
     """
     name = fingerprint(made_from)
     final, part, lock = folder / name, folder / f"{name}.part", folder / f"{name}.lock"
     if (final / MANIFEST).exists():
         return final, False
-    folder.mkdir(parents=True, exist_ok=True)
+    with _explained(folder, part):
+        folder.mkdir(parents=True, exist_ok=True)
     sweep(folder)
-    with _locked(FileLock(lock), lambda: join(part)):
+    with _explained(folder, part), _locked(FileLock(lock), lambda: join(part)):
         if (final / MANIFEST).exists():
             return final, False
         part.mkdir(exist_ok=True)
@@ -180,6 +198,21 @@ def make(
 
 
 @contextmanager
+def _explained(folder: Path, part: Path) -> Generator[None]:
+    try:
+        yield
+    except Exception as error:  # not every library says that the disk is full
+        code = error.errno if isinstance(error, OSError) else None
+        where, again = folder.parent, "run the same command again, or choose another place: outputs=FOLDER"
+        if code in _FULL or (folder.exists() and shutil.disk_usage(folder).free < _LEAST):
+            kept = f"what is done stays in {folder.name}/{part.name}"
+            raise OSError(f"{where}: the disk is full; {kept}: free some space and {again} ({error})") from error
+        if code in _CLOSED and str(error.filename).startswith(str(where)):  # type: ignore[attr-defined]
+            raise OSError(f"{where}: nothing can be written there ({error}): make it writable and {again}") from error
+        raise
+
+
+@contextmanager
 def _locked(lock: FileLock, meanwhile: Callable[[], None]) -> Generator[None]:
     try:
         lock.acquire(timeout=0)
@@ -193,6 +226,8 @@ def _locked(lock: FileLock, meanwhile: Callable[[], None]) -> Generator[None]:
 
 
 def _write_manifest(part: Path, made_from: Content, record: Content) -> None:
+    for stale in part.glob(f"{MANIFEST}.*.tmp"):  # of a process that died right here
+        stale.unlink()
     files = {
         name: {"sha256": file_digest(path), "bytes": path.stat().st_size}
         for name, path in sorted(_walk(part))
@@ -224,16 +259,20 @@ def environment() -> Content:
 
 
 def point_latest(folder: Path, name: str) -> None:
-    """Lets `<folder>/latest` point to an artifact.
+    """Lets `<folder>/latest` point to a finished artifact; the lock of a process that died over it goes.
 
     Args:
         folder: of the stage.
         name: the artifact's fingerprint.
     """
-    temporary = folder / f"latest.{os.getpid()}.tmp"
+    if (lock := folder / f"{name}.lock").exists():
+        lock.unlink(missing_ok=True)
+    latest, temporary = folder / "latest", folder / f"latest.{os.getpid()}.tmp"
+    if latest.is_symlink() and os.readlink(latest) == name:  # nothing to write, perhaps on a read-only disk
+        return
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(name)
-    temporary.replace(folder / "latest")
+    temporary.replace(latest)
 
 
 def sweep(folder: Path, older_than: float = _DAY) -> list[Path]:
@@ -247,6 +286,10 @@ def sweep(folder: Path, older_than: float = _DAY) -> list[Path]:
         The `.part` folders removed.
     """
     removed = []
+    for stale in (*folder.glob("*.tmp"), *folder.parent.glob(".*.tmp")):  # half-written `latest` and digests
+        with suppress(FileNotFoundError):
+            if time.time() - stale.lstat().st_mtime >= older_than:
+                stale.unlink()
     for part in folder.glob("*.part"):
         newest = max((path.stat().st_mtime for path in (part, *part.rglob("*")) if path.exists()), default=0.0)
         if time.time() - newest < older_than:

@@ -1,7 +1,7 @@
 """Hydra's side of the command line: where the configuration lies, and what a misspelt word may have meant."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import hydra
@@ -15,14 +15,16 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from deepinside import pipeline
 from deepinside.artifact import flat
-from deepinside.network import closest
+from deepinside.terminal import COMMANDS
 
-__all__ = ["DictConfig", "HydraException", "check_overrides", "folder", "main", "planned"]
+__all__ = [
+    "DictConfig", "HydraException", "beside", "check_overrides", "composed", "folder", "groups", "main", "portable",
+]  # fmt: skip
 
 _PATHS = {key for stage in pipeline.STAGES.values() for key in (*stage.files, *stage.places)}
 _PATHS = (_PATHS | {"judge.weights"}) - {"model.target"}
 _VALUED = {"--cfg", "-c", "--package", "-p"}  # flags of Hydra's that take the word after them
-_FIRST = [*(f"run={stage}" for stage in pipeline.STAGES), "verify", "diff"]
+_FIRST = [*(f"run={stage}" for stage in pipeline.STAGES), *COMMANDS]
 
 
 def folder() -> Path:
@@ -35,7 +37,18 @@ def folder() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "conf"
 
 
-def _groups() -> dict[str, list[str]]:
+def _closest(name: str, known: Iterable[str]) -> str:
+    from deepinside.network import closest  # torch is slow to import: only for who misspelt something
+
+    return closest(name, known)
+
+
+def groups() -> dict[str, list[str]]:
+    """The groups of the configuration.
+
+    Returns:
+        Group -> its choices.
+    """
     places = sorted(path for path in folder().iterdir() if path.is_dir())
     return {place.name: sorted(file.stem for file in place.glob("*.yaml")) for place in places}
 
@@ -54,15 +67,15 @@ def check_overrides(arguments: Sequence[str]) -> None:
     words = [word for flag, word in zip(before, arguments, strict=False) if flag not in _VALUED and word[:1] != "-"]
     wrong = [word for word in words if "=" not in word and not word.startswith("~")]
     if wrong:
-        raise ValueError(f"expected key=value, got {wrong[0]!r}; {closest(wrong[0], _FIRST)}")
+        raise ValueError(f"expected key=value, got {wrong[0]!r}; {_closest(wrong[0], _FIRST)}")
     parsed = OverridesParser.create().parse_overrides(words)
-    groups = _groups()
-    chosen = [override for override in parsed if override.key_or_group.split("@")[0] in groups]
+    known = groups()
+    chosen = [override for override in parsed if override.key_or_group.split("@")[0] in known]
     for override in chosen:
-        _check_choice(override, groups[override.key_or_group.split("@")[0]])
+        _check_choice(override, known[override.key_or_group.split("@")[0]])
     rest = [o for o in parsed if o not in chosen and not o.is_add() and not o.key_or_group.startswith("hydra")]
     if rest:
-        _check_keys(rest, [str(o.input_line) for o in chosen], groups)
+        _check_keys(rest, [str(o.input_line) for o in chosen], known)
 
 
 def _values(override: Override) -> Iterator[str]:
@@ -75,19 +88,17 @@ def _check_choice(override: Override, choices: list[str]) -> None:
         return
     for choice in _values(override):
         if choice not in choices:
-            raise KeyError(f"{override.key_or_group} has no choice {choice!r}; {closest(choice, choices)}")
+            raise KeyError(f"{override.key_or_group} has no choice {choice!r}; {_closest(choice, choices)}")
 
 
 def _check_keys(overrides: list[Override], chosen: list[str], groups: dict[str, list[str]]) -> None:
-    with initialize_config_dir(str(folder()), version_base="1.3"):
-        cfg = compose("config", overrides=chosen)
-    known = _keys(cfg)
+    known = _keys(_compose(chosen))
     for override in overrides:
         key = override.key_or_group
         if key not in known:
-            raise KeyError(f"there is no key {key!r}; {closest(key, [*known, *groups])}")
+            raise KeyError(f"there is no key {key!r}; {_closest(key, [*known, *groups])}")
         if key == "run" and not override.is_sweep_override() and override.value() not in pipeline.STAGES:
-            raise KeyError(f"no stage {override.value()!r}; {closest(str(override.value()), pipeline.STAGES)}")
+            raise KeyError(f"no stage {override.value()!r}; {_closest(str(override.value()), pipeline.STAGES)}")
 
 
 def _keys(cfg: DictConfig) -> set[str]:
@@ -106,54 +117,61 @@ def main(work: Callable[[DictConfig, list[str]], None]) -> None:
 
     @hydra.main(version_base="1.3", config_path=str(folder()), config_name="config")
     def entered(cfg: DictConfig) -> None:
-        work(cfg, _portable(HydraConfig.get().overrides.task))
+        work(cfg, list(HydraConfig.get().overrides.task))
 
     entered()
 
 
-def _portable(overrides: Sequence[str]) -> list[str]:
-    # Paths are this machine's: the reader of a command fills in their own.
-    portable = []
+def portable(overrides: Sequence[str]) -> list[str]:
+    """The overrides without what is this machine's: the reader of a command fills in their own paths.
+
+    Args:
+        overrides: of the command line.
+
+    Returns:
+        Those that matter elsewhere, paths replaced by their names in capitals.
+    """
+    kept = []
     for override in overrides:
         key = override.partition("=")[0].lstrip("+")
         if key not in {"outputs"} and not key.startswith(("machine", "wandb")):
-            portable.append(f"{key}={key.replace('.', '_').upper()}" if key in _PATHS else override)
-    return portable
+            kept.append(f"{key}={key.replace('.', '_').upper()}" if key in _PATHS else override)
+    return kept
 
 
-def planned(planner: pipeline.Planner, cfg: DictConfig, command: Sequence[str]) -> pipeline.Plan:
-    """The plan of the stage asked for; the report takes the stages of this configuration and of the further runs.
+def _compose(overrides: list[str]) -> DictConfig:
+    if GlobalHydra.instance().is_initialized():
+        return compose("config", overrides=overrides)
+    with initialize_config_dir(str(folder()), version_base="1.3"):
+        return compose("config", overrides=overrides)
+
+
+def composed(overrides: Sequence[str]) -> DictConfig:
+    """The configuration that some words make, checked.
 
     Args:
-        planner: plans single stages.
-        cfg: the whole configuration.
-        command: the overrides that made it.
+        overrides: as on the command line.
 
     Returns:
-        The plan.
+        The whole configuration.
     """
-    shared = [word for word in command if not word.startswith("run=")]
-    if cfg.run != "report":
-        return planner.plan(cfg, cfg.run, (f"run={cfg.run}", *shared))
-    plans = {name: planner.plan(cfg, name, (f"run={name}", *shared)) for name in cfg.report.stages}
-    inputs: dict[str, pipeline.Plan] = {}
-    for plan in plans.values():
-        inputs |= {step.stage.name: step for step in plan.chain()}
-    for overrides in cfg.report.also:
-        further = _composed([str(word) for word in overrides], cfg)
-        plan = planner.plan(further, further.run, tuple(overrides))
-        suffix = f"{further.data.name}.{further.model.name}"
-        inputs |= {f"{step.stage.name}.{suffix}": step for step in plan.chain()}
-    return planner.plan(cfg, "report", tuple(command), inputs)
+    check_overrides(overrides)
+    return _compose(list(overrides))
 
 
-def _composed(overrides: list[str], like: DictConfig) -> DictConfig:
-    if GlobalHydra.instance().is_initialized():
-        cfg = compose("config", overrides=overrides)
-    else:
-        with initialize_config_dir(str(folder()), version_base="1.3"):
-            cfg = compose("config", overrides=overrides)
+def beside(overrides: list[str], like: DictConfig) -> DictConfig:
+    """The configuration of another run, on the same machine and with the same outputs, seed and name.
+
+    Args:
+        overrides: of that run.
+        like: the configuration at hand.
+
+    Returns:
+        The whole configuration.
+    """
+    cfg = _compose(overrides)
     with open_dict(cfg):
-        for key in ("name", "seed", "outputs", "machine", "wandb"):
+        own = {word.partition("=")[0] for word in overrides} | ({"name"} if cfg.run == "sweep" else set())
+        for key in {"name", "seed", "outputs", "machine", "wandb"} - own:
             cfg[key] = like[key]
     return cfg

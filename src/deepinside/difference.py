@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from deepinside.artifact import flat, read_manifest
-from deepinside.records import Table
+from deepinside.excerpt import numbers
 
 
 def _sides(left: dict[str, Any], right: dict[str, Any]) -> list[tuple[str, Any, Any]]:
@@ -14,9 +14,7 @@ def _sides(left: dict[str, Any], right: dict[str, Any]) -> list[tuple[str, Any, 
 
 
 def _numbers(folder: Path) -> dict[str, Any]:
-    if not (folder / "table.csv").exists():
-        return {}
-    return {row.metric: row.value for row in Table.read(folder).rows if not math.isnan(row.value)}
+    return {metric: value for metric, value in numbers(folder).items() if not math.isnan(value)}
 
 
 def difference(left: Path, right: Path) -> list[tuple[str, str, str, str]]:

@@ -9,14 +9,15 @@ import importlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from deepinside import artifact, source
-from deepinside.network import closest
 from deepinside.progress import helping
+from deepinside.report import summary
 from deepinside.tracking import tracked
 
 log = logging.getLogger(__name__)
@@ -76,14 +77,16 @@ _DATA, _CONCEPTS = ("data.root",), ("concepts.root",)
 _ROWS = (
     #     name         kind       may see                                        raw files       places      inputs
     Stage("prepare",   "dataset", ("data.name", "data.draw", "data.index"),      (*_DATA, "data.blacklist")),
-    Stage("concepts",  "dataset", ("concepts.name", "concepts.draw"),            _CONCEPTS),
+    Stage("concepts",  "dataset", ("concepts.name", "concepts.draw", "concepts.convert"), _CONCEPTS),
     Stage("train",     "model",   ("model", "train"),                            _WEIGHTS,       _DATA,      _pictures),
     Stage("load",      "model",   ("model",),                                    _WEIGHTS),
     Stage("invert",    "model",   ("invert",),                                   (),             _DATA,      _pictures_and_network),
     Stage("visualise", "maps",    ("visualise", "method", *_SHOWN),              (),             _DATA + _CONCEPTS, _seen, shared=True),
     Stage("localise",  "maps",    ("localise", *_SHOWN),                         (),             _DATA,      _pictures_and_network, shared=True),
-    Stage("dissect",   "table",   ("dissect", "concepts.limit"),                 ("dissect.from_csv",), _CONCEPTS, _concepts_and_network),
+    Stage("dissect",   "table",   ("dissect", "concepts.limit"),                 ("dissect.from_csv",), _CONCEPTS, _concepts_and_network, shared=True),
     Stage("score",     "table",   ("score", "data.split"),                       ("predictions", "score.blacklist"), _DATA, _pictures),
+    Stage("claims",    "table",   ("claims",)),
+    Stage("sweep",     "table",   ("sweep.stage", "sweep.grid", "sweep.metrics", "sweep.repeats", "sweep.says", "sweep.set_aside", "name")),
     Stage("report",    "report",  ("report", "name")),
 )
 # fmt: on
@@ -133,6 +136,7 @@ class Planner:
     def __init__(self, outputs: Path) -> None:
         self.outputs = outputs
         self.digest = artifact.RawDigests(outputs / ".digests.json")
+        self._code = cache(source.digest)  # the points of a sweep share their code
 
     def plan(
         self, cfg: DictConfig, name: str, command: Sequence[str] = (), inputs: Mapping[str, Plan] | None = None
@@ -153,6 +157,8 @@ class Planner:
             FileNotFoundError: if raw data or weights are not where the configuration says.
         """
         if name not in STAGES:
+            from deepinside.network import closest  # torch is slow to import: not for `--help`
+
             raise KeyError(f"no stage {name!r}; {closest(name, STAGES)}")
         stage = STAGES[name]
         if inputs is None:
@@ -167,7 +173,7 @@ class Planner:
             "config": counted,
             "inputs": {key: plan.folder.name for key, plan in inputs.items()},
             "raw": self._raw(cfg, stage),
-            "source": source.digest({f"deepinside.stages.{name}", *_targets(counted)}),
+            "source": self._code(frozenset({f"deepinside.stages.{name}", *_targets(counted)})),
         }
         view = _selected(cfg, (*stage.config, *stage.files, *stage.places, "machine", "seed"))
         return Plan(stage, view, made_from, dict(inputs), self._folder(made_from), cfg, tuple(command))
@@ -236,7 +242,7 @@ def execute(plan: Plan) -> Path:
         The artifact's folder.
     """
     _checked(plan)
-    return _executed(plan)
+    return _executed(plan, asked=True)
 
 
 def _module(plan: Plan) -> Any:
@@ -250,14 +256,24 @@ def _checked(plan: Plan) -> None:
             module.check(step.whole)
 
 
-def _executed(plan: Plan) -> Path:
+def _executed(plan: Plan, asked: bool = False) -> Path:
     if (plan.folder / artifact.MANIFEST).exists():
         log.info("%s %s is there", plan.stage.name, plan.folder.name)
     else:
         inputs = {key: _executed(needed) for key, needed in plan.inputs.items()}
         _computed(plan, inputs)
+        if not asked:  # of what was asked for the command line says the numbers, on standard output
+            _say_numbers(plan.folder)
     artifact.point_latest(plan.folder.parent, plan.folder.name)
     return plan.folder
+
+
+def _say_numbers(folder: Path, most: int = 6) -> None:
+    lines = summary.lines(folder)
+    for line in lines[:most]:
+        log.info("  %s", line)
+    if len(lines) > most:
+        log.info("  ... (deepinside show %s)", folder)
 
 
 def _computed(plan: Plan, inputs: dict[str, Path]) -> None:

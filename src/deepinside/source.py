@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import importlib.util
+from collections.abc import Set
 from functools import cache
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def imported(module: str) -> set[str]:
     return {name for name in names if name.split(".")[0] == PACKAGE and _file(name)}
 
 
-def closure(modules: set[str]) -> set[str]:
+def closure(modules: Set[str]) -> set[str]:
     """The modules, and all of this package that they import, directly or not.
 
     Args:
@@ -77,7 +78,7 @@ def stripped(path: Path) -> str:
     return ast.unparse(tree)
 
 
-def digest(modules: set[str]) -> str:
+def digest(modules: Set[str]) -> str:
     """One digest of the modules, what they import from this package, and the templates beside them.
 
     Args:

@@ -249,7 +249,7 @@ def _jpeg(path: Path) -> None:
         (_shrunk, "got 2x2 RGB"),
         (_cut, f"expected an RGB label map of {W}x{H} pixels"),
         (_jpeg, "expected an RGB label map"),
-        (Path.unlink, "No such file"),
+        (Path.unlink, "no such file"),
     ],
 )
 def test_bad_content_is_named_when_it_is_read(root: Path, spoil: Callable[[Path], None], reason: str) -> None:

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from deepinside.dissect import thresholds as first
 from deepinside.dissect.counting import Counter, totals
+from deepinside.dissect.kept import Kept
 from deepinside.dissect.labels import Labels
 from deepinside.dissect.layers import survey_layers
 from deepinside.dissect.reading import Bad, Picture
@@ -16,6 +17,7 @@ from deepinside.dissect.score import iou
 from deepinside.dissect.thresholds import survey
 from deepinside.dissect.vocabulary import Vocabulary
 from deepinside.network import Network, Preprocessing
+from deepinside.progress import helping
 
 VOCABULARY = Vocabulary(
     ("color", "object", "scene"),
@@ -66,14 +68,26 @@ def reader(pictures, bad=()):
 
 
 def run(
-    found, pictures, folder, *, quantile=0.05, upsample="receptive_field", rule="image", bad=(), batch=4, workers=2
+    found,
+    pictures,
+    folder,
+    *,
+    quantile=0.05,
+    upsample="receptive_field",
+    rule="image",
+    bad=(),
+    batch=4,
+    workers=2,
+    kept=None,
+    read_labels=None,
 ):
     sizes = [tuple(pixels.shape[1:]) for _, pixels, _, _ in pictures]
     layers = survey_layers(found, ["1", "3"], sizes)
     read, common = reader(pictures, bad), {"batch": batch, "workers": workers}
-    kept = {"quantile": quantile, "top_images": 3}
-    seen = survey(found, layers, read, sizes, checkpoint=folder / "first.npz", **kept, **common)
+    options = {"quantile": quantile, "top_images": 3, "kept": kept}
+    seen = survey(found, layers, read, sizes, folder=folder / "first", **options, **common)
     counter = Counter(found, layers, {x.name: seen.thresholds(x.name) for x in layers}, VOCABULARY, upsample, rule)
+    common |= {"kept": kept, "read_labels": read_labels}
     return seen, counter, totals(counter, read, seen.used, images=len(pictures), folder=folder / "second", **common)
 
 
@@ -160,7 +174,6 @@ def test_a_killed_run_ends_with_the_same_numbers(tmp_path, monkeypatch):
     used = [picture for picture in pictures if picture[0] != 5]
     assert whole[2].pixels == sum(shape[0] * shape[1] for *_, shape in used)
     assert whole[2].truth.tolist() == run(found, used, tmp_path / "single", batch=1)[2].truth.tolist()
-    monkeypatch.setattr(first, "_EVERY", 0.0)
     for kill_at in (9, 9 + 2 * len(pictures) // 2):
         calls = 0
         plain = Labels.of
@@ -176,15 +189,35 @@ def test_a_killed_run_ends_with_the_same_numbers(tmp_path, monkeypatch):
             patch.setattr(Labels, "of", killed)
             with pytest.raises(KeyboardInterrupt):
                 run(found, pictures, tmp_path / "killed", bad=(5,), workers=1)
-    assert (tmp_path / "killed" / "first.npz").exists()
+    assert len(list((tmp_path / "killed" / "first").glob("*.npz"))) == 6
     same(run(found, pictures, tmp_path / "killed", bad=(5,)), whole)
+
+
+@pytest.mark.parametrize("shared", [2, 6])
+def test_what_another_process_saw_is_taken_from_it(tmp_path, shared):
+    """The helper sees some or all batches of the first pass; then this process makes all of it."""
+    found, pictures = network(3), world(3, 23)
+    whole = run(found, pictures, tmp_path / "whole", bad=(5,))
+    if shared < 6:  # the others are in work elsewhere
+        (tmp_path / "shared" / "first").mkdir(parents=True)
+        locks = [FileLock(tmp_path / "shared" / "first" / f"{4 * n:08d}.lock") for n in range(shared, 6)]
+        for lock in locks:
+            lock.acquire()
+    with helping():
+        run(found, pictures, tmp_path / "shared", bad=(5,))
+        pytest.fail("a helper does not go on to count")
+    if shared < 6:
+        for lock in locks:
+            lock.release()
+    assert len(list((tmp_path / "shared" / "first").glob("*.npz"))) == shared
+    same(run(found, pictures, tmp_path / "shared", bad=(5,), kept=Kept(1 << 30)), whole)
 
 
 def test_bad_pictures_are_named_and_count_nowhere(tmp_path):
     found, pictures = network(4), world(4, 9)
     with_bad = run(found, pictures, tmp_path / "a", bad=(0, 7), batch=1)
-    assert with_bad[0].bad == [Bad(0, "0.jpg", "broken"), Bad(7, "7.jpg", "broken")]
-    assert with_bad[0].used == [1, 2, 3, 4, 5, 6, 8]
+    assert sorted(with_bad[0].bad) == [Bad(0, "0.jpg", "broken"), Bad(7, "7.jpg", "broken")]
+    assert sorted(with_bad[0].used) == [1, 2, 3, 4, 5, 6, 8]
     good = run(found, [p for p in pictures if p[0] not in {0, 7}], tmp_path / "b", batch=1)
     for name in with_bad[2].layers:
         assert (with_bad[0].thresholds(name) == good[0].thresholds(name)).all()
@@ -221,7 +254,7 @@ def made_by_hand(masks, shown, tmp_path, extra=(), share=None):
     options = {"batch": 2, "workers": 1}
     share = np.mean([light.mean() for light in shown]) if share is None else share
     read = reader(pictures)
-    seen = survey(found, layers, read, sizes, quantile=share, top_images=1, checkpoint=tmp_path / "a.npz", **options)
+    seen = survey(found, layers, read, sizes, quantile=share, top_images=1, folder=tmp_path / "a", **options)
     over = {"0": seen.thresholds("0")}
     counter = Counter(found, layers, over, VOCABULARY, "receptive_field", "image")
     sums = totals(counter, read, seen.used, images=len(pictures), folder=tmp_path / "b", **options)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from deepinside.plots.dissect import colour, ordered, unique_detectors, unit_card, units_per_concept
+from deepinside.plots.dissect_threshold import unique_by_threshold
 
 
 def drawn(figure):
@@ -56,4 +57,13 @@ def test_units_per_concept():
     assert len(figure.axes[0].patches) == 60
     assert "10 concepts" in figure.axes[0].get_title()
     assert figure.axes[0].get_xticklabels()[0].get_text() == "l69"
+    drawn(figure)
+
+
+def test_thresholds_against_counts():
+    figure = unique_by_threshold([0.02, 0.04, 0.1], {"c1": [9, 5, 0], "c2": [7, 6, 1]}, chosen=0.04)
+    axes = figure.axes[0]
+    assert [list(line.get_ydata()) for line in axes.lines[:2]] == [[9, 5, 0], [7, 6, 1]]
+    assert list(axes.lines[2].get_xdata()) == [0.04, 0.04]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["c1", "c2"]
     drawn(figure)

@@ -67,19 +67,29 @@ def test_what_is_kept_never_shrinks(positions, quantile):
     assert kept(positions, quantile) <= quantile * positions + 2  # the arithmetic of the memory
 
 
+@pytest.mark.parametrize("positions", [24_000, 400])
 @pytest.mark.parametrize("after", [0, 1, 3])
-def test_resumes_to_the_same_thresholds(after, tmp_path):
-    maps = torch.randn(40, 3, 30, 20, generator=torch.Generator().manual_seed(1)).relu()
-    parts = maps.split(10)
-    top = TopQuantile(3, 0.005, maps[:, 0].numel())
-    for part in parts[:after]:
-        top.add(part)
-    np.savez(tmp_path / "state.npz", **top.state())
-    with np.load(tmp_path / "state.npz") as stored:
-        top = TopQuantile.resumed(dict(stored))
-    for part in parts[after:]:
-        top.add(part)
-    assert (top.thresholds() == numpys(maps, 0.005)).all()
+def test_what_one_saw_another_takes(after, positions):
+    """Two accumulators that see different pictures, in any order, agree with one that sees all of them."""
+    sides = (30, 20) if positions == 24_000 else (5, 2)
+    maps = torch.randn(40, 3, *sides, generator=torch.Generator().manual_seed(1)).relu()
+    one, other = (TopQuantile(3, 0.005, positions) for _ in range(2))
+    for index, part in enumerate(maps.split(10)):
+        here, there = (one, other) if index < after else (other, one)
+        there.take(here.largest(part))
+        here.add(part)
+    for top in (one, other):
+        assert (top.thresholds() == numpys(maps, 0.005)).all()
+
+
+def test_only_what_matters_is_passed_on():
+    top = TopQuantile(1, 0.1, 40)  # keeps 5
+    first = top.largest(torch.arange(10.0).view(1, 1, 2, 5))
+    assert (first.counts.tolist(), sorted(first.values.tolist()), first.seen) == ([5], [5, 6, 7, 8, 9], 10)
+    top.add(torch.arange(10.0).view(1, 1, 2, 5))
+    top._select()
+    second = top.largest(torch.tensor([[[[4.0, 5, 6, 20]]]]))
+    assert (second.counts.tolist(), sorted(second.values.tolist()), second.seen) == ([2], [6, 20], 4)
 
 
 def test_half_precision_and_double_precision():

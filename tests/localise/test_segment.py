@@ -131,3 +131,24 @@ def test_a_photograph_whose_object_is_known():
 def test_quantiles_in_order(low):
     with pytest.raises(ValueError, match="background_quantile <= foreground_quantile"):
         Settings(background_quantile=low)
+
+
+def test_grab_cut_finds_what_its_seeds_mean_where_opencv_is_installed():
+    pytest.importorskip("cv2")
+    from deepinside.localise.segment import grab_cut
+
+    picture = np.broadcast_to(np.array(GREEN), (60, 80, 3)).copy()
+    picture[20:40, 30:60] = RED
+    picture += np.random.default_rng(0).normal(0, 0.02, picture.shape)
+    front, back = np.zeros((60, 80), bool), np.zeros((60, 80), bool)
+    front[24:36, 36:54], back[:12], back[-12:] = True, True, True
+    found = grab_cut(picture.clip(0, 1), front, back)
+    truth = np.zeros((60, 80), bool)
+    truth[20:40, 30:60] = True
+    assert (found & truth).sum() / (found | truth).sum() > 0.9
+
+
+def test_grab_cut_without_opencv_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("deepinside.localise.settings.has_grab_cut", lambda: False)
+    with pytest.raises(ValueError, match="opencv-python-headless"):
+        Settings(segmentation="grab_cut")

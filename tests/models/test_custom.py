@@ -1,5 +1,7 @@
 import logging
+import re
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -92,3 +94,20 @@ def test_a_softmax_at_the_end_is_noticed(caplog):
 def test_names_must_be_as_many_as_outputs():
     with pytest.raises(ValueError, match="expected 4 class names"):
         custom(target="mynetworks.nets:small", classes=("a", "b"), **SETTINGS)
+
+
+def test_the_example_of_the_readme(tmp_path, monkeypatch):
+    text = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    code = re.search(r"```python\n(from torch import nn\n.*?)```", text, re.DOTALL)[1]
+    assert len([line for line in code.splitlines() if line]) <= 10
+    (tmp_path / "mine.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    module = custom(target="mine:net", input=64, resize=256, mean=(0, 0, 0), std=(1, 1, 1)).module
+    torch.save({name: tensor + 1 for name, tensor in module.state_dict().items()}, tmp_path / "mine.pth")
+    given = {"mean": (0.1, 0.2, 0.3), "std": (1, 2, 3), "input": 64, "resize": 256}
+    network = custom(target="mine:net", weights=str(tmp_path / "mine.pth"), **given)
+    assert len(network.classes) == 10
+    images = torch.rand(2, 3, 64, 64)
+    means, deviations = (torch.tensor(given[key])[:, None, None] for key in ("mean", "std"))
+    torch.testing.assert_close(network(images), network.module((images - means) / deviations))
+    assert float(network.module[0].weight.min()) > 0.5  # of the file: conv weights of a fresh net lie around zero

@@ -28,12 +28,15 @@ def picture(path, height=40, width=60, seed=0):
     Image.fromarray(pixels).save(path)
 
 
-def artifact(outputs, stage, fingerprint, *, rows=(), pictures=(), config=None, inputs=None, sheets=None, **more):
+def artifact(
+    outputs, stage, fingerprint, *, rows=(), pictures=(), config=None, inputs=None, sheets=None, names=None, **more
+):
     folder = Path(outputs) / stage / fingerprint
     folder.mkdir(parents=True)
     Table(rows).write(folder)
     if pictures:
-        listed = [(f"pictures/{n}.png", *words) for n, words in enumerate(pictures)]
+        names = names or [str(n) for n in range(len(pictures))]
+        listed = [(f"pictures/{name}.png", *words) for name, words in zip(names, pictures, strict=True)]
         for seed, (file, *_) in enumerate(listed):
             picture(folder / file, seed=seed)
         write(folder / "pictures.csv", [("file", "group", "title", "caption"), *listed])
@@ -56,6 +59,50 @@ def write(path, lines):
         csv.writer(file, lineterminator="\n").writerows(lines)
 
 
+LABELS = ("zebra", "wheel", "sky")
+# 30 units: unit n of conv1 (even n) or conv2 (odd n) detects the object LABELS[n % 3] with IoU n / 40.
+UNITS = [
+    (
+        "layer",
+        "unit",
+        "threshold",
+        "category",
+        "label",
+        "score",
+        "object-label",
+        "object-iou",
+        "part-label",
+        "part-iou",
+    ),
+    *(
+        (f"conv{n % 2 + 1}", n, 1.5, "object", LABELS[n % 3], n / 40, LABELS[n % 3], n / 40, "leg", 0.005)
+        for n in range(30)
+    ),
+]
+# 25 pictures: picture n shows class n % 4, its box has IoU n / 25 and its class is seen first where n is even.
+BOXES = [
+    ("image", "label", "iou_known", "iou_whole_image", "iou_centre_box", "cls_error_1", "cls_error_5"),
+    *((f"img_{n:02d}", n % 4, n / 25, 0.25, 0.5, n % 2, int(n == 1)) for n in range(25)),
+]
+COLUMNS = (
+    "id", "verdict", "statement", "world", "metric", "value", "ci_low", "ci_high", "n", "predicted", "source",
+    "artifact",
+)  # fmt: skip
+ENERGY = "saliency.energy_in_box_over_area_share"
+CLAIMS = [
+    COLUMNS,
+    ("C01", "supported", "Maps lie on it", "miniature", ENERGY, 1.75, 1.5, 2, 40, "above 1", "S13, sec. 3", "b0"),
+    ("C02", "contradicted", "Boxes win", "ilsvrc", "top1_localisation_error", 40, 35, 45, 40, "", "S13", "localise/a0"),
+    ("C03", "undecided", "Units <detect> it", "miniature", "another number", 5, 3, 7, 16, "above 4", "B17", "d0;b0"),
+    ("C04", "needs_data", "GoogLeNet | on ILSVRC", "ilsvrc", "", "", "", "", "", "", "S13", ""),
+]
+
+
+def claims(outputs):
+    """A register of four claims, about artifacts of the world."""
+    return artifact(outputs, "claims", "e1", rows=[Row("claims", 4)], sheets={"claims.csv": CLAIMS})
+
+
 def world(outputs):
     """One artifact of every stage, and a further run on photographs; the prints are not sorted like the stages."""
     return {
@@ -71,9 +118,20 @@ def world(outputs):
             ],
             pictures=[(f"units of conv{n % 2 + 1}", f"unit {n}", f"caption {n}") for n in range(8)],
             inputs={"concepts": "f0", "network": "e0"},
-            sheets={"units.csv": [("unit", "iou"), *((n, n / 10) for n in range(20))]},
+            config={"dissect": {"iou": 0.4}},
+            names=[f"unit_conv{n % 2 + 1}_{n:04d}" for n in range(8)],
+            sheets={"units.csv": UNITS},
         ),
-        "prepare": artifact(outputs, "prepare", "c0", rows=[Row("classes", 4)], config={"data": {"name": "drawn"}}),
+        "prepare": artifact(
+            outputs,
+            "prepare",
+            "c0",
+            rows=[Row("classes", 4)],
+            config={"data": {"name": "drawn"}},
+            sheets={
+                "classes.csv": [("label", "id", "name"), (0, "n0", "mug, cup"), (1, "n1", "hen"), (2, "n2", "cat")]
+            },
+        ),
         "concepts": artifact(outputs, "concepts", "f0", rows=[Row("concepts", 9)], config={"concepts": {"name": "p"}}),
         "train": artifact(
             outputs,
@@ -105,7 +163,12 @@ def world(outputs):
                 Row("whole_image.class_known_localisation_error", 70.0, "%", 40, 65.0, 75.0),
                 Row("images", 40, "images"),
             ],
+            pictures=[
+                ("best boxes", "mug, IoU 0.96", "img_24: a case."),
+                ("worst boxes", "hen, IoU 0.00", "img_00: a case."),
+            ],
             inputs={"prepare": "c0", "network": "e0"},
+            sheets={"per_image.csv": BOXES},
         ),
         "visualise.photos.lite": artifact(
             outputs, "visualise", "b1", pictures=[("saliency", "a real cat", "A cat.")], inputs={"network": "gone"}

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
-from tests.report.artifacts import config, world
+from tests.report.artifacts import claims, config, world
 
 from deepinside.stages import report
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed; it comes with the dev extra")
 By = pytest.importorskip("selenium.webdriver.common.by").By
+Select = pytest.importorskip("selenium.webdriver.support.select").Select
 
 CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
 pytestmark = [
@@ -35,7 +36,7 @@ def address(tmp_path_factory):
     page = outputs / "report" / "f0"
     page.mkdir(parents=True)
     settings = {"report": config(command=["train.epochs=3"]), "name": "tried", "machine": {"workers": 1}}
-    report.run(OmegaConf.create(settings), world(outputs), page)
+    report.run(OmegaConf.create(settings), world(outputs) | {"claims": claims(outputs)}, page)
     return (page / "index.html").as_uri()
 
 
@@ -126,7 +127,11 @@ def test_a_picture_is_enlarged_and_the_keys_walk_through_its_gallery(opened):
     title, place = (driver.find_element(By.ID, f"zoom-{part}") for part in ("title", "place"))
     assert (dialog.is_displayed(), title.text, place.text) == (True, "unit 6", "4 of 4")
     assert driver.find_element(By.ID, "zoom-image").get_attribute("src").startswith("data:image/png")
-    assert driver.find_element(By.ID, "zoom-file").get_attribute("href").endswith("/dissect/d0/pictures/6.png")
+    assert (
+        driver.find_element(By.ID, "zoom-file")
+        .get_attribute("href")
+        .endswith("/dissect/d0/pictures/unit_conv1_0006.png")
+    )
     press(driver, webdriver.Keys.ARROW_RIGHT)
     assert (title.text, place.text) == ("unit 0", "1 of 4")
     press(driver, webdriver.Keys.ARROW_LEFT)
@@ -182,6 +187,118 @@ def test_fingerprints_can_be_copied(opened):
     assert driver.find_element(By.ID, "said").get_attribute("textContent") == "Copied"
 
 
+def shown(driver, table):
+    rows = driver.find_elements(By.CSS_SELECTOR, f"#{table} tbody tr")
+    return [row.find_element(By.CSS_SELECTOR, "td").text.split("\n")[0] for row in rows if row.is_displayed()]
+
+
+def matches(driver, table):
+    return driver.find_element(By.CSS_SELECTOR, f"#{table} .matches").text
+
+
+def choose(driver, table, title, value):
+    label = driver.find_element(By.XPATH, f"//*[@id='{table}']//label[contains(., '{title}')]")
+    Select(label.find_element(By.TAG_NAME, "select")).select_by_value(value)
+
+
+def test_claims_are_filtered_by_verdict_world_and_words(opened):
+    driver, table = opened(), "claims-table"
+    assert (len(shown(driver, table)), matches(driver, table)) == (4, "4 claims")
+    choose(driver, table, "Verdict", "supported")
+    assert (shown(driver, table), matches(driver, table)) == (["Maps lie on it"], "1 of 4 claims")
+    choose(driver, table, "World", "ILSVRC")
+    assert (shown(driver, table), matches(driver, table)) == ([], "0 of 4 claims")
+    driver.find_element(By.CSS_SELECTOR, f"#{table} .nothing .clear").click()
+    assert len(shown(driver, table)) == 4
+    assert driver.switch_to.active_element.get_attribute("type") == "search"
+    press(driver, "s13 GOOGLENET")
+    assert shown(driver, table) == ["GoogLeNet | on ILSVRC"]
+
+
+def test_a_count_of_verdicts_filters_its_claims(opened):
+    driver, table = opened(), "claims-table"
+    button = driver.find_element(By.XPATH, "//div[h3[contains(., 'ILSVRC')]]//button[contains(., 'contradicted')]")
+    click(driver, button)
+    assert shown(driver, table) == ["Boxes win"]
+    none = driver.find_element(By.XPATH, "//div[h3[contains(., 'ILSVRC')]]//button[contains(., 'supported')]")
+    assert not none.is_enabled()
+
+
+def test_a_table_is_sorted_by_its_heading_and_says_so(opened):
+    driver, table = opened(), "claims-table"
+    heading = driver.find_element(By.XPATH, f"//*[@id='{table}']//th[contains(., 'Measured')]")
+    click(driver, heading.find_element(By.TAG_NAME, "button"))
+    assert heading.get_attribute("aria-sort") == "descending"
+    assert shown(driver, table) == ["Boxes win", "Units <detect> it", "Maps lie on it", "GoogLeNet | on ILSVRC"]
+    press(driver, webdriver.Keys.ENTER)  # the keyboard is still on the heading
+    assert heading.get_attribute("aria-sort") == "ascending"
+    assert shown(driver, table) == ["Maps lie on it", "Units <detect> it", "Boxes win", "GoogLeNet | on ILSVRC"]
+    verdict = driver.find_element(By.XPATH, f"//*[@id='{table}']//th[contains(., 'Verdict')]/button")
+    verdict.click()
+    assert heading.get_attribute("aria-sort") is None
+    assert shown(driver, table) == ["Maps lie on it", "Boxes win", "Units <detect> it", "GoogLeNet | on ILSVRC"]
+
+
+def test_evidence_is_one_click_away(opened):
+    driver = opened()
+    click(driver, driver.find_element(By.XPATH, "//*[@id='claims-table']//a[text()='Localisation']"))
+    assert driver.current_url.endswith("#artifact-localise")
+
+
+def test_units_are_found_by_concept_layer_and_overlap(opened):
+    driver, table = opened(), "artifact-dissect-atlas"
+    assert (len(shown(driver, table)), matches(driver, table)) == (20, "30 units, the first 20 shown")
+    click(driver, driver.find_element(By.CSS_SELECTOR, f"#{table} .further"))
+    assert (len(shown(driver, table)), matches(driver, table)) == (30, "30 units")
+    zebra = driver.find_element(By.CSS_SELECTOR, f"#{table} [data-term='zebra']")
+    click(driver, zebra)
+    assert zebra.get_attribute("aria-pressed") == "true"
+    assert shown(driver, table)[:2] == ["conv2 27", "conv1 24"]
+    choose(driver, table, "Layer", "conv1")
+    assert shown(driver, table)[:2] == ["conv1 24", "conv1 18"]
+    slider = driver.find_element(By.CSS_SELECTOR, f"#{table} input[type=range]")
+    driver.execute_script("arguments[0].value = 0.5; arguments[0].dispatchEvent(new Event('input'))", slider)
+    assert shown(driver, table) == ["conv1 24"]  # IoU 24 / 40
+    assert driver.find_element(By.CSS_SELECTOR, f"#{table} output").text == "0.5"
+
+
+def test_a_unit_opens_its_card_and_gives_the_focus_back(opened):
+    driver, table = opened(), "artifact-dissect-atlas"
+    press_clear = driver.find_element(By.CSS_SELECTOR, f"#{table} input[type=search]")
+    click(driver, press_clear)
+    press(driver, "leg zebra conv1 6")
+    link = driver.find_element(By.XPATH, f"//*[@id='{table}']//a[text()='conv1 6']")
+    assert link.find_element(By.TAG_NAME, "img").get_attribute("src").startswith("data:image/png")
+    click(driver, link)
+    assert driver.find_element(By.ID, "zoom-title").text == "unit 6"
+    press(driver, webdriver.Keys.ESCAPE)
+    assert not driver.find_element(By.ID, "zoom").is_displayed()
+    assert driver.switch_to.active_element == link
+
+
+def test_localised_pictures_are_browsed_by_how_good_they_are(opened):
+    driver, table = opened(), "artifact-localise-boxes"
+    choose(driver, table, "Drawn", "best")
+    assert shown(driver, table) == ["img_24"]
+    click(driver, driver.find_element(By.XPATH, f"//*[@id='{table}']//a[text()='img_24']"))
+    assert driver.find_element(By.ID, "zoom-title").text == "mug, IoU 0.96"
+
+
+def test_a_picture_at_the_top_is_enlarged_too(opened):
+    driver = opened()
+    click(driver, driver.find_element(By.CSS_SELECTOR, "a.highlight"))
+    assert driver.find_element(By.ID, "zoom").is_displayed()
+    assert driver.find_element(By.ID, "zoom-title").text == "a real cat"
+
+
+def test_a_table_is_a_list_of_cards_on_a_phone(opened):
+    driver, table = opened(390, 844), "claims-table"
+    cell = driver.find_element(By.CSS_SELECTOR, f"#{table} tbody td")
+    assert cell.get_attribute("role") == "cell"  # laid out as a block, it is still a cell to a screen reader
+    assert cell.rect["width"] > 300
+    assert driver.execute_script(OVERFLOW) == 0
+
+
 def test_links_beside_the_page_resolve(opened, address):
     driver = opened()
     links = driver.execute_script("return [...document.querySelectorAll('a')].map((a) => a.href.baseVal ?? a.href)")
@@ -196,5 +313,7 @@ def test_it_can_be_read_without_its_script(chromium, opened):
         driver = opened()
         assert driver.find_element(By.ID, "found").is_displayed()
         assert card(driver, "unit 6").is_displayed()
+        assert len(shown(driver, "artifact-dissect-atlas")) == 30
+        assert not driver.find_element(By.CSS_SELECTOR, ".filters").is_displayed()
     finally:
         chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})

@@ -11,9 +11,13 @@ from omegaconf import OmegaConf
 from PIL import Image
 from tests.shared import SHARED, needs_shared
 
-from deepinside.dissect import thresholds as first
+from deepinside.data.broden import Broden
 from deepinside.dissect.labels import Labels
+from deepinside.dissect.published import read_result
+from deepinside.dissect.score import detector_counts
+from deepinside.progress import helping
 from deepinside.stages import dissect, load
+from deepinside.stages.dissect_probe import shuffled
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 SMALL = {"widths": [4, 5, 6, 6, 6], "hidden": [4, 4], "kernel": 5, "stride": 2, "input": 45, "resize": 45}
@@ -111,7 +115,8 @@ def test_all_convolutions_after_their_relus(artifact):
     assert units.groupby("layer")["unit"].agg(list)["relu2"] == [0, 1, 2, 3, 4]
     expected = ["layer", "unit", "threshold", "category", "label", "score"]
     fields = [f"{c}-{f}" for c in CATEGORIES for f in ("label", "truth", "activation", "intersect", "iou")]
-    assert list(units.columns) == expected + fields
+    added = ["second_label", "second_score", "selectivity", "score_low", "score_high", "luck_score", "p_value"]
+    assert list(units.columns) == expected + fields + added
 
 
 def test_every_row_adds_up(artifact):
@@ -141,6 +146,78 @@ def test_counts_and_table(artifact):
     assert numbers["relu5.unique_detectors_per_category"] == per.loc["all", "unique_detectors"]
 
 
+def test_intervals_luck_and_selectivity(artifact):
+    units, numbers = pd.read_csv(artifact / "units.csv"), pd.read_csv(artifact / "table.csv").set_index("metric")
+    assert (units["score_low"] <= units["score_high"]).all()
+    assert units["p_value"].between(1 / 20, 1).all()
+    assert (units["selectivity"] == units["score"] - units["second_score"]).all()
+    # all nine pictures took part but the last, alone in its batch: beating every permutation is the least p
+    better = units["p_value"] == units["p_value"].min()
+    assert (units.loc[better, "score"] > 0).all()
+    ends = pd.read_csv(artifact / "intervals.csv").set_index(["layer", "rule", "category"])
+    row = ends.loc["relu5", "per_category", "all"]
+    interval = numbers.loc["relu5.detectors", ["ci_low", "ci_high"]].tolist()
+    assert interval == row[["detector_units_low", "detector_units_high"]].tolist()
+    assert interval[0] <= numbers.loc["relu5.detectors", "value"] <= 6
+    counts = pd.read_csv(artifact / "counts.csv")
+    assert ends.reset_index()[counts.columns].equals(counts)
+    assert numbers.loc["relu5.detectors_beyond_luck", "value"] <= numbers.loc["relu5.detectors", "value"]
+    low, high = numbers.loc["relu5.detectors_by_luck", ["ci_low", "ci_high"]]
+    assert low <= numbers.loc["relu5.detectors_by_luck", "value"] <= high
+
+
+def test_other_thresholds_and_the_classic_table(artifact):
+    found = pd.read_csv(artifact / "sensitivity.csv")
+    counts = pd.read_csv(artifact / "counts.csv")
+    assert found.set_index("iou").loc[0.04, list(counts.columns)].reset_index(drop=True).equals(counts)
+    assert sorted(set(found["iou"])) == [0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1]
+    again = read_result(artifact / "classic_relu5.csv", "relu5")
+    own = counts[counts["layer"] == "relu5"].reset_index(drop=True)
+    assert detector_counts(again, 0.04, CATEGORIES).equals(own)
+    assert again["unit"].tolist() == list(range(6))
+
+
+def test_rotation_changes_the_units_and_nothing_else(artifact, broden, network, tmp_path):
+    plain = pd.read_csv(artifact / "units.csv").query("layer == 'relu5'").reset_index(drop=True)
+    options = {"layers": ["relu5"], **QUICK}
+    none = pd.read_csv(made(config(broden, **options), network, tmp_path / "none") / "units.csv")
+    half = pd.read_csv(made(config(broden, rotation=0.5, **options), network, tmp_path / "half") / "units.csv")
+    assert none["score"].tolist() == plain["score"].tolist()
+    assert half["score"].tolist() != plain["score"].tolist()
+    # masks of any direction cover the same share of positions, and the truth is nobody's unit
+    assert half["scene-truth"].tolist() == plain["scene-truth"].tolist()
+    assert "rotated by Q^0.5" in (tmp_path / "half" / "pictures.csv").read_text()
+    other = config(broden, rotation=0.5, rotation_seed=2, **options)
+    assert (
+        pd.read_csv(made(other, network, tmp_path / "other") / "units.csv")["score"].tolist() != half["score"].tolist()
+    )
+
+
+def test_ablation_says_what_each_class_loses(broden, network, tmp_path):
+    out = made(config(broden, layers=["relu5"], ablate=2, input=45, **QUICK), network, tmp_path)
+    found, units = pd.read_csv(out / "ablation.csv"), pd.read_csv(out / "units.csv")
+    passed = units[units["score"] > 0.04].groupby("label").size()
+    assert dict(zip(found["label"], found["units"], strict=True)).items() <= passed.to_dict().items()
+    per = found.groupby("label")
+    assert 1 <= len(per) <= 2
+    assert (per[["named", "named_without"]].sum() == 9).all(axis=None)
+    with pytest.raises(ValueError, match="choose one"):
+        dissect.check(config(broden, ablate=1, rotation=0.5))
+
+
+def test_shuffled_labels_are_those_of_pictures_of_the_same_size(broden, network, tmp_path):
+    opened = Broden.open(broden)
+    partners = shuffled(opened, 3)
+    assert sorted(partners) == list(range(9))
+    assert partners != list(range(9))
+    assert all((opened.rows[i].sh, opened.rows[i].sw) == (opened.rows[j].sh, opened.rows[j].sw)
+               for i, j in enumerate(partners))  # fmt: skip
+    assert partners == shuffled(opened, 3)
+    out = made(config(broden, layers=["relu5"], shuffle=True, **QUICK), network, tmp_path)
+    assert table(out)["images_with_own_labels"] == sum(i == j for i, j in enumerate(shuffled(opened, 0)))
+    assert "shuffled" in (out / "pictures.csv").read_text()
+
+
 def test_pictures_are_listed_and_work_is_swept(artifact):
     listed = pd.read_csv(artifact / "pictures.csv")
     assert {path.relative_to(artifact).as_posix() for path in (artifact / "pictures").iterdir()} == set(listed["file"])
@@ -159,7 +236,6 @@ def test_top_images(artifact):
 
 
 def test_a_killed_run_leaves_the_same_bytes(artifact, broden, network, tmp_path, monkeypatch):
-    monkeypatch.setattr(first, "_EVERY", 0.0)
     plain, calls = Labels.of, 0
 
     def killed(*args):
@@ -175,9 +251,18 @@ def test_a_killed_run_leaves_the_same_bytes(artifact, broden, network, tmp_path,
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             made(cfg, network, tmp_path / "again")
-        assert (tmp_path / "again" / "parts" / "thresholds.npz").exists()
+        assert (tmp_path / "again" / "parts" / "survey" / "00000000.npz").exists()
     assert [path.name for path in (tmp_path / "again" / "parts" / "tally").glob("*.npz")] == ["00000000.npz"]
     assert contents(made(cfg, network, tmp_path / "again")) == contents(artifact)
+
+
+def test_a_process_that_helps_changes_no_byte(artifact, broden, network, tmp_path):
+    cfg = config(broden, **QUICK)
+    with helping():
+        made(cfg, network, tmp_path)
+        pytest.fail("it went on")
+    assert not list(tmp_path.glob("*.csv"))
+    assert contents(made(cfg, network, tmp_path)) == contents(artifact)
 
 
 def test_bad_rows_are_named_and_counted(broden, network, tmp_path):
@@ -193,6 +278,70 @@ def test_bad_rows_are_named_and_counted(broden, network, tmp_path):
     assert table(out)["images_set_aside"] == 2
     assert table(out)["images"] == 7
     assert not {"4.png", "7.png"} & set(pd.read_csv(out / "top_images.csv")["image"])
+
+
+def edited(broden, tmp_path, change):
+    """A copy of the probe set whose index has been changed, row by row."""
+    root = tmp_path / "broden"
+    shutil.copytree(broden, root)
+    with (root / "index.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    write_csv(root / "index.csv", header, [change(dict(zip(header, row, strict=True))).values() for row in rows])
+    return root
+
+
+def test_a_category_without_pictures_is_empty_and_counted(broden, network, tmp_path):
+    root = edited(broden, tmp_path, lambda row: row | {"scene": ""})
+    out = made(config(root, layers=["relu2"], **QUICK), network, tmp_path / "out")
+    assert table(out)["images_with_scene"] == 0
+    units = pd.read_csv(out / "units.csv")
+    assert units[[f"scene-{field}" for field in ("label", "truth", "activation", "intersect", "iou")]].isna().all(None)
+    ends = pd.read_csv(out / "intervals.csv").query("category == 'scene'")
+    assert (ends.drop(columns=["layer", "rule", "category"]) == 0).all(axis=None)
+    assert "scene-iou" not in pd.read_csv(out / "classic_relu2.csv").columns
+    with pytest.raises(ValueError, match="usable rows"):
+        made(config(root, categories=["scene"], **QUICK), network, tmp_path / "none")
+    with pytest.raises(KeyError, match="scene"):
+        made(config(root, categories=["sceen"], **QUICK), network, tmp_path / "misspelt")
+
+
+def test_a_label_map_larger_than_its_picture_is_set_aside(broden, network, tmp_path):
+    def change(row):
+        return row | {"sh": "61", "color": "", "object": "", "part": ""} if row["image"] == "2.png" else row
+
+    out = made(config(edited(broden, tmp_path, change), layers=["relu2"], **QUICK), network, tmp_path / "out")
+    aside = pd.read_csv(out / "set_aside.csv")
+    assert aside["file"].tolist() == ["images/2.png"]
+    assert "no larger than its picture, got 24x61 for 48x60" in aside["reason"].item()
+    assert table(out)["images_set_aside"] == 1
+
+
+def test_unknown_labels_and_missing_pictures_are_set_aside(broden, network, tmp_path):
+    root = edited(broden, tmp_path, lambda row: row | {"scene": "9"} if row["image"] == "0.png" else row)
+    (root / "images" / "3.png").unlink()
+    encoded(root / "images" / "5_color.png", np.full((30, 24), 7))
+    out = made(config(root, layers=["relu2"], **QUICK), network, tmp_path / "out")
+    aside = pd.read_csv(out / "set_aside.csv").set_index("file")["reason"]
+    assert sorted(aside.index) == ["images/0.png", "images/3.png", "images/5_color.png"]
+    assert "got [7]" in aside["images/5_color.png"]
+    assert "got [9]" in aside["images/0.png"]
+    assert table(out)["images_set_aside"] == 3
+    assert table(out)["images"] == 6
+
+
+def test_no_picture_left(broden, network, tmp_path):
+    root = tmp_path / "broden"
+    shutil.copytree(broden, root)
+    for number in range(10):
+        path = root / "images" / f"{number}.png"
+        path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ValueError, match="is every picture set aside"):
+        made(config(root, layers=["relu2"], **QUICK), network, tmp_path / "out")
+
+
+def test_one_pass_or_two_leave_the_same_bytes(artifact, broden, network, tmp_path):
+    two = made(config(broden, memory_gb=0, **QUICK), network, tmp_path)
+    assert contents(two) == contents(artifact)
 
 
 def test_limit_categories_input_and_one_layer(broden, network, tmp_path):
@@ -216,6 +365,10 @@ def test_misspelt_settings_fail_before_any_work(broden):
         dissect.check(config(broden, activation="images"))
     with pytest.raises(ValueError, match="quantile"):
         dissect.check(config(broden, quantile=1.0))
+    with pytest.raises(ValueError, match=r"rotation in \[0, 1\], got 1\.5"):
+        dissect.check(config(broden, rotation=1.5))
+    with pytest.raises(ValueError, match="permutations of at least 0"):
+        dissect.check(config(broden, permutations=-1))
     with pytest.raises(ValueError, match="batch"):
         dissect.check(config(broden, batch=0))
     dissect.check(config(broden, layers=["relu5", "conv1"]))
@@ -240,3 +393,7 @@ def test_counts_a_published_table(name, per_category, top_label, tmp_path):
     assert counts.loc[("top_label", "all"), "unique_detectors"] == top_label
     assert table(tmp_path)["published.units"] == 256
     assert len(pd.read_csv(tmp_path / "units.csv")) == 256
+    again = read_result(tmp_path / "classic_published.csv", "conv5")
+    assert detector_counts(again, 0.04)["unique_detectors"].iloc[0] == per_category
+    assert 0.08 in set(pd.read_csv(tmp_path / "sensitivity.csv")["iou"])
+    assert not (tmp_path / "intervals.csv").exists()

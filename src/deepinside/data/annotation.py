@@ -13,6 +13,7 @@ from deepinside.data.index import NO_BOXES
 from deepinside.records import Boxes
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_MAX_BYTES = 2**22  # ten thousand objects; the largest of ILSVRC has a few hundred
 _MEND = "fetch the annotations again or take the picture out of the data"
 
 
@@ -44,12 +45,10 @@ class Annotation(NamedTuple):
         """
         expected = "an annotation in VOC form (filename, size, object/name, object/bndbox)"
         try:
-            tree = fromstring(path.read_bytes())
+            tree = fromstring(_content(path))
             objects = tuple((_text(item, "name"), _corners(item)) for item in tree.iter("object"))
             size = int(_text(tree, "size/width")), int(_text(tree, "size/height"))
             return cls(path, _text(tree, "filename"), *size, objects)
-        except FileNotFoundError as error:
-            raise BadAnnotation(path, expected, "no such file", _MEND) from error
         except DefusedXmlException as error:
             came = f"XML entities, refused ({type(error).__name__})"
             raise BadAnnotation(path, expected, came, "do not use files from this source") from error
@@ -94,6 +93,14 @@ class Annotation(NamedTuple):
             return Boxes.from_inclusive(corners) if corners else NO_BOXES
         except ValueError as error:
             raise BadAnnotation(self.path, "boxes with xmin <= xmax, ymin <= ymax", str(corners), _MEND) from error
+
+
+def _content(path: Path) -> bytes:
+    if not path.is_file():
+        raise ValueError("no regular file" if path.exists() else "no such file")
+    if (size := path.stat().st_size) > _MAX_BYTES:
+        raise ValueError(f"{size} bytes, of {_MAX_BYTES} allowed")
+    return path.read_bytes()
 
 
 def _text(element: Element, path: str) -> str:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+_LONGEST = 300  # characters of a file's own words in a message; csv readers give up at 131,072
+
 
 class BadFile(ValueError):
     """One file that cannot be used; a long run sets it aside and goes on.
@@ -14,10 +16,9 @@ class BadFile(ValueError):
     """
 
     def __init__(self, path: Path, expected: str, came: str, mend: str) -> None:
-        self.path, self.came = path, came
-        self.reason = (
-            f"expected {expected}, got {came}: {mend}"  # without the path: artifacts name no machine's folders
-        )
+        self.path, self.came = path, brief(came)
+        # without the path: artifacts name no machine's folders
+        self.reason = f"expected {expected}, got {self.came}: {mend}"
         super().__init__(f"{path}: {self.reason}")
 
     def row(self, root: Path) -> tuple[str, str]:
@@ -31,3 +32,15 @@ class BadFile(ValueError):
         """
         path = self.path.relative_to(root) if self.path.is_relative_to(root) else Path(self.path.name)
         return path.as_posix(), self.reason
+
+
+def brief(text: str) -> str:
+    """What a file says, short enough to be quoted.
+
+    Args:
+        text: of any length.
+
+    Returns:
+        The text, or its beginning and its length.
+    """
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"

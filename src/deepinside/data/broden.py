@@ -13,7 +13,7 @@ from torch import Tensor
 
 from deepinside.data.broden_labels import Label, read_categories, read_labels
 from deepinside.data.broden_rows import BadRow, Row, read_index
-from deepinside.data.image import BadImage, read_image
+from deepinside.data.image import BROKEN, BadImage, fault, read_image
 
 __all__ = ["HOW", "BadRow", "Broden", "Label", "Row"]
 
@@ -172,8 +172,8 @@ class Broden:
             with Image.open(path, formats=("PNG",)) as image:
                 kind = (*image.size, image.mode)
                 pixels = np.asarray(image) if kind == (row.sw, row.sh, "RGB") else None
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
-            raise BadRow(path, row.image, expected, str(error).replace(str(path), path.name)) from error
+        except BROKEN as error:
+            raise BadRow(path, row.image, expected, fault(path, error)) from error
         if pixels is None:
             raise BadRow(path, row.image, expected, "{}x{} {}".format(*kind))
         labels = pixels[..., 0] + np.int32(256) * pixels[..., 1]

@@ -1,13 +1,17 @@
 """The vocabulary of a probe set in the Broden format: its categories and its labels."""
 
-import csv
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from deepinside.data.bad_file import brief
+from deepinside.data.table import read_table
+
 _CATEGORY = re.compile(r"(.+)\((\d+)\)")
+_NAME = re.compile(r"[\w-]+")  # of a category, which becomes a part of the names of files
 
 
 @dataclass(frozen=True)
@@ -47,13 +51,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: expected a table of the probe set, got no such file: unzip it whole again")
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        reader = csv.DictReader(file, restval="")
-        missing = [column for column in columns if column not in (reader.fieldnames or ())]
-        if missing:
-            came = reader.fieldnames
-            raise ValueError(f"{path}: expected columns {','.join(columns)}, got {came}: {','.join(missing)} missing")
-        return list(reader)
+    return read_table(path, columns, errors="replace", mend="unzip the probe set again")
 
 
 def read_categories(root: Path, wanted: Sequence[str] | None) -> tuple[str, ...]:
@@ -68,8 +66,13 @@ def read_categories(root: Path, wanted: Sequence[str] | None) -> tuple[str, ...]
 
     Raises:
         KeyError: if a category that is wanted is not there.
+        ValueError: if one is there twice, or has a name that is no word.
     """
     names = [row["name"] for row in read_rows(root / "category.csv", ("name",))]
+    for name in names:
+        if not _NAME.fullmatch(name) or names.count(name) > 1:
+            what = f"expected words (letters, digits, _ and -), each once, got {brief(repr(name))}"
+            raise ValueError(f"{root / 'category.csv'}: {what}: unzip the probe set again")
     for name in wanted or ():
         if name not in names:
             close = get_close_matches(name, names, n=1)
@@ -117,7 +120,7 @@ def read_labels(root: Path, categories: Sequence[str]) -> tuple[tuple[Label, ...
                 raise ValueError(f"expected a new number from 1 to 65535, got {number}")
             labels[number] = _label(row, number, coverages, categories)
         except ValueError as error:
-            raise ValueError(f"{path}, line {line}: expected a label, got {dict(row)}: {error}") from error
+            raise ValueError(f"{path}, line {line}: expected a label, got {brief(str(row))}: {error}") from error
     numbers = tuple(sorted(labels))
     return tuple(label for label in (labels[number] for number in numbers) if label), numbers
 
@@ -139,7 +142,14 @@ def _label(
         raise ValueError(f"c_{missing[0]}.csv has no coverage of label {number}, which decides its primary category")
     covered = {name: coverages.get((name, number), 0.0) for name in counts}
     category = primary(covered, categories)
-    return Label(number, row["name"], category, counts, int(row["frequency"]), float(row["coverage"]))
+    return Label(number, row["name"], category, counts, int(row["frequency"]), _finite(row["coverage"]))
+
+
+def _finite(cell: str) -> float:
+    value = float(cell)
+    if not math.isfinite(value):
+        raise ValueError(f"coverage is {cell}, expected a finite number")
+    return value
 
 
 # label.csv has the coverage of a label in all categories together; what decides is that in each.
@@ -149,9 +159,9 @@ def _coverages(root: Path, categories: Sequence[str]) -> dict[tuple[str, int], f
         path = root / f"c_{name}.csv"
         for row in read_rows(path, ("number", "coverage")) if path.exists() else ():
             try:
-                coverages[name, int(row["number"])] = float(row["coverage"])
+                coverages[name, int(row["number"])] = _finite(row["coverage"])
             except ValueError as error:
                 raise ValueError(
-                    f"{path}: expected a number and a coverage, got {dict(row)}: unzip it again"
+                    f"{path}: expected a number and a coverage, got {brief(str(row))}: unzip it again"
                 ) from error
     return coverages

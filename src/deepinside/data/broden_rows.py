@@ -12,6 +12,8 @@ from deepinside.data.image import BadImage, read_header
 from deepinside.data.survey import survey
 
 _SIZES = ("ih", "iw", "sh", "sw")
+_DIGITS = 9  # a longer number is none that counts labels or pixels
+_MAX_LABELS = 2**25  # pixels of a label map, which takes 16 bytes for each while it is read; Broden has 113x113
 
 
 class BadRow(BadFile):
@@ -76,7 +78,11 @@ def read_index(root: Path, categories: Sequence[str], numbers: Sequence[int]) ->
 # Entries of a cell are separated by semicolons and may be empty; one of digits alone is a label of the whole picture.
 def _parts(cell: str) -> tuple[int | str, ...]:
     parts = (part.strip() for part in cell.split(";"))
-    return tuple(int(part) if part.isdecimal() else part for part in parts if part)
+    return tuple(int(part) if _is_number(part) else part for part in parts if part)
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= _DIGITS
 
 
 @dataclass(frozen=True)
@@ -92,9 +98,11 @@ class _Look:
         if image in self.twice:
             raise BadRow(path, image, "no other row", "one")
         sizes = [line[name] for name in _SIZES]
-        if not all(size.isdecimal() and int(size) > 0 for size in sizes):
+        if not all(_is_number(size) and int(size) > 0 for size in sizes):
             raise BadRow(path, image, "sizes ih, iw, sh, sw in pixels", f"{sizes}")
         ih, iw, sh, sw = map(int, sizes)
+        if sh * sw > _MAX_LABELS:
+            raise BadRow(path, image, f"label maps of at most {_MAX_LABELS} pixels", f"{sw}x{sh}")
         cells = {name: parts for name in self.categories if (parts := _parts(line[name]))}
         everything = {part: None for parts in cells.values() for part in parts}
         unknown = [part for part in everything if isinstance(part, int) and part not in self.numbers]

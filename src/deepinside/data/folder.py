@@ -1,6 +1,5 @@
 """One's own pictures: a folder per class, boxes if there are any."""
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -9,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from deepinside.data.annotation import Annotation, BadAnnotation
-from deepinside.data.bad_file import BadFile
+from deepinside.data.bad_file import BadFile, brief
 from deepinside.data.image import pictures, read_header
 from deepinside.data.index import NO_BOXES, Entry, Index
 from deepinside.data.survey import survey
+from deepinside.data.table import read_table
 from deepinside.records import Boxes
 
 _COLUMNS = ("image", "x0", "y0", "x1", "y1")
@@ -103,16 +103,16 @@ def _listed(path: Path, known: set[str]) -> dict[str, Boxes]:
     if not path.exists():
         return {}
     corners: dict[str, list[list[float]]] = defaultdict(list)
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        for number, row in enumerate(csv.DictReader(file), start=2):
-            try:
-                image, box = row["image"], [float(row[column]) for column in _COLUMNS[1:]]
-                Boxes(np.array([box]))
-            except (KeyError, TypeError, ValueError) as error:
-                expected = f"columns {','.join(_COLUMNS)} with x0 < x1, y0 < y1 in pixels"
-                raise ValueError(f"{path}, line {number}: expected {expected}, got {row}: mend the row") from error
-            if image not in known:
-                expected = "the path of a picture relative to the folder of this file"
-                raise ValueError(f"{path}, line {number}: expected {expected}, got {image!r}: mend the row")
-            corners[image].append(box)
+    for number, row in enumerate(read_table(path, (), mend="save it as UTF-8"), start=2):
+        try:
+            image, box = row["image"], [float(row[column]) for column in _COLUMNS[1:]]
+            Boxes(np.array([box]))
+        except (KeyError, TypeError, ValueError) as error:
+            expected = f"columns {','.join(_COLUMNS)} with x0 < x1, y0 < y1 in pixels"
+            came = brief(str(row))
+            raise ValueError(f"{path}, line {number}: expected {expected}, got {came}: mend the row") from error
+        if image not in known:
+            expected = "the path of a picture relative to the folder of this file"
+            raise ValueError(f"{path}, line {number}: expected {expected}, got {brief(repr(image))}: mend the row")
+        corners[image].append(box)
     return {image: Boxes(np.array(rows)) for image, rows in corners.items()}

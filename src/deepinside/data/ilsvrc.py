@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from deepinside.data import ilsvrc_layout as layout
 from deepinside.data.annotation import Annotation, BadAnnotation
-from deepinside.data.bad_file import BadFile
+from deepinside.data.bad_file import BadFile, brief
 from deepinside.data.image import pictures, read_header
 from deepinside.data.index import NO_BOXES, Entry, Index
 from deepinside.data.survey import Survey, survey
 from deepinside.data.synsets import Synsets
+from deepinside.data.table import read_text
 from deepinside.records import Boxes
 
 _MEND = "fetch both files again from one source or take the picture out of the data"
@@ -80,10 +81,11 @@ def blacklist(root: Path | str, file: Path | str | None = None) -> frozenset[str
         return frozenset()
     if not path.is_file():
         raise FileNotFoundError(f"{path}: expected a blacklist (one line number each), got no such file")
-    lines = path.read_text().split()
-    wrong = [line for line in lines if not line.isdigit() or int(line) < 1]
+    lines = read_text(path).split()
+    wrong = [line for line in lines if not layout.is_number(line) or int(line) < 1]
     if wrong:
-        raise ValueError(f"{path}: expected line numbers from 1 on, got {wrong[:3]}: fetch the file again")
+        came = brief(str(wrong[:3]))
+        raise ValueError(f"{path}: expected line numbers from 1 on, got {came}: fetch the file again")
     numbers = {int(line) for line in lines}
     names = tuple(picture.stem for picture in layout.validation_pictures(root))
     # A tree with fewer pictures than the highest number is a part of the 50,000; the names tell which.

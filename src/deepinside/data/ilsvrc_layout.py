@@ -1,11 +1,12 @@
 """Where the parts of ILSVRC-2012 CLS-LOC lie: Kaggle's layout and the development kit's, found out by looking."""
 
-import csv
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from deepinside.data.bad_file import brief
 from deepinside.data.image import pictures
+from deepinside.data.table import read_table, read_text
 
 # First place that exists wins; Kaggle's first.
 _PICTURES = {
@@ -33,6 +34,7 @@ _ANNOTATIONS = {
 _LIST = ("ILSVRC/ImageSets/CLS-LOC/val.txt", "ImageSets/CLS-LOC/val.txt")
 _KIT = ("data", "ILSVRC2012_devkit_t12/data", "devkit/data", ".")
 _NUMBER = re.compile(r"_val_(\d{8})$")
+_DIGITS = 9  # a longer number is none of a picture or a class
 
 HOW = """Download ILSVRC-2012 CLS-LOC, which nobody may pass on, in one of its two forms:
   from Kaggle, competition imagenet-object-localization-challenge:
@@ -99,6 +101,7 @@ def validation_pictures(root: Path) -> tuple[Path, ...]:
 
     Raises:
         FileNotFoundError: if there is no folder of validation pictures, or nothing in it.
+        ValueError: if the list has something else than names of files in that folder.
     """
     folder = picture_folder(root, "val")
     found = {path.stem: path for path in pictures(folder)} if folder else {}
@@ -106,8 +109,29 @@ def validation_pictures(root: Path) -> tuple[Path, ...]:
         where = f"{root}: expected validation pictures in one of {', '.join(_PICTURES['val'])}, got none."
         raise FileNotFoundError(f"{where}\n{HOW.format(root=root)}")
     listed = _first(root, _LIST)
-    names = [line.split()[0] for line in listed.read_text().splitlines() if line.strip()] if listed else []
+    names = _names(listed) if listed else []
     return tuple(found.get(name, folder / f"{name}.JPEG") for name in sorted(set(names) or found))
+
+
+def _names(path: Path) -> list[str]:
+    names = [line.split()[0] for line in read_text(path).splitlines() if line.strip()]
+    for name in names:
+        if "/" in name or "\0" in name:
+            what = f"expected names of pictures without folders, got {brief(repr(name))}"
+            raise ValueError(f"{path}: {what}: fetch the file again")
+    return names
+
+
+def is_number(text: str) -> bool:
+    """Whether a word of a list is the number of a line or a class.
+
+    Args:
+        text: the word.
+
+    Returns:
+        Whether it is made of a few digits.
+    """
+    return text.isdecimal() and len(text) <= _DIGITS
 
 
 def lines_of(names: tuple[str, ...], lines: int) -> dict[str, int]:
@@ -147,10 +171,10 @@ def ground_truth(root: Path, numbered: Mapping[int, str], names: tuple[str, ...]
     path = beside(root, "ILSVRC2012_validation_ground_truth.txt")
     if path is None or not numbered:
         return {}
-    numbers = path.read_text().split()
+    numbers = read_text(path).split()
     for line, number in enumerate(numbers, start=1):
-        if not number.isdigit() or int(number) not in numbered:
-            what = f"expected the number of a class in meta.mat, got {number!r}"
+        if not is_number(number) or int(number) not in numbered:
+            what = f"expected the number of a class in meta.mat, got {brief(repr(number))}"
             raise ValueError(
                 f"{path}, line {line}: {what}: unpack the development kit again, both files from one archive"
             )
@@ -173,12 +197,7 @@ def solution(root: Path) -> dict[str, str]:
     path = beside(root, "LOC_val_solution.csv")
     if path is None:
         return {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if not {"ImageId", "PredictionString"} <= set(reader.fieldnames or ()):
-            came = reader.fieldnames
-            raise ValueError(f"{path}: expected columns ImageId,PredictionString, got {came}: fetch the file again")
-        return {row["ImageId"]: row["PredictionString"] or "" for row in reader}
+    return {row["ImageId"]: row["PredictionString"] for row in read_table(path, ("ImageId", "PredictionString"))}
 
 
 def _first(root: Path, places: tuple[str, ...]) -> Path | None:

@@ -1,5 +1,6 @@
 """Photographs from disk: whatever the suffix says, JPEG or PNG, as RGB bytes."""
 
+import errno
 import struct
 import zlib
 from pathlib import Path
@@ -20,8 +21,14 @@ MAX_PIXELS = 2**26
 _EXPECTED = "a whole JPEG or PNG picture"
 _MEND = "fetch the file again or take it out of the data"
 _PNG_HEAD = struct.Struct(">8s4x4sII")  # signature, length of the first chunk, its name, width, height
+# Names that no file can have; all else that the machine refuses is not the data's fault.
+_NO_NAME = {
+    errno.ENAMETOOLONG: "a name too long for a file",
+    errno.ENOTDIR: "a path through a file",
+    errno.ELOOP: "a link to itself",
+}
 # What Pillow's decoders raise for bytes they cannot make sense of.
-_BROKEN = (
+BROKEN = (
     OSError,
     SyntaxError,
     ValueError,
@@ -37,17 +44,35 @@ class BadImage(BadFile):
     """A picture that is missing, truncated, broken, too large or neither JPEG nor PNG."""
 
 
-# What is wrong with the file, from what its decoder raised; faults of the machine and not of the file are raised again.
-def _came(path: Path, error: Exception) -> str:
+def fault(path: Path, error: Exception) -> str:
+    """What is wrong with a picture file; faults of the machine and not of the file are raised again.
+
+    Args:
+        path: of the file.
+        error: one of `BROKEN`, as its decoder raised it.
+
+    Returns:
+        A few words, without the folder that it lies in.
+
+    Raises:
+        OSError: if a disk is lost, too many files are open and the like.
+    """
     if isinstance(error, FileNotFoundError):
         return "no such file"
     if isinstance(error, IsADirectoryError):
         return "a folder"
     if isinstance(error, UnidentifiedImageError):
         return f"{path.stat().st_size} bytes that begin as neither"
-    if isinstance(error, OSError) and error.errno is not None:  # a lost disk, too many open files
-        raise error
-    return str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.errno is not None:
+        if error.errno not in _NO_NAME:
+            raise error
+        return _NO_NAME[error.errno]
+    return str(error).replace(str(path), path.name) or type(error).__name__
+
+
+def _refuse_pipe(path: Path) -> None:
+    if path.is_fifo():  # opening it would wait for ever
+        raise ValueError("a pipe")
 
 
 def _bounded(width: int, height: int) -> tuple[int, int]:
@@ -63,7 +88,7 @@ def _rgb(image: Image.Image) -> Image.Image:
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode == "P":
         image = image.convert("RGBA")  # a palette may hold transparency, which Pillow warns about otherwise
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")  # no second copy: the largest take 270 MB
 
 
 def read_image(path: Path) -> UInt8[Tensor, "3 h w"]:
@@ -82,11 +107,12 @@ def read_image(path: Path) -> UInt8[Tensor, "3 h w"]:
         BadImage: if the file is missing, truncated, broken, of another format, or of more than `MAX_PIXELS` pixels.
     """
     try:
+        _refuse_pipe(path)
         with Image.open(path, formats=FORMATS) as image:
             _bounded(*image.size)
             pixels = np.array(_rgb(image))
-    except _BROKEN as error:
-        raise BadImage(path, _EXPECTED, _came(path, error), _MEND) from error
+    except BROKEN as error:
+        raise BadImage(path, _EXPECTED, fault(path, error), _MEND) from error
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
@@ -103,6 +129,7 @@ def read_header(path: Path) -> tuple[int, int]:
         BadImage: if the file is missing, of another format, or of more than `MAX_PIXELS` pixels.
     """
     try:
+        _refuse_pipe(path)
         with path.open("rb") as file:
             head = file.read(_PNG_HEAD.size)
             if len(head) == _PNG_HEAD.size:
@@ -112,8 +139,8 @@ def read_header(path: Path) -> tuple[int, int]:
             file.seek(0)
             with Image.open(file, formats=FORMATS) as image:
                 return _bounded(*image.size)
-    except _BROKEN as error:
-        raise BadImage(path, _EXPECTED, _came(path, error), _MEND) from error
+    except BROKEN as error:
+        raise BadImage(path, _EXPECTED, fault(path, error), _MEND) from error
 
 
 def pictures(folder: Path) -> list[Path]:

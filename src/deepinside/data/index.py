@@ -178,7 +178,18 @@ class Index:
 
         Returns:
             The same index.
+
+        Raises:
+            ValueError: if the tables are damaged, or a file lies outside the root.
         """
+        try:
+            return cls._read(folder, root)
+        except (ValueError, IndexError, csv.Error) as error:
+            what = "expected images.csv, boxes.csv, classes.csv and set_aside.csv as `run=prepare` leaves them"
+            raise ValueError(f"{folder}: {what}, got {error}: remove the folder and run it again") from error
+
+    @classmethod
+    def _read(cls, folder: Path, root: Path) -> "Index":
         boxes: dict[str, list[list[float]]] = defaultdict(list)
         for image, *corners in _read(folder / "boxes.csv"):
             boxes[image].append([float(corner) for corner in corners])

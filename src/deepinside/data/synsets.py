@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
+from deepinside import matlab
+from deepinside.data.bad_file import brief
 from deepinside.data.ilsvrc_layout import HOW, beside
+from deepinside.data.table import read_text
 
-# What SciPy raises for a file that is no .mat file, and what a struct of another kind leads to.
-_BROKEN = (MatReadError, ValueError, KeyError, TypeError, IndexError, StopIteration)
+# What a file that is no .mat file or a struct of another kind leads to.
+_BROKEN = (ValueError, OverflowError, KeyError, TypeError, IndexError, AttributeError, StopIteration)
 
 
 class Synsets(NamedTuple):
@@ -55,10 +56,10 @@ class Synsets(NamedTuple):
 
 def _mapped(path: Path) -> dict[str, str]:
     words: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         wnid, _, word = line.strip().partition(" ")
         if wnid in words or (wnid and not word):
-            what = f"expected `WNID words`, each class once, got {line!r}"
+            what = f"expected `WNID words`, each class once, got {brief(repr(line))}"
             raise ValueError(f"{path}, line {number}: {what}: fetch the file again")
         if wnid:
             words[wnid] = word
@@ -69,7 +70,7 @@ def _mapped(path: Path) -> dict[str, str]:
 # The kit of 2015 has leaves alone and calls the number otherwise.
 def _leaves(path: Path) -> tuple[dict[int, str], dict[str, str]]:
     try:
-        nodes = np.atleast_1d(loadmat(path, squeeze_me=True)["synsets"])
+        nodes = np.atleast_1d(matlab.read(path, squeeze_me=True)["synsets"])
         names = nodes.dtype.names or ()
         number = next(name for name in names if name.endswith("_ID"))
         inner = "num_children" in names
@@ -78,4 +79,6 @@ def _leaves(path: Path) -> tuple[dict[int, str], dict[str, str]]:
         return numbered, {str(node["WNID"]): str(node["words"]) for node in leaves}
     except _BROKEN as error:
         expected = "a struct `synsets` with ILSVRC2012_ID, WNID, words, num_children"
-        raise ValueError(f"{path}: expected {expected}, got {error!r}: unpack the development kit again") from error
+        raise ValueError(
+            f"{path}: expected {expected}, got {brief(repr(error))}: unpack the development kit again"
+        ) from error

@@ -1,44 +1,38 @@
-"""Second pass: where the masks of all units meet the labels."""
+"""Where the masks of all units meet the labels."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy import ndarray
+from torch import Tensor
 
 from deepinside.dissect.grid import Grid, grid
-from deepinside.dissect.layers import Layer
-from deepinside.dissect.reading import Group, Picture, Reader, Reading, grouped
-from deepinside.dissect.tally import Counts, counts
+from deepinside.dissect.kept import Kept
+from deepinside.dissect.labels import Placed
+from deepinside.dissect.layers import Layer, answers
+from deepinside.dissect.parts import Part, joined, packed, sparse
+from deepinside.dissect.reading import Group, Picture, Reader, Reading, grouped, mixed
+from deepinside.dissect.tally import Spots, summed, tally
+from deepinside.dissect.totals import Totals, totalled
 from deepinside.dissect.upsample import hits
 from deepinside.dissect.vocabulary import Vocabulary
 from deepinside.network import Network
-from deepinside.probe import activations
 from deepinside.progress import resumable
 
-_LABELLED = ("truth", "carriers", "room", "pixels")
+Maps = Mapping[str, Tensor]  # by name of the layer
 
 
-@dataclass(frozen=True)
-class Totals:
-    """The sums over the probe set.
-
-    Args:
-        layers: layer name -> I and A.
-        truth: pixels of each label, (l,).
-        carriers: pictures that carry a label of each category, (c,).
-        room: pixels of these pictures, (c,).
-        pixels: of all pictures.
-    """
-
-    layers: Mapping[str, Counts]
-    truth: Int[ndarray, " l"]
-    carriers: Int[ndarray, " c"]
-    room: Int[ndarray, " c"]
-    pixels: int
+class _Seen(NamedTuple):
+    # A group of pictures: its labels, and the masks of each layer.
+    group: Group
+    labels: Placed
+    masks: Sequence[Spots]
 
 
 @dataclass(frozen=True)
@@ -52,6 +46,8 @@ class Counter:
         vocabulary: of the probe set.
         upsample: `receptive_field` or `resize`.
         rule: `image` or `hit`.
+        permutations: how many times the masks also meet labels of other pictures of their batch.
+        permuted: of how many pictures, in whole batches.
     """
 
     network: Network
@@ -60,6 +56,8 @@ class Counter:
     vocabulary: Vocabulary
     upsample: str
     rule: str
+    permutations: int = 0
+    permuted: int = 0
 
     def grid(self, layer: Layer, size: tuple[int, int], target: tuple[int, int]) -> Grid:
         """From the maps of a layer to pixels.
@@ -74,53 +72,67 @@ class Counter:
         """
         return grid(layer.maps[size], target, size, layer.field, self.upsample)
 
-    def count(self, pictures: Sequence[Picture]) -> dict[str, ndarray]:
+    def count(
+        self, pictures: Sequence[Picture], maps: Callable[[int], Maps] = lambda _group: {}, *, permute: bool = False
+    ) -> dict[str, ndarray]:
         """What a batch adds, as sparse arrays.
 
         Args:
-            pictures: of the batch.
+            pictures: of the batch; at least one.
+            maps: number of a group -> maps by layer as far as they are known; the others are computed.
+            permute: whether the masks also meet labels of other pictures.
 
         Returns:
-            Arrays for numpy.savez: truth, carriers, room, pixels, and per layer i `i.at`, `i.sum` (I) and
-            `i.activation` (A).
+            Arrays for numpy.savez, as `parts.packed` gives them; and where masks met other labels, per layer i
+            `i.luck.at`, `i.luck.sum` (I by permutation, unit and label) and `i.luck.activation` (A).
         """
-        labelled = _unlabelled(self.vocabulary)
-        sums = [_nothing(layer, self.vocabulary) for layer in self.layers]
-        for group in grouped(pictures):
-            labelled = [a + b for a, b in zip(labelled, self._labelled(group), strict=True)]
-            sums = [Counts(a.intersection + b.intersection, a.activation + b.activation)
-                    for a, b in zip(sums, self._of(group), strict=True)]  # fmt: skip
-        answer = dict(zip(_LABELLED, labelled, strict=True))
-        for index, (intersection, activation) in enumerate(sums):
-            at = np.flatnonzero(intersection)
-            answer |= {f"{index}.at": at, f"{index}.sum": intersection.ravel()[at], f"{index}.activation": activation}
-        return answer
+        seen = [self._seen(group, maps(index)) for index, group in enumerate(grouped(pictures))]
+        strange = permute and self.permutations > 0
+        arrays = packed(joined([self._part(one, strange and len(one.group) > 1) for one in seen]))
+        return arrays | self._luck(seen) if strange else arrays
 
-    def _labelled(self, group: Group) -> list[ndarray]:
-        carried = self.vocabulary.carried(group.labels.area).sum(dim=0).numpy()
-        area = group.shape[0] * group.shape[1]
-        return [group.labels.area.sum(dim=0).numpy(), carried, carried * area, np.array(len(group.labels) * area)]
-
-    def _of(self, group: Group) -> list[Counts]:
+    def _seen(self, group: Group, maps: Maps) -> _Seen:
         device = self.network.device
-        answers = activations(self.network, group.images.to(device), [layer.name for layer in self.layers])
-        labels = group.labels.to(device)
-        found = []
+        missing = [layer for layer in self.layers if layer.name not in maps]
+        found = dict(maps) | (answers(self.network, group.images, missing) if missing else {})
+        labels = group.labels.to(device).placed()
+        masks = []
         for layer in self.layers:
             over = torch.from_numpy(self.thresholds[layer.name]).to(device)
-            masks = hits(answers[layer.name], over, self.grid(layer, group.size, group.shape).to(device))
-            found.append(counts(masks, labels, self.vocabulary, units=layer.units, rule=self.rule))
-        return found
+            there = hits(found[layer.name].to(device), over, self.grid(layer, group.size, group.shape).to(device))
+            masks.append(Spots.of(there, labels, layer.units))
+        return _Seen(group, labels, masks)
 
+    def _part(self, seen: _Seen, strangers: bool) -> Part:
+        group, labels, masks = seen
+        count = len(group)
+        tallies = [tally(mask, labels).to(torch.device("cpu")) for mask in masks]
+        return Part(
+            group.numbers.numpy(),
+            labels.carried.to(torch.device("cpu")),
+            torch.full((count,), group.shape[0] * group.shape[1]),
+            torch.full((count,), strangers),
+            tallies,
+        )
 
-def _unlabelled(vocabulary: Vocabulary) -> list[ndarray]:
-    shapes = (len(vocabulary), len(vocabulary.categories), len(vocabulary.categories), ())
-    return [np.zeros(shape, dtype=np.int64) for shape in shapes]
-
-
-def _nothing(layer: Layer, vocabulary: Vocabulary) -> Counts:
-    shapes = ((layer.units, len(vocabulary)), (layer.units, len(vocabulary.categories)))
-    return Counts(*(np.zeros(shape, dtype=np.int64) for shape in shapes))
+    def _luck(self, seen: Sequence[_Seen]) -> dict[str, ndarray]:
+        # Permutation r moves labels by r places: nobody keeps its own. A group of one has nobody to swap with.
+        several = [one for one in seen if len(one.group) > 1]
+        arrays: dict[str, ndarray] = {}
+        for index, layer in enumerate(self.layers):
+            shape = (self.permutations, layer.units, len(self.vocabulary))
+            common = np.zeros(shape, dtype=np.int32)
+            activation = np.zeros((*shape[:2], len(self.vocabulary.categories)), dtype=np.int64)
+            for group, labels, masks in several:
+                for turn in range(self.permutations):
+                    moved = labels.rolled(1 + turn % (len(group) - 1))
+                    met = tally(masks[index], moved)
+                    intersection, area = summed(met, moved.carried, self.vocabulary, self.rule)
+                    common[turn] += intersection
+                    activation[turn] += area
+            arrays |= {f"{index}.luck.{key}": values for key, values in sparse(common).items()}
+            arrays[f"{index}.luck.activation"] = activation
+        return arrays
 
 
 def totals(
@@ -132,8 +144,13 @@ def totals(
     batch: int,
     workers: int,
     folder: Path,
+    kept: Kept | None = None,
+    read_labels: Callable[[int], Reading] | None = None,
 ) -> Totals:
-    """A second forward pass, over the pictures that the first one used, batch by batch as there.
+    """Counts over the pictures that the first pass used, batch by batch as there.
+
+    What the first pass kept is not computed again; the rest takes a second forward pass, which ends at the deepest
+    layer that it is needed for. The sums are the same.
 
     Args:
         counter: how to count.
@@ -143,6 +160,8 @@ def totals(
         batch: pictures per batch, as in the first pass.
         workers: threads that read.
         folder: where finished batches lie.
+        kept: maps of the first pass.
+        read_labels: number of a picture -> its labels with any picture of its size, where the picture is not needed.
 
     Returns:
         The sums.
@@ -153,13 +172,24 @@ def totals(
     Source: Bau et al. 2017, sec. 2.2.
     """
     good = set(used)
-    batches = [[n for n in range(start, min(start + batch, images)) if n in good] for start in range(0, images, batch)]
-    with Reader(read, batches, workers) as reader:
+    batches = [[number for number in numbers if number in good] for numbers in mixed(images, batch)]
+    kept = Kept(0) if kept is None else kept
+    light = {n for i, numbers in enumerate(batches) if kept.holds(i, len(counter.layers)) for n in numbers}
+
+    def read_needed(number: int) -> Reading:
+        return read_labels(number) if read_labels and number in light else read(number)
+
+    with Reader(read_needed, batches, workers) as reader:
 
         def compute(positions: range) -> dict[str, ndarray]:
-            return counter.count([_readable(one) for one in reader.batch(positions.start // batch)])
+            index = positions.start // batch
+            pictures = [_readable(one) for one in reader.batch(index)]
+            known = partial(kept.pop, index)
+            return counter.count(pictures, known, permute=positions.start < counter.permuted) if pictures else {}
 
-        return _summed(counter, resumable(folder, images, batch, compute, "intersections"))
+        found = resumable(folder, images, batch, compute, "intersections")
+        layers = [(layer.name, layer.units) for layer in counter.layers]
+        return totalled(found, layers, counter.vocabulary, counter.rule, counter.permutations)
 
 
 def _readable(reading: Reading) -> Picture:
@@ -168,14 +198,15 @@ def _readable(reading: Reading) -> Picture:
     return reading
 
 
-def _summed(counter: Counter, parts: Iterable[dict[str, ndarray]]) -> Totals:
-    layers = [_nothing(layer, counter.vocabulary) for layer in counter.layers]
-    labelled = _unlabelled(counter.vocabulary)
-    for part in parts:
-        labelled = [total + part[name] for total, name in zip(labelled, _LABELLED, strict=True)]
-        for index, (intersection, activation) in enumerate(layers):
-            intersection.ravel()[part[f"{index}.at"]] += part[f"{index}.sum"]
-            activation += part[f"{index}.activation"]
-    named = {layer.name: one for layer, one in zip(counter.layers, layers, strict=True)}
-    truth, carriers, room, pixels = labelled
-    return Totals(named, truth, carriers, room, int(pixels))
+def stored(folder: Path) -> Iterator[dict[str, ndarray]]:
+    """The finished batches once more.
+
+    Args:
+        folder: where they lie.
+
+    Yields:
+        Their arrays, in order.
+    """
+    for path in sorted(folder.glob("*.npz")):
+        with np.load(path) as arrays:
+            yield dict(arrays)

@@ -10,9 +10,8 @@ from numpy import ndarray
 from torch import Tensor
 
 from deepinside.dissect.counting import Counter
-from deepinside.dissect.layers import Layer
+from deepinside.dissect.layers import Layer, answers
 from deepinside.dissect.upsample import dense
-from deepinside.probe import activations
 
 
 class Exhibit(NamedTuple):
@@ -45,11 +44,10 @@ def exhibits(
     for number in sorted({number for numbers in wanted.values() for number in numbers}):
         image = read(number)
         units = [key for key, numbers in wanted.items() if number in numbers]
-        answers = activations(
-            counter.network, image[None].to(counter.network.device).float() / 255, sorted({name for name, _ in units})
-        )
+        asked = [layers[name] for name in sorted({name for name, _ in units})]
+        found = answers(counter.network, image[None].float() / 255, asked)
         for name, unit in units:
-            mask = _mask(counter, layers[name], answers[name][0, unit], unit, (image.shape[1], image.shape[2]))
+            mask = _mask(counter, layers[name], found[name][0, unit], unit, (image.shape[1], image.shape[2]))
             shown[name, unit, number] = Exhibit(image.permute(1, 2, 0).numpy(), mask)
     return {(name, unit): [shown[name, unit, n] for n in numbers] for (name, unit), numbers in wanted.items()}
 

@@ -15,6 +15,57 @@ Segmentation = Mapping[str, Sequence[int | Int[ndarray, "h w"]]]
 
 
 @dataclass(frozen=True)
+class Carried:
+    """The labels that pictures carry, each picture's in a row of its own; place 0 is no label.
+
+    Args:
+        ids: numbers of the labels, rising, (n, k), filled up with 0.
+        area: pixels of each, (n, k).
+    """
+
+    ids: Int[Tensor, "n k"]
+    area: Int[Tensor, "n k"]
+
+    def to(self, device: torch.device) -> "Carried":
+        """The same labels elsewhere.
+
+        Args:
+            device: where to.
+
+        Returns:
+            A copy there.
+        """
+        return Carried(self.ids.to(device), self.area.to(device))
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Label maps whose pixels hold places in a picture's own row of labels: small numbers, for quick counting.
+
+    Args:
+        carried: the rows.
+        maps: place of the label of each pixel, (d, n, p).
+        whole: places of the labels of the whole picture, (n, m).
+    """
+
+    carried: Carried
+    maps: Int[Tensor, "d n p"]
+    whole: Int[Tensor, "n m"]
+
+    def rolled(self, shift: int) -> "Placed":
+        """The same pictures in another order: row i holds what row i + shift held.
+
+        Args:
+            shift: how far.
+
+        Returns:
+            A copy.
+        """
+        carried = Carried(self.carried.ids.roll(-shift, 0), self.carried.area.roll(-shift, 0))
+        return Placed(carried, self.maps.roll(-shift, 1), self.whole.roll(-shift, 0))
+
+
+@dataclass(frozen=True)
 class Labels:
     """The labels of pictures with label maps of one size; 0 is no label.
 
@@ -79,6 +130,25 @@ class Labels:
         maps = torch.cat([_grown(p.maps, 0, depth) for p in pictures], dim=1)
         whole = torch.cat([_grown(p.whole, 1, width) for p in pictures])
         return cls(maps, whole, torch.cat([p.area for p in pictures]))
+
+    def placed(self) -> Placed:
+        """The same labels, numbered within each picture.
+
+        Returns:
+            On the same device.
+        """
+        there = self.area > 0
+        place = (there.cumsum(dim=1) * there).int()
+        ids = place.new_zeros(len(self), int(place.max()) + 1, dtype=torch.int64)
+        ids.scatter_(1, place.long(), torch.arange(place.shape[1], device=place.device).expand(len(self), -1))
+        ids[:, 0] = 0  # all labels that are not there have fallen in this place
+        maps = [place.gather(1, level.long()) for level in self.maps]
+        empty = place.new_empty(0, len(self), self.maps.shape[2])
+        return Placed(
+            Carried(ids, self.area.gather(1, ids)),
+            torch.stack(maps) if maps else empty,
+            place.gather(1, self.whole).long(),
+        )
 
     def to(self, device: torch.device) -> "Labels":
         """The same labels elsewhere.

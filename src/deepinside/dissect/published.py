@@ -8,6 +8,8 @@ import pandas as pd
 from deepinside.dissect.score import FIELDS, category_names
 
 _HEAD = ("unit", "category", "label", "score")
+_QUOTED = 100  # characters of a name in a message
+_COUNTED = tuple(f"-{field}" for field in FIELDS[1:])
 _TOLERANCE = 1e-6  # NetDissect-Lite adds 1e-10 to every union
 
 
@@ -28,10 +30,15 @@ def read_result(path: Path, layer: str) -> pd.DataFrame:
     """
     if not path.is_file():
         raise FileNotFoundError(f"no result table {path}: the published ones lie in the folder plot/ of NetDissect")
-    table = pd.read_csv(path, keep_default_na=False, na_values=[""])  # a label may be called "null"
+    try:
+        table = pd.read_csv(path, keep_default_na=False, na_values=[""])  # a label may be called "null"
+    except ValueError as error:  # no text, no columns, rows of other lengths
+        raise ValueError(f"{path}: expected the table of a NetDissect result, got {error}") from error
     _check_columns(table, path)
     if table["unit"].duplicated().any():
-        raise ValueError(f"{path}: expected each unit once, got {table['unit'][table['unit'].duplicated()].tolist()}")
+        raise ValueError(
+            f"{path}: expected each unit once, got {table['unit'][table['unit'].duplicated()].tolist()[:5]}"
+        )
     for category in category_names(table):
         _check_rows(table, category, path)
     table = table.sort_values("unit", ignore_index=True)
@@ -46,7 +53,13 @@ def _check_columns(table: pd.DataFrame, path: Path) -> None:
     needed = [*_HEAD, *(f"{category}-{field}" for category in categories for field in FIELDS)]
     missing = [name for name in needed if name not in table.columns]
     if missing or not categories:
-        raise ValueError(f"{path}: expected the columns of a NetDissect result, missing {missing or '<category>-iou'}")
+        came = [name[:_QUOTED] for name in missing[:5]] or "<category>-iou"
+        raise ValueError(f"{path}: expected the columns of a NetDissect result, missing {came}")
+    numbers = [name for name in needed if name in {"unit", "score"} or name.endswith(_COUNTED)]
+    words = [name for name in numbers if not pd.api.types.is_numeric_dtype(table[name])]
+    if words or not pd.api.types.is_integer_dtype(table["unit"]):
+        came = [name[:_QUOTED] for name in words[:5]] or ["unit"]
+        raise ValueError(f"{path}: expected whole units and numbers, got something else in {came}")
 
 
 def _check_rows(table: pd.DataFrame, category: str, path: Path) -> None:

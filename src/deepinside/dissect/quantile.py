@@ -1,14 +1,16 @@
 """The exact top quantile of every unit over a whole data set, from a stream."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
 
 _SLACK = 4096  # candidates a unit may gather beyond what it keeps, at least; spares a selection per batch
+_SELECTED = 1 << 20  # values selected from at a time
 
 
 def kept(positions: int, quantile: float) -> int:
@@ -22,6 +24,14 @@ def kept(positions: int, quantile: float) -> int:
         A count in 1..N; it never falls as N grows, so an upper bound of N is as good.
     """
     return positions - math.floor((positions - 1) * (1 - quantile))
+
+
+class Largest(NamedTuple):
+    """The values of some pictures that can still matter: how many of each unit, all of them, and positions seen."""
+
+    counts: Int[Tensor, " u"]
+    values: Float[Tensor, " k"]
+    seen: int
 
 
 class TopQuantile:
@@ -56,6 +66,41 @@ class TopQuantile:
         self._fill = torch.zeros(units, dtype=torch.int64)
         self._floor = torch.full((units,), -math.inf)
 
+    def largest(self, maps: Float[Tensor, "n u h w"]) -> Largest:
+        """What of some pictures can still matter, for another accumulator to `take`.
+
+        Args:
+            maps: at native resolution, (n, u, h, w).
+
+        Returns:
+            Of each unit the values above the floor, no more than are kept.
+
+        Raises:
+            ValueError: for another number of units, or a value that is not finite.
+        """
+        values = self._checked(maps)
+        floor = self._floor.to(values)[:, None]
+        above = values > floor
+        if int(above.sum(dim=1).max()) > self._keep:
+            values = values.topk(self._keep, dim=1).values
+            above = values > floor
+        return Largest(above.sum(dim=1).cpu(), values[above].cpu(), maps[:, 0].numel())
+
+    def take(self, found: Largest) -> None:
+        """Takes what another accumulator has seen.
+
+        Args:
+            found: by its `largest`.
+
+        Raises:
+            ValueError: if there are more positions than announced.
+        """
+        self._count(found.seen)
+        width = int(found.counts.max())
+        rows = found.values.new_full((self.units, width), -math.inf)
+        rows[torch.arange(width) < found.counts[:, None]] = found.values
+        self._gather_all(rows if self._buffer is None else rows.to(self._buffer.device))
+
     def add(self, maps: Float[Tensor, "n u h w"]) -> None:
         """Takes the activations of more pictures; the order does not matter.
 
@@ -65,17 +110,32 @@ class TopQuantile:
         Raises:
             ValueError: for another number of units, more positions than announced, or a value that is not finite.
         """
+        values = self._checked(maps)
+        self._count(values.shape[1])
+        self._gather_all(values)
+
+    def _checked(self, maps: Tensor) -> Float[Tensor, "u k"]:
         if maps.ndim != 4 or maps.shape[1] != self.units:
             raise ValueError(f"expected maps (n, {self.units}, h, w), got {tuple(maps.shape)}: one layer at a time")
         values = maps.transpose(0, 1).reshape(self.units, -1)
-        self.seen += values.shape[1]
-        if self.seen > self.positions:
-            raise ValueError(f"expected at most {self.positions} positions, got {self.seen}: announce them all")
         if values.numel() and not bool(values.amax().isfinite()):
             raise ValueError("expected finite activations, got NaN or inf: look for them in the weights")
+        return values if values.dtype == torch.float64 else values.float()
+
+    def _count(self, seen: int) -> None:
+        self.seen += seen
+        if self.seen > self.positions:
+            raise ValueError(f"expected at most {self.positions} positions, got {self.seen}: announce them all")
+
+    def _gather_all(self, values: Float[Tensor, "u k"]) -> None:
         self._start(values)
         for part in values.split(self._slack, dim=1):
             self._gather(part)
+
+    @property
+    def floor(self) -> Float[Tensor, " u"]:
+        """What no threshold will be less than, however many more values come; minus infinity at first."""
+        return self._floor
 
     def _start(self, values: Tensor) -> None:
         if self._buffer is None:
@@ -103,11 +163,13 @@ class TopQuantile:
     def _select(self) -> None:
         """Keeps the largest only, in falling order, and raises the floor to the smallest of them."""
         assert self._buffer is not None
-        top = self._buffer.topk(self._keep, dim=1).values
-        self._buffer[:, : self._keep] = top
-        self._buffer[:, self._keep :] = -math.inf
+        rows = max(1, _SELECTED // self._buffer.shape[1])  # a selection takes three times the memory of its rows
+        for start in range(0, self.units, rows):
+            part = self._buffer[start : start + rows]
+            part[:, : self._keep] = part.topk(self._keep, dim=1).values
+            part[:, self._keep :] = -math.inf
         self._fill.clamp_(max=self._keep)
-        self._floor = top[:, -1].clone()
+        self._floor = self._buffer[:, self._keep - 1].clone()
 
     def thresholds(self) -> Float[ndarray, " u"]:
         """The quantiles of what was seen so far.
@@ -127,38 +189,3 @@ class TopQuantile:
         a, b = self._buffer[:, ends].cpu().numpy().astype(np.float64).T
         # As numpy does it, so that the last bit agrees too.
         return a + (b - a) * share if share < 0.5 else b - (b - a) * (1 - share)
-
-    def state(self) -> dict[str, ndarray]:
-        """What `resumed` needs to go on from here.
-
-        Returns:
-            Arrays, for numpy.savez.
-        """
-        if self._buffer is None:
-            values = np.empty((self.units, 0), dtype=np.float32)
-        else:
-            self._select()
-            values = self._buffer[:, : int(self._fill.max())].cpu().numpy()
-        numbers = np.array([self.quantile, self.positions, self.seen], dtype=np.float64)
-        return {"values": values, "numbers": numbers}
-
-    @classmethod
-    def resumed(cls, state: dict[str, ndarray]) -> "TopQuantile":
-        """The accumulator that `state` was taken from; it goes on to the same thresholds.
-
-        Args:
-            state: as returned by `state`.
-
-        Returns:
-            A new accumulator.
-        """
-        values, (quantile, positions, seen) = torch.from_numpy(state["values"]), state["numbers"]
-        top = cls(len(values), float(quantile), int(positions))
-        if values.shape[1]:
-            top._start(values)
-            assert top._buffer is not None
-            top._buffer[:, : values.shape[1]] = values
-            top._fill[:] = values.shape[1]
-            top._select()
-        top.seen = int(seen)
-        return top

@@ -1,9 +1,12 @@
 """Pictures of the probe set with their labels, read ahead and grouped into batches of one size."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
@@ -31,39 +34,75 @@ class Bad(NamedTuple):
 Reading = Picture | Bad
 
 
-class Group(NamedTuple):
-    """Pictures that share the size of picture and label map."""
+@dataclass(frozen=True)
+class Group:
+    """Pictures that share the size of picture and label map.
 
-    numbers: Int[Tensor, " n"]
-    images: Float[Tensor, "n 3 h w"]
-    labels: Labels
-    shape: tuple[int, int]
+    Args:
+        members: at least one.
+    """
+
+    members: Sequence[Picture]
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @property
+    def numbers(self) -> Int[Tensor, " n"]:
+        """Of the pictures."""
+        return torch.tensor([picture.number for picture in self.members])
+
+    @property
+    def images(self) -> Float[Tensor, "n 3 h w"]:
+        """RGB in [0, 1]."""
+        return torch.stack([picture.image for picture in self.members]).float() / 255
+
+    @cached_property
+    def labels(self) -> Labels:
+        """Of all pictures."""
+        return Labels.stacked([picture.labels for picture in self.members])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(h, w) of the label maps."""
+        return self.members[0].shape
 
     @property
     def size(self) -> tuple[int, int]:
         """(h, w) of the pictures."""
-        return self.images.shape[2], self.images.shape[3]
+        return self.members[0].image.shape[1], self.members[0].image.shape[2]
 
 
-def grouped(pictures: Iterable[Picture]) -> Iterator[Group]:
-    """Stacks pictures of one size, in the order in which the sizes first occur.
+def grouped(pictures: Iterable[Picture]) -> list[Group]:
+    """Puts pictures of one size together, in the order in which the sizes first occur.
 
     Args:
         pictures: of a batch.
 
-    Yields:
-        Groups, RGB in [0, 1].
+    Returns:
+        Groups.
     """
     groups: dict[tuple[int, ...], list[Picture]] = {}
     for picture in pictures:
         groups.setdefault((*picture.image.shape[1:], *picture.shape), []).append(picture)
-    for members in groups.values():
-        yield Group(
-            torch.tensor([picture.number for picture in members]),
-            torch.stack([picture.image for picture in members]).float() / 255,
-            Labels.stacked([picture.labels for picture in members]),
-            members[0].shape,
-        )
+    return [Group(members) for members in groups.values()]
+
+
+def mixed(images: int, batch: int) -> list[list[int]]:
+    """The batches of both passes, in an order that has nothing to do with names: each is a sample of the pictures.
+
+    Sorted names would bring pictures of one source and one texture together, and both the bootstrap and the luck of a
+    unit (whose masks meet labels of other pictures of the batch) rest on batches that are samples.
+
+    Args:
+        images: number of pictures.
+        batch: pictures per batch.
+
+    Returns:
+        Numbers of the pictures of each batch; the same for the same two arguments.
+    """
+    order = np.random.default_rng(0).permutation(images).tolist()
+    return [order[start : start + batch] for start in range(0, images, batch)]
 
 
 class Reader:

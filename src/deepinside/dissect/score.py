@@ -95,6 +95,27 @@ def units_frame(
     return pd.DataFrame(columns)
 
 
+def runners_up(scores: Float[ndarray, "u l"], vocabulary: Vocabulary) -> pd.DataFrame:
+    """How far each unit's best label stands out: its IoU minus that of the next best label of any category.
+
+    Args:
+        scores: as `iou` returns them.
+        vocabulary: names of the labels.
+
+    Returns:
+        A row per unit: second_label, second_score, selectivity; empty where only one label can be scored.
+    """
+    known = np.where(np.isnan(scores), -1, scores)
+    every = np.arange(len(known))
+    best = known.argmax(axis=1)
+    highest = known[every, best]
+    known[every, best] = -1
+    second = known.argmax(axis=1)
+    score = np.where(known[every, second] < 0, np.nan, known[every, second])
+    names = [vocabulary.names[label] if there else None for label, there in zip(second, ~np.isnan(score), strict=True)]
+    return pd.DataFrame({"second_label": names, "second_score": score, "selectivity": highest - score})
+
+
 def category_names(units: pd.DataFrame) -> tuple[str, ...]:
     """The categories of a units table, by its header (their order differs between the published ones).
 
@@ -133,6 +154,19 @@ def detector_counts(units: pd.DataFrame, threshold: float, categories: Sequence[
             rows.append((str(layer), rule, "all", detecting, sum(unique.values())))
             rows += [(str(layer), rule, category, len(found[category]), unique[category]) for category in names]
     return pd.DataFrame(rows, columns=list(COUNT_COLUMNS))
+
+
+def sensitivity(units: pd.DataFrame, thresholds: Sequence[float]) -> pd.DataFrame:
+    """What would be counted at other thresholds of IoU.
+
+    Args:
+        units: as `units_frame` returns, one layer or several.
+        thresholds: of IoU.
+
+    Returns:
+        As `detector_counts`, with the threshold in a first column `iou`.
+    """
+    return pd.concat([detector_counts(units, t).assign(iou=t)[["iou", *COUNT_COLUMNS]] for t in thresholds])
 
 
 def _found(units: pd.DataFrame, threshold: float, names: Sequence[str]) -> dict[str, dict[str, pd.Series]]:

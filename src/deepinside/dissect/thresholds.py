@@ -1,43 +1,39 @@
 """First pass: the thresholds of all units, and the pictures that excite them most."""
 
-import os
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from numpy import ndarray
+from torch import Tensor
 
-from deepinside.dissect.layers import Layer
-from deepinside.dissect.quantile import TopQuantile
-from deepinside.dissect.reading import Bad, Group, Picture, Reader, Reading, grouped
+from deepinside.dissect.kept import Kept
+from deepinside.dissect.layers import Layer, answers
+from deepinside.dissect.quantile import Largest, TopQuantile
+from deepinside.dissect.reading import Bad, Group, Picture, Reader, Reading, grouped, mixed
 from deepinside.dissect.top_images import TopImages
 from deepinside.network import Network
-from deepinside.probe import activations
-from deepinside.progress import track
-
-_EVERY = 30.0  # seconds between two checkpoints: a few megabytes written, half a minute lost at most
+from deepinside.progress import resumable
 
 
 @dataclass
 class Survey:
-    """What the first pass knows after some batches.
+    """What the first pass knows.
 
     Args:
         quantiles: layer name -> running quantile.
-        tops: layer name -> running top pictures.
+        tops: layer name -> top pictures.
         used: numbers of the pictures that count.
         bad: pictures that were set aside.
-        done: how many batches are finished.
     """
 
     quantiles: dict[str, TopQuantile]
     tops: dict[str, TopImages]
     used: list[int] = field(default_factory=list)
     bad: list[Bad] = field(default_factory=list)
-    done: int = 0
 
     def thresholds(self, layer: str) -> Float[ndarray, " u"]:
         """T of each unit.
@@ -50,62 +46,50 @@ class Survey:
         """
         return self.quantiles[layer].thresholds()
 
-    def add(self, readings: Sequence[Reading], answer: Callable[[Group], None]) -> None:
-        """Takes a batch.
+    def see(self, found: Mapping[str, Tensor]) -> dict[str, ndarray]:
+        """Takes the maps of a group of pictures.
 
         Args:
-            readings: what was read.
-            answer: what to do with each group of its pictures.
-        """
-        pictures = [reading for reading in readings if isinstance(reading, Picture)]
-        for group in grouped(pictures):
-            answer(group)
-        self.used += [picture.number for picture in pictures]
-        self.bad += [reading for reading in readings if isinstance(reading, Bad)]
-        self.done += 1
-
-    def save(self, path: Path) -> None:
-        """Writes all of it, at once or not at all.
-
-        Args:
-            path: of the file.
-        """
-        arrays = {
-            "used": np.array(self.used, dtype=np.int64),
-            "done": np.array(self.done),
-            "bad": np.array([(str(number), file, reason) for number, file, reason in self.bad], dtype=np.str_),
-        }
-        for index, name in enumerate(self.quantiles):
-            arrays |= {f"quantile.{index}.{key}": value for key, value in self.quantiles[name].state().items()}
-            arrays |= {f"top.{index}.{key}": value for key, value in self.tops[name].state().items()}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        with temporary.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        temporary.rename(path)
-
-    @classmethod
-    def load(cls, path: Path, layers: Sequence[Layer], top_images: int) -> "Survey":
-        """Reads what `save` wrote.
-
-        Args:
-            path: of the file.
-            layers: as before.
-            top_images: pictures per unit.
+            found: layer name -> maps, (n, u, h, w).
 
         Returns:
-            The survey, to go on with.
+            What another process needs of them, as arrays: per layer i `i.counts`, `i.values` and `i.seen` (see
+            `Largest`), and `i.peaks` of each picture.
+
+        Raises:
+            ValueError: if an activation is not finite, with the layer.
         """
-        with np.load(path) as stored:
-            arrays = dict(stored)
-        quantiles = {x.name: TopQuantile.resumed(_under(arrays, f"quantile.{i}.")) for i, x in enumerate(layers)}
-        tops = {x.name: TopImages.resumed(_under(arrays, f"top.{i}."), top_images) for i, x in enumerate(layers)}
-        bad = [Bad(int(number), file, reason) for number, file, reason in arrays["bad"].reshape(-1, 3).tolist()]
-        return cls(quantiles, tops, arrays["used"].tolist(), bad, int(arrays["done"]))
+        arrays = {}
+        for index, (name, maps) in enumerate(found.items()):
+            try:
+                largest = self.quantiles[name].largest(maps)
+                self.quantiles[name].add(maps)
+            except ValueError as error:
+                raise ValueError(f"layer {name!r}: {error}") from error
+            for key, value in largest._asdict().items():
+                arrays[f"{index}.{key}"] = np.asarray(value)
+            arrays[f"{index}.peaks"] = maps.amax(dim=(2, 3)).cpu().numpy()
+        return arrays
 
+    def take(self, arrays: Mapping[str, ndarray], *, seen: bool) -> None:
+        """Takes a finished batch.
 
-def _under(arrays: dict[str, ndarray], prefix: str) -> dict[str, ndarray]:
-    return {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
+        Args:
+            arrays: of `see` for each of its groups g, `g.` before their names, and its numbers and bad pictures.
+            seen: whether this process saw the pictures itself.
+        """
+        self.bad += [Bad(int(number), file, reason) for number, file, reason in arrays["bad"].reshape(-1, 3).tolist()]
+        group = 0
+        while f"{group}.numbers" in arrays:
+            numbers = torch.from_numpy(arrays[f"{group}.numbers"])
+            self.used += numbers.tolist()
+            for index, name in enumerate(self.quantiles):
+                own = {key: arrays[f"{group}.{index}.{key}"] for key in (*Largest._fields, "peaks")}
+                self.tops[name].add(torch.from_numpy(own["peaks"]), numbers)
+                if not seen:
+                    values = (torch.from_numpy(own["counts"]), torch.from_numpy(own["values"]), int(own["seen"]))
+                    self.quantiles[name].take(Largest(*values))
+            group += 1
 
 
 def survey(
@@ -118,7 +102,8 @@ def survey(
     top_images: int,
     batch: int,
     workers: int,
-    checkpoint: Path,
+    folder: Path,
+    kept: Kept | None = None,
 ) -> Survey:
     """One forward pass over all pictures: exact thresholds at native resolution, and the top pictures.
 
@@ -129,37 +114,41 @@ def survey(
         sizes: (h, w) of each picture as the network will see it.
         quantile: share of positions above the threshold.
         top_images: pictures per unit.
-        batch: pictures per batch; fixed by position, so that an interrupted run ends with the same numbers.
+        batch: pictures per batch; fixed by position, so that an interrupted or shared run ends with the same numbers.
         workers: threads that read.
-        checkpoint: file to resume from and to save to.
+        folder: where finished batches lie; processes that share it share the work.
+        kept: takes what counting will need of the batches that this process sees.
 
     Returns:
         The survey.
 
     Source: Bau et al. 2017, sec. 2.2.
     """
-    if checkpoint.exists():
-        state = Survey.load(checkpoint, layers, top_images)
-    else:
-        positions = {x.name: sum(x.maps[size][0] * x.maps[size][1] for size in sizes) for x in layers}
-        quantiles = {x.name: TopQuantile(x.units, quantile, positions[x.name]) for x in layers}
-        state = Survey(quantiles, {x.name: TopImages(x.units, top_images) for x in layers})
-    names = tuple(state.quantiles)
+    positions = {x.name: sum(x.maps[size][0] * x.maps[size][1] for size in sizes) for x in layers}
+    quantiles = {x.name: TopQuantile(x.units, quantile, positions[x.name]) for x in layers}
+    state = Survey(quantiles, {x.name: TopImages(x.units, top_images) for x in layers})
+    own: set[int] = set()
 
-    def answer(group: Group) -> None:
-        for name, maps in activations(network, group.images.to(network.device), names).items():
-            try:
-                state.quantiles[name].add(maps)
-            except ValueError as error:
-                raise ValueError(f"layer {name!r}: {error}") from error
-            state.tops[name].add(maps.amax(dim=(2, 3)), group.numbers)
+    def see(index: int, number: int, group: Group) -> dict[str, ndarray]:
+        found = answers(network, group.images, layers)
+        arrays = {f"{number}.{key}": value for key, value in state.see(found).items()}
+        if kept is not None:
+            kept.add(index, number, found, {name: state.quantiles[name].floor for name in found})
+        return arrays | {f"{number}.numbers": group.numbers.numpy()}
 
-    batches = [range(start, min(start + batch, len(sizes))) for start in range(0, len(sizes), batch)]
-    saved = time.monotonic()
+    batches = mixed(len(sizes), batch)
     with Reader(read, batches, workers) as reader:
-        for index in track(range(state.done, len(batches)), "thresholds"):
-            state.add(reader.batch(index), answer)
-            if time.monotonic() - saved > _EVERY or state.done == len(batches):
-                state.save(checkpoint)
-                saved = time.monotonic()
+
+        def compute(start: range) -> dict[str, ndarray]:
+            index = start.start // batch
+            readings = reader.batch(index)
+            bad = [(str(one.number), one.file, one.reason) for one in readings if isinstance(one, Bad)]
+            arrays = {"bad": np.array(bad, dtype=np.str_)}
+            for number, group in enumerate(grouped([one for one in readings if isinstance(one, Picture)])):
+                arrays |= see(index, number, group)
+            own.add(index)
+            return arrays
+
+        for index, arrays in enumerate(resumable(folder, len(sizes), batch, compute, "thresholds")):
+            state.take(arrays, seen=index in own)
     return state

@@ -2,7 +2,6 @@
 
 import torch
 from jaxtyping import Float, Int
-from numpy import ndarray
 from torch import Tensor
 
 
@@ -32,26 +31,3 @@ class TopImages:
         peak, image = peak.gather(1, rising), image.gather(1, rising)
         order = peak.argsort(dim=1, descending=True, stable=True)[:, : self.count]
         self.peak, self.image = peak.gather(1, order), image.gather(1, order)
-
-    def state(self) -> dict[str, ndarray]:
-        """What `resumed` needs to go on from here.
-
-        Returns:
-            Arrays, for numpy.savez.
-        """
-        return {"peak": self.peak.numpy(), "image": self.image.numpy()}
-
-    @classmethod
-    def resumed(cls, state: dict[str, ndarray], count: int) -> "TopImages":
-        """The accumulator that `state` was taken from.
-
-        Args:
-            state: as returned by `state`.
-            count: pictures per unit.
-
-        Returns:
-            A new accumulator.
-        """
-        top = cls(len(state["peak"]), count)
-        top.peak, top.image = torch.from_numpy(state["peak"]), torch.from_numpy(state["image"])
-        return top

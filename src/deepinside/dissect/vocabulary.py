@@ -61,14 +61,14 @@ class Vocabulary:
         """
         return torch.from_numpy(np.where(self.primary < 0, len(self.categories), self.primary).astype(np.int64))
 
-    def carried(self, area: Int[Tensor, "n l"]) -> Bool[Tensor, "n c"]:
-        """Whether each picture carries a label of each category.
+    def member(self, ids: Int[Tensor, "n k"]) -> Bool[Tensor, "n k c"]:
+        """Whether each label is of each category.
 
         Args:
-            area: pixels of each label, (n, l).
+            ids: numbers of labels, (n, k); 0 is of none.
 
         Returns:
-            (n, c).
+            (n, k, c).
         """
-        total = area.new_zeros(len(area), len(self.categories) + 1)
-        return total.index_add_(1, self.column().to(area.device), area)[:, :-1] > 0
+        column = self.column().to(ids.device)[ids]
+        return column[:, :, None] == torch.arange(len(self.categories), device=ids.device)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from deepinside.localise.boxes import whole_pixels
-from deepinside.localise.settings import Settings
+from deepinside.localise.settings import Settings, has_grab_cut
 
 
 def whole_image(size: tuple[int, int]) -> Float[ndarray, " 4"]:
@@ -56,10 +56,12 @@ def from_maps(settings: Settings) -> dict[str, Settings]:
 
     Returns:
         `cam_rule`: 20 % of the smoothed saliency's maximum (Zhou et al. 2016, sec. 3.2); `tuned_threshold`: the best
-        smoothing and threshold on the shared sample; `grad_cam`: the class activation by the same 20 %.
+        smoothing and threshold on the shared sample; `grad_cam`: the class activation by the same 20 %; `grab_cut`:
+        OpenCV's from the seeds of the paper, where cv2 is installed.
     """
     plain = Settings(side=settings.side, segmentation="threshold", connectivity=settings.connectivity)
-    return {
+    cut = {"grab_cut": Settings(side=settings.side, segmentation="grab_cut")} if has_grab_cut() else {}
+    return cut | {
         "cam_rule": replace(plain, smoothing=0.05, threshold=0.2),
         "tuned_threshold": replace(plain, smoothing=0.08, threshold=0.35),
         "grad_cam": replace(plain, saliency=0.0, activation=1.0, threshold=0.2),

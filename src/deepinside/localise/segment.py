@@ -84,7 +84,7 @@ def segmented(shown: Scene, settings: Settings) -> list[Segmentation]:
 
 
 def _segment(map_: Float[ndarray, "h w"], shown: Scene, links: Links | None, settings: Settings) -> Segmentation:
-    if links is None:
+    if settings.segmentation == "threshold":
         front, back = above(map_, shown.covered, settings.threshold)
         mask = boxes.largest_component(front, settings.connectivity)
     else:
@@ -98,11 +98,13 @@ def _segment(map_: Float[ndarray, "h w"], shown: Scene, links: Links | None, set
 
 def _object(
     picture: Float[ndarray, "h w 3"],
-    links: Links,
+    links: Links | None,
     front: Bool[ndarray, "h w"],
     back: Bool[ndarray, "h w"],
     settings: Settings,
 ) -> Bool[ndarray, "h w"]:
+    if links is None:
+        return boxes.largest_component(grab_cut(picture, front, back), settings.connectivity)
     costs = np.stack(
         [
             color_model.unaries(
@@ -113,3 +115,27 @@ def _object(
     )
     hard = (front, back) if settings.seeds_hard else (None, None)
     return boxes.largest_component(minimum_cut(costs, links, *hard), settings.connectivity)
+
+
+def grab_cut(
+    picture: Float[ndarray, "h w 3"], front: Bool[ndarray, "h w"], back: Bool[ndarray, "h w"]
+) -> Bool[ndarray, "h w"]:
+    """OpenCV's grabCut, one iteration from hard seeds, to compare with.
+
+    Args:
+        picture: RGB in [0, 1].
+        front: foreground seeds.
+        back: background seeds.
+
+    Returns:
+        The foreground.
+
+    Source: Rother et al. 2004, as OpenCV has it.
+    """
+    import cv2  # type: ignore[import-not-found]  # not among our requirements: see `settings.Settings`
+
+    labels = np.where(front, cv2.GC_FGD, np.where(back, cv2.GC_BGD, cv2.GC_PR_BGD)).astype(np.uint8)
+    image = np.ascontiguousarray((255 * picture[..., ::-1]).round().astype(np.uint8))
+    cv2.setRNGSeed(0)
+    cv2.grabCut(image, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 1, cv2.GC_INIT_WITH_MASK)
+    return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)

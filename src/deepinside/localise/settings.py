@@ -1,11 +1,21 @@
 """What the way from maps to a box leaves open."""
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
-SEGMENTATIONS = ("graph_cut", "threshold")
+SEGMENTATIONS = ("graph_cut", "threshold", "grab_cut")
 _WEIGHTS = ("saliency", "activation")
+
+
+def has_grab_cut() -> bool:
+    """Whether OpenCV is installed.
+
+    Returns:
+        Whether it is.
+    """
+    return importlib.util.find_spec("cv2") is not None
 
 
 @dataclass(frozen=True)
@@ -20,7 +30,8 @@ class Settings:
         smoothing: standard deviation of the Gaussian that smooths the saliency map, as a share of the shorter side; 0
             for none.
         centre: standard deviation of a Gaussian window about the middle, as a share of each side; None for none.
-        segmentation: `graph_cut`, or `threshold`: all that lies above a share of the map's maximum.
+        segmentation: `graph_cut`, or `threshold`: all that lies above a share of the map's maximum, or `grab_cut`:
+            OpenCV's, from the same seeds, where cv2 is installed.
         threshold: that share.
         foreground_quantile: pixels strictly above this quantile of the map are foreground seeds.
         background_quantile: pixels strictly below this one are background seeds.
@@ -59,6 +70,8 @@ class Settings:
             raise ValueError(f"expected connectivity 4 or 8, got {self.connectivity}")
         if self.segmentation not in SEGMENTATIONS:
             raise ValueError(f"expected segmentation {' or '.join(SEGMENTATIONS)}, got {self.segmentation!r}")
+        if self.segmentation == "grab_cut" and not has_grab_cut():
+            raise ValueError("segmentation grab_cut is OpenCV's: pip install opencv-python-headless")
         if not (0 < self.threshold < 1 and (self.centre is None or self.centre > 0)):
             raise ValueError(f"expected 0 < threshold < 1 and centre > 0, got {self.threshold} and {self.centre}")
         least = {"components": 1, "samples": 1, "gamma": 0, "smoothing": 0, "saliency": 0, "activation": 0}

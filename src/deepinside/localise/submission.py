@@ -12,6 +12,10 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 _GROUP = 5  # numbers per guess
+_LABELS = 2**31  # a number beyond is no label
+_MAX_BYTES = 2**25  # of a file; 50,000 lines of five guesses take 7 MB
+_MAX_LINES = 2**20
+_QUOTED = 200  # characters of a line in a message
 _INCLUSIVE = np.array([0, 0, 1, 1])
 
 
@@ -30,9 +34,14 @@ def read(path: Path, guesses: int = 5) -> Guesses:
         guesses: how many groups of a line count.
 
     Returns:
-        The guesses, one row per line; a line that is not made of groups of five numbers is a ValueError that names it.
+        The guesses, one row per line.
+
+    Raises:
+        ValueError: if a line is not made of groups of five numbers, or the file is no text or too large; with the line.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = _text(path).splitlines()
+    if len(lines) > _MAX_LINES:
+        raise ValueError(f"{path}: expected one line per image, got {len(lines)} lines, of {_MAX_LINES} allowed")
     rows = np.zeros((len(lines), guesses, _GROUP))
     for number, line in enumerate(lines, 1):
         groups = _numbers(path, number, line)[:guesses]
@@ -40,14 +49,28 @@ def read(path: Path, guesses: int = 5) -> Guesses:
     return Guesses(rows[..., 0].astype(np.int64), rows[..., 1:] + _INCLUSIVE)
 
 
+def _text(path: Path) -> str:
+    if (size := path.stat().st_size) > _MAX_BYTES:
+        raise ValueError(f"{path}: expected a file of at most {_MAX_BYTES} bytes, got {size}: split it")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected a text, got bytes that are none ({error}): write it again") from error
+
+
 def _numbers(path: Path, number: int, line: str) -> Float[ndarray, "g 5"]:
     fix = "write groups `label xmin ymin xmax ymax`, one line per image"
     try:
         groups = np.array([float(word) for word in line.replace(",", " ").split()]).reshape(-1, _GROUP)
     except ValueError as error:
-        raise ValueError(f"{path}, line {number}: expected groups of {_GROUP} numbers, got {line!r}: {fix}") from error
-    if not (np.isfinite(groups).all() and (groups[:, 0] == np.rint(groups[:, 0])).all()):
-        raise ValueError(f"{path}, line {number}: expected whole labels and finite boxes, got {line!r}: {fix}")
+        raise ValueError(
+            f"{path}, line {number}: expected groups of {_GROUP} numbers, got {line[:_QUOTED]!r}: {fix}"
+        ) from error
+    labels = groups[:, 0]
+    if not (np.isfinite(groups).all() and (labels == np.rint(labels)).all() and (abs(labels) < _LABELS).all()):
+        raise ValueError(
+            f"{path}, line {number}: expected whole labels and finite boxes, got {line[:_QUOTED]!r}: {fix}"
+        )
     return groups
 
 
@@ -74,14 +97,14 @@ def read_blacklist(path: Path, images: int) -> Bool[ndarray, " n"]:
         (n,), true where an image is left out; a line that is no number from 1 to n is a ValueError that names it.
     """
     out = np.zeros(images, dtype=bool)
-    out[[_position(path, word, images) for word in path.read_text(encoding="utf-8").split()]] = True
+    out[[_position(path, word, images) for word in _text(path).split()]] = True
     return out
 
 
 def _position(path: Path, word: str, images: int) -> int:
-    if not (word.isdecimal() and 1 <= int(word) <= images):
+    if not (word.isdecimal() and len(word) <= len(str(_LABELS)) and 1 <= int(word) <= images):
         raise ValueError(
-            f"{path}: expected numbers of images from 1 to {images}, got {word!r}: "
+            f"{path}: expected numbers of images from 1 to {images}, got {word[:_QUOTED]!r}: "
             "the blacklist counts the images of the whole split in sorted order"
         )
     return int(word) - 1

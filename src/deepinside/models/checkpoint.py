@@ -1,18 +1,17 @@
 """Weights on disk: read without running anybody's code, checked against the network before they are loaded."""
 
 import hashlib
-import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import safetensors
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 _PREFIXES = ("module.", "model.", "network.")
 _SHOWN = 5
+_TIED = 8  # so often one part of a file may be named
 
 
 def sha256(path: str | Path) -> str:
@@ -96,14 +95,15 @@ def _is_safetensors(path: Path) -> bool:
 def _safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
-    except safetensors.SafetensorError as error:
+    except Exception as error:  # a format of other people's, in a language that raises what it likes
         raise ValueError(f"{path} is not a whole safetensors file ({error}): download or write it again") from error
 
 
 def _torch_file(path: Path) -> Mapping[str, Tensor]:
     try:
+        _refuse_packed(path)
         stored = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError, RuntimeError, ValueError) as error:
+    except Exception as error:  # what a broken pickle raises depends on where it breaks
         text = str(error)
         if "weights_only" in text.lower() or "unsupported" in text.lower():
             raise ValueError(
@@ -111,13 +111,35 @@ def _torch_file(path: Path) -> Mapping[str, Tensor]:
                 "where you trust it, load it yourself and save its state dict with safetensors.torch.save_file, "
                 f"then pass that file as model.weights ({text.splitlines()[0]})"
             ) from error
-        raise ValueError(f"{path} is neither a safetensors file nor a torch state dict: {text}") from error
+        came = f"{type(error).__name__}: {text}"
+        raise ValueError(f"{path} is neither a safetensors file nor a torch state dict ({came})") from error
     for key in ("state_dict", "model_state_dict"):
         if isinstance(stored, Mapping) and isinstance(stored.get(key), Mapping):
             stored = stored[key]
-    if not isinstance(stored, Mapping) or not all(isinstance(value, Tensor) for value in stored.values()):
+    if not isinstance(stored, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in stored.items()
+    ):
         raise ValueError(f"{path} holds {type(stored).__name__}, not a state dict: save module.state_dict()")
+    odd = [name for name, value in stored.items() if not _is_plain(value)]
+    told = sum(value.numel() * value.element_size() for value in stored.values())
+    if odd or told > _TIED * path.stat().st_size:
+        what = f"tensors that are not whole, dense and real ({_some(odd)})" if odd else f"{told} bytes in a small file"
+        raise ValueError(f"{path} holds {what}: save module.state_dict() of a network on the CPU")
     return stored
+
+
+def _refuse_packed(path: Path) -> None:
+    # torch stores as it is; what is packed unpacks to a thousand times as much
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as parts:
+            if sum(part.file_size for part in parts.infolist()) > path.stat().st_size:
+                raise ValueError("its parts are packed")
+
+
+def _is_plain(value: Tensor) -> bool:
+    if value.layout != torch.strided or value.device.type != "cpu" or value.is_quantized or value.is_complex():
+        return False
+    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()  # else one number, a million times
 
 
 def _stripped(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:

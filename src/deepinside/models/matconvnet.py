@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError, mat_struct
+from scipy.io.matlab import mat_struct
 from torch import Tensor
 
+from deepinside import matlab
 from deepinside.models.checkpoint import existing, load_tensors, refuse_broken
 from deepinside.models.convnet import ConvNet
 from deepinside.models.outputs import class_names, output_count
@@ -22,6 +22,7 @@ _BLOCK = ["conv", "relu", "lrn", "pool"]
 _CHAIN = [*_BLOCK, *_BLOCK, *["conv", "relu"] * 2, "conv", "relu", "pool", *["conv", "relu"] * 2, "conv"]
 _NAMES = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 _PADS = (0, 2, 1, 1, 1, 0, 0, 0)
+_WIDEST = 2048  # pixels a side; CNN-F takes 224
 _WHERE = "expected CNN-F, as in https://www.vlfeat.org/matconvnet/models/imagenet-vgg-f.mat"
 
 Layer = dict[str, Any]
@@ -58,18 +59,29 @@ def vgg_f(
         settings: dict[str, Any] = {"mean": (123.68, 116.779, 103.939), "std": (1, 1, 1), "scale": 255} | given
         return Network(ConvNet(count), Preprocessing(**settings), class_names(classes, count), name)
     path = existing(str(weights))
+    module, tensors, names, settings = _network(path)
+    count = output_count(classes, tensors, "fc8.bias")
+    return Network(module, Preprocessing(**(settings | given)), class_names(classes or names, count), name)
+
+
+def _network(path: Path) -> tuple[ConvNet, dict[str, Tensor], list[str] | None, dict[str, Any]]:
+    # the network, its weights, names of its classes if the file has any, and how it wants its pictures
     stored = read(path)
-    layers, meta = _layers(stored, path), _meta(stored)
-    tensors = _tensors(layers)
-    names = list(meta.get("classes", {}).get("description", []))
-    order = _order(meta, len(tensors["fc8.bias"]))
-    tensors |= {key: tensors[key][order] for key in ("fc8.weight", "fc8.bias")}
-    output_count(classes, tensors, "fc8.bias")
-    module = _module(layers, tensors, _input(meta), path)
-    refuse_broken(tensors, path)
-    load_tensors(module, tensors, path)
-    told = classes or ([names[i].split(",")[0] for i in order] if names else None)
-    return Network(module, Preprocessing(**(_settings(meta) | given)), class_names(told, len(order)), name)
+    try:
+        layers, meta = _layers(stored, path), _meta(stored)
+        tensors = _tensors(layers)
+        names = list(meta.get("classes", {}).get("description", []))
+        order = _order(meta, len(tensors["fc8.bias"]))
+        tensors |= {key: tensors[key][order] for key in ("fc8.weight", "fc8.bias")}
+        refuse_broken(tensors, path)
+        module = _module(layers, tensors, _input(meta), path)
+        load_tensors(module, tensors, path)
+        told = [str(names[i]).split(",")[0] for i in order] if names else None
+        return module, tensors, told, _settings(meta)
+    except (ValueError, AttributeError, LookupError, TypeError, ArithmeticError, RuntimeError) as error:
+        if str(path) in str(error):
+            raise
+        raise ValueError(f"{path}: {_WHERE}, got parts of another kind ({error!r})") from error
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -85,8 +97,8 @@ def read(path: Path) -> dict[str, Any]:
         ValueError: if it is no such file.
     """
     try:
-        stored = loadmat(path, struct_as_record=False)
-    except (MatReadError, ValueError, NotImplementedError, OSError, TypeError) as error:
+        stored = matlab.read(path, struct_as_record=False)
+    except ValueError as error:
         raise ValueError(f"{path} is no MATLAB file of version 5 to 7 ({error}); {_WHERE}") from error
     plain = {key: _plain(value) for key, value in stored.items() if not key.startswith("__")}
     return plain.get("net", plain)
@@ -169,7 +181,10 @@ def _check_pool(layer: Layer, path: Path) -> None:
 
 def _input(meta: Mapping[str, Any]) -> int:
     size = meta["normalization"].get("imageSize")
-    return 224 if size is None else int(np.ravel(size)[0])
+    side = 224 if size is None else int(np.ravel(size)[0])
+    if not 0 < side <= _WIDEST:
+        raise LookupError(f"pictures of {side} pixels a side")
+    return side
 
 
 def _settings(meta: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,24 +2,34 @@
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from deepinside.report import number
+from deepinside.report.atlas import atlas
+from deepinside.report.boxes import boxes, class_names
+from deepinside.report.catalogue import Catalogue
+from deepinside.report.claims import claims, told
 from deepinside.report.describe import describe
-from deepinside.report.exhibit import hang
+from deepinside.report.exhibit import Exhibits, hang
 from deepinside.report.folder import Folder, read
 from deepinside.report.found import found
+from deepinside.report.highlight import highlights
 from deepinside.report.lineage import drawings
 from deepinside.report.measure import numbers
 from deepinside.report.origin import trace
 from deepinside.report.page import Artifact, Number, Page, Section
 from deepinside.report.section import lay_out, place
 from deepinside.report.settings import Settings
+from deepinside.report.surroundings import surroundings
 
+SUMMARIES = ("claims", "sweep")  # stages that join what was made of several data and networks
 PICTURES = 0.9  # share of the page's weight that pictures may take; the rest is text
 
 
-def compose(inputs: Mapping[str, Path], settings: Settings, name: str, workers: int = 1) -> tuple[Page, list[Folder]]:
+def compose(
+    inputs: Mapping[str, Path], settings: Settings, name: str, workers: int = 1, *, budget: float | None = None
+) -> tuple[Page, list[Folder]]:
     """Reads the artifacts and lays out the page.
 
     Args:
@@ -27,24 +37,30 @@ def compose(inputs: Mapping[str, Path], settings: Settings, name: str, workers: 
         settings: of the page.
         name: of the experiment.
         workers: threads that encode pictures.
+        budget: of all pictures together, in bytes; None for their share of the page's weight.
 
     Returns:
         The page, and the folders as read, in the order of the page.
     """
     chapters = settings.chapters
     folders = sorted((read(*item) for item in inputs.items()), key=lambda one: (place(one.key, chapters), one.key))
-    budget = settings.megabytes * 1e6 * PICTURES
+    budget = settings.megabytes * 1e6 * PICTURES if budget is None else budget
     exhibits = hang(folders, most=settings.pictures_per_gallery, budget=budget, workers=workers)
     chosen, taken = trace(folders), set[str]()
     artifacts = [describe(folder, chosen[folder.key], settings, taken) for folder in folders]
+    tables = _catalogues(folders, artifacts, exhibits, settings.rows_per_table)
+    register = told(folders)  # reading may find more that is wrong
+    artifacts = [replace(one, problems=tuple(f.problems)) for f, one in zip(folders, artifacts, strict=True)]
     known = [n for f, one in zip(folders, artifacts, strict=True) for n in numbers(f.cells, one, settings.words)]
-    sections = lay_out(chapters, artifacts, known, exhibits, settings.words)
-    wide, narrow = drawings(folders, artifacts, chosen)
+    sections = lay_out(chapters, artifacts, known, exhibits, settings.words, tables)
+    wide, narrow = drawings(folders, artifacts, _worded(chosen, settings.words))
     page = Page(
         title=settings.title,
         name=name,
-        lead=_lead(chosen),
+        lead=_lead(chosen, settings.words),
         missing=_missing(settings.stages, artifacts),
+        highlights=highlights(settings.showcase, sections, exhibits, budget),
+        claims=claims(register, artifacts, sections),
         found=found(known, settings.findings),
         sections=sections,
         artifacts=artifacts,
@@ -53,15 +69,36 @@ def compose(inputs: Mapping[str, Path], settings: Settings, name: str, workers: 
         anchors={one.fingerprint: one for one in artifacts},
         counts=_counts(artifacts, known, sections),
         command="" if settings.command is None else shlex.join(["deepinside", "run=report", *settings.command]),
+        surroundings=surroundings(folders, artifacts),
+        glossary=settings.glossary,
     )
     return page, folders
 
 
-def _lead(chosen: Mapping[str, Mapping[str, str]]) -> str:
+def _catalogues(
+    folders: Sequence[Folder], artifacts: Sequence[Artifact], exhibits: Exhibits, most: int
+) -> dict[str, list[Catalogue]]:
+    known = {folder.fingerprint: folder for folder in folders}
+    tables = {}
+    for folder, artifact in zip(folders, artifacts, strict=True):
+        both = (
+            atlas(folder, artifact, exhibits, most),
+            boxes(folder, artifact, class_names(folder, known), exhibits, most),
+        )
+        tables[folder.key] = [one for one in both if one is not None]
+    return tables
+
+
+def _worded(chosen: Mapping[str, Mapping[str, str]], words: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    return {key: {group: words.get(name, name) for group, name in names.items()} for key, names in chosen.items()}
+
+
+def _lead(chosen: Mapping[str, Mapping[str, str]], words: Mapping[str, str]) -> str:
     main_first = sorted(chosen, key=lambda key: "." in key)
-    pairs = dict.fromkeys((chosen[key].get("model"), chosen[key].get("data")) for key in main_first)
-    looked = [f"{model} on {data}" for model, data in pairs if model and data]
-    subject = f" of {' and of '.join(looked)}" if looked else ""
+    asked = [key for key in main_first if key.partition(".")[0] not in SUMMARIES]
+    pairs = dict.fromkeys((chosen[key].get("model"), chosen[key].get("data")) for key in asked)
+    looked = [f"{words.get(model, model)} on {words.get(data, data)}" for model, data in pairs if model and data]
+    subject = f" of {', and of '.join(looked)}" if looked else ""
     return (
         f"Class models, saliency, localisation and dissection{subject}; "
         "every number and every picture leads to the folder of files that it came from."

@@ -1,7 +1,7 @@
 """An artifact in the words of the page."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from deepinside.artifact import flat
@@ -45,8 +45,8 @@ def describe(folder: Folder, chosen: Mapping[str, str], settings: Settings, take
     href = f"../../{quote(folder.stage, safe='')}/{quote(folder.fingerprint, safe='')}/"
     return Artifact(
         key=folder.key,
-        name=settings.words.get(folder.key) or " · ".join(folder.key.split(".", maxsplit=2)),
-        detail=" · ".join(dict.fromkeys(name for name in chosen.values() if name not in folder.key)),
+        name=settings.words.get(folder.key) or _named(folder.key.split(".", maxsplit=2), settings),
+        detail=_named([name for name in chosen.values() if name not in folder.key], settings),
         stage=folder.stage,
         fingerprint=folder.fingerprint,
         anchor=anchor,
@@ -58,6 +58,10 @@ def describe(folder: Folder, chosen: Mapping[str, str], settings: Settings, take
         set_aside=tuple(folder.set_aside),
         problems=tuple(folder.problems),
     )
+
+
+def _named(parts: Sequence[str], settings: Settings) -> str:
+    return " · ".join(dict.fromkeys(settings.words.get(part, part) for part in parts))
 
 
 def _settings(folder: Folder) -> tuple[tuple[str, str], ...]:

@@ -16,9 +16,12 @@ FEWEST = 4  # a gallery is not cut below this to keep the page small
 COMFORT = 0.62  # of its own width: how far a figure can shrink before its letters cannot be read
 STRIP = 2.0  # width / height from which on a picture may take a whole row
 _GRIDS = ((170, "small"), (340, "medium"), (480, "large"))  # (comfortable width below, class in style.css)
-_FIRST = {"single": 1, "banner": 4, "large": 6, "medium": 9, "small": 12, "tiny": 32}
+_FIRST = {"single": 1, "banner": 2, "large": 6, "medium": 9, "small": 12, "tiny": 32}
 _NARROW = {"small", "medium"}
-_SLACK = 3  # so few more are shown at once rather than hidden
+LONG = 200  # characters: what a caption says at once; the rest is shown on demand
+_SLACK = {"banner": 1} | dict.fromkeys(
+    ("single", "large", "medium", "small", "tiny"), 3
+)  # so few more are shown at once rather than hidden
 
 
 @dataclass
@@ -29,6 +32,25 @@ class Exhibits:
     bad: Mapping[Path, str]
     most: int
     groups: dict[tuple[str, str], list[Listed]] = field(default_factory=dict)
+    anchors: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def anchor(self, key: str, one: Listed) -> str:
+        """Where a picture hangs on the page.
+
+        Args:
+            key: of its artifact.
+            one: the picture.
+
+        Returns:
+            Its anchor; empty if it could not be embedded or lies beyond what a gallery shows.
+        """
+        shown = one in self.groups.get((key, one.group), ())[: self.most] and one.path in self.embedded
+        return self.anchors[key, one.file] if shown else ""
+
+    @property
+    def weight(self) -> int:
+        """Bytes of all embedded pictures that are shown."""
+        return _weight(self.groups, self.embedded, self.most)
 
 
 def hang(folders: Sequence[Folder], *, most: int, budget: float, workers: int = 1) -> Exhibits:
@@ -54,7 +76,8 @@ def hang(folders: Sequence[Folder], *, most: int, budget: float, workers: int = 
         folder.problems += [f"{one.file} {bad[one.path]}" for one in folder.pictures if one.path in bad]
     while most > FEWEST and _weight(groups, embedded, most) > budget:
         most = max(FEWEST, most // 2)
-    return Exhibits(embedded, bad, most, groups)
+    listed = dict.fromkeys((key, one.file) for (key, _), ones in groups.items() for one in ones)
+    return Exhibits(embedded, bad, most, groups, {name: f"picture-{n}" for n, name in enumerate(listed)})
 
 
 def _weight(groups: Mapping[tuple[str, str], list[Listed]], embedded: Mapping[Path, Embedded], most: int) -> int:
@@ -75,19 +98,15 @@ def gallery(exhibits: Exhibits, artifact: Artifact, group: str, words: Mapping[s
         Its pictures, the bad ones left out and counted among the problems of the artifact.
     """
     listed = exhibits.groups[artifact.key, group]
-    pictures = [
-        _picture(one, exhibits.embedded[one.path], artifact)
-        for one in listed[: exhibits.most]
-        if one.path in exhibits.embedded
-    ]
+    pictures = [picture(one, exhibits, artifact) for one in listed[: exhibits.most] if one.path in exhibits.embedded]
     size = _grid(pictures)
     if size in _NARROW:
         pictures = [replace(one, long=one.embedded.width >= STRIP * one.embedded.height) for one in pictures]
-    first = _FIRST[size] if len(pictures) > _FIRST[size] + _SLACK else len(pictures)
+    first = _FIRST[size] if len(pictures) > _FIRST[size] + _SLACK[size] else len(pictures)
     captions = {one.caption for one in pictures}
     return Gallery(
         title=words.get(group) or number.spelt(group) or "Pictures",
-        caption=captions.pop() if len(pictures) > 1 and len(captions) == 1 else "",
+        caption=captions.pop() if len(pictures) > 1 and len(captions) == 1 else ("", ""),
         size=size,
         pictures=pictures[:first],
         rest=pictures[first:],
@@ -95,10 +114,38 @@ def gallery(exhibits: Exhibits, artifact: Artifact, group: str, words: Mapping[s
     )
 
 
-def _picture(one: Listed, embedded: Embedded, artifact: Artifact) -> Picture:
+def picture(one: Listed, exhibits: Exhibits, artifact: Artifact) -> Picture:
+    """A picture that could be embedded.
+
+    Args:
+        one: as listed.
+        exhibits: all that hang.
+        artifact: whose picture.
+
+    Returns:
+        The picture as the page shows it.
+    """
+    embedded = exhibits.embedded[one.path]
     alt = ". ".join(filter(None, (one.title, one.caption))) or one.file
     tiny = max(embedded.width, embedded.height) <= TINY
-    return Picture(embedded, one.title, one.caption, alt, artifact.href + quote(one.file), tiny)
+    anchor = exhibits.anchors.get((artifact.key, one.file), "")
+    return Picture(embedded, one.title, told(one.caption), alt, artifact.href + quote(one.file), tiny, anchor)
+
+
+def told(caption: str) -> tuple[str, str]:
+    """A caption in two parts: what the picture is, and with which settings it was made.
+
+    Args:
+        caption: as listed.
+
+    Returns:
+        Its first sentence, or what stands before a long bracket; and the rest, empty if it is short.
+    """
+    if len(caption) <= LONG:
+        return caption, ""
+    ends = [place for mark in (". ", " (", "; ") if (place := caption.find(mark, 40)) >= 0]
+    end = min(ends, default=len(caption))
+    return caption[:end].rstrip(".") + ".", caption[end:].lstrip(".; ")
 
 
 def _grid(pictures: Sequence[Picture]) -> str:

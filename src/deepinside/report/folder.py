@@ -57,6 +57,7 @@ class Folder:
     inputs: Mapping[str, str] = field(default_factory=dict)
     seed: str = ""
     command: str = ""
+    record: Mapping[str, Any] = field(default_factory=dict)
     cells: list[Cells] = field(default_factory=list)
     pictures: list[Listed] = field(default_factory=list)
     sheets: list[Sheet] = field(default_factory=list)
@@ -92,9 +93,9 @@ def read(key: str, path: Path) -> Folder:
     manifest = _manifest(folder)
     _lineage(folder, manifest)
     folder.cells = _table(folder)
-    folder.pictures = [_listed(folder, line) for line in _lines(folder, "pictures.csv", ("file", "group"))]
+    folder.pictures = [_listed(folder, line) for line in lines(folder, "pictures.csv", ("file", "group"))]
     folder.set_aside = [
-        (line["file"], line.get("reason") or "") for line in _lines(folder, "set_aside.csv", ("file", "reason"))
+        (line["file"], line.get("reason") or "") for line in lines(folder, "set_aside.csv", ("file", "reason"))
     ]
     folder.sheets = _sheets(folder)
     _absent(folder, _mapping(manifest.get("files")))
@@ -130,16 +131,27 @@ def _lineage(folder: Folder, manifest: Mapping[str, Any]) -> None:
     folder.inputs = {str(stage): str(fingerprint) for stage, fingerprint in _mapping(made_from.get("inputs")).items()}
     folder.seed = str(made_from.get("seed", ""))
     folder.command = str(made_from.get("command") or "")
+    folder.record = _mapping(manifest.get("record"))
 
 
-def _lines(folder: Folder, file: str, needed: tuple[str, ...]) -> list[dict[str, str]]:
+def lines(folder: Folder, file: str, needed: tuple[str, ...]) -> list[dict[str, str]]:
+    """The rows of a csv file of an artifact.
+
+    Args:
+        folder: as read; damage is added to its problems.
+        file: name in the folder.
+        needed: columns without which nothing can be made of it.
+
+    Returns:
+        Column -> text; none where the file is missing or damaged.
+    """
     path = folder.path / file
     if not path.is_file():
         return []
     try:
         with path.open(newline="", encoding="utf-8", errors="replace") as stream:
             reader = csv.DictReader(stream, restval="")
-            lines, names = list(reader), reader.fieldnames or ()
+            found, names = list(reader), reader.fieldnames or ()
     except (OSError, csv.Error) as error:
         folder.problems.append(f"{file} cannot be read: {_why(error)}")
         return []
@@ -147,14 +159,14 @@ def _lines(folder: Folder, file: str, needed: tuple[str, ...]) -> list[dict[str,
     if lacking:
         folder.problems.append(f"{file} has no column {', '.join(lacking)}")
         return []
-    return lines
+    return found
 
 
 def _table(folder: Folder) -> list[Cells]:
     if not (folder.path / "table.csv").is_file():
         folder.problems.append("table.csv is missing, so none of its numbers are shown")
     cells = []
-    for line in _lines(folder, "table.csv", ("metric", "value")):
+    for line in lines(folder, "table.csv", ("metric", "value")):
         text = tuple(line.get(name) or "" for name in Row._fields)
         numbers = dict(zip(Row._fields, text, strict=True))
         try:

@@ -13,6 +13,7 @@ WIDE_ROW = 258.0  # width of a box of the narrow picture
 ROW_GAP = 14.0
 ARC_ROOM = 74.0  # left of the boxes, where the arcs of the narrow picture run
 SWEEPS = 4  # rounds of putting every box at the height of its neighbours
+MANY = 3  # inputs of one artifact that are not on the page and still get a box each
 PAGE = "this page"
 
 
@@ -54,11 +55,18 @@ def _graph(folders: Sequence[Folder], artifacts: Sequence[Artifact], chosen: Map
         nodes[artifact.anchor] = Node(folder.stage, detail, folder.fingerprint, f"#{artifact.anchor}", state, 0, 0)
         made_from = [anchors.get(fingerprint, fingerprint) for fingerprint in folder.inputs.values()]
         parents[artifact.anchor] = [one for one in dict.fromkeys(made_from) if one != artifact.anchor]
-    for folder in folders:
-        for stage, fingerprint in folder.inputs.items():
-            if fingerprint not in anchors:
-                nodes[fingerprint] = Node(stage, "not on this page", fingerprint, "", "elsewhere", 0, 0)
-                parents[fingerprint] = []
+    for folder, artifact in zip(folders, artifacts, strict=True):
+        absent = {print_: role for role, print_ in folder.inputs.items() if print_ not in anchors}
+        if len(absent) > MANY:  # of a register or a sweep: one box for all, the table of the lineage has each
+            crowd = f"{artifact.anchor} inputs"
+            nodes[crowd] = Node(f"{len(absent)} artifacts", "not on this page", "", "", "elsewhere", 0, 0)
+            parents[crowd] = []
+            kept = [one for one in parents[artifact.anchor] if one not in absent]
+            parents[artifact.anchor] = [*kept, crowd]
+            continue
+        for fingerprint, role in absent.items():
+            nodes[fingerprint] = Node(role, "not on this page", fingerprint, "", "elsewhere", 0, 0)
+            parents[fingerprint] = []
     used = {parent for ones in parents.values() for parent in ones}
     ends = [anchor for anchor in nodes if anchor not in used]
     return _Graph(nodes | {PAGE: Node("report", PAGE, "", "#top", "page", 0, 0)}, parents | {PAGE: ends})

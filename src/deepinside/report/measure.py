@@ -43,31 +43,51 @@ def _names(metric: str, words: Mapping[str, str]) -> dict[str, str]:
     return {"what": words.get(what) or number.spelt(what), "of": words.get(of, of)}
 
 
-def side_by_side(known: Sequence[Number], words: Mapping[str, str]) -> tuple[list[Number], Grid | None]:
-    """Metrics of several things (`conv1.units`, `conv2.units`, `conv1.detectors` ...) as one table.
+def side_by_side(known: Sequence[Number], words: Mapping[str, str]) -> tuple[list[Number], list[Grid]]:
+    """Metrics of several things (`conv1.units`, `conv2.units`, `conv1.detectors` ...) as tables.
 
-    A metric without a prefix that is measured of the others too stands in the first row.
+    A metric without a prefix that is measured of the others too stands in the first row. Things that share no metric
+    stand in tables of their own.
 
     Args:
         known: numbers of one artifact.
         words: readable names; `<stage> itself` names the row without a prefix.
 
     Returns:
-        The numbers that stand alone, and the table if there are enough others.
+        The numbers that stand alone, and the tables of enough others.
     """
     parts = [one.metric.rpartition(".") for one in known]
     columns = dict.fromkeys(what for _, dot, what in parts if dot)
-    found = {(of, what): one for (of, _, what), one in zip(parts, known, strict=True)}
-    own = {"": None} if any(("", column) in found for column in columns) else {}
-    things = own | dict.fromkeys(of for of, dot, _ in parts if dot)
-    if len(things) < FEWEST or len(columns) < FEWEST:
-        return list(known), None
-    itself = words.get(f"{known[0].artifact.stage} itself", "this method")
+    found = {(of, what): one for (of, dot, what), one in zip(parts, known, strict=True) if dot or what in columns}
+    grids, placed = [], set()
+    for things in _related(found):
+        asked = [what for what in columns if any((of, what) in found for of in things)]
+        if len(things) >= FEWEST and len(asked) >= FEWEST:
+            grids.append(_grid(things, asked, found, words))
+            placed |= {(of, what) for of in things for what in asked}
+    return [one for (of, _, what), one in zip(parts, known, strict=True) if (of, what) not in placed], grids
+
+
+def _related(found: Mapping[tuple[str, str], Number]) -> list[list[str]]:
+    # Groups of things that are joined by metrics which they share, the unnamed thing first.
+    groups: list[tuple[list[str], set[str]]] = []
+    for of in sorted(dict.fromkeys(of for of, _ in found), key=bool):
+        own = {what for thing, what in found if thing == of}
+        joined = [group for group in groups if group[1] & own]
+        merged = [thing for things, _ in joined for thing in things]
+        groups = [group for group in groups if group not in joined]
+        groups.append(([*merged, of], own.union(*(whats for _, whats in joined))))
+    return [things for things, _ in groups]
+
+
+def _grid(
+    things: Sequence[str], columns: Sequence[str], found: Mapping[tuple[str, str], Number], words: Mapping[str, str]
+) -> Grid:
+    stage = next(iter(found.values())).artifact.stage
+    itself = words.get(f"{stage} itself", "this method")
     rows = [(words.get(of, of) or itself, [found.get((of, what)) for what in columns]) for of in things]
-    alone = [one for one, (of, dot, what) in zip(known, parts, strict=True) if not dot and what not in columns]
-    return alone, Grid(
-        [_head(what, [one for _, ones in rows if (one := ones[i])], words) for i, what in enumerate(columns)], rows
-    )
+    heads = [_head(what, [one for _, ones in rows if (one := ones[i])], words) for i, what in enumerate(columns)]
+    return Grid(heads, rows)
 
 
 def _head(what: str, column: Sequence[Number], words: Mapping[str, str]) -> tuple[str, str]:

@@ -47,10 +47,17 @@ def command(folder: Folder, settings: Settings) -> str:
         return folder.command
     overrides = settings.command if "." not in folder.key else _further(folder.key, settings.also)
     if overrides is None:
+        overrides = _recorded(folder)
+    if overrides is None:
         return ""
     seed = [f"seed={folder.seed}"] if folder.seed not in {"", "0"} and "." in folder.key else []
     rest = [word for word in overrides if not word.startswith("run=")]
     return shlex.join(["deepinside", f"run={folder.stage}", *rest, *seed])
+
+
+def _recorded(folder: Folder) -> Sequence[str] | None:
+    words = folder.record.get("command")
+    return [str(word) for word in words] if isinstance(words, list) and words else None
 
 
 def _further(key: str, runs: Sequence[Sequence[str]]) -> Sequence[str] | None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from deepinside.report.catalogue import Catalogue, Claims
 from deepinside.report.embed import Embedded
 
 
@@ -49,15 +50,17 @@ class Bar:
 class Picture:
     """A picture of a gallery, whose file in the artifact is `href`.
 
-    A `tiny` one is enlarged as squares, a `long` one takes the room of two.
+    A `tiny` one is enlarged as squares, a `long` one takes the room of two. Its caption is what it shows, and the
+    settings, shown on demand.
     """
 
     embedded: Embedded
     title: str
-    caption: str
+    caption: tuple[str, str]
     alt: str
     href: str
     tiny: bool
+    anchor: str
     long: bool = False
 
 
@@ -67,7 +70,7 @@ class Gallery:
 
     Args:
         title: of the group.
-        caption: what all of them share; empty where each has its own.
+        caption: what all of them share, and its settings; empty where each has its own.
         size: class of the grid.
         pictures: that can be shown at once.
         rest: that are shown on demand.
@@ -75,7 +78,7 @@ class Gallery:
     """
 
     title: str
-    caption: str
+    caption: tuple[str, str]
     size: str
     pictures: Sequence[Picture]
     rest: Sequence[Picture]
@@ -121,10 +124,12 @@ class Artifact:
 class Part:
     """What one artifact gives to one section; `first` where the artifact itself is described."""
 
+    anchor: str
     artifact: Artifact
     numbers: Sequence[Number]
-    grid: Grid | None
+    grids: Sequence[Grid]
     galleries: Sequence[Gallery]
+    catalogues: Sequence[Catalogue]
     first: bool
 
 
@@ -136,6 +141,24 @@ class Section:
     title: str
     says: str
     parts: Sequence[Part]
+
+
+@dataclass(frozen=True)
+class Highlight:
+    """A picture at the top of the page: what it shows, and the section that it is from."""
+
+    title: str
+    says: str
+    picture: Picture
+    section: str
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What artifacts were computed with: names of the artifacts, and what the machine and the packages were."""
+
+    artifacts: Sequence[str]
+    facts: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -178,6 +201,8 @@ class Page:
     name: str
     lead: str
     missing: Sequence[str]
+    highlights: Sequence[Highlight]
+    claims: Claims | None
     found: Sequence[Found]
     sections: Sequence[Section]
     artifacts: Sequence[Artifact]
@@ -186,3 +211,12 @@ class Page:
     anchors: Mapping[str, Artifact]
     counts: Sequence[tuple[str, str]]
     command: str
+    surroundings: Sequence[Surroundings]
+    glossary: Mapping[str, str]
+
+    @property
+    def weight(self) -> int:
+        """Bytes that its pictures take."""
+        galleries = [one for section in self.sections for part in section.parts for one in part.galleries]
+        hung = [picture for one in galleries for picture in (*one.pictures, *one.rest)]
+        return sum(len(one.embedded.uri) for one in (*hung, *(one.picture for one in self.highlights)))

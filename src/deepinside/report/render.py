@@ -2,12 +2,14 @@
 
 import base64
 import hashlib
+import re
 from importlib import resources
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from deepinside.report.page import Page
 
+SCRIPTS = ("page.js", "browse.js")
 _TEMPLATES = resources.files("deepinside.report") / "templates"
 
 
@@ -44,14 +46,44 @@ def render(page: Page) -> str:
     Returns:
         A complete document without a link to anything that must be loaded.
     """
+    style, script = _source("style.css"), "\n".join(map(_source, SCRIPTS))
+    template = _environment(escape=True).get_template("index.html")
+    return template.render(page=page, style=style, script=script, policy=policy(style, script))
+
+
+def written(page: Page) -> str:
+    """The page as Markdown, without its pictures.
+
+    Args:
+        page: what it shows.
+
+    Returns:
+        Text for a paper, an issue or the log of a CI run.
+    """
+    lines = _environment(escape=False).get_template("report.md").render(page=page)
+    return re.sub(r"\n{3,}", "\n\n", lines).strip() + "\n"
+
+
+def _environment(*, escape: bool) -> Environment:
     environment = Environment(
         loader=FunctionLoader(_source),
-        autoescape=True,
+        autoescape=escape,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    style, script = _source("style.css"), _source("page.js")
-    template = environment.get_template("index.html")
-    return template.render(page=page, style=style, script=script, policy=policy(style, script))
+    environment.filters["md"] = plain
+    return environment
+
+
+def plain(text: str) -> str:
+    """Text that Markdown shows as it is, in one line.
+
+    Args:
+        text: any.
+
+    Returns:
+        The same with its special characters escaped.
+    """
+    return re.sub(r"([\\`*_{}\[\]<>|#~])", r"\\\1", " ".join(str(text).split()))

@@ -1,9 +1,10 @@
 """The sections of the page: each number and each gallery has one home."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
+from deepinside.report.catalogue import Catalogue
 from deepinside.report.describe import slug
 from deepinside.report.exhibit import Exhibits, gallery
 from deepinside.report.measure import side_by_side
@@ -58,6 +59,7 @@ def lay_out(
     known: Iterable[Number],
     exhibits: Exhibits,
     words: Mapping[str, str],
+    catalogues: Mapping[str, Sequence[Catalogue]] | None = None,
 ) -> list[Section]:
     """Sorts numbers and galleries into sections; an artifact with neither still appears, with what is wrong with it.
 
@@ -67,14 +69,15 @@ def lay_out(
         known: all numbers.
         exhibits: all pictures.
         words: readable names.
+        catalogues: key of an artifact -> its long tables, shown where it is described.
 
     Returns:
         The sections that hold anything.
     """
     shelves: dict[tuple[int, str], _Shelf] = {}
-    for one in known:
-        home = _home(one.artifact.key, one.metric, chapters)
-        shelves.setdefault((home, one.artifact.key), _Shelf()).numbers.append(one)
+    for value in known:
+        home = _home(value.artifact.key, value.metric, chapters)
+        shelves.setdefault((home, value.artifact.key), _Shelf()).numbers.append(value)
     for key, group in exhibits.groups:
         shelves.setdefault((_home(key, group, chapters), key), _Shelf()).groups.append(group)
     for key in {one.key for one in artifacts} - {key for _, key in shelves}:
@@ -82,17 +85,22 @@ def lay_out(
     sections = []
     first = {key: min(index for index, other in shelves if other == key) for _, key in shelves}
     for index, chapter in enumerate((*chapters, OTHER)):
-        parts = [
-            _part(one, shelves[index, one.key], exhibits, words, first=first[one.key] == index)
-            for one in artifacts
-            if (index, one.key) in shelves
-        ]
+        anchor = f"section-{slug(chapter.title)}"
+        parts = []
+        for one in artifacts:
+            if (index, one.key) in shelves:
+                own = first[one.key] == index
+                part = _part(one, shelves[index, one.key], exhibits, words, "" if own else anchor)
+                parts.append(replace(part, catalogues=(catalogues or {}).get(one.key, ()) if own else ()))
         if parts:
-            sections.append(Section(f"section-{index}-{slug(chapter.title)}", chapter.title, chapter.says, parts))
+            sections.append(Section(anchor, chapter.title, chapter.says, parts))
     return sections
 
 
-def _part(artifact: Artifact, shelf: _Shelf, exhibits: Exhibits, words: Mapping[str, str], *, first: bool) -> Part:
+def _part(artifact: Artifact, shelf: _Shelf, exhibits: Exhibits, words: Mapping[str, str], within: str) -> Part:
+    # `within` is the section's anchor where the artifact is described in another one.
     galleries = [gallery(exhibits, artifact, group, words) for group in shelf.groups]
-    alone, grid = side_by_side(shelf.numbers, words)
-    return Part(artifact, alone, grid, [one for one in galleries if one.shown or one.left_out], first)
+    alone, grids = side_by_side(shelf.numbers, words)
+    anchor = f"{within}-{artifact.anchor}" if within else artifact.anchor
+    shown = [one for one in galleries if one.shown or one.left_out]
+    return Part(anchor, artifact, alone, grids, shown, (), first=not within)

@@ -38,6 +38,21 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Showcase:
+    """A picture at the top of the page.
+
+    Args:
+        title: a few words.
+        says: one sentence for somebody who has seen none of this before.
+        pictures: patterns `artifact key:group:title`, the first that fits anything wins.
+    """
+
+    title: str
+    says: str
+    pictures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Settings:
     """How the page is made.
 
@@ -48,6 +63,9 @@ class Settings:
         megabytes: what the page may weigh.
         findings: the summary at the top.
         chapters: the sections; what fits none gets one of its own.
+        showcase: the pictures at the top.
+        rows_per_table: of the long tables, at most; the others stay in the artifact.
+        glossary: words that a newcomer may not know, with what they mean.
         words: readable names of metrics, their prefixes, picture groups and artifacts.
         also: overrides of the further runs.
         command: overrides of the run itself; None where they are not known.
@@ -59,6 +77,9 @@ class Settings:
     megabytes: float
     findings: tuple[Finding, ...]
     chapters: tuple[Chapter, ...]
+    showcase: tuple[Showcase, ...] = ()
+    rows_per_table: int = 1000
+    glossary: Mapping[str, str] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
     also: tuple[tuple[str, ...], ...] = ()
     command: tuple[str, ...] | None = None
@@ -86,6 +107,9 @@ class Settings:
                 Chapter(one["title"], one["says"], tuple(one["keys"]), tuple(one.get("about") or ("*",)))
                 for one in config["chapters"]
             ),
+            showcase=tuple(Showcase(one["title"], one["says"], tuple(one["pictures"])) for one in config["showcase"]),
+            rows_per_table=config["rows_per_table"],
+            glossary=dict(config["glossary"]),
             words=dict(config["words"]),
             also=tuple(tuple(map(str, overrides)) for overrides in config["also"]),
             command=None if command is None else tuple(map(str, command)),

@@ -1,4 +1,7 @@
-"""Pictures with concept masks in the Broden format -> checked and counted; the miniature world's are drawn first."""
+"""Pictures with concept masks in the Broden format -> checked and counted.
+
+The miniature world's are drawn first; one's own masks and annotations are converted first.
+"""
 
 import csv
 from pathlib import Path
@@ -10,8 +13,24 @@ from deepinside.records import Row, Table
 from deepinside.stages.inputs import open_broden
 
 
+def check(cfg: DictConfig) -> None:
+    """Looks whether there is something to convert, before any work.
+
+    Args:
+        cfg: the whole configuration.
+
+    Raises:
+        ValueError: if the folder is not named.
+    """
+    if cfg.concepts.get("convert") and cfg.concepts.root is None:
+        raise ValueError(
+            f"concepts={cfg.concepts.name} converts a folder: name it, concepts.root=FOLDER (conf/concepts/"
+            f"{cfg.concepts.name}.yaml says what it holds)"
+        )
+
+
 def run(cfg: DictConfig, _inputs: dict[str, Path], out: Path) -> None:
-    """Writes `concepts.csv`, `set_aside.csv`, `table.csv` and, for a drawn world, the Broden folder itself.
+    """Writes `concepts.csv`, `set_aside.csv`, `table.csv` and, where it was drawn or converted, the Broden folder.
 
     Args:
         cfg: groups concepts and machine.
@@ -20,7 +39,11 @@ def run(cfg: DictConfig, _inputs: dict[str, Path], out: Path) -> None:
     """
     if cfg.concepts.draw and cfg.concepts.root is None:
         instantiate(cfg.concepts.draw, out=out, workers=cfg.machine.workers)
+    aside: list[tuple[str, str]] = []
+    if cfg.concepts.get("convert"):
+        aside = instantiate(cfg.concepts.convert, root=Path(cfg.concepts.root), out=out)
     broden = open_broden(cfg, out)
+    aside += broden.set_aside
     with (out / "concepts.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("number", "name", "category", "frequency", "coverage"))
@@ -28,7 +51,7 @@ def run(cfg: DictConfig, _inputs: dict[str, Path], out: Path) -> None:
     with (out / "set_aside.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("file", "reason"))
-        writer.writerows(broden.set_aside)
+        writer.writerows(aside)
     counts = [Row(f"{c}_concepts", sum(b.category == c for b in broden.labels), "concepts") for c in broden.categories]
     rows = [Row("images", len(broden), "images"), Row("concepts", len(broden.labels), "concepts"), *counts]
-    Table([*rows, Row("images_set_aside", len(broden.set_aside), "images")]).write(out)
+    Table([*rows, Row("images_set_aside", len(aside), "images")]).write(out)

@@ -12,6 +12,7 @@ from deepinside.dissect.exhibits import exhibits
 from deepinside.dissect.score import category_names
 from deepinside.dissect.top_images import TopImages
 from deepinside.plots.dissect import unique_detectors, unit_card, units_per_concept
+from deepinside.plots.dissect_threshold import unique_by_threshold
 from deepinside.plots.gallery import Gallery
 
 _RULES = {
@@ -20,7 +21,15 @@ _RULES = {
 }
 
 
-def _slug(layer: str) -> str:
+def slug(layer: str) -> str:
+    """A layer's name as part of the name of a file.
+
+    Args:
+        layer: dotted.
+
+    Returns:
+        Without dots.
+    """
     return layer.replace(".", "_")
 
 
@@ -51,16 +60,39 @@ def draw_counts(gallery: Gallery, units: pd.DataFrame, counts: pd.DataFrame, cho
         title = f"{layer}: {len(found)} of {(units['layer'] == layer).sum()} units detect {len(tally)} concepts"
         figure = units_per_concept(concepts, [str(name) for name, _ in tally.index], tally.tolist(), title=title)
         caption = f"Units of {layer} whose best concept has IoU > {chosen.iou}, by concept; {_setting(chosen)}."
-        gallery.add(figure, f"concepts_{_slug(layer)}", group="detectors", title=title, caption=caption)
+        gallery.add(figure, f"concepts_{slug(layer)}", group="detectors", title=title, caption=caption)
+
+
+def draw_sensitivity(gallery: Gallery, table: pd.DataFrame, chosen: DictConfig) -> None:
+    """A chart of unique detectors by threshold, for each counting rule.
+
+    Args:
+        gallery: to add to.
+        table: `sensitivity.csv`.
+        chosen: group dissect.
+    """
+    thresholds = sorted(set(table["iou"]))
+    for rule, words in _RULES.items():
+        total = table[(table["rule"] == rule) & (table["category"] == "all")]
+        unique = {str(layer): rows["unique_detectors"].tolist() for layer, rows in total.groupby("layer", sort=False)}
+        figure = unique_by_threshold(thresholds, unique, chosen=chosen.iou)
+        title = f"Unique detectors by threshold, {rule}"
+        caption = (
+            f"Different concepts that units detect at other thresholds of IoU than {chosen.iou} (dotted), {words} "
+            f"(rule {rule}); {_setting(chosen)}."
+        )
+        gallery.add(figure, f"sensitivity_{rule}", group="detectors", title=title, caption=caption)
 
 
 def _setting(chosen: DictConfig) -> str:
     if chosen.from_csv is not None:
         return "counted from a published table"
     where = {"image": "in pictures that carry the category", "hit": "in pictures where they touch the category"}
+    changed = f", basis rotated by Q^{chosen.rotation:g}" if chosen.rotation else ""
+    changed += ", labels shuffled across pictures" if chosen.shuffle else ""
     return (
         f"masks at the top {chosen.quantile:.2%} of all activations, upsampled by {chosen.upsample}, "
-        f"counted {where[chosen.activation]}"
+        f"counted {where[chosen.activation]}{changed}"
     )
 
 
@@ -94,7 +126,7 @@ def draw_cards(
         figure = unit_card(images, masks, unit=name, detector=row["score"] > chosen.iou, **about)
         title = f"{name}: {row['label']}, IoU {row['score']:.3f}"
         caption = _card_caption(row, len(images), chosen)
-        gallery.add(figure, f"unit_{_slug(layer)}_{unit:04d}", group=f"units of {layer}", title=title, caption=caption)
+        gallery.add(figure, f"unit_{slug(layer)}_{unit:04d}", group=f"units of {layer}", title=title, caption=caption)
 
 
 def _card_caption(row: Mapping, count: int, chosen: DictConfig) -> str:

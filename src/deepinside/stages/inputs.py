@@ -33,12 +33,13 @@ def open_broden(cfg: DictConfig, concepts: Path) -> Broden:
 
     Args:
         cfg: with `concepts.root`.
-        concepts: artifact of `concepts`; drawn pictures lie in it, all others stay where they are.
+        concepts: artifact of `concepts`; drawn and converted pictures lie in it, Broden's stay where they are.
 
     Returns:
         All rows.
     """
-    return Broden.open(concepts if cfg.concepts.root is None else Path(cfg.concepts.root))
+    inside = cfg.concepts.root is None or (concepts / "index.csv").exists()
+    return Broden.open(concepts if inside else Path(cfg.concepts.root))
 
 
 def open_network(cfg: DictConfig, artifact: Path) -> Network:

@@ -21,8 +21,8 @@ from deepinside.localise.segment import Segmentation, segment
 from deepinside.localise.settings import Settings
 from deepinside.methods.class_activation import spatial_layer
 from deepinside.methods.crops import Viewed, viewed
-from deepinside.models.randomise import randomised
 from deepinside.network import Network
+from deepinside.probe.randomise import randomised
 
 NO_GUESS, NO_BOX = -1, (0.0, 0.0, 1.0, 1.0)
 OTHER = "other."  # before the names of boxes by other rules

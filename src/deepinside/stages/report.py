@@ -8,13 +8,13 @@ from deepinside.records import Row, Table
 from deepinside.report.compose import compose
 from deepinside.report.folder import Folder
 from deepinside.report.page import Page
-from deepinside.report.render import render
-from deepinside.report.results import write_found, write_results
+from deepinside.report.render import render, written
+from deepinside.report.results import write_found, write_results, write_tables
 from deepinside.report.settings import Settings
 
 
 def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
-    """Writes `index.html`, `results.csv`, `found.csv` and `table.csv`.
+    """Writes `index.html`, `report.md`, `results.csv`, `tables.csv`, `found.csv` and `table.csv`.
 
     Args:
         cfg: `report`, `name` and `machine.workers`.
@@ -22,9 +22,18 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
         out: the folder to write to.
     """
     settings = Settings.of(OmegaConf.to_container(cfg.report, resolve=True))  # type: ignore[arg-type]
-    page, folders = compose(inputs, settings, cfg.get("name") or "deepinside", workers=max(1, cfg.machine.workers))
-    (out / "index.html").write_text(render(page), encoding="utf-8", newline="\n")
+    name, workers = cfg.get("name") or "deepinside", max(1, cfg.machine.workers)
+    page, folders = compose(inputs, settings, name, workers)
+    html = render(page)
+    size = len(html.encode())
+    if size > settings.megabytes * 1e6:  # the text takes more than its share
+        room = settings.megabytes * 1e6 - (size - page.weight)
+        page, folders = compose(inputs, settings, name, workers, budget=room)
+        html = render(page)
+    (out / "index.html").write_text(html, encoding="utf-8", newline="\n")
+    (out / "report.md").write_text(written(page), encoding="utf-8", newline="\n")
     write_results(folders, out / "results.csv")
+    write_tables(page.sections, out / "tables.csv")
     write_found(page.found, out / "found.csv")
     _table(page, folders, (out / "index.html").stat().st_size).write(out)
 

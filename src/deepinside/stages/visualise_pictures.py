@@ -14,10 +14,10 @@ from deepinside import views
 from deepinside.data.bad_file import BadFile
 from deepinside.data.index import Entry, Index, read_image
 from deepinside.methods.quality import energy_ratio
-from deepinside.models.randomise import randomised
 from deepinside.network import Network
 from deepinside.plots.gallery import Gallery
 from deepinside.plots.maps import beside
+from deepinside.probe.randomise import randomised
 from deepinside.progress import resumable
 from deepinside.records import Batch, Boxes, Row
 from deepinside.statistics import bootstrap_interval

@@ -37,6 +37,7 @@
   const image = find("zoom-image");
   let cards = [];
   let place = 0;
+  let opener = null; // a row or a highlight that led here from outside the gallery
   const show = (index) => {
     place = (index + cards.length) % cards.length;
     const card = cards[place];
@@ -48,14 +49,18 @@
     zoom.classList.remove("whole");
     image.classList.toggle("small", Math.max(picture.naturalWidth, picture.naturalHeight) < 640);
     find("zoom-title").textContent = caption.querySelector("b").textContent;
-    find("zoom-caption").textContent = caption.querySelector("span")?.textContent ?? "";
+    const told = [...caption.querySelectorAll("span")].map((one) => one.textContent);
+    find("zoom-caption").textContent = told.join(" ");
     find("zoom-place").textContent = `${place + 1} of ${cards.length}`;
     find("zoom-file").href = card.getAttribute("href");
     for (const id of ["zoom-previous", "zoom-next"]) find(id).hidden = cards.length < 2;
   };
   document.addEventListener("click", (event) => {
-    const card = event.target.closest("a.open");
-    if (!card || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+    const from = event.target.closest("a.show");
+    const card = from ? document.getElementById(from.hash.slice(1)) : event.target.closest("a.open");
+    if (!card) return;
+    opener = from;
     event.preventDefault();
     cards = [...card.closest(".gallery").querySelectorAll("a.open")];
     show(cards.indexOf(card));
@@ -84,6 +89,10 @@
     if (Math.abs(moved) > 60 && cards.length > 1 && !zoom.classList.contains("whole")) show(place - Math.sign(moved));
   });
   zoom.addEventListener("close", () => {
+    if (opener) {
+      opener.focus();
+      return;
+    }
     const details = cards[place]?.closest("details");
     if (details) details.open = true;
     cards[place]?.focus();

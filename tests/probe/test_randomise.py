@@ -1,8 +1,8 @@
 import torch
 from torch import nn
 
-from deepinside.models.randomise import randomised
 from deepinside.network import Network, Preprocessing
+from deepinside.probe.randomise import randomised
 
 
 class Own(nn.Module):

@@ -1,169 +1,37 @@
-"""The W&B mirror: one run per stage that computes, one artifact per output. The artifact folder stays the record.
-
-Everything that W&B writes lies in `<root>/wandb`, one folder per run: `offline-run-<time>-<stage>-<fingerprint>` holds
-the transaction log, copies of the pictures and tables shown, and in `staging` the files of the artifact as hard links
-(copies where the file system has none), so that they cost no space and outlive the renaming of the artifact. An offline
-run needs all of it until it is uploaded:
-
-    WANDB_DIR=outputs wandb sync     uploads the offline runs, from where they lie (paths in the log are absolute)
-    WANDB_DIR=outputs wandb clean    removes what was uploaded; `--include-unsynced` the rest
-
-An online run drops its `staging` once everything is on the server. The run's id is `<stage>-<fingerprint>`, so the same
-computation synced twice is still one run.
-"""
+"""One run of W&B: what it is told, and that none of its failures reaches the stage."""
 
 import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
 from deepinside import ancestry, excerpt
-from deepinside.artifact import read_manifest
+from deepinside.artifact import MANIFEST, read_manifest
+from deepinside.tracking.job import Job, artifact_name
 
-MODES = ("online", "offline", "disabled")
-KINDS = ("dataset", "model", "maps", "table", "report")
-_NAMING = ("data", "concepts", "model")
+COMPLETE = "complete"  # a file in the folder of an offline run that W&B took whole
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much is shown and how long is waited; as in `conf/wandb/offline.yaml`.
-
-    Args:
-        upload_mb: a dataset above this size, in megabytes, is mirrored without its deeper folders;
-        upload_files: likewise one of more files.
-        pictures: shown per run, spread evenly over the groups.
-        rows: shown per table, from the top.
-        start_s: patience for the server at the start, in seconds.
-        finish_s: patience for the upload at the end, in seconds.
-    """
-
-    upload_mb: float = 200
-    upload_files: int = 5000
-    pictures: int = 100
-    rows: int = 1000
-    start_s: float = 30
-    finish_s: float = 600
-
-
-@dataclass(frozen=True)
-class _Job:
-    stage: str
-    kind: str
-    fingerprint: str
-    config: dict[str, Any]
-    inputs: dict[str, Path]
-    mode: str
-    project: str
-    entity: str | None
-    group: str
-    root: Path
-    limits: Limits
-
-    @property
-    def id(self) -> str:
-        return f"{self.stage}-{self.fingerprint}"
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return ancestry.settings(self.config, self.inputs.values())
-
-    @property
-    def lineage(self) -> dict[str, Any]:
-        inputs = {role: folder.resolve().name for role, folder in sorted(self.inputs.items())}
-        return {"stage": self.stage, "fingerprint": self.fingerprint, "inputs": inputs}
-
-
-@contextmanager
-def tracked(
-    *,
-    stage: str,
-    kind: str,
-    fingerprint: str,
-    config: Mapping[str, Any],
-    inputs: Mapping[str, Path],
-    mode: str,
-    project: str,
-    entity: str | None,
-    group: str,
-    root: Path,
-    **limits: Any,
-) -> Generator["Run"]:
-    """A W&B run around a stage that computes. Whatever W&B does, the stage goes on and keeps its result.
-
-    Args:
-        stage: name of the stage, the run's job type.
-        kind: type of its artifact: dataset, model, maps, table or report.
-        fingerprint: of the artifact, which becomes its alias.
-        config: the stage's own configuration, as its manifest has it; plain values.
-        inputs: role -> finished artifact folder, beside the others of `root`.
-        mode: `online`, `offline` (no account needed) or `disabled` (wandb is not even imported).
-        project: of W&B.
-        entity: user or team of W&B; None for the account's own.
-        group: the experiment.
-        root: the outputs folder; W&B writes into `wandb` in it and nowhere else.
-        **limits: fields of `Limits`.
-
-    Yields:
-        The run: give it curves while you compute, and the artifact folder when that is complete.
-
-    Raises:
-        ValueError: for an unknown mode or kind.
-    """
-    for word, known in ((mode, MODES), (kind, KINDS)):
-        if word not in known:
-            raise ValueError(f"expected one of {', '.join(known)}, got {word!r}")
-    own, outputs, bounds = dict(config), root.absolute(), Limits(**limits)
-    run = Run(_Job(stage, kind, fingerprint, own, dict(inputs), mode, project, entity, group, outputs, bounds))
-    if mode == "disabled":
-        yield run
-        return
-    with _environment(mode, run.scratch):
-        failed = True
-        try:
-            run.begin()
-            yield run
-            failed = False
-        finally:
-            run.end(failed)
-
-
-@contextmanager
-def _environment(mode: str, scratch: Path) -> Generator[None]:
-    # W&B's variables for the time of the run. Offline, the user's own (account, tags, host) are hidden; online they
-    # are needed, and so is the user's configuration folder, where the address of one's own server lies.
-    ours = {"WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false"}
-    folders = ["WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_ARTIFACT_DIR"]
-    folders += ["WANDB_CONFIG_DIR"] if mode == "offline" else []
-    before = {name: value for name, value in os.environ.items() if name.startswith("WANDB_")}
-    try:
-        for name in before if mode == "offline" else ():
-            del os.environ[name]
-        os.environ.update(ours | dict.fromkeys(folders, str(scratch)))
-        yield
-    finally:
-        for name in [name for name in os.environ if name.startswith("WANDB_")]:
-            del os.environ[name]
-        os.environ.update(before)
 
 
 class Run:
     """One stage as W&B sees it; silent where W&B is disabled or has failed. Made by `tracked`."""
 
-    def __init__(self, job: _Job) -> None:
+    def __init__(self, job: Job) -> None:
         self.scratch = job.root / "wandb" / f"scratch-{job.id}"
         self._job = job
         self._run: Any = None
         self._healthy = job.mode != "disabled"
         self._owner = False
         self._drawn = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether W&B took everything so far."""
+        return self._healthy
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Adds a point to the run's curves.
@@ -202,11 +70,17 @@ class Run:
             failed: whether the stage did.
         """
         if self._run is not None:
-            self._attempt("the end of the run", lambda: self._run.finish(exit_code=int(failed)))
+            self._attempt(
+                "the end of the run",
+                lambda: self._run.finish(exit_code=int(failed or (self._job.replay and not self._healthy))),
+            )
         if self._owner:
             self._attempt("the end of its service", _teardown)
-        if self._run is not None and self._healthy and self._job.mode == "online":
-            shutil.rmtree(self._folder / "staging", ignore_errors=True)
+        if self._run is not None and self._healthy and not failed:
+            if self._job.mode == "online":
+                shutil.rmtree(self._folder / "staging", ignore_errors=True)
+            elif self._folder.is_dir():
+                (self._folder / COMPLETE).touch()
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def _attempt(self, what: str, act: Callable[[], object]) -> None:
@@ -236,7 +110,7 @@ class Run:
             name=f"{job.stage}-{job.fingerprint[:8]}",
             config=_plain(job.settings) | job.lineage,
             mode=job.mode,  # type: ignore[arg-type]
-            resume="allow" if job.mode == "online" else None,
+            resume="allow" if job.mode == "online" and not job.replay else None,  # None: a run of that id is replaced
             reinit="create_new",  # beside a run of the caller's, not instead of it
             settings=wandb.Settings(**_settings(job)),
         )
@@ -251,12 +125,18 @@ class Run:
         return Path(self._run.dir).parent
 
     def _use(self, folder: Path) -> None:
+        if self._job.replay and (folder / MANIFEST).exists():
+            self._declare(folder)
+            return
         try:
-            manifest = read_manifest(folder)
-            name = artifact_name(manifest["stage"], ancestry.inherit(folder))
-            self._run.use_artifact(f"{name}:{manifest['fingerprint']}")
+            self._declare(folder)
         except Exception as error:  # an input that was computed offline is not on the server yet
             _log.warning("W&B lacks the input %s (%s); the run's config names it", folder.name, _sentence(error))
+
+    def _declare(self, folder: Path) -> None:
+        manifest = read_manifest(folder)
+        name = artifact_name(manifest["stage"], ancestry.inherit(folder))
+        self._run.use_artifact(f"{name}:{manifest['fingerprint']}")
 
     def _log_artifact(self, out: Path) -> None:
         import wandb
@@ -294,6 +174,8 @@ class Run:
                 wandb.Image(str(out / picture.file), caption=f"{picture.title}. {picture.caption}")
                 for picture in pictures
             ]
+        if (out / "index.html").exists():
+            shown["page"] = wandb.Html(out / "index.html", inject=False)
         if shown:
             level = logging.root.manager.disable
             logging.disable(logging.WARNING)  # it warns of pictures of several sizes in one group
@@ -303,23 +185,7 @@ class Run:
                 logging.disable(level)
 
 
-def artifact_name(stage: str, settings: Mapping[str, Any]) -> str:
-    """The name of a stage's artifact in W&B: the stage and the data and network that it worked on.
-
-    Args:
-        stage: that made it.
-        settings: its own and those of all that it rests on; a report's `name` is the experiment's.
-
-    Returns:
-        For instance `train-miniature-convnet_mini`.
-    """
-    groups = [settings.get(group) for group in _NAMING]
-    names = [group.get("name") for group in groups if isinstance(group, Mapping)]
-    names = [settings["name"]] if "name" in settings else names
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", "-".join([stage, *(str(name) for name in names if name)]))[:128]
-
-
-def _settings(job: _Job) -> dict[str, Any]:
+def _settings(job: Job) -> dict[str, Any]:
     # Nothing about the machine, the person or the code; nothing on the terminal.
     return {
         "root_dir": str(job.root),

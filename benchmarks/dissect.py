@@ -1,0 +1,181 @@
+"""A whole dissection beside what it could cost: reading the same pictures and one bare forward pass.
+
+    OMP_NUM_THREADS=1 python benchmarks/dissect.py --images 1000
+
+AlexNet with random weights on generated photographs of 224 pixels in Broden's format. The two sides run one after the
+other, each in a process of its own, so that their peak memory can be told apart. `whole` is the stage as the command
+line runs it, tables and charts included; `bare` reads the pictures (not the labels) and runs the network.
+"""
+
+import argparse
+import csv
+import multiprocessing
+import os
+import resource
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchvision
+from omegaconf import OmegaConf
+from PIL import Image
+
+from deepinside.data.broden import Broden
+from deepinside.dissect.layers import survey_layers
+from deepinside.dissect.quantile import kept
+from deepinside.dissect.reading import Reader, mixed
+from deepinside.network import Network, Preprocessing
+from deepinside.probe import activations
+from deepinside.stages import dissect
+
+CONV = [f"features.{index}" for index in (1, 4, 7, 9, 11)]  # after their ReLUs
+LAYERS = {"conv5": CONV[-1:], "conv1-conv5": CONV}
+TARGETS = {"conv5": 1.5, "conv1-conv5": 3.0}
+SIDE, HALF, BATCH = 224, 112, 64
+CATEGORIES = {"color": 11, "object": 60, "part": 30, "scene": 20}
+DEFAULTS = Path(__file__).resolve().parents[1] / "conf" / "dissect" / "default.yaml"
+
+
+def alexnet() -> Network:
+    torch.manual_seed(0)
+    return Network(torchvision.models.alexnet(weights=None), Preprocessing(), list(map(str, range(1000))), "alexnet")
+
+
+def clouds(random, side, cells):
+    coarse = Image.fromarray(random.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
+    return np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC))
+
+
+def patches(random, first, count, shown):
+    # A few labels of a category in smooth patches, nothing in between.
+    ids = np.array([0, *random.choice(np.arange(first, first + count), shown, replace=False)])
+    return ids[clouds(random, HALF, 6)[..., 0].astype(int) * len(ids) // 256]
+
+
+def encoded(path, labels):
+    pixels = np.zeros((*labels.shape, 3), dtype=np.uint8)
+    pixels[..., 0], pixels[..., 1] = labels % 256, labels // 256
+    Image.fromarray(pixels).save(path)
+
+
+def draw(root: Path, images: int) -> None:
+    random, rows = np.random.default_rng(0), []
+    firsts = dict(zip(CATEGORIES, np.cumsum([1, *CATEGORIES.values()]).tolist(), strict=False))
+    (root / "images").mkdir(parents=True)
+    for number in range(images):
+        fine = clouds(random, SIDE, 56) // 2 + clouds(random, SIDE, 8) // 2
+        Image.fromarray(fine).save(root / "images" / f"{number}.jpg", quality=90)
+        cells = []
+        for name, shown in (("color", 5), ("object", 3), ("part", 3)):
+            cells.append(f"{number}_{name}.png" if number % 2 or name == "color" else "")
+            if cells[-1]:
+                encoded(root / "images" / cells[-1], patches(random, firsts[name], CATEGORIES[name], shown))
+        scene = str(firsts["scene"] + number % CATEGORIES["scene"])
+        rows.append((f"{number}.jpg", "train", SIDE, SIDE, HALF, HALF, *cells, scene))
+    tables = {
+        "index": [("image", "split", "ih", "iw", "sh", "sw", *CATEGORIES), *rows],
+        "category": [("name", "first", "last", "count", "frequency"), *((c, 1, 1, 1, 1) for c in CATEGORIES)],
+        "label": [("number", "name", "category", "frequency", "coverage", "syns")],
+    }
+    for name, count in CATEGORIES.items():
+        numbers = range(firsts[name], firsts[name] + count)
+        tables["label"] += [(n, f"{name} {n}", f"{name}(9)", 9, 1.0, "") for n in numbers]
+        own = [(code, n, f"{name} {n}", 9, 1.0) for code, n in enumerate(numbers, 1)]
+        tables[f"c_{name}"] = [("code", "number", "name", "frequency", "coverage"), *own]
+    for name, lines in tables.items():
+        with (root / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows(lines)
+
+
+def bare(root: Path, layers: list[str], full: bool) -> None:
+    broden, network = Broden.open(root), alexnet()
+    batches = mixed(len(broden), BATCH)
+    with Reader(broden.image, batches, 1) as reader, torch.no_grad():
+        for index in range(len(batches)):
+            images = torch.stack(reader.batch(index)).float() / 255
+            _ = network(images) if full else activations(network, images, layers)
+
+
+def whole(root: Path, layers: list[str], **options) -> None:
+    dissect.open_network = lambda _cfg, _artifact: alexnet()
+    chosen = OmegaConf.merge(OmegaConf.load(DEFAULTS), {"layers": layers, "cards": 0}, options)
+    machine = {"device": "cpu", "workers": 1, "threads": torch.get_num_threads()}
+    cfg = {"dissect": chosen, "concepts": {"root": str(root), "limit": None}, "machine": machine, "seed": 0}
+    with tempfile.TemporaryDirectory() as out:
+        dissect.run(OmegaConf.create(cfg), {"concepts": root, "network": root}, Path(out))
+
+
+def _measured(queue, threads, work, args, options):
+    torch.set_num_threads(threads)
+    wall, cpu = time.perf_counter(), time.process_time()
+    work(*args, **options)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    queue.put((time.perf_counter() - wall, time.process_time() - cpu, peak))
+
+
+def measured(threads, work, *args, **options):
+    # Wall seconds, processor seconds and peak MiB of some work in a fresh process, imports left out.
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    process = context.Process(target=_measured, args=(queue, threads, work, args, options))
+    process.start()
+    answer = queue.get()
+    process.join()
+    return answer
+
+
+def arithmetic(layers: list[str], images: int) -> float:
+    # MiB that the largest values of all units take, 4 bytes each.
+    found = survey_layers(alexnet(), layers, [(SIDE, SIDE)])
+    values = sum(x.units * kept(images * x.maps[SIDE, SIDE][0] * x.maps[SIDE, SIDE][1], 0.005) for x in found)
+    return 4 * values / 2**20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    print(
+        f"{options.images} images, {options.threads} threads, load {os.getloadavg()[0]:.1f}, torch {torch.__version__}"
+    )
+    ways = {
+        "whole, one pass, no permutations": {"permutations": 0},
+        "whole, one pass, 19 permutations": {},
+        "whole, two passes, no permutations": {"permutations": 0, "memory_gb": 0},
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "broden"
+        draw(root, options.images)
+        print("| layers | what | s | CPU s | wall over bare | CPU over bare | target | peak MiB |")
+        print("|---|---|---|---|---|---|---|---|")
+        for name, layers in LAYERS.items():
+            works = {"bare: read, whole network": (bare, True), "bare: read, up to the layer": (bare, False)}
+            rows = {key: [] for key in (*works, *ways)}
+            for _ in range(options.rounds):
+                for key, (work, full) in works.items():
+                    rows[key].append(measured(options.threads, work, root, layers, full))
+                for key, setting in ways.items():
+                    rows[key].append(measured(options.threads, whole, root, layers, **setting))
+                shown(name, rows, set(ways))
+            largest = arithmetic(layers, options.images)
+            each = 1024 * largest / options.images
+            print(f"| {name} | largest values by arithmetic: {largest:.1f} MiB, {each:.2f} kB an image |||||||")
+
+
+def shown(name, rows, ways):
+    first = next(iter(rows.values()))
+    for key, found in rows.items():
+        wall, cpu, peak = (statistics.median(column) for column in zip(*found, strict=True))
+        over, cpu_over = (statistics.median(a[i] / b[i] for a, b in zip(found, first, strict=True)) for i in (0, 1))
+        target = TARGETS[name] if key in ways else ""
+        line = f"| {name} | {key} | {wall:.1f} | {cpu:.1f} | {over:.2f} | {cpu_over:.2f} | {target} | {peak:.0f} |"
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

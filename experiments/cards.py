@@ -1,0 +1,138 @@
+"""Writes one card per claim from an artifact of `run=claims`, and checks that cards say what their artifact says.
+
+python experiments/cards.py outputs/claims/latest          writes experiments/<paper>/<claim>.md and claims.csv
+python experiments/cards.py --check [outputs]              compares cards with claims.csv, and with the artifact if there
+"""
+
+import csv
+import json
+import sys
+from itertools import groupby
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TABLE = "claims.csv"
+
+
+def paper(rows: list[dict]) -> str:
+    """The folder of a claim: that of the first work, or of the survey with the papers that it surveys."""
+    return "simonyan2013" if "Simonyan" in rows[0]["source"] else "qin2018"
+
+
+def number(row: dict) -> str:
+    """Value, interval and n as a card shows them."""
+    if not row["value"]:
+        return ""
+    return f"{row['value']} [{row['ci_low']}, {row['ci_high']}], n = {row['n']}"
+
+
+def line(row: dict) -> str:
+    """One row of a card's table."""
+    cells = (row["id"], row["world"], row["verdict"], number(row), row["unit"], row["rule"], row["verdict_holm"])
+    return f"| {' | '.join(cells)} |"
+
+
+def card(name: str, rows: list[dict], made: dict[str, dict]) -> str:
+    """The text of a card.
+
+    Args:
+        name: of the claim.
+        rows: of `claims.csv`, all its numbers in all worlds.
+        made: artifact -> manifest.
+
+    Returns:
+        Markdown.
+    """
+    first = rows[0]
+    parts = [f"# {name}: {first['statement']}", f"{first['source']}. Evidence tag: {first['tag']}."]
+    for identity, group in groupby(rows, key=lambda row: row["id"]):
+        one = next(iter(group))
+        parts.append(
+            f"**{identity}** {one['metric'] or 'no measurement yet'}. Predicted: {one['predicted']}. Had it been false: "
+            f"{one['otherwise']}."
+            + (" Figures of this kind had been seen before the rule." if one["seen"] == "yes" else "")
+        )
+    head = "| number | world | verdict | value | unit | rule | after Holm |\n|---|---|---|---|---|---|---|"
+    parts.append("\n".join([head, *map(line, rows)]))
+    lacking = {f"{row['id']}, {row['world']}: {row['needs']}" for row in rows if row["needs"]}
+    if lacking:
+        parts.append("Not decided for want of:\n\n" + "\n".join(f"* {text}" for text in sorted(lacking)))
+    named = dict.fromkeys(word for row in rows for word in row["artifact"].split())
+    runs = [
+        f"* `{word}`: `deepinside {' '.join(made[word]['record'].get('command', []))}`, "
+        f"{made[word]['record']['seconds']:g} s, {made[word]['record'].get('device', 'cpu')}"
+        for word in named
+        if word in made
+    ]
+    if runs:
+        parts.append("Made from:\n\n" + "\n".join(runs))
+    return "\n\n".join(parts) + "\n"
+
+
+def grouped(path: Path) -> dict[str, list[dict]]:
+    """The rows of a table by claim, C07.tv with C07."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = sorted(csv.DictReader(file), key=lambda row: row["id"])
+    return {name: list(group) for name, group in groupby(rows, key=lambda row: row["id"].partition(".")[0])}
+
+
+def write(artifact: Path, folder: Path = HERE) -> int:
+    """Writes the cards of an artifact.
+
+    Args:
+        artifact: of `run=claims`, beside those that it was made from.
+        folder: where to.
+
+    Returns:
+        How many.
+    """
+    claims = grouped(artifact / TABLE)
+    (folder / TABLE).write_text((artifact / TABLE).read_text(encoding="utf-8"), encoding="utf-8")
+    outputs = artifact.resolve().parents[1]
+    named = {word for rows in claims.values() for row in rows for word in row["artifact"].split()}
+    made = {word: json.loads((outputs / word / "manifest.json").read_text(encoding="utf-8")) for word in named}
+    for name, rows in claims.items():
+        place = folder / paper(rows)
+        place.mkdir(exist_ok=True)
+        (place / f"{name}.md").write_text(card(name, rows, made), encoding="utf-8")
+    return len(claims)
+
+
+def check(folder: Path = HERE, outputs: Path | None = None) -> list[str]:
+    """What cards say that their table, or the artifacts themselves, do not.
+
+    Args:
+        folder: of the cards.
+        outputs: where artifacts may lie; those that are not there are not looked at.
+
+    Returns:
+        One line per problem.
+    """
+    problems = []
+    for name, rows in grouped(folder / TABLE).items():
+        path = folder / paper(rows) / f"{name}.md"
+        text = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        problems += [f"{path.name}: expected {line(row)}" for row in rows if line(row) not in text]
+        for row in rows:
+            if row["metric"] and row["value"] and outputs and " " not in row["artifact"]:
+                problems += _differs(row, outputs / row["artifact"] / "table.csv")
+    return problems
+
+
+def _differs(row: dict, table: Path) -> list[str]:
+    if not table.exists():
+        return []
+    with table.open(newline="", encoding="utf-8") as file:
+        values = {line["metric"]: line["value"] for line in csv.DictReader(file)}
+    said = values.get(row["metric"])
+    if said is None or f"{float(said):.6g}" == row["value"]:
+        return []
+    return [f"{row['id']}: {row['value']} on the card, {said} in {row['artifact']}"]
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--check"]:
+        found = check(outputs=Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+        print("\n".join(found) or "every card says what its artifact says")
+        sys.exit(bool(found))
+    print(f"{write(Path(sys.argv[1]))} cards")

@@ -1,0 +1,152 @@
+"""Measurements that are more than a row or a column of a table."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from numpy import ndarray
+from scipy import stats
+
+from deepinside.claims.measures import Folders, boot_estimate
+from deepinside.claims.verdict import Estimate
+from deepinside.records import Table
+
+_RESAMPLES = 2000
+
+
+def _only(folders: Folders) -> str:
+    (name,) = folders
+    return name
+
+
+def concentration(folders: Folders, of: str, minus: str) -> Estimate:
+    """How much more the energy of one method's maps sits in few pixels than that of another's, picture by picture.
+
+    Args:
+        folders: of one piece of evidence, with `maps.npz`.
+        of: method.
+        minus: method.
+
+    Returns:
+        The mean difference of Gini coefficients of |map|, over pictures.
+
+    Source: Hurley & Rickard 2009 (Gini coefficient as a measure of sparsity).
+    """
+    with np.load(folders[_only(folders)][0] / "maps.npz") as maps:
+        pictures = sorted(key.removesuffix(f".{of}") for key in maps.files if key.endswith(f".{of}"))
+        return boot_estimate(np.array([gini(maps[f"{p}.{of}"]) - gini(maps[f"{p}.{minus}"]) for p in pictures]))
+
+
+def gini(values: Float[ndarray, " *n"]) -> float:
+    """The Gini coefficient of |values|: 0 where all are equal, towards 1 where one holds everything.
+
+    Args:
+        values: any shape.
+
+    Returns:
+        In [0, 1).
+    """
+    ordered = np.sort(np.abs(values.astype(np.float64)).ravel())
+    total, n = ordered.sum(), len(ordered)
+    return float(((2 * np.arange(1, n + 1) - n - 1) * ordered).sum() / (n * total)) if total > 0 else 0.0
+
+
+def rank_correlation(folders: Folders, file: str, first: str, second: str, method: str) -> Estimate:
+    """Spearman's correlation of two columns of a method's rows.
+
+    Args:
+        folders: of one piece of evidence.
+        file: table of it.
+        first: column.
+        second: column.
+        method: whose rows.
+
+    Returns:
+        The correlation with its bootstrap interval over rows.
+
+    Raises:
+        KeyError: if a column is not there.
+    """
+    table = pd.read_csv(folders[_only(folders)][0] / file)
+    mine = table[table["method"] == method][[first, second]].to_numpy(dtype=np.float64)
+    mine = mine[np.isfinite(mine).all(axis=1)]
+    random = np.random.default_rng(0)
+    found = [_spearman(mine[random.integers(0, len(mine), len(mine))]) for _ in range(_RESAMPLES)]
+    low, high = np.nanquantile(found, [0.025, 0.975])
+    return Estimate(_spearman(mine), float(low), float(high), len(mine))
+
+
+def _spearman(pairs: Float[ndarray, "n 2"]) -> float:
+    ranks = np.column_stack([stats.rankdata(column) for column in pairs.T])
+    return float(np.corrcoef(ranks.T)[0, 1]) if (ranks.std(axis=0) > 0).all() else float("nan")
+
+
+def difference_of_rows(folders: Folders, first: str, second: str) -> Estimate:
+    """The difference of two rows of a table, whose intervals are taken for independent (a wider one than if paired).
+
+    Args:
+        folders: of one piece of evidence.
+        first: metric.
+        second: metric, subtracted.
+
+    Returns:
+        The difference; n is the smaller of the two.
+    """
+    table = Table.read(folders[_only(folders)][0])
+    a, b = table[first], table[second]
+    value = a.value - b.value
+    low = float(np.hypot(a.value - a.ci_low, b.ci_high - b.value))
+    high = float(np.hypot(a.ci_high - a.value, b.value - b.ci_low))
+    return Estimate(value, value - low, value + high, min(a.n, b.n))
+
+
+def detectors(folders: Folders, categories: Sequence[str], layer: str, minus: str, iou: float = 0.04) -> Estimate:
+    """How much larger the share of units that detect something of some categories is in one layer than in another.
+
+    Args:
+        folders: of one piece of evidence, with `units.csv`.
+        categories: of the unit's best label.
+        layer: dotted name.
+        minus: dotted name.
+        iou: a detector exceeds this.
+
+    Returns:
+        The difference of shares with its bootstrap interval over units, resampled within each layer.
+
+    Raises:
+        KeyError: if a layer was not dissected, with those that were.
+    """
+    units = pd.read_csv(folders[_only(folders)][0] / "units.csv")
+    random = np.random.default_rng(0)
+    shares, means = [], []
+    for name in (layer, minus):
+        mine = units[units["layer"] == name]
+        if not len(mine):
+            raise KeyError(f"no layer {name!r} among the dissected; there are {sorted(set(units['layer']))}")
+        hit = ((mine["score"] > iou) & mine["category"].isin(list(categories))).to_numpy(dtype=np.float64)
+        means.append(hit.mean())
+        shares.append(hit[random.integers(0, len(hit), (_RESAMPLES, len(hit)))].mean(axis=1))
+    low, high = np.quantile(shares[0] - shares[1], [0.025, 0.975])
+    return Estimate(float(means[0] - means[1]), float(low), float(high), int((units["layer"] == layer).sum()))
+
+
+def kurtosis(folders: Folders, of: str, minus: str, layer: str) -> Estimate:
+    """How much more spiky the pre-images of one run are than those of another, picture by picture.
+
+    Args:
+        folders: of two pieces of evidence, with `inversion.npz` over the same pictures.
+        of: evidence.
+        minus: evidence.
+        layer: dotted name.
+
+    Returns:
+        The mean difference of excess kurtosis over pixels and channels, over pictures.
+    """
+
+    def spikes(name: str) -> Float[ndarray, " n"]:
+        with np.load(folders[name][0] / "inversion.npz") as shown:
+            pictures = shown[f"optimised.{layer}"][0].astype(np.float64)  # the first start
+        return stats.kurtosis(pictures.reshape(len(pictures), -1), axis=1)
+
+    return boot_estimate(spikes(of) - spikes(minus))

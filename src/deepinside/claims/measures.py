@@ -1,0 +1,120 @@
+"""From artifacts to the number that tests a claim, with its interval."""
+
+import csv
+import importlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from scipy import stats
+
+from deepinside.claims.register import Measure, Source
+from deepinside.claims.verdict import LEVEL, Estimate
+from deepinside.records import Table
+from deepinside.statistics import bootstrap_interval
+
+Folders = Mapping[str, Sequence[Path]]  # evidence -> an artifact per seed
+_REDUCE: Mapping[str, Callable] = {"mean": np.mean, "max": np.max, "min": np.min}
+
+
+def estimate(measure: Measure, folders: Folders) -> Estimate:
+    """Takes the number.
+
+    Several seeds: their mean and its t-interval, seed by seed where something is subtracted. One seed: the mean over
+    the units of replication with its bootstrap interval, unit by unit likewise; or a row of the table as it stands.
+
+    Args:
+        measure: what and where.
+        folders: of the evidence.
+
+    Returns:
+        Value, interval and n.
+
+    Raises:
+        KeyError: if a metric or a column is not there, with those that are.
+        ValueError: if two artifacts have no unit in common.
+    """
+    if measure.function is not None:
+        module, _, name = measure.function.rpartition(".")
+        return getattr(importlib.import_module(module), name)(folders, **measure.settings)
+    assert measure.of is not None
+    seeds = len(folders[measure.of.evidence])
+    if seeds > 1:
+        return t_estimate(_per_seed(measure.of, folders) - (_per_seed(measure.minus, folders) if measure.minus else 0))
+    if measure.of.metric is not None and measure.minus is None:
+        row = Table.read(folders[measure.of.evidence][0])[measure.of.metric]
+        exact = math.isnan(row.ci_low)
+        return Estimate(row.value, *((row.value, row.value) if exact else (row.ci_low, row.ci_high)), row.n)
+    if measure.of.metric is not None:
+        raise ValueError(f"{measure.title}: rows of two tables share no units; take a column, or several seeds")
+    return boot_estimate(_differences(measure.of, measure.minus, folders))
+
+
+def _per_seed(source: Source, folders: Folders) -> Float[ndarray, " s"]:
+    if source.metric is not None:
+        return np.array([Table.read(folder)[source.metric].value for folder in folders[source.evidence]])
+    return np.array([np.mean(list(_column(source, folder).values())) for folder in folders[source.evidence]])
+
+
+def _differences(first: Source, second: Source | None, folders: Folders) -> Float[ndarray, " n"]:
+    ours = _column(first, folders[first.evidence][0])
+    if second is None:
+        return np.array(list(ours.values()))
+    theirs = _column(second, folders[second.evidence][0])
+    common = [key for key in ours if key in theirs]
+    if not common:
+        raise ValueError(f"expected the same {first.key} in both, got {list(ours)[:3]} and {list(theirs)[:3]}")
+    return np.array([ours[key] - theirs[key] for key in common])
+
+
+def _column(source: Source, folder: Path) -> dict[str, float]:
+    # Key -> number, rows of one key joined; empty cells are not counted.
+    assert source.file is not None
+    with (folder / source.file).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        reader = csv.DictReader(file)
+        lines = list(reader)
+    for name in (source.column, source.key, *source.where):
+        if name not in (reader.fieldnames or ()):
+            raise KeyError(f"{folder.name}/{source.file}: no column {name!r}; there are {reader.fieldnames}")
+    found: dict[str, list[float]] = {}
+    for line in lines:
+        if all(line[name] in _words(wanted) for name, wanted in source.where.items()) and line[source.column]:
+            found.setdefault(line[source.key], []).append(float(line[source.column]))
+    if not found:
+        raise ValueError(
+            f"{folder.name}/{source.file}: no row with {dict(source.where)}: was it made with that method?"
+        )
+    return {key: float(_REDUCE[source.reduce](values)) for key, values in found.items()}
+
+
+def _words(wanted: object) -> tuple[str, ...]:
+    return tuple(map(str, wanted)) if isinstance(wanted, list | tuple) else (str(wanted),)
+
+
+def boot_estimate(values: Float[ndarray, " n"]) -> Estimate:
+    """The mean over units with its bootstrap interval.
+
+    Args:
+        values: one per unit.
+
+    Returns:
+        The estimate.
+    """
+    return Estimate(float(np.mean(values)), *bootstrap_interval(values), len(values))
+
+
+def t_estimate(values: Float[ndarray, " n"]) -> Estimate:
+    """The mean over seeds with its t-interval.
+
+    Args:
+        values: one per seed, at least two.
+
+    Returns:
+        The estimate.
+    """
+    mean, n = float(np.mean(values)), len(values)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
+    return Estimate(mean, mean - half, mean + half, n, n - 1)

@@ -1,0 +1,175 @@
+"""A claim as the configuration states it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from deepinside.claims.verdict import Rule
+from deepinside.network import closest
+
+WORLDS = ("miniature", "real", "ilsvrc")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where numbers stand in an artifact.
+
+    Args:
+        evidence: name of what made the artifact.
+        metric: row of its `table.csv`, or:
+        file: another table of it, with
+        column: the numbers,
+        key: the column of what they are measured on (class, image, unit, picture): the unit of replication,
+        where: rows to take, column -> value or values,
+        reduce: how several rows of one key are joined: mean, max or min.
+    """
+
+    evidence: str
+    metric: str | None = None
+    file: str | None = None
+    column: str | None = None
+    key: str | None = None
+    where: Mapping[str, Any] = field(default_factory=dict)
+    reduce: str = "mean"
+
+    def __post_init__(self) -> None:
+        if (self.metric is None) == (self.file is None):
+            raise ValueError(f"expected metric or file of evidence {self.evidence!r}, got both or none")
+        if self.file is not None and None in (self.column, self.key):
+            raise ValueError(
+                f"expected column and key of {self.evidence}/{self.file}, got {self.column} and {self.key}"
+            )
+
+    def __str__(self) -> str:
+        if self.metric is not None:
+            return self.metric
+        told = ", ".join(f"{key} {value}" for key, value in self.where.items())
+        return f"{self.column}{f' ({self.reduce} of {told})' if told else ''}"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """The number that tests a claim.
+
+    Args:
+        of: where it stands; the mean over the units of replication is taken.
+        minus: what is subtracted, unit by unit.
+        function: instead, dotted name of a function of the evidence's folders.
+        settings: of that function.
+        evidence: names of what it takes.
+        title: of the number, for the table.
+    """
+
+    of: Source | None = None
+    minus: Source | None = None
+    function: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    evidence: tuple[str, ...] = ()
+    title: str = ""
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any]) -> Self:
+        """From the configuration.
+
+        Args:
+            content: its keys.
+
+        Returns:
+            The measure.
+
+        Raises:
+            ValueError: if it is neither of the two kinds.
+        """
+        if "function" in content:
+            function, evidence = str(content["function"]), tuple(content["evidence"])
+            own = {key: value for key, value in content.items() if key not in {"function", "evidence", "title"}}
+            title = str(content.get("title", function.rpartition(".")[2]))
+            return cls(function=function, settings=own, evidence=evidence, title=title)
+        first = Source(**{key: value for key, value in content.items() if key not in {"minus", "title"}})
+        other: dict[str, Any] = {"evidence": first.evidence, **content.get("minus", {})}
+        minus = Source(**other) if "minus" in content else None
+        named = tuple(dict.fromkeys(one.evidence for one in (first, minus) if one))
+        title = str(content.get("title", f"{first}{f' minus {minus}' if minus else ''}"))
+        return cls(first, minus, evidence=named, title=title)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One row of the register.
+
+    Args:
+        id: as in the register, with a suffix where one claim has several numbers.
+        statement: what the paper says.
+        source: where.
+        tag: how well the claim itself is documented (V verified, S stated, R recalled).
+        predicted: what follows for the number.
+        otherwise: what would have been seen had the claim been false.
+        unit: of the number.
+        measure: how it is taken; None where no data at hand can pose the claim.
+        rule: when it is supported.
+        effect: the size that the paper reports, in the unit of the number.
+        needs: what a world has to have.
+        seen: whether figures of this kind had been looked at when the rule was written.
+    """
+
+    id: str
+    statement: str
+    source: str
+    tag: str
+    predicted: str
+    otherwise: str
+    unit: str = ""
+    measure: Measure | None = None
+    rule: Rule | None = None
+    effect: float | None = None
+    needs: tuple[str, ...] = ()
+    seen: bool = False
+
+    @classmethod
+    def read(cls, name: str, content: Mapping[str, Any]) -> Self:
+        """From the configuration.
+
+        Args:
+            name: the id.
+            content: its keys.
+
+        Returns:
+            The claim.
+
+        Raises:
+            ValueError: if a key is unknown or missing, with the id.
+        """
+        try:
+            keys = dict(content)
+            measure, rule = keys.pop("measure", None), keys.pop("rule", None)
+            within = rule and rule.get("within")
+            return cls(
+                id=name,
+                measure=Measure.read(measure) if measure else None,
+                rule=Rule(**{**rule, **({"within": tuple(within)} if within else {})}) if rule else None,
+                needs=tuple(keys.pop("needs", ())),
+                **keys,
+            )
+        except (TypeError, ValueError, KeyError) as error:
+            raise ValueError(f"claims.register.{name}: {error}") from error
+
+
+def chosen(register: Mapping[str, Mapping[str, Any]], only: list[str] | None) -> list[Claim]:
+    """The claims asked for, in the order of their ids.
+
+    Args:
+        register: id -> content.
+        only: ids, or beginnings of them (`C07` takes C07 and C07.tv); None for all.
+
+    Returns:
+        Claims.
+
+    Raises:
+        KeyError: if there is no such claim, with the closest.
+    """
+    names = sorted(register)
+    for name in only or ():
+        if not any(one == name or one.startswith(f"{name}.") for one in names):
+            raise KeyError(f"no claim {name!r}; {closest(name, names)}")
+    taken = [one for one in names if only is None or one in only or one.partition(".")[0] in only]
+    return [Claim.read(name, register[name]) for name in taken]

@@ -1,0 +1,154 @@
+"""From an estimate and a rule that was fixed beforehand to a verdict."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from scipy import stats
+
+SUPPORTED, CONTRADICTED, UNDECIDED, NEEDS_DATA = "supported", "contradicted", "undecided", "needs_data"
+LEVEL = 0.95
+
+
+class Estimate(NamedTuple):
+    """A number with its 95 % interval.
+
+    Attributes:
+        value: the estimate.
+        low: lower end; that of an exact number is the number.
+        high: upper end.
+        n: units of replication.
+        freedom: degrees of freedom of a t-interval; infinite for a bootstrap.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    freedom: float = math.inf
+
+    @property
+    def error(self) -> float:
+        """The standard error that the interval stands for."""
+        return (self.high - self.low) / 2 / float(stats.t.ppf((1 + LEVEL) / 2, self.freedom))
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Where a claim's number has to lie; the border is the smallest effect of interest.
+
+    Args:
+        above: it has to exceed this,
+        below: or to fall short of this,
+        within: or to lie between these two (a claim of equality).
+
+    Raises:
+        ValueError: if not exactly one of them is given.
+    """
+
+    above: float | None = None
+    below: float | None = None
+    within: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        given = [key for key in ("above", "below", "within") if getattr(self, key) is not None]
+        if len(given) != 1 or (self.within is not None and not self.within[0] < self.within[1]):
+            raise ValueError(f"expected one of above, below, within: [low, high], got {given}: a rule has one border")
+
+    @property
+    def border(self) -> tuple[float, float]:
+        """Lower and upper end of what supports the claim."""
+        if self.within is not None:
+            return self.within[0], self.within[1]
+        return (self.above, math.inf) if self.above is not None else (-math.inf, self.below or 0.0)
+
+    def __str__(self) -> str:
+        low, high = self.border
+        return (
+            f"from {low:g} to {high:g}"
+            if self.within
+            else f"above {low:g}"
+            if self.below is None
+            else f"below {high:g}"
+        )
+
+
+def verdict(found: Estimate, rule: Rule) -> str:
+    """Supported: the interval lies inside; contradicted: it lies wholly outside; else undecided.
+
+    Args:
+        found: the estimate.
+        rule: fixed beforehand.
+
+    Returns:
+        `supported`, `contradicted` or `undecided`.
+    """
+    low, high = rule.border
+    if not all(map(math.isfinite, found[:3])):
+        return UNDECIDED
+    if low < found.low and found.high < high:
+        return SUPPORTED
+    return CONTRADICTED if found.high <= low or found.low >= high else UNDECIDED
+
+
+def p_value(found: Estimate, rule: Rule) -> float:
+    """The smaller of two one-sided p-values: that the claim's number lies outside, or inside.
+
+    Args:
+        found: the estimate.
+        rule: fixed beforehand.
+
+    Returns:
+        In [0, 1], by the t distribution around the estimate; NaN where there is no interval.
+    """
+    if not all(map(math.isfinite, found[:3])):
+        return math.nan
+    if found.error == 0:
+        return 0.0
+    low, high = (stats.t.cdf((end - found.value) / found.error, found.freedom) for end in rule.border)
+    outside, inside = max(low, 1 - high), min(high, 1 - low)  # p-values of the two one-sided tests, taken together
+    return float(min(outside, inside))
+
+
+def holm(values: Sequence[float]) -> Float[ndarray, " k"]:
+    """P-values adjusted for their number.
+
+    Args:
+        values: (k,); NaN is not counted.
+
+    Returns:
+        (k,), in [0, 1].
+
+    Source: Holm 1979.
+    """
+    given = np.asarray(values, dtype=np.float64)
+    out = np.full(len(given), np.nan)
+    known = np.flatnonzero(~np.isnan(given))
+    order = known[np.argsort(given[known], kind="stable")]
+    scaled = given[order] * np.arange(len(order), 0, -1)
+    out[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
+    return out
+
+
+def power(found: Estimate, rule: Rule, effect: float | None) -> float:
+    """The chance that a test of this precision supports a claim whose number is `effect`.
+
+    Args:
+        found: for its standard error.
+        rule: fixed beforehand.
+        effect: what the paper predicts; None where it gives no size.
+
+    Returns:
+        In [0, 1]; NaN where no size is predicted.
+    """
+    if effect is None or not math.isfinite(found.error):
+        return math.nan
+    low, high = rule.border
+    margin = min(effect - low, high - effect)
+    if found.error == 0:
+        return float(margin > 0)
+    return float(stats.t.cdf(margin / found.error - stats.t.ppf((1 + LEVEL) / 2, found.freedom), found.freedom))

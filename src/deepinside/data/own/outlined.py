@@ -1,0 +1,165 @@
+"""Pictures with outlined concepts -> a Broden folder, pixel for pixel."""
+
+import hashlib
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Int32
+from numpy import ndarray
+from PIL import Image
+
+from deepinside.data.image import read_image
+from deepinside.data.miniature.broden_tables import Label, categories, write_tables
+from deepinside.data.survey import survey
+from deepinside.progress import track
+
+Mask = Bool[ndarray, "h w"]
+Regions = Mapping[str, Mapping[str, Mask]]
+"""Category -> concept -> where it is. A category without concepts: looked for, and nothing of it is there."""
+
+_TRAIN = 0.7  # share of the split called train, by a hash of the name, as in Broden
+_COLUMNS = ("image", "split", "ih", "iw", "sh", "sw")
+_THREADS = 8
+MOST = 2**16 - 1  # labels: a label map has two bytes for each pixel
+
+
+@dataclass(frozen=True)
+class Outlined:
+    """A picture, and how to read what is outlined on it.
+
+    Args:
+        path: of the picture.
+        name: posix path that it gets below `images/`.
+        read: height and width of the picture -> regions of that size; raises `BadFile` where they cannot be read.
+    """
+
+    path: Path
+    name: str
+    read: Callable[[int, int], Regions]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    outlined: Outlined
+    height: int
+    width: int
+    shares: Mapping[str, Mapping[str, float]]  # category -> concept that is there -> share of the picture
+
+
+def write_broden(out: Path, root: Path, pictures: Sequence[Outlined]) -> list[tuple[str, str]]:
+    """Writes `index.csv`, `category.csv`, `label.csv`, `c_*.csv`, the pictures as they are, and their label maps.
+
+    Label maps have the size of the pictures. Where concepts of one category overlap, they lie in several maps, so that
+    none is lost. A picture carries a category if its concepts were looked for, whether or not any is there.
+
+    Args:
+        out: where to.
+        root: of the raw data; reasons name files relative to it.
+        pictures: with names that differ.
+
+    Returns:
+        (file, reason) of each picture that cannot be used.
+
+    Raises:
+        ValueError: if nothing can be used, or a name cannot be written in the format.
+
+    Source: Bau et al. 2017, released code (`joinseg.py`).
+    """
+    looked = survey(root, pictures, _look, "masks")
+    labels = _numbered(looked.found)
+    if not labels:
+        why = f", {len(looked.set_aside)} of which cannot be used, such as {looked.set_aside[:1]}"
+        raise ValueError(f"{root}: expected outlined concepts, got none on {len(pictures)} pictures{why}")
+    numbers = {(label.category, label.name): label.number for label in labels}
+    tasks = list(enumerate(looked.found))
+    with ThreadPoolExecutor(_THREADS) as pool:
+        rows = list(track(pool.map(partial(_write, out, numbers), tasks), "label maps", total=len(tasks)))
+    rows.sort(key=lambda row: _hash(str(row["image"])))
+    names = categories(labels)
+    write_tables(out, labels, [{column: row.get(column, "") for column in (*_COLUMNS, *names)} for row in rows])
+    return list(looked.set_aside)
+
+
+def _look(picture: Outlined) -> Iterator[_Seen]:
+    height, width = read_image(picture.path).shape[1:]
+    regions = picture.read(height, width)
+    shares = {
+        category: {name: float(mask.mean()) for name, mask in concepts.items() if mask.any()}
+        for category, concepts in regions.items()
+    }
+    yield _Seen(picture, height, width, shares)
+
+
+def _numbered(seen: Sequence[_Seen]) -> list[Label]:
+    # From 1 by decreasing frequency; where that is the same, the larger coverage comes first.
+    frequency: Counter[tuple[str, str]] = Counter()
+    coverage: dict[tuple[str, str], float] = {}
+    for picture in seen:
+        for category, concepts in picture.shares.items():
+            _check_category(category)
+            for name, share in concepts.items():
+                frequency[category, name] += 1
+                coverage[category, name] = coverage.get((category, name), 0.0) + share
+    if len(frequency) > MOST:
+        raise ValueError(f"expected at most {MOST} concepts, which is what Broden's format holds, got {len(frequency)}")
+    order = sorted(frequency, key=lambda label: (-frequency[label], -coverage[label], label))
+    return [Label(k, name, c, frequency[c, name], coverage[c, name]) for k, (c, name) in enumerate(order, start=1)]
+
+
+def _check_category(name: str) -> None:
+    if name in _COLUMNS or not name or set(name) & set(";/\\"):
+        raise ValueError(f"expected a category that can head a column and name a file, got {name!r}: rename it")
+
+
+def _hash(name: str) -> str:
+    return hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
+
+
+def _write(out: Path, numbers: Mapping[tuple[str, str], int], task: tuple[int, _Seen]) -> dict[str, str | int]:
+    position, seen = task
+    target = out / "images" / seen.outlined.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(seen.outlined.path, target)
+    size = (seen.height, seen.width)
+    row: dict[str, str | int] = dict(zip(_COLUMNS[2:], size * 2, strict=True))
+    row |= {"image": seen.outlined.name}
+    row |= {"split": "train" if int(_hash(seen.outlined.name)[:8], 16) < _TRAIN * 2**32 else "val"}
+    for category, concepts in seen.outlined.read(*size).items():
+        there = {numbers[category, name]: mask for name, mask in concepts.items() if mask.any()}
+        files = []
+        for level, labels in enumerate(levels(there, size), start=1):
+            files.append(f"label_maps/{position:07d}_{category}_{level}.png")
+            _save(labels, out / "images" / files[-1])
+        row[category] = ";".join(files)
+    return row
+
+
+def levels(regions: Mapping[int, Mask], size: tuple[int, int]) -> list[Int32[ndarray, "h w"]]:
+    """As few label maps as the largest first allow, each pixel of each region in exactly one of them.
+
+    Args:
+        regions: number of the label -> where it is, (h, w).
+        size: h, w.
+
+    Returns:
+        Label maps, 0 where there is nothing, the one with the largest regions first; one of zeros without regions.
+    """
+    maps = [np.zeros(size, dtype=np.int32)]
+    for number, mask in sorted(regions.items(), key=lambda item: (-int(item[1].sum()), item[0])):
+        free = next((labels for labels in maps if not labels[mask].any()), None)
+        if free is None:
+            maps.append(free := np.zeros(size, dtype=np.int32))
+        free[mask] = number
+    return maps
+
+
+def _save(labels: Int32[ndarray, "h w"], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.stack([labels % 256, labels // 256, np.zeros_like(labels)], axis=-1).astype(np.uint8)
+    Image.fromarray(pixels).save(path)

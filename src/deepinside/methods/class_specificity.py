@@ -1,0 +1,109 @@
+"""What a back-projection depends on: the class asked for, and what each layer has learnt."""
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+from scipy import stats
+from torch import Tensor
+
+from deepinside.methods.saliency import saliency
+from deepinside.network import Network
+from deepinside.probe import RULES
+from deepinside.probe.randomise import randomised, with_weights
+from deepinside.records import Batch, Row
+from deepinside.statistics import bootstrap_interval
+from deepinside.study import Pictures, Study
+
+_LAST, _ALL = "correlation_with_last_random", "correlation_with_all_random"
+
+
+def class_specificity(
+    network: Network,
+    pictures: Pictures,
+    *,
+    rules: Sequence[str] = tuple(RULES),
+    depths: int = 6,
+    images: int = 12,
+    batch: int = 6,
+    seed: int = 0,
+) -> Study:
+    """Rank correlations of saliency maps: between two classes of a picture, and with those of a network that forgot.
+
+    From the scores downwards layer after layer is set back to random weights (cascading randomisation), and the map of
+    the class that the trained network saw is made anew. A method whose map hardly changes shows the picture, not the
+    network.
+
+    Args:
+        network: any whose nonlinearities have the rules.
+        pictures: of a data set.
+        rules: of the ReLUs: gradient, guided, deconvnet.
+        depths: how many stages of the cascade, evenly from the last layer alone to all of them.
+        images: how many pictures.
+        batch: pictures per pass.
+        seed: of the random weights.
+
+    Returns:
+        `table`: a row per rule and picture, with the correlation between the maps of its two most probable classes,
+        that with only the last layer random, and that with all; `shown`: the cascade, (rules, depths, images), and how
+        many layers are random at each depth. Spearman's, of magnitudes (maximum over channels).
+
+    Raises:
+        ValueError: if no picture can be read.
+
+    Source: Adebayo et al. 2018, sec. 3 (cascading randomisation, Spearman of magnitudes).
+    """
+    positions, _ = pictures.first(images)
+    parts = [part for _, part in pictures.batches(batch, positions)]
+    classes = [_two(network, part) for part in parts]
+    trained = {rule: _maps(network, parts, classes, rule) for rule in rules}
+    layers = with_weights(network)
+    counts = sorted({round(1 + k * (len(layers) - 1) / max(depths - 1, 1)) for k in range(depths)})
+    cascade = np.full((len(rules), len(counts), len(positions)), np.nan)
+    for depth, count in enumerate(counts):
+        forgot = randomised(network, seed, layers[-count:])
+        for number, rule in enumerate(rules):
+            found = _maps(forgot, parts, [both[:, :1] for both in classes], rule)
+            cascade[number, depth] = [_spearman(a[0], b[0]) for a, b in zip(found, trained[rule], strict=True)]
+    names = [name for part in parts for name in part.names]
+    rows = [
+        (rule, name, _spearman(*trained[rule][i]), cascade[number, 0, i], cascade[number, -1, i])
+        for (number, rule), (i, name) in product(enumerate(rules), enumerate(names))
+    ]
+    table = pd.DataFrame(rows, columns=["rule", "picture", "correlation_of_classes", _LAST, _ALL])
+    shown = {"cascade": cascade, "random_layers": np.array(counts), "rules": np.array(rules)}
+    return Study(table, (Row("images", len(positions), "images"), *_numbers(table)), shown)
+
+
+def _two(network: Network, part: Batch) -> Tensor:
+    with torch.no_grad():
+        return network(part.images.to(network.device)).topk(2, dim=1).indices.cpu()
+
+
+def _maps(
+    network: Network, parts: Sequence[Batch], classes: Sequence[Tensor], rule: str
+) -> list[Float[ndarray, "t p"]]:
+    found = [
+        saliency(network, part, classes=both, rule=rule).values.flatten(2).cpu().numpy()
+        for part, both in zip(parts, classes, strict=True)
+    ]
+    return [maps for batch in found for maps in batch]
+
+
+def _spearman(one: Float[ndarray, " p"], other: Float[ndarray, " p"]) -> float:
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return float("nan")  # a flat map has no ranks
+    return float(stats.spearmanr(one, other).statistic)
+
+
+def _numbers(table: pd.DataFrame) -> Iterator[Row]:
+    for rule, part in table.groupby("rule", sort=False):
+        for column in ("correlation_of_classes", _LAST, _ALL):
+            values = part[column].dropna().to_numpy()
+            if len(values):
+                mean = float(values.mean())
+                yield Row(f"{rule}.{column}", mean, "rank correlation", len(values), *bootstrap_interval(values))

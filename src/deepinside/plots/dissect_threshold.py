@@ -1,0 +1,34 @@
+"""What is counted at other thresholds of IoU."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+
+def unique_by_threshold(thresholds: Sequence[float], unique: Mapping[str, Sequence[int]], *, chosen: float) -> Figure:
+    """Unique detectors of each layer against the threshold.
+
+    Args:
+        thresholds: of IoU, rising.
+        unique: layer -> unique detectors at each threshold.
+        chosen: the threshold that everything else is counted at, marked.
+
+    Returns:
+        A line per layer.
+    """
+    figure = Figure(figsize=(5.2, 3.4), layout="constrained")
+    axes = figure.subplots()
+    for layer, counts in unique.items():
+        axes.plot(thresholds, counts, marker="o", markersize=3.5, linewidth=1.2, label=layer)
+    axes.axvline(chosen, color="#777777", linewidth=0.8, linestyle=":")
+    axes.set_xlabel("threshold of IoU")
+    axes.set_ylabel("unique detectors (concepts)")
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(visible=True, linewidth=0.4, alpha=0.5)
+    if len(unique) > 1:
+        axes.legend(frameon=False, fontsize=8)
+    return figure

@@ -1,0 +1,53 @@
+"""The same network without what it learnt: the control of every method that looks inside."""
+
+from collections.abc import Collection
+from copy import deepcopy
+
+import torch
+
+from deepinside.network import Network
+
+
+def with_weights(network: Network) -> tuple[str, ...]:
+    """The parts that hold weights of their own.
+
+    Args:
+        network: any.
+
+    Returns:
+        Dotted names, in the order in which the network declares them.
+    """
+    return tuple(
+        name for name, part in network.module.named_modules() if any(True for _ in part.parameters(recurse=False))
+    )
+
+
+def randomised(network: Network, seed: int, only: Collection[str] | None = None) -> Network:
+    """A copy whose weights are those of a network that has not been trained.
+
+    Args:
+        network: any.
+        seed: of the weights.
+        only: parts whose weights are lost, see `with_weights`; None for all.
+
+    Returns:
+        The copy, frozen: every part starts as torch starts it (statistics of normalisation included), and weights that
+        belong to no such part are shuffled.
+
+    Source: Adebayo et al. 2018, sec. 3 (model parameter randomisation test).
+    """
+    copy = Network(deepcopy(network.module), network.preprocessing, network.classes, f"{network.name}, random weights")
+    parts = {name: part for name, part in copy.module.named_modules() if only is None or name in only}
+    fresh: set[int] = set()
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(seed)
+        for part in parts.values():
+            reset = getattr(part, "reset_parameters", None)
+            if callable(reset):
+                reset()
+                fresh |= {id(tensor) for tensor in part.parameters(recurse=False)}
+        for part in parts.values():
+            for weights in part.parameters(recurse=False):
+                if id(weights) not in fresh:
+                    weights.copy_(weights.flatten()[torch.randperm(weights.numel())].view_as(weights))
+    return copy.to(network.device).requires_grad_(requires_grad=False).eval()

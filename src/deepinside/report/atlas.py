@@ -1,0 +1,115 @@
+"""The atlas of units: what each of them detects, from the `units.csv` of a dissection."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from deepinside.report import number
+from deepinside.report.catalogue import Catalogue, Cell, Column, Line, measured, slider
+from deepinside.report.exhibit import Exhibits
+from deepinside.report.folder import Folder, lines
+from deepinside.report.page import Artifact
+
+FILE = "units.csv"
+NEEDED = ("layer", "unit", "category", "label", "score")
+COLUMNS = (
+    Column("Unit"),
+    Column("Layer", choice=True),
+    Column("Concept"),
+    Column("Category", choice=True),
+    Column("IoU", numeric=True),
+    Column("Also"),
+)
+_IOU = 4
+CHIPS = 14  # concepts offered for a click
+ALSO = 2  # further concepts of a unit, of other categories
+
+
+def atlas(folder: Folder, artifact: Artifact, exhibits: Exhibits, most: int) -> Catalogue | None:
+    """All units of a dissection, the surest detectors first.
+
+    Args:
+        folder: as read; damage of the file is added to its problems.
+        artifact: how the page names it.
+        exhibits: the pictures of the page, for the units' cards.
+        most: rows.
+
+    Returns:
+        The table; None where the folder has no units.
+    """
+    if folder.stage != "dissect" or not any(sheet.file == FILE for sheet in folder.sheets):
+        return None
+    units = lines(folder, FILE, NEEDED)
+    units.sort(key=lambda unit: -_score(unit["score"]))
+    if not units:
+        return None
+    border = _border(folder)
+    detectors = Counter(unit["label"] for unit in units if _score(unit["score"]) > border)
+    cards = {one.file: exhibits.anchor(folder.key, one) for one in folder.pictures}
+    shown = _rows(units[:most], cards)
+    return Catalogue(
+        anchor=f"{artifact.anchor}-atlas",
+        title="Atlas of units",
+        says=_says(len(units), sum(detectors.values()), len(detectors), border),
+        noun="units",
+        columns=COLUMNS,
+        lines=shown,
+        total=len(units),
+        file=FILE,
+        href=f"{artifact.href}{FILE}",
+        slider=slider(shown, _IOU, "IoU at least"),
+        chips=detectors.most_common(CHIPS),
+    )
+
+
+def _score(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        return -1.0
+    return value if value == value else -1.0
+
+
+def _border(folder: Folder) -> float:
+    chosen = folder.config.get("dissect")
+    return _score(str(chosen.get("iou"))) if isinstance(chosen, Mapping) else 0.0
+
+
+def _says(units: int, detectors: int, concepts: int, border: float) -> str:
+    found = f"{number.shown(detectors)} of {number.shown(units)} units detect one of {number.shown(concepts)} concepts"
+    return (
+        f"{found}: the places where such a unit fires hardest and the places where the concept is overlap by more than "
+        f"{border:g} of their union (IoU). A unit with a picture opens as a card."
+    )
+
+
+def _rows(units: Sequence[Mapping[str, str]], cards: Mapping[str, str]) -> list[Line]:
+    end = max((_score(unit["score"]) for unit in units), default=0.0)
+    return [
+        Line(
+            (
+                Cell(f"{unit['layer']} {unit['unit']}", key=f"{unit['layer']} {unit['unit'].rjust(6)}"),
+                Cell(unit["layer"]),
+                Cell(unit["label"] or "–"),
+                Cell(unit["category"] or "none"),
+                measured(unit["score"], end),
+                Cell(_also(unit)),
+            ),
+            cards.get(_card(unit), ""),
+        )
+        for unit in units
+    ]
+
+
+def _card(unit: Mapping[str, str]) -> str:
+    # As the stage `dissect` names the picture of a unit.
+    return f"pictures/unit_{unit['layer'].replace('.', '_')}_{unit['unit'].rjust(4, '0')}.png"
+
+
+def _also(unit: Mapping[str, str]) -> str:
+    others = [
+        (_score(value), unit.get(f"{category}-label") or "")
+        for name, value in unit.items()
+        if name and name.endswith("-iou") and (category := name.removesuffix("-iou")) != unit["category"]
+    ]
+    best = sorted(((score, label) for score, label in others if label and score > 0), reverse=True)[:ALSO]
+    return ", ".join(f"{label} {number.shown(score)}" for score, label in best)

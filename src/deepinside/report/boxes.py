@@ -1,0 +1,113 @@
+"""The localisation of every picture, from the `per_image.csv` of a localisation."""
+
+from collections.abc import Mapping, Sequence
+
+from deepinside.report.catalogue import Catalogue, Cell, Column, Line, measured, slider
+from deepinside.report.exhibit import Exhibits
+from deepinside.report.folder import Folder, Listed, lines
+from deepinside.report.page import Artifact
+
+FILE = "per_image.csv"
+NEEDED = ("image", "label", "iou_known")
+COLUMNS = (
+    Column("Picture"),
+    Column("True class"),
+    Column("IoU of the box", numeric=True),
+    Column("Whole image", numeric=True),
+    Column("Centre box", numeric=True),
+    Column("Box", choice=True),
+    Column("Class seen", choice=True),
+    Column("Drawn", choice=True),
+)
+_OURS = 2
+HIT = 0.5  # IoU from which on ILSVRC counts a box as right
+
+
+def boxes(
+    folder: Folder, artifact: Artifact, classes: Mapping[str, str], exhibits: Exhibits, most: int
+) -> Catalogue | None:
+    """All pictures that were localised, in the file's order.
+
+    Args:
+        folder: as read; damage of the file is added to its problems.
+        artifact: how the page names it.
+        classes: label -> name; empty where the pictures' artifact is not on the page.
+        exhibits: the pictures of the page, for those that were drawn.
+        most: rows.
+
+    Returns:
+        The table; None where the folder has none.
+    """
+    if folder.stage != "localise" or not any(sheet.file == FILE for sheet in folder.sheets):
+        return None
+    found = lines(folder, FILE, NEEDED)
+    drawn = _drawn(folder.pictures)
+    found.sort(key=lambda one: one["image"] not in drawn)
+    rows = [_row(one, classes, drawn.get(one["image"]), exhibits, folder.key) for one in found[:most]]
+    if not rows:
+        return None
+    return Catalogue(
+        anchor=f"{artifact.anchor}-boxes",
+        title="Every picture",
+        says=(
+            "How well the box for the true class meets the nearest true box (IoU; right from "
+            f"{HIT:g} on), beside two boxes that look at nothing. Pictures that were drawn come first and open "
+            "step by step."
+        ),
+        noun="pictures",
+        columns=COLUMNS,
+        lines=rows,
+        total=len(found),
+        file=FILE,
+        href=f"{artifact.href}{FILE}",
+        slider=slider(rows, _OURS, "IoU at least"),
+    )
+
+
+def class_names(folder: Folder, known: Mapping[str, Folder]) -> dict[str, str]:
+    """The names of the classes, if the artifact that has them is on the page.
+
+    Args:
+        folder: of a localisation.
+        known: fingerprint -> folder.
+
+    Returns:
+        Label -> first of its names.
+    """
+    prepared = known.get(folder.inputs.get("prepare", ""))
+    if prepared is None or not any(sheet.file == "classes.csv" for sheet in prepared.sheets):
+        return {}
+    return {one["label"]: one["name"].split(",")[0] for one in lines(prepared, "classes.csv", ("label", "name"))}
+
+
+def _drawn(pictures: Sequence[Listed]) -> dict[str, Listed]:
+    # The caption of a case begins with the name of its picture; the group says why it was chosen.
+    return {one.caption.partition(":")[0]: one for one in pictures if one.group.endswith(" boxes")}
+
+
+def _row(
+    one: Mapping[str, str], classes: Mapping[str, str], drawn: Listed | None, exhibits: Exhibits, key: str
+) -> Line:
+    ours = measured(one["iou_known"], 1.0)
+    right = isinstance(ours.key, float) and ours.key >= HIT
+    return Line(
+        (
+            Cell(one["image"]),
+            Cell(classes.get(one["label"], one["label"])),
+            ours,
+            measured(one.get("iou_whole_image") or "", 1.0),
+            measured(one.get("iou_centre_box") or "", 1.0),
+            Cell("right" if right else "wrong", tone="good" if right else "bad"),
+            Cell(_class(one)),
+            Cell(drawn.group.removesuffix(" boxes") if drawn else "no"),
+        ),
+        exhibits.anchor(key, drawn) if drawn else "",
+    )
+
+
+def _class(one: Mapping[str, str]) -> str:
+    if one.get("cls_error_1") == "0":
+        return "first"
+    if one.get("cls_error_5") == "0":
+        return "in the first five"
+    return "no" if one.get("cls_error_5") else "–"

@@ -1,0 +1,196 @@
+"""The tables of a dissection."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from numpy import ndarray
+from omegaconf import DictConfig
+
+from deepinside.data.broden import Broden
+from deepinside.dissect.bootstrap import Intervals
+from deepinside.dissect.classic import classic
+from deepinside.dissect.luck import Chance
+from deepinside.dissect.score import ceilings, detector_counts, sensitivity
+from deepinside.dissect.thresholds import Survey
+from deepinside.dissect.totals import Totals
+from deepinside.dissect.vocabulary import Vocabulary
+from deepinside.records import Row, Table
+from deepinside.stages.dissect_pictures import slug
+from deepinside.statistics import bootstrap_interval
+
+_LUCKY = 0.05  # a p-value up to here counts as better than luck
+
+
+class Sure(NamedTuple):
+    """How sure the numbers of a layer are.
+
+    Args:
+        intervals: over images.
+        chance: what luck alone gives; None where no permutation was asked for, or no two pictures have one size.
+        permuted: pictures that took part in the permutations.
+    """
+
+    intervals: Intervals
+    chance: Chance | None
+    permuted: int
+
+    def columns(self) -> pd.DataFrame:
+        """What `units.csv` says of it.
+
+        Returns:
+            score_low, score_high, luck_score and p_value; the last two are empty without permutations.
+        """
+        low, high = self.intervals.score.T
+        luck, p = (np.nan, np.nan) if self.chance is None else (self.chance.highest, self.chance.p)
+        return pd.DataFrame({"score_low": low, "score_high": high, "luck_score": luck, "p_value": p})
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Writes a table, the same bytes on every system.
+
+    Args:
+        table: any.
+        path: of the file.
+    """
+    table.to_csv(path, index=False, lineterminator="\n")
+
+
+def write_tables(
+    units: pd.DataFrame,
+    chosen: DictConfig,
+    out: Path,
+    about: Sequence[Row] = (),
+    sure: Mapping[str, Sure] | None = None,
+) -> pd.DataFrame:
+    """Writes `units.csv`, `counts.csv`, `intervals.csv`, `sensitivity.csv`, `classic_<layer>.csv` and `table.csv`.
+
+    Args:
+        units: of all layers.
+        chosen: group dissect.
+        out: the work folder.
+        about: rows to begin the table with.
+        sure: layer name -> intervals and luck; None for published tables, which have no images.
+
+    Returns:
+        The counts.
+    """
+    sure = sure or {}
+    counts = detector_counts(units, chosen.iou)
+    write_csv(units, out / "units.csv")
+    write_csv(counts, out / "counts.csv")
+    write_csv(by_threshold(units, chosen), out / "sensitivity.csv")
+    rows, ends = list(about), []
+    for layer, members in units.groupby("layer", sort=False):
+        write_csv(classic(members), out / f"classic_{slug(str(layer))}.csv")
+        own = counts[counts["layer"] == layer]
+        if layer in sure:
+            ends.append(own.merge(sure[str(layer)].intervals.counts, on=["rule", "category"]))
+        rows += _layer_rows(str(layer), members, own if layer not in sure else ends[-1], chosen.iou, sure)
+    if ends:
+        write_csv(pd.concat(ends), out / "intervals.csv")
+    Table(rows).write(out)
+    return counts
+
+
+def by_threshold(units: pd.DataFrame, chosen: DictConfig) -> pd.DataFrame:
+    """The counts at other thresholds, the chosen one among them.
+
+    Args:
+        units: of all layers.
+        chosen: group dissect.
+
+    Returns:
+        As `score.sensitivity` returns them.
+    """
+    return sensitivity(units, sorted({*chosen.sensitivity, chosen.iou}))
+
+
+def _layer_rows(
+    layer: str, members: pd.DataFrame, counts: pd.DataFrame, threshold: float, sure: Mapping[str, Sure]
+) -> list[Row]:
+    total = {row["rule"]: row for row in counts[counts["category"] == "all"].to_dict("records")}
+    best = max(members.to_dict("records"), key=lambda row: row["score"])
+    rows = [
+        Row(f"{layer}.units", len(members), "units"),
+        _counted(f"{layer}.detectors", total["per_category"], "detector_units", "units", len(members)),
+        *(
+            _counted(f"{layer}.unique_detectors_{rule}", total[rule], "unique_detectors", "concepts", len(members))
+            for rule in total
+        ),
+        Row(f"{layer}.best_iou", *(float(best["score"]), "IoU", len(members)), *_ends(best, "score")),
+    ]
+    if members["threshold"].notna().any():
+        # A threshold of zero or less: the unit is positive on no more than the top share, a rectified one is dead.
+        rows.append(Row(f"{layer}.dead_units", int((members["threshold"] <= 0).sum()), "units", len(members)))
+    if "selectivity" in members:
+        values = members.loc[members["score"] > threshold, "selectivity"].dropna().to_numpy()
+        if len(values):
+            interval = bootstrap_interval(values)
+            rows.append(Row(f"{layer}.mean_selectivity", float(values.mean()), "IoU", len(values), *interval))
+    return rows + (_luck_rows(layer, members, threshold, sure[layer]) if layer in sure else [])
+
+
+def _counted(metric: str, row: Mapping, quantity: str, unit: str, n: int) -> Row:
+    return Row(metric, int(row[quantity]), unit, n, *_ends(row, quantity))
+
+
+def _ends(row: Mapping, quantity: str) -> tuple[float, float]:
+    return float(row.get(f"{quantity}_low", np.nan)), float(row.get(f"{quantity}_high", np.nan))
+
+
+def _luck_rows(layer: str, members: pd.DataFrame, threshold: float, sure: Sure) -> list[Row]:
+    if sure.chance is None:
+        return []
+    by_luck = sure.chance.detectors
+    # Of 19 permutations they hold one more with 90 %.
+    lowest_and_highest = float(by_luck.min()), float(by_luck.max())
+    beyond = (members["score"] > threshold) & (members["p_value"] <= _LUCKY)
+    return [
+        Row(f"{layer}.detectors_beyond_luck", int(beyond.sum()), "units", len(members)),
+        Row(f"{layer}.detectors_by_luck", float(by_luck.mean()), "units", sure.permuted, *lowest_and_highest),
+    ]
+
+
+def top_images(seen: Survey, broden: Broden) -> pd.DataFrame:
+    """The pictures that excite each unit most.
+
+    Args:
+        seen: the first pass.
+        broden: the probe set.
+
+    Returns:
+        layer, unit, rank, image, peak.
+    """
+    rows = [
+        (layer, unit, rank, broden.names(image), peak)
+        for layer, top in seen.tops.items()
+        for unit, (images, peaks) in enumerate(zip(top.image.tolist(), top.peak.tolist(), strict=True))
+        for rank, (image, peak) in enumerate(zip(images, peaks, strict=True), start=1)
+    ]
+    return pd.DataFrame(rows, columns=["layer", "unit", "rank", "image", "peak"])
+
+
+def ceiling_rows(found: Totals, vocabulary: Vocabulary, quantile: float) -> list[Row]:
+    """How much a unit could reach in each category.
+
+    Args:
+        found: the sums.
+        vocabulary: labels and categories.
+        quantile: share of positions above a threshold.
+
+    Returns:
+        Per category the pictures that carry it, and the median of its labels' highest possible IoU.
+    """
+    ceiling: Float[ndarray, " l"] = ceilings(found.truth, found.room, found.pixels, quantile, vocabulary)
+    rows = []
+    for index, category in enumerate(vocabulary.categories):
+        values = ceiling[vocabulary.members(index)]
+        values = values[~np.isnan(values)]
+        rows.append(Row(f"images_with_{category}", int(found.carriers[index]), "images"))
+        if len(values):
+            rows.append(Row(f"median_ceiling_{category}", float(np.median(values)), "IoU", len(values)))
+    return rows

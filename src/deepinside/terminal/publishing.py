@@ -1,0 +1,95 @@
+"""`deepinside publish`: replays finished artifacts to Weights & Biases, with all that they rest on."""
+
+import argparse
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from deepinside import ancestry
+from deepinside.artifact import MANIFEST, read_manifest
+from deepinside.terminal.screen import say
+from deepinside.tracking import artifact_name, published, tracked
+
+THERE, SENT, FAILED = "is there", "sent", "failed"
+_PLACE = ("mode", "project", "entity")
+
+
+def expects(parser: argparse.ArgumentParser) -> None:
+    """Says what follows the command.
+
+    Args:
+        parser: of its words.
+    """
+    parser.add_argument("words", nargs="+", metavar="PATH", help="of an artifact, such as outputs/report/latest")
+    parser.epilog = (
+        "wandb.project=NAME, wandb.entity=NAME and name=GROUP say where to; with wandb=offline the runs are written "
+        "for a later `wandb sync`."
+    )
+
+
+def answer(given: argparse.Namespace) -> int:
+    """Publishes every artifact that W&B does not have whole, inputs first, so that the graph is complete.
+
+    Called again it goes on where it was interrupted, and does nothing where all is there.
+
+    Args:
+        given: `words`, paths and overrides of the configuration.
+
+    Returns:
+        0 where W&B has everything now, else 1.
+
+    Raises:
+        ValueError: if W&B is disabled.
+    """
+    from deepinside.configuration import composed  # Hydra is slow to import: not for the other commands
+
+    paths = [Path(word) for word in given.words if "=" not in word]
+    words = [word for word in given.words if "=" in word]
+    online = [] if any(word.startswith("wandb=") for word in words) else ["wandb=online"]
+    cfg = composed([*online, *words])
+    wandb = {str(key): value for key, value in cfg.wandb.items()}
+    if wandb["mode"] == "disabled":
+        raise ValueError("expected wandb=online or wandb=offline, got disabled")
+    folders = {folder: None for path in paths for folder in _chain(path.resolve())}
+    for position, folder in enumerate(folders, start=1):
+        done = _publish(folder, wandb, cfg.name)
+        say(f"{position}/{len(folders)}  {folder.parent.name}/{folder.name}  {done}")
+        if done == FAILED:
+            say("W&B did not take it whole; the same command goes on from here")
+            return 1
+    return 0
+
+
+def _chain(folder: Path) -> Iterator[Path]:
+    # An artifact and all that it rests on, inputs first.
+    inputs = read_manifest(folder)["made_from"]["inputs"]
+    for needed in _folders(folder, inputs).values():
+        if (needed / MANIFEST).exists():
+            yield from _chain(needed)
+    yield folder
+
+
+def _folders(folder: Path, inputs: Mapping[str, str]) -> dict[str, Path]:
+    # Role -> folder; of one that was removed what would be its folder, so that its fingerprint is still told.
+    outputs = folder.parent.parent
+    there = {role: sorted(outputs.glob(f"*/{name}/{MANIFEST}")) for role, name in inputs.items()}
+    return {role: found[0].parent if found else outputs / "removed" / inputs[role] for role, found in there.items()}
+
+
+def _publish(folder: Path, wandb: Mapping[str, Any], group: str) -> str:
+    from deepinside.pipeline import STAGES
+
+    manifest = read_manifest(folder)
+    stage, config = manifest["stage"], manifest["made_from"]["config"]
+    inputs = _folders(folder, manifest["made_from"]["inputs"])
+    place = {key: wandb[key] for key in _PLACE} | {"root": folder.parent.parent}
+    here = [needed.name for needed in inputs.values() if (needed / MANIFEST).exists()]
+    about = {"stage": stage, "fingerprint": folder.name}
+    name = artifact_name(stage, ancestry.inherit(folder))
+    if published(**about, **place, name=name, inputs=here):
+        return THERE
+    limits = {key: value for key, value in wandb.items() if key not in _PLACE}
+    given = {"kind": STAGES[stage].kind, "config": config, "inputs": inputs, "group": str(config.get("name", group))}
+    with tracked(**about, **place, **given, **limits, replay=True) as run:
+        run.log(folder)
+    return SENT if run.whole else FAILED

@@ -1,0 +1,155 @@
+"""Tiny runs of the program, disturbed or not, and what must hold after them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+from tests.data.trees import picture
+from tests.fuzz.corpus import BRODEN
+
+from deepinside.artifact import verify
+from deepinside.difference import difference
+
+DOOMED = Path(__file__).with_name("doomed.py")
+COMMON = [
+    *("data=folder", "data.root=pictures"),
+    *("machine.workers=0", "machine.threads=1", "machine.device=cpu"),
+]
+OWN = ["model=custom", "model.target=mine:net", "model.input=32", "model.resize=36"]
+MICRO = ["model=convnet_micro", "model.widths=[2,2,2,2,2]", "model.hidden=[4,4]"]
+RUNS = {
+    "localise": ["run=localise", *OWN, "localise.batch=1"],
+    "visualise": [
+        "run=visualise",
+        *OWN,
+        "method=[saliency,class_model]",
+        "method.class_model.steps=3",
+        "visualise.images=3",
+    ],
+    "train": ["run=train", *MICRO, "train.epochs=3", "train.batch=4", "train.keep=[1]"],
+    "dissect": [
+        "run=dissect",
+        *OWN,
+        "concepts=broden",
+        "concepts.root=probe",
+        "dissect.layers=['0']",
+        "dissect.batch=2",
+    ],
+}
+NET = """import torch
+from torch import nn
+
+
+def net():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 5, 2), nn.ReLU(), nn.Conv2d(4, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+"""
+
+
+class Done(NamedTuple):
+    """How a run ended (negative: by that signal), how often it looked at its outputs, and what it said."""
+
+    status: int
+    looks: int
+    said: str
+
+
+def lay(folder: Path) -> Path:
+    """A working directory with pictures, boxes, a probe set and a network."""
+    random = np.random.default_rng(0)
+    boxes = ["image,x0,y0,x1,y1"]
+    for label, colour in enumerate(((200, 30, 30), (30, 30, 200))):
+        for i in range(3):
+            pixels = random.integers(90, 130, (72 + 4 * i, 80, 3), dtype=np.uint8)
+            pixels[20:60, 22 + i : 62 + i] = colour
+            path = folder / "pictures" / f"class_{label}" / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+            boxes.append(f"class_{label}/{i}.png,{22 + i},20,{62 + i},60")
+    (folder / "pictures" / "boxes.csv").write_text("\n".join(boxes) + "\n")
+    (folder / "mine.py").write_text(NET)
+    for table, text in BRODEN.items():
+        (folder / "probe" / table).parent.mkdir(exist_ok=True)
+        (folder / "probe" / table).write_text(text)
+    for name in ("a", "b"):
+        picture(folder / f"probe/images/s/{name}.jpg")
+    for number, category in ((1, "color"), (2, "object")):
+        labels = np.zeros((15, 20, 3), np.uint8)
+        labels[3:, 4:, 0] = number
+        Image.fromarray(labels).save(folder / f"probe/images/s/a_{category}.png")
+    return folder
+
+
+class Warm:
+    """A warm process that forks for every run."""
+
+    def __init__(self, process: subprocess.Popen, place: Path) -> None:
+        self._process, self.place = process, place
+
+    def run(self, arguments: list[str], outputs: str, die_at: int | None = None) -> Done:
+        log = self.place / f"{outputs}.log"
+        job = {
+            "arguments": [*arguments, *COMMON, f"outputs={outputs}", "wandb=disabled"],
+            **{"cwd": str(self.place), "outputs": str(self.place / outputs), "log": str(log), "die_at": die_at},
+        }
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(job) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        return Done(answer["status"], answer["looks"], log.read_text())
+
+
+def environment(place: Path) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(place), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+
+
+@contextmanager
+def warmed(place: Path, *stages: str) -> Generator[Warm]:
+    """A process that has imported what these stages need, ended at the end."""
+    command = [sys.executable, str(DOOMED), *stages]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=place, env=environment(place), **pipes)
+    try:
+        yield Warm(process, place)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def start(
+    arguments: list[str], outputs: str, place: Path, mode: str = "disabled", **variables: str
+) -> subprocess.Popen:
+    """The program from cold, as a user starts it."""
+    command = [sys.executable, "-m", "deepinside", *arguments, *COMMON, f"outputs={outputs}", f"wandb={mode}"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=place, env=environment(place) | variables, **pipes)
+
+
+def artifacts(outputs: Path) -> dict[str, Path]:
+    """Finished artifacts by stage and fingerprint."""
+    folders = (path.parent for path in sorted(outputs.glob("*/[0-9a-f]*/manifest.json")))
+    return {folder.relative_to(outputs).as_posix(): folder for folder in folders if folder.suffix != ".part"}
+
+
+def same(left: Path, right: Path) -> None:
+    """Both outputs hold the same artifacts, whole and but for the record, and nothing that is half done."""
+    ours, theirs = artifacts(left), artifacts(right)
+    assert ours.keys() == theirs.keys()
+    for name, folder in ours.items():
+        assert verify(folder) == []
+        assert difference(folder, theirs[name]) == [], name
+    for outputs in (left, right):
+        rest = [path for path in outputs.rglob("*") if path.suffix in {".part", ".lock", ".tmp"}]
+        assert not rest, rest
+
+
+KILLED = -signal.SIGKILL

@@ -1,0 +1,107 @@
+"""The register of claims on the page: counts, words, evidence; and what a damaged one does."""
+
+import pytest
+from tests.report.artifacts import CLAIMS, artifact, claims, settings, world, write
+
+from deepinside.report.compose import compose
+from deepinside.report.render import render, written
+
+TEXT = dict(zip(CLAIMS[0], range(len(CLAIMS[0])), strict=True))
+
+
+def composed(inputs):
+    return compose(inputs, settings(), "tried")[0]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    outputs = tmp_path_factory.mktemp("outputs")
+    return composed(world(outputs) | {"claims": claims(outputs)})
+
+
+def test_verdicts_are_counted_per_world(page):
+    counted = {one.title: [count for _, _, count in one.verdicts] for one in page.claims.tallies}
+    # supported, contradicted, undecided, needs data
+    assert counted == {"all worlds": [1, 1, 1, 1], "miniature world": [1, 0, 1, 0], "ILSVRC": [0, 1, 0, 1]}
+    assert [one.total for one in page.claims.tallies] == [4, 2, 2]
+    columns = [column.title for column in page.claims.catalogue.columns]
+    assert (columns[page.claims.verdict], columns[page.claims.world]) == ("Verdict", "World")
+
+
+def test_a_claim_is_worded_with_its_number_and_interval(page):
+    cells = page.claims.catalogue.lines[0].cells
+    assert (cells[0].text, cells[0].note) == ("Maps lie on it", "C01 · S13, sec. 3. Predicted: above 1")
+    assert (cells[1].text, cells[1].tone, cells[2].text) == ("supported", "supported", "miniature world")
+    assert (cells[3].text, cells[3].key, cells[4].text) == ("1.75 [1.50 to 2]", 1.75, "40")
+    absent = page.claims.catalogue.lines[3].cells
+    assert [cell.text for cell in absent[1:5]] == ["needs data", "ILSVRC", "–", "–"]
+
+
+def test_the_evidence_leads_to_the_section_of_its_number(page):
+    links = [list(line.cells[5].links) for line in page.claims.catalogue.lines]
+    assert links[0] == [("Saliency", "#artifact-visualise")]
+    assert links[1] == [("Localisation", "#artifact-localise")]  # by `stage/fingerprint`
+    assert [title for title, _ in links[2]] == ["Dissection", "Saliency"]  # several; no such number: the artifact
+    assert links[3] == []
+    anchors = {part.anchor for section in page.sections for part in section.parts}
+    assert {href.removeprefix("#") for ones in links for _, href in ones} <= anchors
+
+
+def test_evidence_that_is_not_on_the_page_leads_to_its_folder(tmp_path):
+    folder = claims(tmp_path)
+    rows = [list(row) for row in CLAIMS]
+    rows[1][TEXT["artifact"]] = "localise/0123456789abcdef"
+    rows[2][TEXT["artifact"]] = "javascript:alert(1)"
+    write(folder / "claims.csv", rows)
+    links = [list(line.cells[5].links) for line in composed({"claims": folder}).claims.catalogue.lines]
+    assert links[:2] == [[("localise", "../../localise/0123456789abcdef/")], [("javascript:alert(1)", "")]]
+
+
+def test_what_many_tests_leave_of_a_verdict_is_told(tmp_path):
+    folder = claims(tmp_path)
+    rows = [list(row) for row in CLAIMS]
+    write(folder / "claims.csv", [[*rows[0], "verdict_holm"], [*rows[1], "undecided"], [*rows[2], "contradicted"]])
+    notes = [line.cells[1].note for line in composed({"claims": folder}).claims.catalogue.lines]
+    assert notes == ["undecided with all claims counted (Holm)", ""]
+
+
+def test_without_a_register_the_page_says_how_to_get_one(tmp_path):
+    page = composed(world(tmp_path))
+    assert page.claims is None
+    assert "deepinside run=claims" in render(page)
+    assert "deepinside run=claims" in written(page)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([("id", "verdict"), ("C01", "supported")], "claims.csv has no column statement, world"),
+        ([CLAIMS[0]], None),
+        ([CLAIMS[0], ("C09", "perhaps", "Something", "mars", "m", "many", "x", "", "few")], None),
+    ],
+)
+def test_a_damaged_register_is_still_a_page(tmp_path, rows, said):
+    folder = artifact(tmp_path, "claims", "e1", sheets={"claims.csv": rows})
+    page = composed({"claims": folder})
+    render(page)
+    assert said is None or f"claims: {said}" in page.missing
+    if page.claims:
+        cells = page.claims.catalogue.lines[0].cells
+        assert [cell.text for cell in cells[1:5]] == ["perhaps", "mars", "–", "–"]
+
+
+def test_a_register_of_many_artifacts_is_one_box_of_the_pipeline(tmp_path):
+    folder = artifact(tmp_path, "claims", "e1", inputs={f"real.maps.{seed}": f"f{seed}" for seed in range(9)})
+    nodes = composed({"claims": folder}).wide.nodes
+    assert [(one.name, one.state) for one in nodes if one.state == "elsewhere"] == [("9 artifacts", "elsewhere")]
+
+
+def test_the_markdown_has_every_claim_and_every_number_in_tables_that_hold(page):
+    text = written(page)
+    assert "| Units \\<detect\\> it (C03 · B17. Predicted: above 4) | undecided | miniature world |" in text
+    assert "GoogLeNet \\| on ILSVRC" in text
+    tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    assert len(tables) > 5
+    for table in tables:
+        assert len({line.replace("\\|", "").count("|") for line in table}) == 1, table
+    assert text.count("Top-1 error, centre crop") == 2  # among what was found, and in its section

@@ -1,0 +1,120 @@
+"""The register through the real program, and what every row of ours has to say."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+from PIL import Image
+
+from deepinside import configuration
+from deepinside.claims.evidence import Evidence
+from deepinside.claims.register import Claim
+from deepinside.records import Table
+
+OURS = configuration.folder() / "claims" / "register"
+WORLD = "'data=folder data.root=pictures model=custom model.target=mine:net model.input=32 model.resize=32'"
+REGISTER = """
+evidence:
+  localised: {run: [run=localise], needs: [network]}
+  seeds: {run: [run=localise, localise=best], seeds: [0, 1, 2]}
+  trained: {run: [run=train], needs: [training]}
+claims:
+  C01: &stated
+    {statement: "A box, at least", source: paper, tag: S, predicted: some, otherwise: none, unit: "%",
+     measure: {evidence: localised, metric: class_known_localisation_error}, rule: {below: 101}}
+  C02: {<<: *stated, measure: {evidence: seeds, metric: class_known_localisation_error}, rule: {above: 101}}
+  C03: {<<: *stated, measure: {evidence: trained, metric: epochs}}
+  C04: {<<: *stated, measure: {evidence: localised, metric: no_such_metric}}
+  C05: {statement: s, source: p, tag: S, predicted: x, otherwise: y, needs: [the moon]}
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("claims")
+    random = np.random.default_rng(0)
+    lines = ["image,x0,y0,x1,y1"]
+    for label in range(2):
+        for i in range(3):
+            pixels = random.integers(0, 256, (40, 48, 3), dtype=np.uint8)
+            path = folder / "pictures" / f"class_{label}" / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+            lines.append(f"class_{label}/{i}.png,{5 + i},10,30,30")
+    (folder / "pictures" / "boxes.csv").write_text("\n".join(lines) + "\n")
+    (folder / "mine.py").write_text(
+        "import torch\nfrom torch import nn\n\n\ndef net():\n    torch.manual_seed(0)\n"
+        "    return nn.Sequential(nn.Conv2d(3, 4, 5, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),\n"
+        "                         nn.Linear(4, 2))\n"
+    )
+    (folder / "register").mkdir()
+    (folder / "register" / "mine.yaml").write_text(REGISTER)
+    return folder
+
+
+def program(place: Path, *words: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "deepinside", "run=claims", "claims.register=register", *words]
+    fixed = ["claims.worlds.miniature=null", f"claims.worlds.real={WORLD}", "wandb=disabled", "machine.threads=1"]
+    environment = os.environ | {"PYTHONPATH": str(place)}
+    return subprocess.run(
+        [*command, *fixed], cwd=place, env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+def test_a_register_of_ones_own(place):
+    done = program(place)
+    assert done.returncode == 0, done.stderr
+    artifact = place / done.stdout.strip().splitlines()[-1].removeprefix("artifact: ")
+    rows = {(row["id"], row["world"]): row for row in csv.DictReader((artifact / "claims.csv").open())}
+    assert len(rows) == 5 * 3
+    said = {name: rows[name, "real"]["verdict"] for name in ("C01", "C02", "C03", "C04", "C05")}
+    assert said == {
+        "C01": "supported", "C02": "contradicted", "C03": "needs_data", "C04": "needs_data", "C05": "needs_data",
+    }  # fmt: skip
+    assert rows["C03", "real"]["needs"] == "training"
+    assert "no metric 'no_such_metric'" in rows["C04", "real"]["needs"]
+    assert rows["C05", "real"]["needs"] == "the moon"
+    assert rows["C01", "miniature"]["needs"].startswith("the data of this world")
+    assert len(rows["C02", "real"]["artifact"].split()) == 3
+    stage, fingerprint = rows["C01", "real"]["artifact"].split("/")
+    table = Table.read(place / "outputs" / stage / fingerprint)
+    assert float(rows["C01", "real"]["value"]) == pytest.approx(table["class_known_localisation_error"].value)
+    counts = Table.read(artifact)
+    assert [counts[f"real.{word}"].value for word in ("supported", "contradicted", "needs_data")] == [1, 1, 3]
+    again = program(place)
+    assert again.stdout.strip().splitlines()[-1] == f"artifact: {artifact.relative_to(place)}"
+
+
+def test_a_claim_that_is_not_there_is_refused_before_any_work(place):
+    done = program(place, "claims.only=[C1]", "outputs=elsewhere")
+    assert done.returncode != 0
+    assert "no claim 'C1'" in done.stderr
+    assert not (place / "elsewhere" / "localise").exists()
+
+
+def ours() -> tuple[dict, dict]:
+    claims, evidence = {}, {}
+    for path in OURS.glob("*.yaml"):
+        content = OmegaConf.to_container(OmegaConf.load(path))
+        claims |= content["claims"]
+        evidence |= content["evidence"]
+    return claims, evidence
+
+
+def test_our_register_is_whole():
+    claims, evidence = ours()
+    assert {f"C{number:02d}" for number in range(1, 46)} <= set(claims)
+    known = {name: Evidence.read(name, content) for name, content in evidence.items()}
+    read = [Claim.read(name, content) for name, content in claims.items()]
+    for claim in read:
+        assert (claim.measure is None) == (claim.rule is None), claim.id
+        assert claim.measure or claim.needs, claim.id
+        assert set(claim.measure.evidence if claim.measure else ()) <= set(known), claim.id
+    assert len({claim.id.partition(".")[0] for claim in read if claim.measure}) >= 30
+    for one in known.values():
+        assert not one.seeds or len(one.seeds) >= 5  # three leave too little power

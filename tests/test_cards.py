@@ -1,0 +1,56 @@
+"""Experiment cards say what their artifacts say."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from deepinside.stages.claims import COLUMNS
+
+HERE = Path(__file__).resolve().parents[1] / "experiments"
+_spec = importlib.util.spec_from_file_location("cards", HERE / "cards.py")
+cards = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(cards)
+
+
+def artifact(outputs: Path) -> Path:
+    """An artifact of `run=claims` with one claim of two numbers, and the run that it rests on."""
+    run = outputs / "localise" / "abc"
+    run.mkdir(parents=True)
+    (run / "table.csv").write_text("metric,value,unit,n,ci_low,ci_high\nerror,46.25,%,9,40.0,50.0\n")
+    (run / "manifest.json").write_text(json.dumps({"record": {"command": ["run=localise"], "seconds": 12.5}}))
+    row = dict.fromkeys(COLUMNS, "") | {
+        "id": "C05", "verdict": "supported", "statement": "It works", "world": "real", "metric": "error",
+        "value": "46.25", "ci_low": "40", "ci_high": "50", "n": "9", "source": "Simonyan et al. 2013",
+        "artifact": "localise/abc", "unit": "%", "rule": "below 60", "verdict_holm": "supported", "seen": "no",
+    }  # fmt: skip
+    other = row | {"id": "C05.x", "verdict": "needs_data", "value": "", "artifact": "", "needs": "boxes"}
+    made = outputs / "claims" / "def"
+    made.mkdir(parents=True)
+    lines = [",".join(COLUMNS), *(",".join(one[column] for column in COLUMNS) for one in (row, other))]
+    (made / "claims.csv").write_text("\n".join(lines) + "\n")
+    return made
+
+
+def test_cards_are_written_and_a_wrong_number_is_caught(tmp_path):
+    made, folder = artifact(tmp_path / "outputs"), tmp_path / "experiments"
+    folder.mkdir()
+    assert cards.write(made, folder) == 1
+    path = folder / "simonyan2013" / "C05.md"
+    text = path.read_text()
+    assert "| C05 | real | supported | 46.25 [40, 50], n = 9 | % | below 60 | supported |" in text
+    assert "* `localise/abc`: `deepinside run=localise`, 12.5 s" in text
+    assert "C05.x, real: boxes" in text
+    assert cards.check(folder, tmp_path / "outputs") == []
+    path.write_text(text.replace("46.25", "45.25"))
+    assert len(cards.check(folder)) == 1
+    path.write_text(text)
+    table = tmp_path / "outputs" / "localise" / "abc" / "table.csv"
+    table.write_text(table.read_text().replace("46.25", "47.25"))
+    assert cards.check(folder, tmp_path / "outputs") == ["C05: 46.25 on the card, 47.25 in localise/abc"]
+
+
+@pytest.mark.skipif(not (HERE / "claims.csv").exists(), reason="no cards yet: make experiments")
+def test_the_cards_at_hand_say_what_their_artifacts_say():
+    assert cards.check(HERE, HERE.parent / "outputs") == []
