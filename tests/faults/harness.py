@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ COMMON = [
 OWN = ["model=custom", "model.target=mine:net", "model.input=32", "model.resize=36"]
 MICRO = ["model=convnet_micro", "model.widths=[2,2,2,2,2]", "model.hidden=[4,4]"]
 RUNS = {
-    "localise": ["run=localise", *OWN, "localise.batch=1"],
+    "localise": ["run=localise", *OWN, "localise.batch=1", "localise.crops=centre", "data.limit=4"],
     "visualise": [
         "run=visualise",
         *OWN,
@@ -86,6 +86,16 @@ def lay(folder: Path) -> Path:
         labels[3:, 4:, 0] = number
         Image.fromarray(labels).save(folder / f"probe/images/s/a_{category}.png")
     return folder
+
+
+def alive(place: Path) -> set[int]:
+    """Processes that were started for this working directory."""
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"PYTHONPATH={place}".encode() in (entry / "environ").read_bytes():
+                found.add(int(entry.name))
+    return found
 
 
 class Warm:

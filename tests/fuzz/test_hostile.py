@@ -17,7 +17,7 @@ from tests.data.trees import kaggle, picture, xml
 from tests.fuzz.corpus import KINDS, matconvnet
 from tests.fuzz.limits import Hang, limited
 
-from deepinside import matlab
+from deepinside import configuration, matlab
 from deepinside.data import folder, ilsvrc
 from deepinside.data.annotation import Annotation, BadAnnotation
 from deepinside.data.bad_file import BadFile
@@ -194,6 +194,7 @@ def test_one_number_that_is_a_tensor_of_terabytes_is_refused(tmp_path: Path) -> 
         read_weights(tmp_path / "w.pt")
 
 
+@pytest.mark.filterwarnings("ignore:Sparse invariant")
 @pytest.mark.parametrize(
     "value",
     [torch.zeros(2).to_sparse(), torch.zeros(2, device="meta"), torch.zeros(2, dtype=torch.complex64)],
@@ -280,6 +281,13 @@ def test_absurd_predictions_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ValueError, match=r"p\.txt: expected a text"):
         submission.read(path)
+
+
+@pytest.mark.parametrize("group", ["data", "model", "method", "experiment", "localise"])
+@pytest.mark.parametrize("choice", ["../../../../etc/passwd", "/etc/passwd", "../data/photos", "[../data/photos]"])
+def test_a_choice_of_the_configuration_is_no_path(group: str, choice: str) -> None:
+    with pytest.raises((KeyError, ValueError), match=f"{group} .*no choice"):
+        configuration.check_overrides([f"{group}={choice}"])
 
 
 def test_every_bad_file_says_what_to_do() -> None:

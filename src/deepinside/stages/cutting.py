@@ -1,6 +1,8 @@
 """Worker processes that cut."""
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Generator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -21,7 +23,7 @@ def cutting(workers: int) -> Generator[ProcessPoolExecutor]:
     # Not forked from this process: torch's threads do not survive that. The server imports once for all.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["deepinside.localise.locate"])
-    with ProcessPoolExecutor(max(1, workers), context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(max(1, workers), context, initializer=_settle) as pool:
         try:
             yield pool
         except BaseException:
@@ -29,5 +31,13 @@ def cutting(workers: int) -> Generator[ProcessPoolExecutor]:
             raise
 
 
-def _one_thread() -> None:
+def _settle() -> None:
     threadpoolctl.threadpool_limits(1)
+    threading.Thread(target=_leave_with_the_parent, daemon=True).start()
+
+
+def _leave_with_the_parent() -> None:
+    # whoever is killed cannot end its workers, which would wait for work for ever
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)

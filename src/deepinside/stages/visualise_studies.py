@@ -61,7 +61,7 @@ def conduct(
         finished = unfinished / f"{name}.json"
         if not finished.exists():
             given = material(method.work, network, index, cfg, inputs, broken)
-            method.work(network, **given, **method.settings).write(unfinished, name)
+            method.work(network, **(given | method.settings)).write(unfinished, name)
             (unfinished / f"{name}.broken").write_text(json.dumps(broken), encoding="utf-8")
         study = Study.read(unfinished, name)
         broken += [(file, reason) for file, reason in json.loads((unfinished / f"{name}.broken").read_text())]
