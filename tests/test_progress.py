@@ -1,15 +1,17 @@
 """Batches that survive a kill, and that several processes share."""
 
-import multiprocessing
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from deepinside.progress import helping, resumable
 
-BATCHES = 8
+BATCHES, HERE = 8, Path(__file__).parent
 
 
 def slow(positions):
@@ -27,19 +29,20 @@ def dying(folder):
     next(resumed)
 
 
-def run(work, *arguments):
-    process = multiprocessing.get_context("spawn").Process(target=work, args=arguments)
-    process.start()
-    return process
+def run(work, folder):
+    words = f"import sys; sys.path.insert(0, {str(HERE)!r}); import test_progress as t; t.{work.__name__}(t.Path(sys.argv[1]))"
+    return subprocess.Popen([sys.executable, "-c", words, str(folder)])
 
 
 def test_processes_share_the_batches_and_each_is_computed_once(tmp_path):
     other = run(helper, tmp_path)
-    while not list(tmp_path.glob("*.npz")):
+    for _ in range(6000):
+        if list(tmp_path.glob("*.npz")):
+            break
+        assert other.poll() is None  # it has begun, or is about to
         time.sleep(0.01)
     answers = list(resumable(tmp_path, 2 * BATCHES - 1, 2, slow, "making"))
-    other.join()
-    assert other.exitcode == 0
+    assert other.wait(timeout=60) == 0
     assert np.concatenate([answer["square"] for answer in answers]).tolist() == [n**2 for n in range(2 * BATCHES - 1)]
     assert {int(answer["made_by"]) for answer in answers} == {os.getpid(), other.pid}
     assert len(list(tmp_path.iterdir())) == BATCHES
@@ -47,8 +50,7 @@ def test_processes_share_the_batches_and_each_is_computed_once(tmp_path):
 
 def test_the_batch_of_a_process_that_died_is_free(tmp_path):
     other = run(dying, tmp_path)
-    other.join()
-    assert other.exitcode == 1
+    assert other.wait(timeout=60) == 1
     answers = list(resumable(tmp_path, 4, 2, slow, "again"))
     assert [answer["square"].tolist() for answer in answers] == [[0, 1], [4, 9]]
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".npz", ".npz"]
