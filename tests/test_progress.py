@@ -30,8 +30,8 @@ def dying(folder):
 
 
 def run(work, folder):
-    words = f"import sys; sys.path.insert(0, {str(HERE)!r}); import test_progress as t; t.{work.__name__}(t.Path(sys.argv[1]))"
-    return subprocess.Popen([sys.executable, "-c", words, str(folder)])
+    words = f"import test_progress as t; t.{work.__name__}(t.Path({str(folder)!r}))"
+    return subprocess.Popen([sys.executable, "-c", words], env=os.environ | {"PYTHONPATH": str(HERE)})
 
 
 def test_processes_share_the_batches_and_each_is_computed_once(tmp_path):
