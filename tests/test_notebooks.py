@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 
+SLOW = {"02_atlas", "07_other_networks"}  # over half a minute
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
+
+
+def _timed(path: Path):
+    return pytest.param(path, marks=pytest.mark.slow) if path.stem in SLOW else path
+
+
 SECONDS = 60  # of one processor, each, in its small settings
 # What Jupyter does, but for showing; then the names that hold numbers, words and tables of them.
 RUNNER = """
@@ -94,7 +101,7 @@ PROMISES: dict[str, Callable[[dict[str, Any]], None]] = {
 }
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [_timed(path) for path in NOTEBOOKS], ids=lambda path: path.stem)
 def test_it_runs_as_it_stands(path: Path, tmp_path: Path) -> None:
     environment = os.environ | {"DEEPINSIDE_SMALL": "1", "OMP_NUM_THREADS": "1"}
     before = os.times()

@@ -329,6 +329,7 @@ def test_no_job_is_no_sweep() -> None:
 # The program
 
 
+@pytest.mark.slow  # the program several times: a minute and a half on a busy machine
 def test_a_failing_point_is_set_aside_and_finished_ones_are_free(place: Path) -> None:  # ruff: ignore[redefined-while-unused]
     words = ["run=sweep", "sweep=graphcut_quantiles", *OWN, "data.limit=4", "sweep.jobs=2"]
     words += ["sweep.grid.localise.background_quantile=[0.3]", "sweep.grid.localise.foreground_quantile=[0.95,0.2]"]
