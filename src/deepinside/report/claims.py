@@ -28,6 +28,7 @@ COLUMNS = (
     Column("n", numeric=True),
     Column("Evidence"),
 )
+_SHORT = 16  # characters of a unit
 
 
 def told(folders: Sequence[Folder]) -> list[dict[str, str]]:
@@ -122,11 +123,13 @@ def _tone(verdict: str) -> str:
 
 
 def _measured(one: Mapping[str, str]) -> Cell:
-    unit = one.get("unit") or ""
+    said = one.get("unit") or ""
+    unit = said if len(said) <= _SHORT else ""  # a long one does not fit beside its number
     cell = measured(one.get("value") or "", unit=unit)
-    low, high = (measured(one.get(key) or "").text for key in ("ci_low", "ci_high"))
+    ends = (measured(one.get(key) or "", unit=unit).text for key in ("ci_low", "ci_high"))
+    low, high = (end.removesuffix("%").removesuffix(unit).rstrip() for end in ends)
     between = f" [{low} to {high}]" if "–" not in (low, high) else ""
-    note = (one.get("metric") or "").replace("_", " ")
+    note = (one.get("metric") or "").replace("_", " ") + (f", {said}" if said != unit else "")
     if not one.get("value") and one.get("needs"):
         note = f"needs {one['needs']}"
     return Cell(f"{cell.text}{between}", key=cell.key, note=note)
