@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from deepinside import artifact
 from deepinside.difference import difference
+from deepinside.digests import RawDigests
 from deepinside.records import Row, Table
 
 MADE = {"stage": "toy", "seed": 0, "config": {"a": {"b": 1}}, "inputs": {}, "raw": {}, "source": "s"}
@@ -145,13 +146,13 @@ def test_raw_digest_sees_content_and_names_and_remembers(tmp_path: Path) -> None
     data, memory = tmp_path / "data", tmp_path / "memory.json"
     data.mkdir()
     (data / "a").write_text("1")
-    first = artifact.RawDigests(memory)(data)
-    assert artifact.RawDigests(memory)(data) == first
+    first = RawDigests(memory)(data)
+    assert RawDigests(memory)(data) == first
     (data / "a").rename(data / "b")
-    renamed = artifact.RawDigests(memory)(data)
+    renamed = RawDigests(memory)(data)
     (data / "b").write_text("22")
-    assert len({first, renamed, artifact.RawDigests(memory)(data)}) == 3
+    assert len({first, renamed, RawDigests(memory)(data)}) == 3
     memory.write_text("{ cut off")
-    assert artifact.RawDigests(memory)(data)
+    assert RawDigests(memory)(data)
     with pytest.raises(FileNotFoundError, match="nothing is at"):
-        artifact.RawDigests(memory)(tmp_path / "absent")
+        RawDigests(memory)(tmp_path / "absent")

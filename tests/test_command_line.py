@@ -10,14 +10,7 @@ import yaml
 
 from deepinside import configuration
 from deepinside.records import Table
-
-TINY = ["data=folder", "model=custom", "wandb=disabled", "machine.workers=0", "machine.threads=1"]
-
-
-def program(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "deepinside", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(cwd), "COLUMNS": "100"}
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=300)
+from tests.own import OWN, TINY, lay, program
 
 
 @pytest.mark.parametrize(
@@ -59,32 +52,9 @@ def test_right_words_pass_in_any_order(arguments: list[str]) -> None:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working directory with one's own pictures, boxes and network."""
-    import numpy as np
-    from PIL import Image
-
-    folder = tmp_path_factory.mktemp("mine")
-    random = np.random.default_rng(0)
-    boxes = ["image,x0,y0,x1,y1"]
-    for label, color in enumerate(((200, 30, 30), (30, 30, 200))):
-        for i in range(3):
-            pixels = random.integers(90, 130, (40 + 4 * i, 48, 3), dtype=np.uint8)
-            pixels[10:30, 12 + i : 36 + i] = color
-            path = folder / "pictures" / f"class_{label}" / f"{i}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(path)
-            boxes.append(f"class_{label}/{i}.png,{12 + i},10,{36 + i},30")
-    (folder / "pictures" / "boxes.csv").write_text("\n".join(boxes) + "\n")
-    (folder / "mine.py").write_text(
-        "import torch\nfrom torch import nn\n\n\ndef net():\n"
-        "    torch.manual_seed(0)\n"
-        "    return nn.Sequential(nn.Conv2d(3, 8, 5, 2), nn.ReLU(inplace=True), nn.Conv2d(8, 2, 3),\n"
-        "                         nn.AdaptiveAvgPool2d(1), nn.Flatten())\n"
-    )
-    return folder
+    return lay(tmp_path_factory.mktemp("mine"))
 
 
-OWN = [*TINY, "data.root=pictures", "model.target=mine:net", "model.input=32", "model.resize=36"]
 SMALL = [*OWN, "localise.batch=1"]
 
 

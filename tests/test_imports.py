@@ -20,6 +20,7 @@ FLOORS = {  # a module imports from its own floor and from those below
         "study",
         "source",
         "artifact",
+        "digests",
         "grid",
         "matlab",
     ),

@@ -18,6 +18,7 @@ from deepinside import artifact, configuration, terminal
 from deepinside.records import Row, Table
 from deepinside.terminal.inventory import Inventory, in_words
 from deepinside.terminal.screen import aligned
+from tests.own import program
 
 
 def made(
@@ -232,11 +233,6 @@ def test_what_a_run_took_up_while_the_question_stood_stays(world: SimpleNamespac
 
 
 # ------------------------------------------------------------------------------------------------- the program itself
-
-
-def program(*words: str, cwd: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "deepinside", *words]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=60)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import metadata
@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+
+from deepinside.digests import file_digest, walk, write_text
 
 MANIFEST = "manifest.json"
 _DAY = 86400.0
@@ -36,19 +38,6 @@ _VERSIONS = (
 Content = dict[str, Any]
 
 
-def file_digest(path: Path) -> str:
-    """The sha256 of a file.
-
-    Args:
-        path: of the file.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _canonical(content: Mapping[str, Any]) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
@@ -63,84 +52,6 @@ def fingerprint(made_from: Mapping[str, Any]) -> str:
         16 hexadecimal digits.
     """
     return hashlib.sha256(_canonical(made_from).encode()).hexdigest()[:16]
-
-
-class RawDigests:
-    """Digests of raw files, remembered by size and time of change so that 50,000 photographs are read once.
-
-    Args:
-        memory: a JSON file to remember them in.
-    """
-
-    def __init__(self, memory: Path) -> None:
-        self.memory = memory
-        self.known: dict[str, list] = {}
-        self._fresh = False
-        if memory.exists():
-            try:
-                self.known = json.loads(memory.read_text(encoding="utf-8"))
-            except ValueError:
-                self.known = {}  # cut off while it was written; everything in it can be computed again
-            if not isinstance(self.known, dict):
-                self.known = {}
-
-    def __call__(self, path: Path, how: str = "content") -> str:
-        """The digest of a file, or of a folder with the names in it.
-
-        Args:
-            path: of a file or folder.
-            how: `content` reads everything; `stat` trusts names and sizes, for folders of a million files.
-
-        Returns:
-            16 hexadecimal digits.
-
-        Raises:
-            FileNotFoundError: if nothing is there.
-        """
-        if path.is_file():
-            return self._file(path, path.stat(), how)[:16]
-        if not path.is_dir():
-            raise FileNotFoundError(f"nothing is at {path}; give the path of what is there")
-        total = hashlib.sha256()
-        for name, file in sorted(_walk(path)):
-            total.update(f"{name}\0{self._file(file, file.stat(), how)}\n".encode())
-        self._remember()
-        return total.hexdigest()[:16]
-
-    def _file(self, path: Path, stat: os.stat_result, how: str) -> str:
-        if how == "stat":
-            return str(stat.st_size)
-        key = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]  # the path would tell a home folder
-        state = [stat.st_size, stat.st_mtime_ns]
-        if self.known.get(key, [None])[:2] != state:
-            self.known[key] = [*state, file_digest(path)]
-            self._fresh = True
-        return self.known[key][2]
-
-    def _remember(self) -> None:
-        if self._fresh:
-            with suppress(OSError):  # a full or read-only disk: they are computed again, and what is there can be used
-                self.memory.parent.mkdir(parents=True, exist_ok=True)
-                _write_text(self.memory, json.dumps(self.known))
-                self._fresh = False
-
-
-def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
-    for place, folders, files in os.walk(folder, followlinks=True):
-        folders.sort()
-        for file in files:
-            path = Path(place, file)
-            yield path.relative_to(folder).as_posix(), path
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def make(
@@ -230,7 +141,7 @@ def _write_manifest(part: Path, made_from: Content, record: Content) -> None:
         stale.unlink()
     files = {
         name: {"sha256": file_digest(path), "bytes": path.stat().st_size}
-        for name, path in sorted(_walk(part))
+        for name, path in sorted(walk(part))
         if name != MANIFEST
     }
     manifest = {
@@ -240,7 +151,7 @@ def _write_manifest(part: Path, made_from: Content, record: Content) -> None:
         "files": files,
         "record": record,
     }
-    _write_text(part / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    write_text(part / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
 
 
 def environment() -> Content:
@@ -341,7 +252,7 @@ def verify(path: Path) -> list[str]:
         problems.append("manifest.json: the fingerprint is not that of its ingredients")
     if path.resolve().name != manifest["fingerprint"]:
         problems.append(f"the folder is named {path.resolve().name}, its fingerprint is {manifest['fingerprint']}")
-    present = dict(_walk(path))
+    present = dict(walk(path))
     present.pop(MANIFEST, None)
     for name, expected in manifest["files"].items():
         if name not in present:

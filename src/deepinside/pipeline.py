@@ -16,6 +16,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from deepinside import artifact, source
+from deepinside.digests import RawDigests
 from deepinside.progress import helping
 from deepinside.report import summary
 from deepinside.tracking import tracked
@@ -135,7 +136,7 @@ class Planner:
 
     def __init__(self, outputs: Path) -> None:
         self.outputs = outputs
-        self.digest = artifact.RawDigests(outputs / ".digests.json")
+        self.digest = RawDigests(outputs / ".digests.json")
         self._code = cache(source.digest)  # the points of a sweep share their code
 
     def plan(

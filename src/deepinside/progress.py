@@ -69,6 +69,16 @@ def helping() -> Generator[None]:
         _helping.reset(token)
 
 
+def alone() -> None:
+    """What follows is one process's work, and no other's.
+
+    Raises:
+        AllTaken: inside `helping`.
+    """
+    if _helping.get():
+        raise AllTaken
+
+
 def resumable(
     folder: Path, count: int, batch: int, compute: Callable[[range], dict[str, ndarray]], description: str
 ) -> Iterator[dict[str, ndarray]]:
@@ -111,8 +121,7 @@ def resumable(
 
     for start in track(starts, description, total=len(starts)):
         finish(start, timeout=0)
-    if _helping.get():
-        raise AllTaken
+    alone()
     for start in starts:
         with np.load(finish(start, timeout=-1)) as stored:
             yield dict(stored)

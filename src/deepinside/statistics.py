@@ -3,6 +3,26 @@
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+from numpy.typing import ArrayLike
+
+from deepinside.records import Row
+
+
+def mean_row(metric: str, values: ArrayLike, unit: str = "") -> Row:
+    """A mean over images, units or pictures with its bootstrap interval over them.
+
+    Args:
+        metric: name.
+        values: one number each, in that unit; what is not finite does not count.
+        unit: of the values.
+
+    Returns:
+        A row of `table.csv`; without a value where nothing counts.
+    """
+    known = np.asarray(values, dtype=np.float64)
+    known = known[np.isfinite(known)]
+    mean = float(known.mean()) if len(known) else float("nan")
+    return Row(metric, mean, unit, len(known), *bootstrap_interval(known))
 
 
 def bootstrap_interval(

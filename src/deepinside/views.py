@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
+from numpy import ndarray
 from PIL import Image
 from torch import Tensor
 
@@ -44,6 +45,18 @@ def resized(
     if pixels.size != (width, height):
         pixels = pixels.resize((width, height), _FILTERS[interpolation])
     return torch.from_numpy(np.asarray(pixels).copy()).permute(2, 0, 1).float() / 255
+
+
+def to_bytes(images: Float[Tensor, "n 3 h w"]) -> UInt8[ndarray, "n h w 3"]:
+    """Pictures as they are drawn and stored.
+
+    Args:
+        images: RGB in [0, 1], (n, 3, h, w).
+
+    Returns:
+        Bytes, (n, h, w, 3).
+    """
+    return (images.permute(0, 2, 3, 1).cpu().numpy() * 255).round().astype(np.uint8)
 
 
 def canvas(image: UInt8[Tensor, "3 h w"], preprocessing: Preprocessing) -> Float[Tensor, "3 H W"]:

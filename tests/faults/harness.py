@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+from tests import own
 from tests.data.trees import picture
 from tests.fuzz.corpus import BRODEN
 
@@ -44,14 +45,6 @@ RUNS = {
         "dissect.batch=2",
     ],
 }
-NET = """import torch
-from torch import nn
-
-
-def net():
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(3, 4, 5, 2), nn.ReLU(), nn.Conv2d(4, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-"""
 
 
 class Done(NamedTuple):
@@ -62,20 +55,9 @@ class Done(NamedTuple):
     said: str
 
 
-def lay(folder: Path) -> Path:
+def laid(folder: Path) -> Path:
     """A working directory with pictures, boxes, a probe set and a network."""
-    random = np.random.default_rng(0)
-    boxes = ["image,x0,y0,x1,y1"]
-    for label, colour in enumerate(((200, 30, 30), (30, 30, 200))):
-        for i in range(3):
-            pixels = random.integers(90, 130, (72 + 4 * i, 80, 3), dtype=np.uint8)
-            pixels[20:60, 22 + i : 62 + i] = colour
-            path = folder / "pictures" / f"class_{label}" / f"{i}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(path)
-            boxes.append(f"class_{label}/{i}.png,{22 + i},20,{62 + i},60")
-    (folder / "pictures" / "boxes.csv").write_text("\n".join(boxes) + "\n")
-    (folder / "mine.py").write_text(NET)
+    own.lay(folder, least=(72, 80), box=(22, 20, 62, 60))
     for table, text in BRODEN.items():
         (folder / "probe" / table).parent.mkdir(exist_ok=True)
         (folder / "probe" / table).write_text(text)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
-from tests.faults.harness import RUNS, Warm, lay, same, warmed
+from tests.faults.harness import RUNS, Warm, laid, same, warmed
 
 from deepinside import artifact
+from deepinside.digests import RawDigests
 
 MADE = {"stage": "toy", "seed": 0, "config": {}, "inputs": {}, "raw": {}, "source": "s"}
 
@@ -25,7 +26,7 @@ def _mount(folder: Path, *options: str) -> bool:
 
 @pytest.fixture(scope="module")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Generator[Warm]:
-    with warmed(lay(tmp_path_factory.mktemp("place")), "prepare", "load", "localise") as process:
+    with warmed(laid(tmp_path_factory.mktemp("place")), "prepare", "load", "localise") as process:
         yield process
 
 
@@ -119,6 +120,6 @@ def test_digests_need_no_room_and_tell_no_path(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "a").write_text("1")
     (tmp_path / "file").write_text("in the way of a folder")
-    digest = artifact.RawDigests(tmp_path / "file" / "memory.json")(tmp_path / "data")
-    assert digest == artifact.RawDigests(tmp_path / "memory.json")(tmp_path / "data")
+    digest = RawDigests(tmp_path / "file" / "memory.json")(tmp_path / "data")
+    assert digest == RawDigests(tmp_path / "memory.json")(tmp_path / "data")
     assert str(tmp_path) not in (tmp_path / "memory.json").read_text()

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from tests.faults.harness import KILLED, RUNS, Warm, alive, artifacts, lay, same, start, warmed
+from tests.faults.harness import KILLED, RUNS, Warm, alive, artifacts, laid, same, start, warmed
 
 from deepinside.artifact import verify
 
@@ -17,7 +17,7 @@ SEED = 20261125
 
 @pytest.fixture(scope="module")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Generator[Warm]:
-    with warmed(lay(tmp_path_factory.mktemp("place")), "prepare", "load", "localise") as process:
+    with warmed(laid(tmp_path_factory.mktemp("place")), "prepare", "load", "localise") as process:
         yield process
 
 

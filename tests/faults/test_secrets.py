@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.faults.harness import RUNS, lay, start
+from tests.faults.harness import RUNS, laid, start
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 PERSON = "zaphod"
@@ -21,7 +21,7 @@ def told(outputs: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("mode", ["disabled", pytest.param("offline", marks=pytest.mark.slow)])
 def test_no_key_no_person_and_no_home_folder(tmp_path: Path, mode: str) -> None:
     home = tmp_path / "home" / PERSON
-    place = lay(home / "work")
+    place = laid(home / "work")
     variables = {"WANDB_API_KEY": KEY, "HOME": str(home), "USER": PERSON, "LOGNAME": PERSON}
     done = start(RUNS["localise"], "outputs", place, mode=mode, **variables)
     said = "".join(done.communicate())

@@ -6,7 +6,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from deepinside.models.checkpoint import load_weights, read_weights, save_weights, sha256
+from deepinside.digests import file_digest
+from deepinside.models.checkpoint import load_weights, read_weights, save_weights
 
 
 def net(width=4):
@@ -112,5 +113,7 @@ def test_the_same_weights_give_the_same_bytes(tmp_path):
     save_weights(module, tmp_path / "a.safetensors")
     save_weights(module.to(memory_format=torch.channels_last), tmp_path / "b.safetensors")
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
-    assert sha256(tmp_path / "a.safetensors") == hashlib.sha256((tmp_path / "b.safetensors").read_bytes()).hexdigest()
+    assert (
+        file_digest(tmp_path / "a.safetensors") == hashlib.sha256((tmp_path / "b.safetensors").read_bytes()).hexdigest()
+    )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.safetensors", "b.safetensors"]

@@ -1,15 +1,12 @@
 """The register through the real program, and what every row of ours has to say."""
 
 import csv
-import os
 import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from omegaconf import OmegaConf
-from PIL import Image
+from tests.own import lay, program
 
 from deepinside import configuration
 from deepinside.claims.evidence import Evidence
@@ -17,7 +14,7 @@ from deepinside.claims.register import Claim
 from deepinside.records import Table
 
 OURS = configuration.folder() / "claims" / "register"
-WORLD = "'data=folder data.root=pictures model=custom model.target=mine:net model.input=32 model.resize=32'"
+WORLD = "'data=folder data.root=pictures model=custom model.target=mine:net model.input=32 model.resize=36'"
 REGISTER = """
 evidence:
   localised: {run: [run=localise], needs: [network]}
@@ -36,38 +33,19 @@ claims:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("claims")
-    random = np.random.default_rng(0)
-    lines = ["image,x0,y0,x1,y1"]
-    for label in range(2):
-        for i in range(3):
-            pixels = random.integers(0, 256, (40, 48, 3), dtype=np.uint8)
-            path = folder / "pictures" / f"class_{label}" / f"{i}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(path)
-            lines.append(f"class_{label}/{i}.png,{5 + i},10,30,30")
-    (folder / "pictures" / "boxes.csv").write_text("\n".join(lines) + "\n")
-    (folder / "mine.py").write_text(
-        "import torch\nfrom torch import nn\n\n\ndef net():\n    torch.manual_seed(0)\n"
-        "    return nn.Sequential(nn.Conv2d(3, 4, 5, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),\n"
-        "                         nn.Linear(4, 2))\n"
-    )
+    folder = lay(tmp_path_factory.mktemp("claims"))
     (folder / "register").mkdir()
     (folder / "register" / "mine.yaml").write_text(REGISTER)
     return folder
 
 
-def program(place: Path, *words: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "deepinside", "run=claims", "claims.register=register", *words]
+def claimed(place: Path, *words: str) -> subprocess.CompletedProcess:
     fixed = ["claims.worlds.miniature=null", f"claims.worlds.real={WORLD}", "wandb=disabled", "machine.threads=1"]
-    environment = os.environ | {"PYTHONPATH": str(place)}
-    return subprocess.run(
-        [*command, *fixed], cwd=place, env=environment, capture_output=True, text=True, check=False, timeout=300
-    )
+    return program("run=claims", "claims.register=register", *words, *fixed, cwd=place)
 
 
 def test_a_register_of_ones_own(place):
-    done = program(place)
+    done = claimed(place)
     assert done.returncode == 0, done.stderr
     artifact = place / done.stdout.strip().splitlines()[-1].removeprefix("artifact: ")
     rows = {(row["id"], row["world"]): row for row in csv.DictReader((artifact / "claims.csv").open())}
@@ -86,12 +64,12 @@ def test_a_register_of_ones_own(place):
     assert float(rows["C01", "real"]["value"]) == pytest.approx(table["class_known_localisation_error"].value)
     counts = Table.read(artifact)
     assert [counts[f"real.{word}"].value for word in ("supported", "contradicted", "needs_data")] == [1, 1, 3]
-    again = program(place)
+    again = claimed(place)
     assert again.stdout.strip().splitlines()[-1] == f"artifact: {artifact.relative_to(place)}"
 
 
 def test_a_claim_that_is_not_there_is_refused_before_any_work(place):
-    done = program(place, "claims.only=[C1]", "outputs=elsewhere")
+    done = claimed(place, "claims.only=[C1]", "outputs=elsewhere")
     assert done.returncode != 0
     assert "no claim 'C1'" in done.stderr
     assert not (place / "elsewhere" / "localise").exists()

@@ -11,7 +11,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from scipy import stats
-from tests.test_command_line import OWN, place, program  # ruff: ignore[unused-import]
+from tests.own import OWN, lay, program
 
 from deepinside import configuration, pipeline, planning, points
 from deepinside.grid import Grid, text
@@ -329,8 +329,13 @@ def test_no_job_is_no_sweep() -> None:
 # The program
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lay(tmp_path_factory.mktemp("swept"))
+
+
 @pytest.mark.slow  # the program several times: a minute and a half on a busy machine
-def test_a_failing_point_is_set_aside_and_finished_ones_are_free(place: Path) -> None:  # ruff: ignore[redefined-while-unused]
+def test_a_failing_point_is_set_aside_and_finished_ones_are_free(place: Path) -> None:
     words = ["run=sweep", "sweep=graphcut_quantiles", *OWN, "data.limit=4", "sweep.jobs=2"]
     words += ["sweep.grid.localise.background_quantile=[0.3]", "sweep.grid.localise.foreground_quantile=[0.95,0.2]"]
     done = program(*words, cwd=place)
@@ -361,7 +366,7 @@ def test_a_failing_point_is_set_aside_and_finished_ones_are_free(place: Path) ->
 
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
-def test_hydra_sends_points_to_its_launchers(place: Path, launcher: str) -> None:  # ruff: ignore[redefined-while-unused]
+def test_hydra_sends_points_to_its_launchers(place: Path, launcher: str) -> None:
     if launcher != "basic":
         pytest.importorskip(f"hydra_plugins.hydra_{launcher}_launcher")
     words = [f"hydra/launcher={launcher}", "run=prepare", "data=folder", "data.root=pictures", "wandb=disabled"]

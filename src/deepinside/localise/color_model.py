@@ -64,6 +64,7 @@ def unaries(
     components: int = 5,
     samples: int = 2000,
     seed: int = 0,
+    where: Bool[ndarray, "h w"] | None = None,
 ) -> Float[ndarray, "h w"]:
     """The cost of giving each pixel to the seeds' side: -log p(colour | mixture of the seeds).
 
@@ -73,11 +74,16 @@ def unaries(
         components: of the mixture.
         samples: seed pixels used, at most.
         seed: of the draw and of the start.
+        where: the pixels whose cost is wanted; None for all.
 
     Returns:
-        (h, w), in nats; low where the colour fits.
+        (h, w), in nats; low where the colour fits, 0 where it is not wanted.
 
     Source: Simonyan et al. 2013, sec. 3.2; Rother et al. 2004, eq. 8.
     """
     model = mixture(image[seeds], components=components, samples=samples, seed=seed)
-    return -model.score_samples(image.reshape(-1, 3)).reshape(image.shape[:2])
+    costs = np.zeros(image.shape[:2])
+    wanted = np.ones_like(seeds) if where is None else where
+    if wanted.any():
+        costs[wanted] = -model.score_samples(image[wanted])
+    return costs

@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from deepinside.localise.boxes import overlap
 from deepinside.records import Row
-from deepinside.statistics import bootstrap_interval
+from deepinside.statistics import mean_row
 
 CORRECT = 0.5  # the overlap from which on a box is right; eval_clsloc fails what lies below
 
@@ -125,9 +125,7 @@ def row(column: str, wrong: Float[ndarray, " n"], prefix: str = "") -> Row:
     Returns:
         A row of `table.csv`; without a value where no image counts.
     """
-    percent = 100 * wrong[~np.isnan(wrong)]
-    mean = float(percent.mean()) if len(percent) else float("nan")
-    return Row(prefix + METRICS[column], mean, "%", len(percent), *bootstrap_interval(percent))
+    return mean_row(prefix + METRICS[column], 100 * wrong, "%")
 
 
 def class_known_errors(overlaps: Float[ndarray, " n"]) -> Bool[ndarray, " n"]:

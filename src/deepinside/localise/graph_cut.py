@@ -84,13 +84,30 @@ def minimum_cut(
     if not np.isfinite(unaries).all():
         raise ValueError("expected finite costs, got NaN or infinity: ask for seeds instead, and look at the colours")
     size = unaries.shape[1:]
+    fixed = np.zeros(size, dtype=np.int8)  # 1: foreground, -1: background
+    for seeds, value in ((foreground, 1), (background, -1)):
+        fixed = fixed if seeds is None else np.where(seeds, np.int8(value), fixed)
+    mask = fixed.ravel() > 0
+    free = np.flatnonzero(fixed.ravel() == 0)
+    if len(free):
+        gain = _whole(unaries[0] - unaries[1]).ravel()  # what a pixel saves by being foreground
+        mask[free] = _free(links, gain, fixed.ravel().astype(np.int64), free)
+    return mask.reshape(size)
+
+
+def _free(
+    links: Links, gain: Int[ndarray, " p"], fixed: Int[ndarray, " p"], free: Int[ndarray, " f"]
+) -> Bool[ndarray, " f"]:
+    # Seeds are no part of the graph: what a link to one costs, its free end saves or loses by its own label.
     capacity = _whole(links.weight)
-    gain = _whole(unaries[0] - unaries[1]).ravel()  # what a pixel saves by being foreground
-    # A pixel can never save more by leaving its seed than all its links together.
-    bound = 1 + int(np.bincount(np.concatenate([links.first, links.second]), np.tile(capacity, 2), 1).max())
-    for seeds, value in ((foreground, bound), (background, -bound)):
-        gain = gain if seeds is None else np.where(seeds.ravel(), value, gain)
-    return _source_side(links, capacity, gain).reshape(size)
+    pull = sum(
+        np.bincount(end, capacity * fixed[other], len(gain)) for end, other in (links[:2], links[1::-1])
+    )  # exact: whole numbers below 2^53
+    place = np.full(len(gain), -1)
+    place[free] = np.arange(len(free))
+    both = (place[links.first] >= 0) & (place[links.second] >= 0)
+    among = Links(place[links.first[both]], place[links.second[both]], links.weight[both])
+    return _source_side(among, capacity[both], gain[free] + np.asarray(pull, dtype=np.int64)[free])
 
 
 def _whole(values: Float[ndarray, "*n"]) -> Int[ndarray, "*n"]:

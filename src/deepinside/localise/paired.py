@@ -8,8 +8,8 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from deepinside.localise.error import METRICS
-from deepinside.localise.summary import mean_row
 from deepinside.records import Table
+from deepinside.statistics import mean_row
 
 
 def paired(first: Path, second: Path) -> Table:

@@ -105,15 +105,10 @@ def _object(
 ) -> Bool[ndarray, "h w"]:
     if links is None:
         return boxes.largest_component(grab_cut(picture, front, back), settings.connectivity)
-    costs = np.stack(
-        [
-            color_model.unaries(
-                picture, side, components=settings.components, samples=settings.samples, seed=settings.seed
-            )
-            for side in (back, front)
-        ]
-    )
     hard = (front, back) if settings.seeds_hard else (None, None)
+    models = {"components": settings.components, "samples": settings.samples, "seed": settings.seed}
+    free = ~(front | back) if settings.seeds_hard else None  # the label of a seed costs nothing
+    costs = np.stack([color_model.unaries(picture, side, **models, where=free) for side in (back, front)])
     return boxes.largest_component(minimum_cut(costs, links, *hard), settings.connectivity)
 
 

@@ -3,33 +3,15 @@
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
 
 from deepinside.localise.error import row
 from deepinside.localise.measure import max_box_accuracy
 from deepinside.localise.outcome import Outcome
 from deepinside.records import Row, Table
-from deepinside.statistics import bootstrap_interval
+from deepinside.statistics import mean_row
 
 _OVERLAPS = (0.3, 0.5, 0.7)  # Choe et al. 2020, sec. 4.1
 _GAINS = {"known_error": "class_known_localisation", "loc_error_5": "top5_localisation"}
-
-
-def mean_row(metric: str, values: Float[ndarray, " n"], unit: str = "%") -> Row:
-    """A mean over the images that count, with its bootstrap interval over images.
-
-    Args:
-        metric: name.
-        values: per image, in that unit; NaN where an image does not count.
-        unit: of the values.
-
-    Returns:
-        A row of `table.csv`.
-    """
-    kept = values[~np.isnan(values)]
-    mean = float(kept.mean()) if len(kept) else float("nan")
-    return Row(metric, mean, unit, len(kept), *bootstrap_interval(kept))
 
 
 def table(outcome: Outcome) -> Table:
@@ -58,8 +40,10 @@ def _parts(outcome: Outcome) -> Iterator[Row]:
     errors = outcome.errors()
     for guesses in (1, 5):
         by_class = np.where(outcome.counted, errors[f"cls_error_{guesses}"], np.nan)
-        yield mean_row(f"top{guesses}_localisation_error_by_class", 100 * by_class)
-        yield mean_row(f"top{guesses}_localisation_error_by_box", 100 * (errors[f"loc_error_{guesses}"] - by_class))
+        yield mean_row(f"top{guesses}_localisation_error_by_class", 100 * by_class, "%")
+        yield mean_row(
+            f"top{guesses}_localisation_error_by_box", 100 * (errors[f"loc_error_{guesses}"] - by_class), "%"
+        )
 
 
 def _gains(outcome: Outcome) -> Iterator[Row]:
@@ -81,12 +65,12 @@ def _maps(outcome: Outcome) -> Iterator[Row]:
     curves, pointed, energy = (values[counted] for values in outcome.measured)
     found = {least: max_box_accuracy(curves, least) for least in _OVERLAPS}
     # Intervals at the thresholds found: that these were chosen on the same images is not in them.
-    yield mean_row("max_box_accuracy_v2", 100 * np.mean([right for _, right in found.values()], axis=0))
+    yield mean_row("max_box_accuracy_v2", 100 * np.mean([right for _, right in found.values()], axis=0), "%")
     for least, (threshold, right) in found.items():
-        yield mean_row(f"max_box_accuracy_iou_{least}", 100.0 * right)
+        yield mean_row(f"max_box_accuracy_iou_{least}", 100.0 * right, "%")
         yield Row(f"max_box_threshold_iou_{least}", threshold, "of the map's maximum")
-    yield mean_row("pointing_game_accuracy", 100 * pointed)
-    yield mean_row("energy_in_box", 100 * energy)
+    yield mean_row("pointing_game_accuracy", 100 * pointed, "%")
+    yield mean_row("energy_in_box", 100 * energy, "%")
 
 
 def _counts(outcome: Outcome) -> Iterator[Row]:

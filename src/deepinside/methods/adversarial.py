@@ -16,7 +16,7 @@ from deepinside.methods.chosen_class import chosen_class
 from deepinside.network import Network
 from deepinside.probe import convolutional
 from deepinside.records import Row
-from deepinside.statistics import bootstrap_interval
+from deepinside.statistics import mean_row
 from deepinside.study import Pictures, Study
 
 _DRAWN = 4  # pictures that are shown
@@ -165,16 +165,10 @@ def _numbers(table: pd.DataFrame, plan: _Plan) -> Iterator[Row]:
         same = table["eps"].isna() if attack == "lbfgs" else table["eps"] == size
         counted = table[(table["attack"] == attack) & same & table["counted"]]
         name = attack if attack == "lbfgs" else f"{attack}.eps_{size:g}"
-        yield _mean(f"{name}.success_rate", counted["success"], "share")
-        yield _mean(f"{name}.l2", counted["l2"], "")
-        yield _mean(f"{name}.saliency_same", counted["saliency_same"], "rank correlation")
-        yield _mean(f"{name}.saliency_now", counted["saliency_now"], "rank correlation")
+        yield mean_row(f"{name}.success_rate", counted["success"], "share")
+        yield mean_row(f"{name}.l2", counted["l2"])
+        yield mean_row(f"{name}.saliency_same", counted["saliency_same"], "rank correlation")
+        yield mean_row(f"{name}.saliency_now", counted["saliency_now"], "rank correlation")
         if attack == "lbfgs" or size == plan.middle:
             for layer in plan.layers:
-                yield _mean(f"{name}.distance.{layer}", counted[f"distance.{layer}"], "")
-
-
-def _mean(metric: str, values: pd.Series, unit: str) -> Row:
-    found = values.to_numpy(dtype=np.float64)
-    found = found[np.isfinite(found)]
-    return Row(metric, float(found.mean()) if len(found) else math.nan, unit, len(found), *bootstrap_interval(found))
+                yield mean_row(f"{name}.distance.{layer}", counted[f"distance.{layer}"])

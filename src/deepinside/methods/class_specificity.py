@@ -16,7 +16,7 @@ from deepinside.network import Network
 from deepinside.probe import RULES
 from deepinside.probe.randomise import randomised, with_weights
 from deepinside.records import Batch, Row
-from deepinside.statistics import bootstrap_interval
+from deepinside.statistics import mean_row
 from deepinside.study import Pictures, Study
 
 _LAST, _ALL = "correlation_with_last_random", "correlation_with_all_random"
@@ -103,7 +103,5 @@ def _spearman(one: Float[ndarray, " p"], other: Float[ndarray, " p"]) -> float:
 def _numbers(table: pd.DataFrame) -> Iterator[Row]:
     for rule, part in table.groupby("rule", sort=False):
         for column in ("correlation_of_classes", _LAST, _ALL):
-            values = part[column].dropna().to_numpy()
-            if len(values):
-                mean = float(values.mean())
-                yield Row(f"{rule}.{column}", mean, "rank correlation", len(values), *bootstrap_interval(values))
+            if part[column].notna().any():
+                yield mean_row(f"{rule}.{column}", part[column], "rank correlation")

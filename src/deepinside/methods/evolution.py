@@ -14,7 +14,7 @@ from deepinside.methods.chosen_class import chosen_classes
 from deepinside.methods.quality import high_frequency_share
 from deepinside.network import Network
 from deepinside.records import Row
-from deepinside.statistics import bootstrap_interval
+from deepinside.statistics import mean_row
 from deepinside.study import Study
 
 MILESTONES = (0.5, 0.9, 0.99, 0.999)
@@ -156,8 +156,8 @@ def _numbers(table: pd.DataFrame, shares: Float[Tensor, " t"]) -> Iterator[Row]:
         yield Row(f"class_{number}.first_top1", _first(mine, mine["top1"]), "generation", 1)
         for level in MILESTONES:
             yield Row(f"class_{number}.first_{level:g}", _first(mine, mine["confidence"] > level), "generation", 1)
-    yield Row("confidence", float(np.mean(ends)), "probability", len(ends), *bootstrap_interval(np.array(ends)))
-    yield Row("high_frequency_share", float(shares.mean()), "", len(ends), *bootstrap_interval(shares.numpy()))
+    yield mean_row("confidence", ends, "probability")
+    yield mean_row("high_frequency_share", shares.numpy())
 
 
 def _first(mine: pd.DataFrame, reached: pd.Series) -> float:

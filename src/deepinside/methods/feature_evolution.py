@@ -15,7 +15,7 @@ from deepinside.methods.top_activations import Tops, cut_out, spread_units, stro
 from deepinside.network import Network
 from deepinside.probe import activations, convolutional, receptive_fields
 from deepinside.records import Row
-from deepinside.statistics import bootstrap_interval
+from deepinside.statistics import mean_row
 from deepinside.study import Checkpoint, Pictures, Study
 
 _COLUMNS = ("layer", "epoch", "unit", "value", "picture", "y", "x", "same_picture", "cosine", "correlation")
@@ -174,8 +174,7 @@ def _numbers(table: pd.DataFrame, layers: Sequence[str], final: int) -> Iterator
             ):
                 values = part[column].astype(float).dropna().to_numpy()
                 if len(values):
-                    interval = bootstrap_interval(values)
-                    yield Row(f"{layer}.epoch_{epoch}.{word}", float(values.mean()), "", len(values), *interval)
+                    yield mean_row(f"{layer}.epoch_{epoch}.{word}", values)
 
 
 def _shown(

@@ -16,7 +16,7 @@ from deepinside.network import Network
 from deepinside.probe import convolutional
 from deepinside.probe.activations import activations
 from deepinside.records import Row
-from deepinside.statistics import bootstrap_interval
+from deepinside.statistics import mean_row
 from deepinside.study import Pictures, Study
 
 _BINS = 24  # of the spectrum that is drawn, from zero to the Nyquist frequency of the pixels
@@ -144,11 +144,7 @@ def _numbers(table: pd.DataFrame, first: First) -> Iterator[Row]:
     yield Row("side", first.filters.shape[-1], "pixels")
     yield Row("stride", first.stride[0], "pixels")
     for word in ("dead", "weak", "low", "mid", "high", "folded", "folded_pictures", "colour"):
-        values = table[word].to_numpy(dtype=np.float64)
-        values = values[np.isfinite(values)]
-        mean = float(values.mean()) if len(values) else math.nan
-        unit = "share of filters" if word in {"dead", "weak"} else "share of power"
-        yield Row(word, mean, unit, len(values), *bootstrap_interval(values))
+        yield mean_row(word, table[word], "share of filters" if word in {"dead", "weak"} else "share of power")
 
 
 def _shown(first: First, bands: Sequence[float]) -> dict[str, ndarray]:

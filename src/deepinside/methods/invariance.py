@@ -15,7 +15,7 @@ from deepinside.methods.motion import REST, motion, moved
 from deepinside.network import Network
 from deepinside.probe import before_scores, capture, convolutional
 from deepinside.records import Batch, Row
-from deepinside.statistics import bootstrap_interval
+from deepinside.statistics import mean_row
 from deepinside.study import Pictures, Study
 
 _DRAWN = 5  # pictures that are shown
@@ -162,9 +162,9 @@ def _examples(network: Network, images: Tensor, moves: Mapping[str, Sequence[flo
 
 def _numbers(table: pd.DataFrame, moves: Mapping[str, Sequence[float]], others: Mapping[str, ndarray]) -> Iterator[Row]:
     rest = table[table["transformation"] == "none"].set_index("picture")["probability"]
-    yield _mean("untransformed.probability", rest.to_numpy(), "probability")
+    yield mean_row("untransformed.probability", rest.to_numpy(), "probability")
     for word, values in others.items():
-        yield _mean(f"{word}.other_picture.relative_distance", values, "")
+        yield mean_row(f"{word}.other_picture.relative_distance", values, "")
     for kind, listed in moves.items():
         mine = table[table["transformation"] == kind]
         least = min(departure for value in listed if (departure := _departure(kind, value)) > 0)
@@ -176,14 +176,8 @@ def _numbers(table: pd.DataFrame, moves: Mapping[str, Sequence[float]], others: 
             max(small) if kind == "scale" else least,
             {"translation": "share", "rotation": "degrees"}.get(kind, "factor"),
         )
-        yield _mean(f"{kind}.low.relative_distance", low, "")
-        yield _mean(f"{kind}.high.relative_distance", high, "")
-        yield _mean(f"{kind}.low_above_high", low - high, "")
+        yield mean_row(f"{kind}.low.relative_distance", low)
+        yield mean_row(f"{kind}.high.relative_distance", high)
+        yield mean_row(f"{kind}.low_above_high", low - high)
         change = mine.groupby("picture", sort=False)["probability"].mean() - rest
-        yield _mean(f"{kind}.probability_change", change.to_numpy(), "probability")
-
-
-def _mean(metric: str, values: Float[ndarray, " n"], unit: str) -> Row:
-    values = values[np.isfinite(values)]
-    mean = float(values.mean()) if len(values) else math.nan
-    return Row(metric, mean, unit, len(values), *bootstrap_interval(values))
+        yield mean_row(f"{kind}.probability_change", change, "probability")

@@ -18,8 +18,9 @@ from deepinside.probe.layers import before_scores, convolutional, spread
 from deepinside.probe.receptive_field import receptive_fields
 from deepinside.reconstruction import image_error, pair_distance
 from deepinside.records import Row
-from deepinside.statistics import bootstrap_interval
+from deepinside.statistics import mean_row
 from deepinside.study import Pictures, Study
+from deepinside.views import to_bytes
 
 Settings = Mapping[str, Any]
 COLUMNS = (
@@ -98,23 +99,20 @@ def inversion(
     Source: Mahendran & Vedaldi 2015, eq. 1; 2016. Image error: Dosovitskiy & Brox 2016.
     """
     positions, batch = pictures.first(images)
-    names = [*spread(network, layers), before_scores(network, batch.images)] if isinstance(layers, int) else [*layers]
-    names = list(dict.fromkeys(names))
-    for name in names:
-        check_code(network, name)
     originals = batch.images
+    names = _codes(network, originals, layers)
     base = {"steps": steps, "step": step, "priors": priors}
     octaves = [_merged(base, own) for own in octaves or [{}]]
     group = (int(channels[0]), int(channels[1])) if channels else None
     scale = pair_distance(originals)
     rows: list[tuple] = []
-    shown: dict[str, np.ndarray] = {"originals": _bytes(originals), "layers": np.array(names)}
+    shown: dict[str, np.ndarray] = {"originals": to_bytes(originals), "layers": np.array(names)}
     for name in names:
         deep = _deeper(tuple(octaves), by_depth, _third(network, name))
         room = _jitter(network, name) - 1 if margin is None else margin
         recipe = Recipe(start, weight, per_value, deep, room, region, group, together, seed)
         found = pre_images(network, originals, name, recipe, repeats)
-        shown[f"optimised.{name}"] = np.stack([_bytes(part) for part in found.pictures])
+        shown[f"optimised.{name}"] = np.stack([to_bytes(part) for part in found.pictures])
         shown[f"errors.{name}"] = found.errors.numpy()
         passes = sum(octave["steps"] for octave in deep)
         for repeat, part in enumerate(found.pictures):
@@ -122,11 +120,19 @@ def inversion(
             rows += _rows(network, originals, part, name, recipe, how, scale)
         if name in inverters:
             part = torch.cat([inverters[name](x.to(network.device)).cpu() for x in originals.split(together)])
-            shown[f"learned.{name}"] = _bytes(part)
+            shown[f"learned.{name}"] = to_bytes(part)
             rows += _rows(network, originals, part, name, recipe, ("learned", 0, 1, ["ok"] * len(part)), scale)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table["picture"] = [pictures.names[positions[i]] for i in table["picture"]]
     return Study(table, (Row("pictures", len(positions), "images"), *_numbers(table, shown, names)), shown)
+
+
+def _codes(network: Network, originals: Float[Tensor, "n 3 h w"], layers: Sequence[str] | int) -> list[str]:
+    names = [*spread(network, layers), before_scores(network, originals)] if isinstance(layers, int) else [*layers]
+    names = list(dict.fromkeys(names))
+    for name in names:
+        check_code(network, name)
+    return names
 
 
 def _third(network: Network, name: str) -> int:
@@ -164,10 +170,6 @@ def _deeper(
     return tuple(changed)
 
 
-def _bytes(images: Float[Tensor, "n 3 h w"]) -> np.ndarray:
-    return (images.permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8)
-
-
 def _rows(
     network: Network,
     originals: Float[Tensor, "n 3 h w"],
@@ -200,13 +202,10 @@ def _numbers(table: pd.DataFrame, shown: Mapping[str, np.ndarray], names: Sequen
     for (name, way), part in table.groupby(["layer", "way"], sort=False):
         mean = part.groupby("picture", sort=False)[["feature_error", "image_error", "detail", "same_label"]].mean()
         for metric in mean:
-            values = mean[metric].to_numpy(dtype=float)
-            interval = bootstrap_interval(values)
-            yield Row(f"{name}.{way}.{metric}", float(values.mean()), "", len(values), *interval)
+            yield mean_row(f"{name}.{way}.{metric}", mean[metric])
     for name in names:
         repeats = shown[f"optimised.{name}"].astype(np.float64) / 255
         if len(repeats) > 1:
             pairs = [(i, j) for i in range(len(repeats)) for j in range(i)]
             spread = np.mean([np.square(repeats[i] - repeats[j]).mean(axis=(1, 2, 3)) for i, j in pairs], axis=0)
-            interval = bootstrap_interval(np.sqrt(spread))
-            yield Row(f"{name}.spread_over_starts", float(np.sqrt(spread).mean()), "", len(spread), *interval)
+            yield mean_row(f"{name}.spread_over_starts", np.sqrt(spread))

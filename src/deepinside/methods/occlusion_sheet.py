@@ -15,8 +15,9 @@ from deepinside.network import Network
 from deepinside.probe import convolutional
 from deepinside.progress import track
 from deepinside.records import Batch, Boxes, Row
-from deepinside.statistics import bootstrap_interval
+from deepinside.statistics import mean_row
 from deepinside.study import Pictures, Study
+from deepinside.views import to_bytes
 
 
 def occlusion_sheet(
@@ -156,11 +157,7 @@ def _numbers(seen: Occluded, inside: Bool[ndarray, "n r c"], pixels: Tensor) -> 
     return (
         Row("images", len(drop), "images"),
         Row("images_with_silent_layer", silent, "images", len(drop)),
-        *(
-            Row(metric, float(values.mean()), unit, len(values), *bootstrap_interval(values))
-            for metric, (values, unit) in measures.items()
-            if len(values)
-        ),
+        *(mean_row(metric, values, unit) for metric, (values, unit) in measures.items() if len(values)),
     )
 
 
@@ -197,7 +194,7 @@ def _shown(
         "names": np.array(part.names[:images]),
         "classes": classes[:images].numpy(),
         "unit": seen.unit[:images].cpu().numpy(),
-        "images": (part.images[:images].permute(0, 2, 3, 1) * 255).round().byte().numpy(),
+        "images": to_bytes(part.images[:images]),
         "projections": scaled[:images].permute(0, 2, 3, 1).half().numpy(),
         "boxes": np.array(rows, dtype=np.float64).reshape(-1, 5),
         "y": y,

@@ -13,7 +13,7 @@ from deepinside.probe import RULES, back_project, contrast_rule, relu_rule
 from deepinside.probe.activations import reached
 from deepinside.probe.layers import spread
 from deepinside.records import Batch, Row
-from deepinside.statistics import bootstrap_interval
+from deepinside.statistics import mean_row
 from deepinside.study import Pictures, Study
 
 _WHOLE = "the two back-projections"
@@ -127,6 +127,5 @@ def _numbers(table: pd.DataFrame, layers: Sequence[str]) -> list[Row]:
         for layer in layers if kind == "changed" else ():
             values = known[known["layer"] == layer]["relative_distance"].to_numpy()
             if len(values):
-                interval = bootstrap_interval(values)
-                rows.append(Row(f"{layer}.{word}.relative_distance", float(values.mean()), "", len(values), *interval))
+                rows.append(mean_row(f"{layer}.{word}.relative_distance", values))
     return rows

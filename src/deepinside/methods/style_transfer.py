@@ -17,7 +17,7 @@ from deepinside.methods.style_losses import WEIGHTINGS, Aim, aim, losses
 from deepinside.methods.style_pictures import from_file, picked
 from deepinside.network import Network
 from deepinside.records import Row
-from deepinside.statistics import bootstrap_interval
+from deepinside.statistics import mean_row
 from deepinside.study import Pictures, Study
 
 STARTS = ("content", "noise")
@@ -165,10 +165,8 @@ def _numbers(made: Mapping[tuple[str, str], _Made], layers: Layers) -> Iterator[
 
 
 def _mean(metric: str, values: Sequence[float], unit: str) -> Row:
-    found = np.array(values)[np.isfinite(values)]
-    mean = float(found.mean()) if len(found) else math.nan
-    interval = bootstrap_interval(found) if len(found) > 1 else (math.nan, math.nan)  # one pair has no spread
-    return Row(metric, mean, unit, len(found), *interval)
+    row = mean_row(metric, values, unit)
+    return row if row.n > 1 else row._replace(ci_low=math.nan, ci_high=math.nan)  # one pair has no spread
 
 
 def _shown(

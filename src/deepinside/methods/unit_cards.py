@@ -14,6 +14,7 @@ from deepinside.methods.top_activations import top_activations
 from deepinside.network import Network
 from deepinside.records import Batch, Row
 from deepinside.study import Pictures, Study
+from deepinside.views import to_bytes
 
 _UNKNOWN = "not dissected"
 
@@ -92,8 +93,8 @@ def unit_cards(
     shown = {
         "layer": np.array(layer),
         "units": np.array(alive),
-        "stimuli": _bytes(liked.values),
-        "pre_images": np.stack([_bytes(picture[None])[0] for picture, _ in kept]),
+        "stimuli": to_bytes(liked.values),
+        "pre_images": np.stack([to_bytes(picture[None])[0] for picture, _ in kept]),
         **{name: found.shown[name] for name in ("patches", "projections", "inside")},
     }
     table = pd.DataFrame(rows, columns=columns).sort_values("unit")
@@ -115,7 +116,3 @@ def _concepts(detectors: pd.DataFrame | None, layer: str) -> dict[int, tuple[str
         return {}
     mine = detectors[detectors["layer"].astype(str) == layer]
     return {int(r["unit"]): (str(r["label"]), str(r["category"]), float(r["score"])) for r in mine.to_dict("records")}
-
-
-def _bytes(images: Tensor) -> np.ndarray:
-    return (images.permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8)

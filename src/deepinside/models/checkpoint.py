@@ -1,6 +1,5 @@
 """Weights on disk: read without running anybody's code, checked against the network before they are loaded."""
 
-import hashlib
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,19 +11,6 @@ from torch import Tensor, nn
 _PREFIXES = ("module.", "model.", "network.")
 _SHOWN = 5
 _TIED = 8  # so often one part of a file may be named
-
-
-def sha256(path: str | Path) -> str:
-    """The digest of a file.
-
-    Args:
-        path: a file.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def existing(path: str | Path) -> Path:

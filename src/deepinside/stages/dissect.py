@@ -25,7 +25,7 @@ from deepinside.dissect.totals import Totals
 from deepinside.network import Network, closest
 from deepinside.plots.gallery import Gallery
 from deepinside.probe import convolutional
-from deepinside.progress import resumable
+from deepinside.progress import alone
 from deepinside.records import Row
 from deepinside.stages.dissect_pictures import draw_cards, draw_counts, draw_sensitivity
 from deepinside.stages.dissect_probe import blank, image_of, pictures, reader, shuffled, vocabulary_of
@@ -76,7 +76,7 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
         out: the work folder.
     """
     if cfg.dissect.from_csv is not None:
-        list(resumable(out / "parts", 0, 1, lambda _nothing: {}, "count"))  # a process that only helps leaves here
+        alone()
         units, gallery = read_result(Path(cfg.dissect.from_csv), PUBLISHED), Gallery(out)
         draw_counts(gallery, units, write_tables(units, cfg.dissect, out), cfg.dissect)
         draw_sensitivity(gallery, by_threshold(units, cfg.dissect), cfg.dissect)
@@ -85,7 +85,7 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
         if cfg.dissect.categories is not None:
             broden = Broden.open(broden.root, tuple(cfg.dissect.categories))
         gallery = _dissect(cfg, broden.limit(cfg.concepts.limit), open_network(cfg, inputs["network"]), out)
-    shutil.rmtree(out / "parts")
+        shutil.rmtree(out / "parts")
     gallery.write()
 
 
@@ -100,7 +100,8 @@ def _dissect(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> Ga
     layers = tuple(layer.rotated(chosen.rotation, chosen.rotation_seed) for layer in layers)
     common = {"batch": chosen.batch, "workers": cfg.machine.workers}
     partners = shuffled(broden, cfg.seed) if chosen.shuffle else range(len(broden))
-    read = reader(broden, vocabulary, partial(image_of, broden, chosen.input), partners)
+    image = partial(image_of, broden, chosen.input)
+    read = reader(broden, vocabulary, image, partners)
     kept = Kept(int(chosen.memory_gb * 2**30))
     seen = survey(
         network, layers, read, sizes, quantile=chosen.quantile, top_images=chosen.top_images,
@@ -120,23 +121,19 @@ def _dissect(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> Ga
     write_csv(top_images(seen, broden), out / "top_images.csv")
     aside = [*broden.set_aside, *((bad.file, bad.reason) for bad in sorted(seen.bad))]
     write_csv(pd.DataFrame(aside, columns=["file", "reason"]), out / "set_aside.csv")
-    about = [
-        Row("images", len(seen.used), "images"),
-        Row("images_set_aside", len(aside), "images"),
-        Row("images_without_labels", len(broden.unlabelled), "images"),
-        *ceiling_rows(found, vocabulary, chosen.quantile),
-    ]
+    counts = {"": len(seen.used), "_set_aside": len(aside), "_without_labels": len(broden.unlabelled)}
     if chosen.shuffle:
-        about.append(Row("images_with_own_labels", sum(i == j for i, j in enumerate(partners)), "images"))
+        counts["_with_own_labels"] = sum(i == j for i, j in enumerate(partners))
+    about = [Row(f"images{word}", count, "images") for word, count in counts.items()]
+    about += ceiling_rows(found, vocabulary, chosen.quantile)
     gallery = Gallery(out)
     draw_counts(gallery, units, write_tables(units, chosen, out, about, sure), chosen)
     draw_sensitivity(gallery, by_threshold(units, chosen), chosen)
     if chosen.ablate:
-        images = partial(image_of, broden, chosen.input)
-        batches = pictures(images, seen.used, sizes, chosen.batch)
+        batches = pictures(image, seen.used, sizes, chosen.batch)
         table = ablation(network, batches, concepts(units, chosen.iou, chosen.ablate))
         write_csv(table, out / "ablation.csv")
-    draw_cards(gallery, counter, partial(image_of, broden, chosen.input), seen.tops, units, chosen)
+    draw_cards(gallery, counter, image, seen.tops, units, chosen)
     return gallery
 
 

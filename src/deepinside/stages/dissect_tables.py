@@ -20,7 +20,7 @@ from deepinside.dissect.totals import Totals
 from deepinside.dissect.vocabulary import Vocabulary
 from deepinside.records import Row, Table
 from deepinside.stages.dissect_pictures import slug
-from deepinside.statistics import bootstrap_interval
+from deepinside.statistics import mean_row
 
 _LUCKY = 0.05  # a p-value up to here counts as better than luck
 
@@ -129,8 +129,7 @@ def _layer_rows(
     if "selectivity" in members:
         values = members.loc[members["score"] > threshold, "selectivity"].dropna().to_numpy()
         if len(values):
-            interval = bootstrap_interval(values)
-            rows.append(Row(f"{layer}.mean_selectivity", float(values.mean()), "IoU", len(values), *interval))
+            rows.append(mean_row(f"{layer}.mean_selectivity", values, "IoU"))
     return rows + (_luck_rows(layer, members, threshold, sure[layer]) if layer in sure else [])
 
 

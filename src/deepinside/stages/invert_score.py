@@ -17,7 +17,7 @@ from deepinside.probe.codes import codes, source
 from deepinside.reconstruction import contour_and_colour, feature_error, image_error, pair_distance
 from deepinside.records import Row
 from deepinside.stages.invert_survey import BATCH, Survey, centre_crops
-from deepinside.statistics import bootstrap_interval
+from deepinside.statistics import mean_row
 
 MEAN, NEAREST = "mean_image", "nearest_image"
 _UNITS = {"image_error": "of a random pair", "feature_error": "of the code", "correlation": ""}
@@ -122,7 +122,5 @@ def _measured(inverter: Inverter, made: Tensor, held: Held, found: Survey) -> di
 
 def _rows(columns: Mapping[str, Float[ndarray, " n"]]) -> Iterator[Row]:
     for metric, values in columns.items():
-        known = values[np.isfinite(values)]
-        if len(known):
-            unit = next(unit for word, unit in _UNITS.items() if word in metric)
-            yield Row(metric, float(known.mean()), unit, len(known), *bootstrap_interval(known))
+        if np.isfinite(values).any():
+            yield mean_row(metric, values, next(unit for word, unit in _UNITS.items() if word in metric))

@@ -23,7 +23,7 @@ from deepinside.records import Batch, Row, Table
 from deepinside.stages.fitting import classification_errors, fit
 from deepinside.stages.inputs import built, open_index
 from deepinside.stages.load import described, save
-from deepinside.statistics import bootstrap_interval
+from deepinside.statistics import mean_row
 
 MOMENTS = 8  # of a training, side by side, at most
 TESTS = ("centre", "ten")  # views: the network is judged by both (Krizhevsky et al. 2012, sec. 4.1)
@@ -103,9 +103,7 @@ def _tested(network: Network, val: Index, out: Path) -> list[Row]:
         columns["image"] = np.array(errors.images)
         for name, wrong in (("top1", errors.top1), ("top5", errors.top5)):
             columns[f"{name}_error_{crops}_crop"] = wrong.astype(int)
-            percent = 100.0 * wrong
-            low, high = bootstrap_interval(percent)
-            rows.append(Row(f"{name}_error_{crops}_crop", float(percent.mean()), "%", len(wrong), low, high))
+            rows.append(mean_row(f"{name}_error_{crops}_crop", 100.0 * wrong, "%"))
     pd.DataFrame(columns).to_csv(out / "per_image.csv", index=False, lineterminator="\n")
     return [*rows, Row("images_set_aside", len(val) - len(columns["image"]), "images")]
 

@@ -17,8 +17,8 @@ from deepinside.plots.gallery import Gallery
 from deepinside.plots.synthesis import grid, presets, traces
 from deepinside.progress import track
 from deepinside.records import Batch, Images, Row
-from deepinside.statistics import bootstrap_interval
-from deepinside.views import resized
+from deepinside.statistics import mean_row
+from deepinside.views import resized, to_bytes
 
 _PLAIN = "class_model"  # plain L2, which others are compared with
 _ROWS = ("rank_one", "high_frequency_share", "total_variation", "blank_share", "fragments", "colour_distance")
@@ -68,7 +68,7 @@ def draw_images(
         images = _stored(finished)
         frame = _measured(network, images, judge, reference)
         frames[name] = frame
-        kept[f"{name}.images"] = _bytes(images.values)
+        kept[f"{name}.images"] = to_bytes(images.values)
         kept |= {f"{name}.{trace}": values.numpy() for trace, values in images.traces.items()}
         _draw(name, images, frame, method.settings, gallery)
         numbers += _numbers(name, frame)
@@ -90,8 +90,7 @@ def _gains(frames: Mapping[str, pd.DataFrame]) -> list[Row]:
             continue
         for metric in ("judge_top1", "judge_top5"):
             gain = frame[metric].to_numpy(dtype=float) - plain[metric].to_numpy(dtype=float)
-            interval = bootstrap_interval(gain)
-            rows.append(Row(f"{name}.{metric}_above_{_PLAIN}", float(gain.mean()), "share", len(gain), *interval))
+            rows.append(mean_row(f"{name}.{metric}_above_{_PLAIN}", gain, "share"))
     return rows
 
 
@@ -107,10 +106,6 @@ def _stored(file: Path) -> Images:
     content = torch.load(file, weights_only=True)
     words = json.loads(content["words"])
     return Images(content["values"], tuple(words["titles"]), content["traces"], words["measured"])
-
-
-def _bytes(pictures: Float[Tensor, "n 3 h w"]) -> np.ndarray:
-    return (pictures.permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8)
 
 
 def _measured(
@@ -145,7 +140,7 @@ def _first(reached: Bool[Tensor, "steps n"]) -> list[int | None]:
 def _judged(judge: Network, pictures: Float[Tensor, "n 3 h w"], classes: list[int]) -> tuple[np.ndarray, np.ndarray]:
     # As a photograph: stored in bytes, squeezed into the judge's own input.
     side, filter_ = judge.preprocessing.input, judge.preprocessing.interpolation
-    bytes_ = torch.from_numpy(_bytes(pictures)).permute(0, 3, 1, 2)
+    bytes_ = torch.from_numpy(to_bytes(pictures)).permute(0, 3, 1, 2)
     views = torch.stack([resized(picture, side, side, filter_) for picture in bytes_])
     with torch.no_grad():
         scores = torch.cat([judge(part.to(judge.device)).cpu() for part in views.split(32)])
@@ -155,14 +150,11 @@ def _judged(judge: Network, pictures: Float[Tensor, "n 3 h w"], classes: list[in
 
 
 def _numbers(name: str, frame: pd.DataFrame) -> list[Row]:
-    numbers = []
-    for metric in (*_ROWS, "judge_top1", "judge_top5"):
-        if metric in frame:
-            values = frame[metric].to_numpy(dtype=float)
-            values = values[~np.isnan(values)]
-            interval = bootstrap_interval(values)
-            mean = float(values.mean()) if len(values) else float("nan")
-            numbers.append(Row(f"{name}.{metric}", mean, _UNITS.get(metric, "share"), len(values), *interval))
+    numbers = [
+        mean_row(f"{name}.{metric}", frame[metric], _UNITS.get(metric, "share"))
+        for metric in (*_ROWS, "judge_top1", "judge_top5")
+        if metric in frame
+    ]
     unusual = int((frame["state"] != "ok").sum())
     return [*numbers, Row(f"{name}.dead_or_stopped", unusual, "pictures", len(frame))]
 

@@ -20,7 +20,7 @@ from deepinside.plots.maps import beside
 from deepinside.probe.randomise import randomised
 from deepinside.progress import resumable
 from deepinside.records import Batch, Boxes, Row
-from deepinside.statistics import bootstrap_interval
+from deepinside.statistics import mean_row
 
 RANDOM = "random_weights"
 _RATIO = "energy_in_box_over_area_share"
@@ -189,8 +189,5 @@ def _measures(table: pd.DataFrame, methods: Mapping[str, Any]) -> list[Row]:
                 f"{name}.{RANDOM}.{_RATIO}": others[known],
                 f"{name}.{_RATIO}_above_{RANDOM}": values[known] - others[known],
             }
-            rows += [
-                Row(metric, float(found.mean()), "ratio", len(found), *bootstrap_interval(found))
-                for metric, found in pairs.items()
-            ]
+            rows += [mean_row(metric, found, "ratio") for metric, found in pairs.items()]
     return rows

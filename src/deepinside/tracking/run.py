@@ -128,9 +128,11 @@ class Run:
         if self._job.replay and (folder / MANIFEST).exists():
             self._declare(folder)
             return
+        from wandb.errors import Error
+
         try:
             self._declare(folder)
-        except Exception as error:  # an input that was computed offline is not on the server yet
+        except (Error, OSError, ValueError) as error:  # gone, or computed offline and not on the server yet
             _log.warning("W&B lacks the input %s (%s); the run's config names it", folder.name, _sentence(error))
 
     def _declare(self, folder: Path) -> None:
