@@ -79,6 +79,19 @@ def alone() -> None:
         raise AllTaken
 
 
+def finished(folder: Path, start: int) -> Path:
+    """The file of a batch of `resumable`.
+
+    Args:
+        folder: where the finished batches lie.
+        start: position that the batch begins at.
+
+    Returns:
+        The file, whether it is there or not.
+    """
+    return folder / f"{start:08d}.npz"
+
+
 def resumable(
     folder: Path, count: int, batch: int, compute: Callable[[range], dict[str, ndarray]], description: str
 ) -> Iterator[dict[str, ndarray]]:
@@ -105,7 +118,7 @@ def resumable(
     starts = range(0, count, batch)
 
     def finish(start: int, timeout: float) -> Path:
-        path = folder / f"{start:08d}.npz"
+        path = finished(folder, start)
         if path.exists() or not folder.exists():  # gone: all is done
             return path
         lock = FileLock(path.with_suffix(".lock"))

@@ -12,7 +12,7 @@ from deepinside.data import ilsvrc
 from deepinside.data.broden import Broden
 from deepinside.data.miniature import World, ceiling, read_ceilings, write_broden, write_ilsvrc
 from deepinside.data.miniature.compose import compose
-from deepinside.data.miniature.ilsvrc_tree import val_kind
+from deepinside.data.miniature.ilsvrc_tree import size, val_kind
 from deepinside.data.miniature.objects import KINDS
 
 
@@ -45,6 +45,32 @@ def test_another_seed_draws_other_pictures(tree: Path, tmp_path: Path) -> None:
     pictures = [name for name in here if name.endswith(".JPEG")]
     assert len(pictures) == 20
     assert all(here[name] != there[name] for name in pictures if name in there)
+
+
+def test_other_labels_of_the_same_pictures(tree: Path, tmp_path: Path) -> None:
+    """Scenes, or how the picture was turned: nothing else changes."""
+    objects = ilsvrc.index(root=tree, split="all").split("val").entries
+    for labels, classes in (("scenes", 10), ("turns", 4)):
+        out = tmp_path / labels
+        out.mkdir()
+        write_ilsvrc(out, seed=3, train=100, val=20, side=64, workers=1, labels=labels)
+        index = ilsvrc.index(root=out, split="all")
+        assert (len(index.split("train")), len(index.classes)) == (100, classes)
+        assert len({entry.label for entry in index.split("train").entries}) == classes
+        for entry, plain in zip(index.split("val").entries, objects, strict=True):
+            assert entry.image == plain.image
+            assert entry.boxes.xyxy.tolist() == [[0, 0, entry.width, entry.height]]
+            if labels == "scenes":
+                assert (out / entry.file).read_bytes() == (tree / plain.file).read_bytes()
+    turns = [entry.label for entry in index.split("train").entries]
+    assert [turns.count(turn) for turn in range(4)] == [40, 20, 20, 20]
+    quarter = next(entry for entry in index.split("train").entries if entry.label == 1)
+    number = int(quarter.image.rpartition("_")[2]) - 1
+    upright = compose((3, 1, number), number % len(KINDS), size((3, 1, number), 64), World()).pixels
+    found = np.asarray(Image.open(tmp_path / "turns" / quarter.file), dtype=float)
+    assert np.abs(found - np.rot90(upright)).mean() < 10
+    with pytest.raises(KeyError, match="objects, scenes, turns"):
+        write_ilsvrc(tmp_path, seed=3, train=1, val=1, side=64, workers=1, labels="colours")
 
 
 def test_the_loader_of_the_real_tree_reads_it(tree: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tests.dissect.test_passes import network, reader, run, same, world
+from tests.dissect.test_passes import network, run, same, world
 
 from deepinside.dissect.kept import Kept
 
@@ -32,15 +32,14 @@ def two_passes(tmp_path_factory):
     return run(network(11), PICTURES, folder, bad=(5,)), bytes_of(folder)
 
 
-def blank(number):
-    shown = [(n, pixels.new_zeros(()).expand(pixels.shape), *rest) for n, pixels, *rest in PICTURES]
-    return reader(shown)(number)
+def never(number):
+    pytest.fail(f"picture {number} is asked for again")
 
 
 def test_one_pass_gives_the_same_and_asks_for_no_picture_again(tmp_path, two_passes):
     found = network(11)
     counting = Counting(found)
-    seen = run(found, PICTURES, tmp_path, bad=(5,), kept=Kept(1 << 30), read_labels=blank)
+    seen = run(found, PICTURES, tmp_path, bad=(5,), kept=Kept(1 << 30), image=never)
     same(seen, two_passes[0])
     assert bytes_of(tmp_path) == two_passes[1]
     blanks = len({tuple(p[1].shape) for p in PICTURES}) + 1  # one of each size, and one for the receptive fields

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tests.dissect.test_passes import SIZES, VOCABULARY, network, reader, slow_mask, world
+from tests.dissect.test_passes import SIZES, VOCABULARY, network, opener, reader, slow_mask, world
 
 from deepinside.dissect.counting import Counter, totals
 from deepinside.dissect.layers import answers, survey_layers
@@ -35,7 +35,7 @@ def test_the_sums_are_those_of_the_next_pictures_labels(tmp_path, rule):
     seen = survey(found, layers, read, sizes, quantile=0.1, top_images=1, folder=tmp_path / "a", **common)
     over = seen.thresholds("1")
     counter = Counter(found, layers, {"1": over}, VOCABULARY, "resize", rule, permutations=2, permuted=1)
-    sums = totals(counter, read, seen.used, images=8, folder=tmp_path / "b", **common)
+    sums = totals(counter, seen, opener(pictures), images=8, folder=tmp_path / "b", **common)
     luck, members = sums.luck["1"], mixed(8, 4)[0]  # of the first batch alone, for `permuted` is 1
     assert luck.images == 4
     images = torch.stack([pictures[n][1] for n in members]).float() / 255
@@ -66,7 +66,7 @@ def test_a_picture_alone_in_its_size_takes_no_part(tmp_path):
     read, common = reader(pictures), {"batch": 4, "workers": 1}
     seen = survey(found, layers, read, sizes, quantile=0.1, top_images=1, folder=tmp_path / "a", **common)
     counter = Counter(found, layers, {"1": seen.thresholds("1")}, VOCABULARY, "resize", "image", 3, 100)
-    assert not totals(counter, read, seen.used, images=3, folder=tmp_path / "b", **common).luck
+    assert not totals(counter, seen, opener(pictures), images=3, folder=tmp_path / "b", **common).luck
 
 
 def test_p_by_hand():

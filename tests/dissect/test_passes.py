@@ -12,7 +12,7 @@ from deepinside.dissect.counting import Counter, totals
 from deepinside.dissect.kept import Kept
 from deepinside.dissect.labels import Labels
 from deepinside.dissect.layers import survey_layers
-from deepinside.dissect.reading import Bad, Picture
+from deepinside.dissect.reading import Bad, Group, Picture, grouped
 from deepinside.dissect.score import iou
 from deepinside.dissect.thresholds import survey
 from deepinside.dissect.vocabulary import Vocabulary
@@ -67,6 +67,15 @@ def reader(pictures, bad=()):
     return read
 
 
+def opener(pictures, bad=()):
+    def image(number):
+        if number in bad:
+            raise ValueError(f"{number}.jpg: expected a whole picture, got part of one")
+        return pictures[number][1]
+
+    return image
+
+
 def run(
     found,
     pictures,
@@ -79,7 +88,7 @@ def run(
     batch=4,
     workers=2,
     kept=None,
-    read_labels=None,
+    image=None,
 ):
     sizes = [tuple(pixels.shape[1:]) for _, pixels, _, _ in pictures]
     layers = survey_layers(found, ["1", "3"], sizes)
@@ -87,8 +96,9 @@ def run(
     options = {"quantile": quantile, "top_images": 3, "kept": kept}
     seen = survey(found, layers, read, sizes, folder=folder / "first", **options, **common)
     counter = Counter(found, layers, {x.name: seen.thresholds(x.name) for x in layers}, VOCABULARY, upsample, rule)
-    common |= {"kept": kept, "read_labels": read_labels}
-    return seen, counter, totals(counter, read, seen.used, images=len(pictures), folder=folder / "second", **common)
+    image = image or opener(pictures, bad)
+    common |= {"kept": kept, "images": len(pictures), "folder": folder / "second"}
+    return seen, counter, totals(counter, seen, image, **common)
 
 
 def slow_axis(layer, axis, count, target, side, mode):
@@ -174,19 +184,19 @@ def test_a_killed_run_ends_with_the_same_numbers(tmp_path, monkeypatch):
     used = [picture for picture in pictures if picture[0] != 5]
     assert whole[2].pixels == sum(shape[0] * shape[1] for *_, shape in used)
     assert whole[2].truth.tolist() == run(found, used, tmp_path / "single", batch=1)[2].truth.tolist()
-    for kill_at in (9, 9 + 2 * len(pictures) // 2):
+    for holder, name, kill_at in ((Labels, "of", 9), (Counter, "count", 3)):  # in the first pass, in the second
         calls = 0
-        plain = Labels.of
+        plain = getattr(holder, name)
 
-        def killed(*args, at=kill_at, plain=plain):
+        def killed(*args, at=kill_at, plain=plain, **options):
             nonlocal calls
             calls += 1
             if calls > at:
                 raise KeyboardInterrupt
-            return plain(*args)
+            return plain(*args, **options)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Labels, "of", killed)
+            patch.setattr(holder, name, killed)
             with pytest.raises(KeyboardInterrupt):
                 run(found, pictures, tmp_path / "killed", bad=(5,), workers=1)
     assert len(list((tmp_path / "killed" / "first").glob("*.npz"))) == 6
@@ -211,6 +221,23 @@ def test_what_another_process_saw_is_taken_from_it(tmp_path, shared):
             lock.release()
     assert len(list((tmp_path / "shared" / "first").glob("*.npz"))) == shared
     same(run(found, pictures, tmp_path / "shared", bad=(5,), kept=Kept(1 << 30)), whole)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 5))
+def test_packed_labels_are_the_same_labels(seed, count):
+    for group, _ in grouped([reader(world(seed, count))(number) for number in range(count)]):
+        arrays = {f"0.{key}": value for key, value in group.packed().items()}
+        again = Group.unpacked(arrays, "0.")
+        assert (again.numbers.tolist(), again.shape, again.size) == (group.numbers.tolist(), group.shape, group.size)
+        for name in ("maps", "whole", "area"):
+            assert torch.equal(getattr(again.labels, name), getattr(group.labels, name))
+
+
+def test_label_maps_are_decoded_once(tmp_path, monkeypatch):
+    calls, plain = [], Labels.of
+    monkeypatch.setattr(Labels, "of", lambda *args: calls.append(args) or plain(*args))
+    run(network(3), world(3, 7), tmp_path)
+    assert len(calls) == 7
 
 
 def test_bad_pictures_are_named_and_count_nowhere(tmp_path):
@@ -257,7 +284,7 @@ def made_by_hand(masks, shown, tmp_path, extra=(), share=None):
     seen = survey(found, layers, read, sizes, quantile=share, top_images=1, folder=tmp_path / "a", **options)
     over = {"0": seen.thresholds("0")}
     counter = Counter(found, layers, over, VOCABULARY, "receptive_field", "image")
-    sums = totals(counter, read, seen.used, images=len(pictures), folder=tmp_path / "b", **options)
+    sums = totals(counter, seen, opener(pictures), images=len(pictures), folder=tmp_path / "b", **options)
     return sums, over, iou(*sums.layers["0"], sums.truth, VOCABULARY)[0, 3]
 
 
@@ -296,6 +323,6 @@ def test_pictures_without_the_category_change_nothing(tmp_path):
 
 def test_a_picture_that_vanishes_between_the_passes(tmp_path):
     found, pictures = network(6), world(6, 3)
-    _, counter, _ = run(found, pictures, tmp_path / "a")
+    seen, counter, _ = run(found, pictures, tmp_path / "a")
     with pytest.raises(ValueError, match=r"1\.jpg"):
-        totals(counter, reader(pictures, bad=(1,)), [0, 1, 2], images=3, batch=2, workers=1, folder=tmp_path / "b")
+        totals(counter, seen, opener(pictures, bad=(1,)), images=3, batch=4, workers=1, folder=tmp_path / "b")

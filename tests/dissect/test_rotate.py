@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from deepinside.dissect.layers import answers, survey_layers
-from deepinside.dissect.rotate import rotation, turned
+from deepinside.dissect.rotate import logits_moved, rotation, turned
 from deepinside.network import Network, Preprocessing
 
 
@@ -68,3 +68,11 @@ def test_no_rotation_leaves_the_layer_alone():
     (layer,) = survey_layers(small().float(), ["1"], [(9, 12)])
     assert layer.rotated(0.0, 1) is layer
     assert turned(torch.ones(1, 2, 3, 4), torch.eye(2, dtype=torch.float64)).dtype == torch.float32
+
+
+def test_scores_do_not_move_when_the_rotation_is_taken_back_and_do_when_it_is_not():
+    net, images = small(), torch.rand(3, 3, 9, 12, dtype=torch.float64)
+    turn = rotation(6, 1.0, 1)
+    assert logits_moved(net, "1", turn, images).numpy() == pytest.approx(0, abs=1e-12)
+    assert (logits_moved(net, "1", 1.1 * turn, images) > 1e-3).all()  # no rotation: its transpose is not its inverse
+    assert not net.layer("1")._forward_hooks

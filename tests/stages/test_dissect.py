@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from tests.shared import SHARED, needs_shared
 
 from deepinside.data.broden import Broden
@@ -236,24 +237,56 @@ def test_top_images(artifact):
 
 
 def test_a_killed_run_leaves_the_same_bytes(artifact, broden, network, tmp_path, monkeypatch):
-    plain, calls = Labels.of, 0
+    def killing(name, at):
+        plain, calls = getattr(Labels, name), 0
 
-    def killed(*args):
-        nonlocal calls
-        calls += 1
-        if calls in {7, 20}:  # in the first pass; in the second, after its first batch
-            raise KeyboardInterrupt
-        return plain(*args)
+        def killed(*args):
+            nonlocal calls
+            calls += 1
+            if calls == at:
+                raise KeyboardInterrupt
+            return plain(*args)
+
+        monkeypatch.setattr(Labels, name, killed)
 
     cfg = config(broden, **QUICK)
     cfg.machine.workers = 1  # one thread reads in order; the number of threads is no part of the result
-    monkeypatch.setattr(Labels, "of", killed)
+    killing("of", 7)  # in the first pass
+    killing("unpacked", 3)  # in the second, after its first batch, which has pictures of two sizes
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             made(cfg, network, tmp_path / "again")
         assert (tmp_path / "again" / "parts" / "survey" / "00000000.npz").exists()
     assert [path.name for path in (tmp_path / "again" / "parts" / "tally").glob("*.npz")] == ["00000000.npz"]
     assert contents(made(cfg, network, tmp_path / "again")) == contents(artifact)
+
+
+def test_a_rotation_says_what_it_costs_and_transfer_what_the_peaks_know(broden, network, tmp_path):
+    # scenes of nine pictures: three carry `street`, none another
+    with pytest.raises(KeyError, match="scene"):
+        made(config(broden, transfer="scenes", **QUICK), network, tmp_path / "wrong")
+    cfg = config(broden, layers=["relu2", "relu5"], rotation=1.0, transfer="scene", **QUICK)
+    rows = table(made(cfg, network, tmp_path / "turned"))
+    assert all(rows[f"{layer}.rotation.logits_moved"] < 1e-3 for layer in ("relu2", "relu5"))
+    assert not [metric for metric in rows.index if "transfer" in metric]  # one label alone
+
+
+def test_an_early_epoch(broden, network, tmp_path):
+    early = tmp_path / "early"
+    shutil.copytree(network, early)
+    (early / "epochs").mkdir()
+    weights = load_file(early / "model.safetensors")
+    save_file(
+        {key: -value if value.ndim == 4 else value for key, value in weights.items()}, early / "epochs/0002.safetensors"
+    )
+    whole = pd.read_csv(made(config(broden, layers=["relu2"], **QUICK), early, tmp_path / "end") / "units.csv")
+    cfg = config(broden, layers=["relu2"], epoch=2, **QUICK)
+    then = pd.read_csv(made(cfg, early, tmp_path / "then") / "units.csv")
+    assert not np.allclose(whole["threshold"], then["threshold"])
+    cfg.train = {"keep": [1, 4]}
+    cfg.model.fit, cfg.model.weights = True, None
+    with pytest.raises(ValueError, match=r"\[1, 4\], got 2"):
+        dissect.check(cfg)
 
 
 def test_a_process_that_helps_changes_no_byte(artifact, broden, network, tmp_path):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from numpy import ndarray
 from torch import Tensor
 
@@ -17,8 +17,9 @@ from deepinside.dissect.kept import Kept
 from deepinside.dissect.labels import Placed
 from deepinside.dissect.layers import Layer, answers
 from deepinside.dissect.parts import Part, joined, packed, sparse
-from deepinside.dissect.reading import Group, Picture, Reader, Reading, grouped, mixed
+from deepinside.dissect.reading import Group, Reader, mixed
 from deepinside.dissect.tally import Spots, summed, tally
+from deepinside.dissect.thresholds import Survey
 from deepinside.dissect.totals import Totals, totalled
 from deepinside.dissect.upsample import hits
 from deepinside.dissect.vocabulary import Vocabulary
@@ -73,12 +74,18 @@ class Counter:
         return grid(layer.maps[size], target, size, layer.field, self.upsample)
 
     def count(
-        self, pictures: Sequence[Picture], maps: Callable[[int], Maps] = lambda _group: {}, *, permute: bool = False
+        self,
+        groups: Sequence[Group],
+        images: Callable[[Group], Float[Tensor, "n 3 h w"]],
+        maps: Callable[[int], Maps] = lambda _group: {},
+        *,
+        permute: bool = False,
     ) -> dict[str, ndarray]:
         """What a batch adds, as sparse arrays.
 
         Args:
-            pictures: of the batch; at least one.
+            groups: of the batch; at least one.
+            images: group -> its pictures, RGB in [0, 1], where maps have to be computed.
             maps: number of a group -> maps by layer as far as they are known; the others are computed.
             permute: whether the masks also meet labels of other pictures.
 
@@ -86,15 +93,15 @@ class Counter:
             Arrays for numpy.savez, as `parts.packed` gives them; and where masks met other labels, per layer i
             `i.luck.at`, `i.luck.sum` (I by permutation, unit and label) and `i.luck.activation` (A).
         """
-        seen = [self._seen(group, maps(index)) for index, group in enumerate(grouped(pictures))]
+        seen = [self._seen(group, images, maps(index)) for index, group in enumerate(groups)]
         strange = permute and self.permutations > 0
         arrays = packed(joined([self._part(one, strange and len(one.group) > 1) for one in seen]))
         return arrays | self._luck(seen) if strange else arrays
 
-    def _seen(self, group: Group, maps: Maps) -> _Seen:
+    def _seen(self, group: Group, images: Callable[[Group], Float[Tensor, "n 3 h w"]], maps: Maps) -> _Seen:
         device = self.network.device
         missing = [layer for layer in self.layers if layer.name not in maps]
-        found = dict(maps) | (answers(self.network, group.images, missing) if missing else {})
+        found = dict(maps) | (answers(self.network, images(group), missing) if missing else {})
         labels = group.labels.to(device).placed()
         masks = []
         for layer in self.layers:
@@ -108,7 +115,7 @@ class Counter:
         count = len(group)
         tallies = [tally(mask, labels).to(torch.device("cpu")) for mask in masks]
         return Part(
-            group.numbers.numpy(),
+            group.numbers,
             labels.carried.to(torch.device("cpu")),
             torch.full((count,), group.shape[0] * group.shape[1]),
             torch.full((count,), strangers),
@@ -137,31 +144,29 @@ class Counter:
 
 def totals(
     counter: Counter,
-    read: Callable[[int], Reading],
-    used: Sequence[int],
+    seen: Survey,
+    image: Callable[[int], UInt8[Tensor, "3 h w"]],
     *,
     images: int,
     batch: int,
     workers: int,
     folder: Path,
     kept: Kept | None = None,
-    read_labels: Callable[[int], Reading] | None = None,
 ) -> Totals:
-    """Counts over the pictures that the first pass used, batch by batch as there.
+    """Counts over the pictures that the first pass used, batch by batch as there, against the labels that it read.
 
     What the first pass kept is not computed again; the rest takes a second forward pass, which ends at the deepest
     layer that it is needed for. The sums are the same.
 
     Args:
         counter: how to count.
-        read: number of a picture -> the picture.
-        used: numbers of the pictures that count.
+        seen: the first pass.
+        image: number of a picture -> the picture.
         images: number of all pictures, the ones set aside included.
         batch: pictures per batch, as in the first pass.
         workers: threads that read.
         folder: where finished batches lie.
         kept: maps of the first pass.
-        read_labels: number of a picture -> its labels with any picture of its size, where the picture is not needed.
 
     Returns:
         The sums.
@@ -171,31 +176,27 @@ def totals(
 
     Source: Bau et al. 2017, sec. 2.2.
     """
-    good = set(used)
-    batches = [[number for number in numbers if number in good] for numbers in mixed(images, batch)]
     kept = Kept(0) if kept is None else kept
-    light = {n for i, numbers in enumerate(batches) if kept.holds(i, len(counter.layers)) for n in numbers}
-
-    def read_needed(number: int) -> Reading:
-        return read_labels(number) if read_labels and number in light else read(number)
-
-    with Reader(read_needed, batches, workers) as reader:
+    good, layers = set(seen.used), len(counter.layers)
+    batches = [
+        [] if kept.holds(index, layers) else [number for number in numbers if number in good]
+        for index, numbers in enumerate(mixed(images, batch))
+    ]
+    with Reader(image, batches, workers) as reader:
 
         def compute(positions: range) -> dict[str, ndarray]:
-            index = positions.start // batch
-            pictures = [_readable(one) for one in reader.batch(index)]
-            known = partial(kept.pop, index)
-            return counter.count(pictures, known, permute=positions.start < counter.permuted) if pictures else {}
+            index, groups = positions.start // batch, seen.groups(positions.start)
+            read = dict(zip(batches[index], reader.batch(index) if batches[index] else [], strict=True))
+
+            def pictures(group: Group) -> Float[Tensor, "n 3 h w"]:
+                return torch.stack([read[number] for number in group.numbers.tolist()]).float() / 255
+
+            permute = positions.start < counter.permuted
+            return counter.count(groups, pictures, partial(kept.pop, index), permute=permute) if groups else {}
 
         found = resumable(folder, images, batch, compute, "intersections")
-        layers = [(layer.name, layer.units) for layer in counter.layers]
-        return totalled(found, layers, counter.vocabulary, counter.rule, counter.permutations)
-
-
-def _readable(reading: Reading) -> Picture:
-    if not isinstance(reading, Picture):
-        raise ValueError(f"a picture that could be read a moment ago cannot any more: {reading}")
-    return reading
+        named = [(layer.name, layer.units) for layer in counter.layers]
+        return totalled(found, named, counter.vocabulary, counter.rule, counter.permutations)
 
 
 def stored(folder: Path) -> Iterator[dict[str, ndarray]]:

@@ -1,5 +1,6 @@
 """What a picture of the probe set is labelled with, in the form that masks are counted against."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -130,6 +131,38 @@ class Labels:
         maps = torch.cat([_grown(p.maps, 0, depth) for p in pictures], dim=1)
         whole = torch.cat([_grown(p.whole, 1, width) for p in pictures])
         return cls(maps, whole, torch.cat([p.area for p in pictures]))
+
+    def packed(self) -> dict[str, ndarray]:
+        """The same labels in a few thousand bytes a picture, to be kept.
+
+        Returns:
+            Arrays for numpy.savez.
+        """
+        maps = self.maps.numpy().astype(np.uint16)  # a number has two bytes in Broden's files, too
+        return {
+            "maps": np.frombuffer(zlib.compress(maps.tobytes(), 1), dtype=np.uint8),
+            "shape": np.array([*maps.shape, self.area.shape[1]]),
+            "whole": self.whole.numpy(),
+        }
+
+    @classmethod
+    def unpacked(cls, arrays: Mapping[str, ndarray]) -> "Labels":
+        """The labels that were packed.
+
+        Args:
+            arrays: as `packed` gave them.
+
+        Returns:
+            The labels.
+        """
+        *shape, size = arrays["shape"].tolist()
+        maps = np.frombuffer(zlib.decompress(arrays["maps"].tobytes()), dtype=np.uint16).reshape(shape).astype(np.int32)
+        whole, (_, count, pixels) = arrays["whole"], shape
+        first = size * np.arange(count)[:, None]
+        area = np.bincount((maps + first).ravel(), minlength=count * size)
+        area += pixels * np.bincount((whole + first).ravel(), minlength=count * size)
+        area[first] = 0
+        return cls(*map(torch.from_numpy, (maps, whole, area.reshape(count, size))))
 
     def placed(self) -> Placed:
         """The same labels, numbered within each picture.

@@ -1,17 +1,19 @@
 """Pictures of the probe set with their labels, read ahead and grouped into batches of one size."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int, UInt8
+from numpy import ndarray
 from torch import Tensor
 
 from deepinside.dissect.labels import Labels
+
+Item = TypeVar("Item")
 
 
 class Picture(NamedTuple):
@@ -36,56 +38,67 @@ Reading = Picture | Bad
 
 @dataclass(frozen=True)
 class Group:
-    """Pictures that share the size of picture and label map.
+    """Pictures of a batch that share the size of picture and label map, without their pixels.
 
     Args:
-        members: at least one.
+        numbers: of the pictures, (n,).
+        labels: of all of them.
+        shape: (h, w) of the label maps.
+        size: (h, w) of the pictures.
     """
 
-    members: Sequence[Picture]
+    numbers: Int[ndarray, " n"]
+    labels: Labels
+    shape: tuple[int, int]
+    size: tuple[int, int]
 
     def __len__(self) -> int:
-        return len(self.members)
+        return len(self.numbers)
 
-    @property
-    def numbers(self) -> Int[Tensor, " n"]:
-        """Of the pictures."""
-        return torch.tensor([picture.number for picture in self.members])
+    def packed(self) -> dict[str, ndarray]:
+        """The group, to be kept: label maps are decoded once.
 
-    @property
-    def images(self) -> Float[Tensor, "n 3 h w"]:
-        """RGB in [0, 1]."""
-        return torch.stack([picture.image for picture in self.members]).float() / 255
+        Returns:
+            Arrays for numpy.savez.
+        """
+        own = {"numbers": self.numbers, "sizes": np.array([self.shape, self.size])}
+        return own | {f"labels.{key}": values for key, values in self.labels.packed().items()}
 
-    @cached_property
-    def labels(self) -> Labels:
-        """Of all pictures."""
-        return Labels.stacked([picture.labels for picture in self.members])
+    @classmethod
+    def unpacked(cls, arrays: Mapping[str, ndarray], prefix: str) -> "Group":
+        """The group that was packed.
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(h, w) of the label maps."""
-        return self.members[0].shape
+        Args:
+            arrays: as `packed` gave them, among others.
+            prefix: of their names.
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """(h, w) of the pictures."""
-        return self.members[0].image.shape[1], self.members[0].image.shape[2]
+        Returns:
+            The group.
+        """
+        labels = Labels.unpacked({key: arrays[f"{prefix}labels.{key}"] for key in ("maps", "shape", "whole")})
+        (tall, wide), (height, width) = arrays[f"{prefix}sizes"].tolist()
+        return cls(arrays[f"{prefix}numbers"], labels, (tall, wide), (height, width))
 
 
-def grouped(pictures: Iterable[Picture]) -> list[Group]:
+def grouped(pictures: Iterable[Picture]) -> list[tuple[Group, UInt8[Tensor, "n 3 h w"]]]:
     """Puts pictures of one size together, in the order in which the sizes first occur.
 
     Args:
         pictures: of a batch.
 
     Returns:
-        Groups.
+        Groups, each with its pictures.
     """
-    groups: dict[tuple[int, ...], list[Picture]] = {}
+    by_size: dict[tuple[int, int, int, int], list[Picture]] = {}
     for picture in pictures:
-        groups.setdefault((*picture.image.shape[1:], *picture.shape), []).append(picture)
-    return [Group(members) for members in groups.values()]
+        height, width = picture.image.shape[1:]
+        by_size.setdefault((*picture.shape, height, width), []).append(picture)
+    found = []
+    for (tall, wide, height, width), members in by_size.items():
+        labels = Labels.stacked([picture.labels for picture in members])
+        group = Group(np.array([picture.number for picture in members]), labels, (tall, wide), (height, width))
+        found.append((group, torch.stack([picture.image for picture in members])))
+    return found
 
 
 def mixed(images: int, batch: int) -> list[list[int]]:
@@ -105,28 +118,28 @@ def mixed(images: int, batch: int) -> list[list[int]]:
     return [order[start : start + batch] for start in range(0, images, batch)]
 
 
-class Reader:
+class Reader(Generic[Item]):
     """Reads batch after batch, the next one while this one is being worked on; a context that stops its threads.
 
     Args:
-        read: number of a picture -> the picture, or why not.
+        read: number of a picture -> what is wanted of it.
         batches: the numbers of each batch, in the order in which they will be asked for; some may be skipped.
         workers: threads.
     """
 
-    def __init__(self, read: Callable[[int], Reading], batches: Sequence[Sequence[int]], workers: int) -> None:
+    def __init__(self, read: Callable[[int], Item], batches: Sequence[Sequence[int]], workers: int) -> None:
         self._read = read
         self._batches = batches
         self._pool = ThreadPoolExecutor(max(1, workers))
-        self._pending: dict[int, list[Future[Reading]]] = {}
+        self._pending: dict[int, list[Future[Item]]] = {}
 
-    def __enter__(self) -> "Reader":
+    def __enter__(self) -> "Reader[Item]":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def batch(self, index: int) -> list[Reading]:
+    def batch(self, index: int) -> list[Item]:
         """One batch.
 
         Args:

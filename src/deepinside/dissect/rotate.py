@@ -7,6 +7,8 @@ from numpy import ndarray
 from scipy.linalg import schur
 from torch import Tensor
 
+from deepinside.network import Network
+
 
 def rotation(units: int, power: float, seed: int) -> Float[Tensor, "u u"]:
     """Q^a with Q uniform on SO(u): Q = Z diag(exp(i t)) Z*, Q^a = Z diag(exp(i a t)) Z*, t in (-pi, pi].
@@ -49,3 +51,36 @@ def turned(maps: Float[Tensor, "n u h w"], turn: Float[Tensor, "u u"]) -> Float[
         (n, u, h, w), of the maps' type.
     """
     return torch.einsum("vu,nuhw->nvhw", turn.to(maps.device, maps.dtype), maps).contiguous()
+
+
+def logits_moved(
+    network: Network, layer: str, turn: Float[Tensor, "u u"], images: Float[Tensor, "n 3 h w"]
+) -> Float[Tensor, " n"]:
+    """How far the scores move when a layer's maps are multiplied by Q and the rest of the network takes Q back.
+
+    Q^T stands before whatever follows the layer, and not folded into its weights, for a maximum pool may be the next;
+    where a convolution is, the two are the same by the rules of matrix products.
+
+    Args:
+        network: whose layer.
+        layer: dotted name.
+        turn: Q, (u, u).
+        images: RGB in [0, 1], (n, 3, h, w).
+
+    Returns:
+        The largest change of a picture's scores, in standard deviations of them, (n,).
+
+    Source: Bau et al. 2017, sec. 3.2 ("does not change the discriminative power").
+    """
+
+    def there_and_back(_module: object, _inputs: object, maps: Float[Tensor, "n u h w"]) -> Float[Tensor, "n u h w"]:
+        return turned(turned(maps, turn), turn.T)
+
+    with torch.no_grad():
+        plain = network(images.to(network.device))
+        handle = network.layer(layer).register_forward_hook(there_and_back)
+        try:
+            moved = network(images.to(network.device))
+        finally:
+            handle.remove()
+    return ((moved - plain).abs().amax(dim=1) / plain.std(dim=1)).cpu()

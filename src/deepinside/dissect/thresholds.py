@@ -1,12 +1,12 @@
 """First pass: the thresholds of all units, and the pictures that excite them most."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from numpy import ndarray
 from torch import Tensor
 
@@ -16,7 +16,7 @@ from deepinside.dissect.quantile import Largest, TopQuantile
 from deepinside.dissect.reading import Bad, Group, Picture, Reader, Reading, grouped, mixed
 from deepinside.dissect.top_images import TopImages
 from deepinside.network import Network
-from deepinside.progress import resumable
+from deepinside.progress import finished, resumable
 
 
 @dataclass
@@ -28,12 +28,26 @@ class Survey:
         tops: layer name -> top pictures.
         used: numbers of the pictures that count.
         bad: pictures that were set aside.
+        folder: where the finished batches lie.
     """
 
     quantiles: dict[str, TopQuantile]
     tops: dict[str, TopImages]
     used: list[int] = field(default_factory=list)
     bad: list[Bad] = field(default_factory=list)
+    folder: Path = Path()
+
+    def groups(self, first: int) -> list[Group]:
+        """A finished batch once more: what it holds and its labels.
+
+        Args:
+            first: position that the batch begins at.
+
+        Returns:
+            Its groups, without the pictures that are set aside.
+        """
+        with np.load(finished(self.folder, first)) as arrays:
+            return [Group.unpacked(arrays, f"{group}.") for group in range(_groups(arrays))]
 
     def thresholds(self, layer: str) -> Float[ndarray, " u"]:
         """T of each unit.
@@ -45,6 +59,18 @@ class Survey:
             (u,), float64.
         """
         return self.quantiles[layer].thresholds()
+
+    def pictures(self) -> Iterator[tuple[Group, dict[str, Float[ndarray, "n u"]]]]:
+        """All pictures once more, without their pixels.
+
+        Yields:
+            A group, and of each layer by name the highest activation of each unit in each of its pictures.
+        """
+        for path in sorted(self.folder.glob("*.npz")):
+            with np.load(path) as arrays:
+                for group in range(_groups(arrays)):
+                    peaks = {name: arrays[f"{group}.{index}.peaks"] for index, name in enumerate(self.quantiles)}
+                    yield Group.unpacked(arrays, f"{group}."), peaks
 
     def see(self, found: Mapping[str, Tensor]) -> dict[str, ndarray]:
         """Takes the maps of a group of pictures.
@@ -92,6 +118,10 @@ class Survey:
             group += 1
 
 
+def _groups(arrays: Mapping[str, ndarray]) -> int:
+    return sum(name.endswith(".numbers") for name in arrays)
+
+
 def survey(
     network: Network,
     layers: Sequence[Layer],
@@ -126,15 +156,15 @@ def survey(
     """
     positions = {x.name: sum(x.maps[size][0] * x.maps[size][1] for size in sizes) for x in layers}
     quantiles = {x.name: TopQuantile(x.units, quantile, positions[x.name]) for x in layers}
-    state = Survey(quantiles, {x.name: TopImages(x.units, top_images) for x in layers})
+    state = Survey(quantiles, {x.name: TopImages(x.units, top_images) for x in layers}, folder=folder)
     own: set[int] = set()
 
-    def see(index: int, number: int, group: Group) -> dict[str, ndarray]:
-        found = answers(network, group.images, layers)
+    def see(index: int, number: int, group: Group, images: UInt8[Tensor, "n 3 h w"]) -> dict[str, ndarray]:
+        found = answers(network, images.float() / 255, layers)
         arrays = {f"{number}.{key}": value for key, value in state.see(found).items()}
         if kept is not None:
             kept.add(index, number, found, {name: state.quantiles[name].floor for name in found})
-        return arrays | {f"{number}.numbers": group.numbers.numpy()}
+        return arrays | {f"{number}.{key}": values for key, values in group.packed().items()}
 
     batches = mixed(len(sizes), batch)
     with Reader(read, batches, workers) as reader:
@@ -145,7 +175,7 @@ def survey(
             bad = [(str(one.number), one.file, one.reason) for one in readings if isinstance(one, Bad)]
             arrays = {"bad": np.array(bad, dtype=np.str_)}
             for number, group in enumerate(grouped([one for one in readings if isinstance(one, Picture)])):
-                arrays |= see(index, number, group)
+                arrays |= see(index, number, *group)
             own.add(index)
             return arrays
 

@@ -28,8 +28,17 @@ from deepinside.probe import convolutional
 from deepinside.progress import alone
 from deepinside.records import Row
 from deepinside.stages.dissect_pictures import draw_cards, draw_counts, draw_sensitivity
-from deepinside.stages.dissect_probe import blank, image_of, pictures, reader, shuffled, vocabulary_of
-from deepinside.stages.dissect_tables import Sure, by_threshold, ceiling_rows, top_images, write_csv, write_tables
+from deepinside.stages.dissect_probe import image_of, pictures, reader, shuffled, vocabulary_of
+from deepinside.stages.dissect_tables import (
+    Sure,
+    by_threshold,
+    ceiling_rows,
+    rotation_rows,
+    top_images,
+    transfer_rows,
+    write_csv,
+    write_tables,
+)
 from deepinside.stages.inputs import built, open_broden, open_network
 
 _LEAST = {"batch": 1, "top_images": 1, "permutations": 0, "permuted_images": 0, "cards": 0, "ablate": 0, "memory_gb": 0}
@@ -57,6 +66,10 @@ def check(cfg: DictConfig) -> None:
         raise ValueError(f"expected dissect.rotation in [0, 1], got {chosen.rotation}: 0 none, 1 all of it")
     if chosen.ablate and chosen.rotation:
         raise ValueError("dissect.ablate silences units, and with dissect.rotation they are mixed: choose one")
+    if chosen.epoch is not None:
+        kept = list(cfg.train.keep) if cfg.model.fit and cfg.model.weights is None else []
+        if chosen.epoch not in kept:
+            raise ValueError(f"expected dissect.epoch among the epochs that training keeps, {kept}, got {chosen.epoch}")
     for key, least in _LEAST.items():
         if chosen[key] < least:
             raise ValueError(f"expected dissect.{key} of at least {least}, got {chosen[key]}")
@@ -84,7 +97,8 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
         broden = open_broden(cfg, inputs["concepts"])
         if cfg.dissect.categories is not None:
             broden = Broden.open(broden.root, tuple(cfg.dissect.categories))
-        gallery = _dissect(cfg, broden.limit(cfg.concepts.limit), open_network(cfg, inputs["network"]), out)
+        network = open_network(cfg, inputs["network"], cfg.dissect.epoch)
+        gallery = _dissect(cfg, broden.limit(cfg.concepts.limit), network, out)
         shutil.rmtree(out / "parts")
     gallery.write()
 
@@ -95,6 +109,9 @@ def _named(layers: str | Sequence[str] | None) -> tuple[str, ...]:
 
 def _dissect(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> Gallery:
     chosen, vocabulary = cfg.dissect, vocabulary_of(broden)
+    if chosen.transfer is not None and chosen.transfer not in vocabulary.categories:
+        hint = closest(chosen.transfer, vocabulary.categories)
+        raise KeyError(f"dissect.transfer: no category {chosen.transfer!r}; {hint}")
     sizes = [(chosen.input, chosen.input) if chosen.input else (row.ih, row.iw) for row in broden.rows]
     layers = survey_layers(network, _named(chosen.layers) or convolutional(network), sizes)
     layers = tuple(layer.rotated(chosen.rotation, chosen.rotation_seed) for layer in layers)
@@ -113,10 +130,7 @@ def _dissect(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> Ga
         permutations=chosen.permutations, permuted=chosen.permuted_images,
     )  # fmt: skip
     tallies = out / "parts" / "tally"
-    read_labels = reader(broden, vocabulary, partial(blank, sizes), partners)
-    found = totals(
-        counter, read, seen.used, images=len(broden), folder=tallies, kept=kept, read_labels=read_labels, **common
-    )
+    found = totals(counter, seen, image, images=len(broden), folder=tallies, kept=kept, **common)
     units, sure = _judged(counter, found, tallies, len(broden), chosen.iou)
     write_csv(top_images(seen, broden), out / "top_images.csv")
     aside = [*broden.set_aside, *((bad.file, bad.reason) for bad in sorted(seen.bad))]
@@ -126,6 +140,10 @@ def _dissect(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> Ga
         counts["_with_own_labels"] = sum(i == j for i, j in enumerate(partners))
     about = [Row(f"images{word}", count, "images") for word, count in counts.items()]
     about += ceiling_rows(found, vocabulary, chosen.quantile)
+    if chosen.rotation:
+        about += rotation_rows(network, layers, next(pictures(image, seen.used, sizes, chosen.batch)))
+    if chosen.transfer:
+        about += transfer_rows(seen, vocabulary, chosen.transfer)
     gallery = Gallery(out)
     draw_counts(gallery, units, write_tables(units, chosen, out, about, sure), chosen)
     draw_sensitivity(gallery, by_threshold(units, chosen), chosen)

@@ -71,19 +71,6 @@ def pictures(
             yield torch.stack([image(number) for number in numbers[start : start + batch]]).float() / 255
 
 
-def blank(sizes: Sequence[tuple[int, int]], number: int) -> UInt8[Tensor, "3 h w"]:
-    """Stands for a picture of which only the size is needed; takes no memory.
-
-    Args:
-        sizes: (h, w) of each picture.
-        number: of the picture.
-
-    Returns:
-        Black, (3, h, w).
-    """
-    return torch.zeros((), dtype=torch.uint8).expand(3, *sizes[number])
-
-
 def reader(
     broden: Broden, vocabulary: Vocabulary, image: Callable[[int], UInt8[Tensor, "3 h w"]], partners: Sequence[int]
 ) -> Callable[[int], Reading]:

@@ -9,15 +9,21 @@ import pandas as pd
 from jaxtyping import Float
 from numpy import ndarray
 from omegaconf import DictConfig
+from torch import Tensor
+from torch.nn.functional import interpolate
 
 from deepinside.data.broden import Broden
 from deepinside.dissect.bootstrap import Intervals
 from deepinside.dissect.classic import classic
+from deepinside.dissect.layers import Layer
 from deepinside.dissect.luck import Chance
+from deepinside.dissect.rotate import logits_moved
 from deepinside.dissect.score import ceilings, detector_counts, sensitivity
 from deepinside.dissect.thresholds import Survey
 from deepinside.dissect.totals import Totals
+from deepinside.dissect.transfer import told_apart
 from deepinside.dissect.vocabulary import Vocabulary
+from deepinside.network import Network
 from deepinside.records import Row, Table
 from deepinside.stages.dissect_pictures import slug
 from deepinside.statistics import mean_row
@@ -192,4 +198,54 @@ def ceiling_rows(found: Totals, vocabulary: Vocabulary, quantile: float) -> list
         rows.append(Row(f"images_with_{category}", int(found.carriers[index]), "images"))
         if len(values):
             rows.append(Row(f"median_ceiling_{category}", float(np.median(values)), "IoU", len(values)))
+    return rows
+
+
+def rotation_rows(network: Network, layers: Sequence[Layer], images: Float[Tensor, "n 3 h w"]) -> list[Row]:
+    """Whether a rotation of the basis costs the network anything.
+
+    Args:
+        network: whose layers.
+        layers: each with its turn.
+        images: RGB in [0, 1], (n, 3, h, w); squeezed to the network's own input, which its last layers may need.
+
+    Returns:
+        Per layer how far the scores move when it is turned and turned back, in standard deviations of a picture's.
+    """
+    side = network.preprocessing.input
+    shown = interpolate(images, (side, side), mode="bilinear", antialias=True)
+    return [
+        mean_row(f"{layer.name}.rotation.logits_moved", logits_moved(network, layer.name, layer.turn, shown).numpy())
+        for layer in layers
+        if layer.turn is not None
+    ]
+
+
+def transfer_rows(seen: Survey, vocabulary: Vocabulary, category: str) -> list[Row]:
+    """How well the units of each layer tell other labels apart than those that the network learnt.
+
+    Args:
+        seen: the first pass.
+        vocabulary: of the probe set.
+        category: whose whole-picture labels; pictures with several of them are left out.
+
+    Returns:
+        Per layer the share of pictures that are told apart; none where fewer than two labels have enough pictures.
+    """
+    labels: list[ndarray] = []
+    peaks: dict[str, list[ndarray]] = {name: [] for name in seen.quantiles}
+    index = vocabulary.categories.index(category)
+    for group, highest in seen.pictures():
+        whole = group.labels.whole.numpy()
+        own = (vocabulary.primary[whole] == index) & (whole > 0)
+        single = own.sum(axis=1) == 1
+        labels.append((whole * own).sum(axis=1)[single])
+        for name, values in highest.items():
+            peaks[name].append(values[single])
+    known = np.concatenate(labels) if labels else np.zeros(0, dtype=int)
+    rows = []
+    for name, parts in peaks.items():
+        right = told_apart(np.concatenate(parts), known)
+        if len(right):
+            rows.append(mean_row(f"{name}.transfer.{category}", 100.0 * right, "%"))
     return rows

@@ -42,20 +42,36 @@ def open_broden(cfg: DictConfig, concepts: Path) -> Broden:
     return Broden.open(concepts if inside else Path(cfg.concepts.root))
 
 
-def open_network(cfg: DictConfig, artifact: Path) -> Network:
+def open_network(cfg: DictConfig, artifact: Path, epoch: int | None = None) -> Network:
     """The network of a `train` or `load` artifact, on the machine's device.
 
     Args:
         cfg: with `machine.device`.
         artifact: holds `network.json`, how to build it, and `model.safetensors`.
+        epoch: as it was after so many epochs, where its training kept that; None: as it ended.
 
     Returns:
         The network, frozen, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: if it has no such weights.
     """
     recipe = json.loads((artifact / "network.json").read_text(encoding="utf-8"))
     network = built(OmegaConf.create(recipe["model"]), recipe["classes"])
-    load_weights(network.module, artifact / "model.safetensors")
+    load_weights(network.module, artifact / ("model.safetensors" if epoch is None else early_weights(epoch)))
     return network.to(machine.device(cfg.machine.device))
+
+
+def early_weights(epoch: int) -> str:
+    """Where a training keeps what it had learnt early on.
+
+    Args:
+        epoch: after how many.
+
+    Returns:
+        The file, relative to the artifact.
+    """
+    return f"epochs/{epoch:04d}.safetensors"
 
 
 def built(model: DictConfig, classes: list[str] | None) -> Network:

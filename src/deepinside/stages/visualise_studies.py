@@ -12,19 +12,18 @@ import pandas as pd
 import torch
 from hydra.utils import get_method
 from jaxtyping import Bool, Float
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 
 from deepinside import views
 from deepinside.data.bad_file import BadFile
 from deepinside.data.broden import Broden
 from deepinside.data.index import Entry, Index, read_image
-from deepinside.models.checkpoint import load_weights
 from deepinside.models.inverter import load_inverters
 from deepinside.network import Network
 from deepinside.plots.gallery import Gallery
 from deepinside.records import Boxes, Row
-from deepinside.stages.inputs import built, open_broden
+from deepinside.stages.inputs import open_broden, open_network
 from deepinside.study import Checkpoint, Pictures, Segments, Study
 
 Broken = list[tuple[str, str]]
@@ -105,7 +104,7 @@ def material(
     if "segments" in asked:
         given["segments"] = _segments(network, open_broden(cfg, inputs["concepts"]), broken)
     if "checkpoints" in asked:
-        given["checkpoints"] = checkpoints(inputs["network"], network)
+        given["checkpoints"] = checkpoints(cfg, inputs["network"], network)
     if "inverters" in asked:
         given["inverters"] = load_inverters(inputs["invert"], network) if "invert" in inputs else {}
     if "detectors" in asked:
@@ -205,10 +204,11 @@ def _segments(network: Network, broden: Broden, broken: Broken) -> Segments:
     return Segments(Pictures(rows, (-1,) * count, empty, read), masks)
 
 
-def checkpoints(trained: Path, network: Network) -> tuple[Checkpoint, ...]:
+def checkpoints(cfg: DictConfig, trained: Path, network: Network) -> tuple[Checkpoint, ...]:
     """The network after each epoch that its training kept.
 
     Args:
+        cfg: with `machine.device`.
         trained: artifact of `train`.
         network: at its end.
 
@@ -224,12 +224,10 @@ def checkpoints(trained: Path, network: Network) -> tuple[Checkpoint, ...]:
             f"expected weights of several epochs in the artifact of {network.name}, got none: train it here "
             "(model.fit=true) and say which to keep, for instance 'train.keep=[1,2,5,8]'"
         )
-    recipe = json.loads((trained / "network.json").read_text(encoding="utf-8"))
 
-    def at(file: Path) -> Network:
-        with torch.random.fork_rng():
-            early = built(OmegaConf.create(recipe["model"]), recipe["classes"])
-        load_weights(early.module, file)
-        return early.to(network.device)
+    def at(epoch: int) -> Network:
+        with torch.random.fork_rng():  # building draws random weights
+            return open_network(cfg, trained, epoch)
 
-    return tuple(Checkpoint(int(file.stem), lambda file=file: at(file)) for file in files)  # type: ignore[misc]
+    epochs = [int(file.stem) for file in files]
+    return tuple(Checkpoint(epoch, lambda epoch=epoch: at(epoch)) for epoch in epochs)  # type: ignore[misc]

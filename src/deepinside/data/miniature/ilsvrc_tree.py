@@ -12,10 +12,16 @@ from PIL import Image
 from deepinside.data.miniature.compose import World, compose
 from deepinside.data.miniature.jobs import drawn
 from deepinside.data.miniature.objects import KINDS
+from deepinside.data.miniature.scenes import SCENES
 
 _TRAIN, _VAL = 1, 2  # what tells the streams of random numbers apart
 ASPECTS = (1.0, 1.0, 1.25, 4 / 3, 1.5)  # longer over shorter side
 _QUALITY = 93  # of the JPEG files
+LABELS = {  # what a picture's class may be -> (number, names) of each class
+    "objects": tuple((kind.wnid, kind.names) for kind in KINDS),
+    "scenes": tuple((f"n91{place:06d}", name) for place, name in enumerate(SCENES, start=1)),
+    "turns": tuple((f"n92{turn:06d}", f"turned by {90 * turn} degrees") for turn in range(4)),
+}
 _XML = """<annotation>
 	<folder>{folder}</folder>
 	<filename>{name}</filename>
@@ -97,19 +103,26 @@ def size(seed: tuple[int, ...], side: int) -> tuple[int, int]:
     return (short, long) if rng.random() < 0.7 else (long, short)
 
 
-def _draw(out: Path, seed: int, side: int, world: World, train: int, index: int) -> Drawn:
+def _draw(out: Path, seed: int, side: int, world: World, labels: str, train: int, index: int) -> Drawn:
     # Draws and saves picture `index`; the first `train` are training pictures, the others validation pictures.
     split, k = ("train", index) if index < train else ("val", index - train)
     kind = train_kind(k) if split == "train" else val_kind(seed, k)
     stream = (seed, _TRAIN if split == "train" else _VAL, k)
     picture = compose(stream, kind, size(stream, side), world)
-    wnid = KINDS[kind].wnid
-    name = f"{wnid}_{k // len(KINDS) + 1}" if split == "train" else f"ILSVRC2012_val_{k + 1:08d}"
+    turn = k // len(KINDS) % 4 if labels == "turns" else 0  # each class as often in each
+    pixels = np.rot90(picture.pixels, turn)
+    height, width = pixels.shape[:2]
+    boxes = tuple(tuple(box) for box in picture.boxes.tolist())
+    place = {"objects": kind, "scenes": list(SCENES).index(picture.scene), "turns": turn}[labels]
+    if labels != "objects":  # of the whole picture
+        boxes = ((0, 0, width, height),)
+    wnid, _ = LABELS[labels][place]
+    number = k // len(KINDS) if labels == "objects" else k
+    name = f"{wnid}_{number + 1}" if split == "train" else f"ILSVRC2012_val_{k + 1:08d}"
     folder = f"train/{wnid}" if split == "train" else "val"
     file = out / "ILSVRC/Data/CLS-LOC" / folder / f"{name}.JPEG"
-    Image.fromarray(picture.pixels).save(file, format="JPEG", quality=_QUALITY)
-    height, width = picture.pixels.shape[:2]
-    return Drawn(name, folder, wnid, (height, width), tuple(tuple(box) for box in picture.boxes.tolist()))
+    Image.fromarray(pixels).save(file, format="JPEG", quality=_QUALITY)
+    return Drawn(name, folder, wnid, (height, width), boxes)
 
 
 def _inclusive(row: Drawn) -> list[list[int]]:
@@ -133,7 +146,15 @@ def annotation(row: Drawn) -> str:
 
 
 def write_ilsvrc(
-    out: Path, *, seed: int, train: int, val: int, side: int, workers: int, world: World | None = None
+    out: Path,
+    *,
+    seed: int,
+    train: int,
+    val: int,
+    side: int,
+    workers: int,
+    labels: str = "objects",
+    world: World | None = None,
 ) -> None:
     """Draws the miniature world as an ILSVRC CLS-LOC tree.
 
@@ -146,14 +167,21 @@ def write_ilsvrc(
         val: number of validation pictures, classes in turn but shuffled.
         side: least length of the shorter side in pixels.
         workers: processes that draw.
+        labels: what the class of a picture is: its `objects`, its `scenes`, or, for learning without labels, how the
+            picture was turned (`turns`; Gidaris et al. 2018). The pictures are the same but for that.
         world: how varied the pictures are.
+
+    Raises:
+        KeyError: if there are no such labels, with those that there are.
     """
+    if labels not in LABELS:
+        raise KeyError(f"data.draw.labels={labels}: expected one of {', '.join(LABELS)}")
     world = world or World()
     for tree in ("Data", "Annotations"):
         (out / "ILSVRC" / tree / "CLS-LOC/val").mkdir(parents=True, exist_ok=True)
-        for kind in KINDS:
-            (out / "ILSVRC" / tree / "CLS-LOC/train" / kind.wnid).mkdir(parents=True, exist_ok=True)
-    draw = partial(_draw, out, seed, side, world, train)
+        for wnid, _ in LABELS[labels]:
+            (out / "ILSVRC" / tree / "CLS-LOC/train" / wnid).mkdir(parents=True, exist_ok=True)
+    draw = partial(_draw, out, seed, side, world, labels, train)
     rows = []
     for row in drawn(draw, train + val, workers, "drawing the miniature world"):
         text = annotation(row)
@@ -161,7 +189,7 @@ def write_ilsvrc(
         rows.append(row)
     _lists(out, "train", "train_cls.txt", sorted(rows[:train]))
     _lists(out, "val", "val.txt", sorted(rows[train:]))
-    mapping = "".join(f"{kind.wnid} {kind.names}\n" for kind in KINDS)
+    mapping = "".join(f"{wnid} {names}\n" for wnid, names in LABELS[labels])
     (out / "LOC_synset_mapping.txt").write_text(mapping, encoding="utf-8")
 
 
