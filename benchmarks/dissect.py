@@ -1,6 +1,7 @@
 """A whole dissection beside what it could cost: reading the same pictures and one bare forward pass.
 
     OMP_NUM_THREADS=1 python benchmarks/dissect.py --images 1000
+    OMP_NUM_THREADS=1 python benchmarks/dissect.py --images 1000 --netdissect-lite DIR    # a clone of its repository
 
 AlexNet with random weights on generated photographs of 224 pixels in Broden's format. The two sides run one after the
 other, each in a process of its own, so that their peak memory can be told apart. `whole` is the stage as the command
@@ -17,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import netdissect_lite
 import numpy as np
 import torch
 import torchvision
@@ -100,12 +102,17 @@ def bare(root: Path, layers: list[str], full: bool) -> None:
 
 
 def whole(root: Path, layers: list[str], **options) -> None:
-    dissect.open_network = lambda _cfg, _artifact: alexnet()
+    dissect.open_network = lambda *_: alexnet()
     chosen = OmegaConf.merge(OmegaConf.load(DEFAULTS), {"layers": layers, "cards": 0}, options)
     machine = {"device": "cpu", "workers": 1, "threads": torch.get_num_threads()}
     cfg = {"dissect": chosen, "concepts": {"root": str(root), "limit": None}, "machine": machine, "seed": 0}
     with tempfile.TemporaryDirectory() as out:
         dissect.run(OmegaConf.create(cfg), {"concepts": root, "network": root}, Path(out))
+
+
+def lite(root: Path, layers: list[str], code: Path) -> None:
+    with tempfile.TemporaryDirectory() as out:
+        netdissect_lite.dissect(code, root, alexnet().module, layers[0], Path(out))
 
 
 def _measured(queue, threads, work, args, options):
@@ -119,12 +126,13 @@ def _measured(queue, threads, work, args, options):
 def measured(threads, work, *args, **options):
     # Wall seconds, processor seconds and peak MiB of some work in a fresh process, imports left out.
     context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
+    queue = context.SimpleQueue()
     process = context.Process(target=_measured, args=(queue, threads, work, args, options))
     process.start()
-    answer = queue.get()
     process.join()
-    return answer
+    if process.exitcode:
+        raise SystemExit(f"{work.__name__} failed, see above")
+    return queue.get()
 
 
 def arithmetic(layers: list[str], images: int) -> float:
@@ -139,6 +147,10 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--layers", choices=LAYERS, nargs="*", default=list(LAYERS))
+    parser.add_argument(
+        "--netdissect-lite", type=Path, help="a clone of its repository: its time beside ours"
+    )
     options = parser.parse_args()
     print(
         f"{options.images} images, {options.threads} threads, load {os.getloadavg()[0]:.1f}, torch {torch.__version__}"
@@ -153,7 +165,8 @@ def main() -> None:
         draw(root, options.images)
         print("| layers | what | s | CPU s | wall over bare | CPU over bare | target | peak MiB |")
         print("|---|---|---|---|---|---|---|---|")
-        for name, layers in LAYERS.items():
+        for name in options.layers:
+            layers = LAYERS[name]
             works = {"bare: read, whole network": (bare, True), "bare: read, up to the layer": (bare, False)}
             rows = {key: [] for key in (*works, *ways)}
             for _ in range(options.rounds):
@@ -161,6 +174,9 @@ def main() -> None:
                     rows[key].append(measured(options.threads, work, root, layers, full))
                 for key, setting in ways.items():
                     rows[key].append(measured(options.threads, whole, root, layers, **setting))
+                if options.netdissect_lite and len(layers) == 1:
+                    found = measured(options.threads, lite, root, layers, options.netdissect_lite.resolve())
+                    rows.setdefault("NetDissect-Lite, without its report", []).append(found)
                 shown(name, rows, set(ways))
             largest = arithmetic(layers, options.images)
             each = 1024 * largest / options.images

@@ -62,7 +62,7 @@ def _pictures_and_network(cfg: DictConfig) -> dict[str, str]:
 
 def _seen(cfg: DictConfig) -> dict[str, str]:
     asked = {name for method in cfg.method.values() for name in method.get("needs", ())}
-    judge = {"judge": "load"} if cfg.judge else {}
+    judge = {"judge": _network(_judging(cfg))["network"]} if cfg.judge else {}
     return _pictures_and_network(cfg) | {name: name for name in sorted(asked)} | judge
 
 

@@ -115,3 +115,19 @@ def test_kurtosis_of_pre_images(tmp_path):
     found = functions.kurtosis({"x": [tmp_path / "a"], "y": [tmp_path / "b"]}, "x", "y", "relu3")
     assert found.value == pytest.approx(3, abs=0.6)  # that of a Laplace distribution above a normal one
     assert found.n == 3
+
+
+def test_detectors_go_with_another_number_over_runs(tmp_path):
+    folders = {"a": [], "b": []}
+    for run, (name, count, accuracy) in enumerate([("a", 3, 50.0), ("a", 1, 20.0), ("b", 2, 30.0), ("b", 5, 90.0)]):
+        folder = tmp_path / str(run)
+        folder.mkdir()
+        lines = [f"l,per_category,object,9,{count}", "l,per_category,part,9,7", f"l,top_label,object,9,{9 - count}"]
+        (folder / "counts.csv").write_text(
+            "\n".join(["layer,rule,category,detector_units,unique_detectors", *lines, "k,per_category,object,9,1"])
+        )
+        Table([Row("l.transfer.scene", accuracy, "%")]).write(folder)
+        folders[name].append(folder)
+    found = functions.correlation_over_runs(folders, layer="l", category="object", metric="l.transfer.scene")
+    assert (found.value, found.n) == (pytest.approx(1), 4)
+    assert -1 <= found.low <= found.high <= 1 + 1e-12

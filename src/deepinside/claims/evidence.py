@@ -18,14 +18,14 @@ class Evidence:
 
     Args:
         run: overrides after those of the world, world by world.
-        needs: what a world has to have.
+        needs: what a world has to have, world by world.
         seeds: it is run once for each of these.
         key: that is set to them.
         minutes: what it costs in the miniature world on 2 cores, all seeds and its training included; None: not known.
     """
 
     run: Mapping[str, tuple[str, ...]]
-    needs: tuple[str, ...] = ()
+    needs: Mapping[str, tuple[str, ...]]
     seeds: tuple[int, ...] = ()
     minutes: float | None = None
     key: str = "seed"
@@ -46,11 +46,10 @@ class Evidence:
         """
         keys = dict(content)
         run = keys.pop("run", None)
-        needs, seeds = (tuple(keys.pop(key, None) or ()) for key in ("needs", "seeds"))
+        needs, seeds = keys.pop("needs", None) or (), tuple(keys.pop("seeds", None) or ())
         if not run or keys.keys() - {"minutes", "key"}:
             raise ValueError(f"claims.evidence.{name}: expected run, needs, seeds, key, minutes, got {sorted(content)}")
-        by_world: Mapping = run if isinstance(run, Mapping) else dict.fromkeys(WORLDS, run)
-        return cls({world: tuple(map(str, words)) for world, words in by_world.items()}, needs, seeds, **keys)
+        return cls(_by_world(run), _by_world(needs), seeds, **keys)
 
     def commands(self, key: str, world: str, words: Iterable[str]) -> dict[str, list[str]]:
         """The overrides of each seed's run.
@@ -65,6 +64,11 @@ class Evidence:
         """
         common = [*words, *self.run[world]]
         return {f"{key}.{seed}": [*common, f"{self.key}={seed}"] for seed in self.seeds} or {key: common}
+
+
+def _by_world(stated: Mapping[str, Iterable] | Iterable) -> dict[str, tuple[str, ...]]:
+    each = stated if isinstance(stated, Mapping) else dict.fromkeys(WORLDS, stated)
+    return {world: tuple(map(str, words)) for world, words in each.items()}
 
 
 def provided(cfg: DictConfig) -> frozenset[str]:
@@ -113,7 +117,10 @@ def lacking(claim: Claim, evidence: Mapping[str, Evidence], world: str, has: fro
     for name in claim.measure.evidence:
         if name not in evidence:
             raise KeyError(f"claims.register.{claim.id}: no evidence {name!r}; {closest(name, evidence)}")
-        needed += [*evidence[name].needs, *([] if world in evidence[name].run else [f"a run of {name} in this world"])]
+        needed += [
+            *evidence[name].needs.get(world, ()),
+            *([] if world in evidence[name].run else [f"a run of {name} in this world"]),
+        ]
     if has is None:
         return (f"the data of this world: set claims.worlds.{world}",)
     return tuple(dict.fromkeys(need for need in needed if need not in has))

@@ -70,11 +70,14 @@ def rank_correlation(folders: Folders, file: str, first: str, second: str, metho
     """
     table = pd.read_csv(folders[_only(folders)][0] / file)
     mine = table[table["method"] == method][[first, second]].to_numpy(dtype=np.float64)
-    mine = mine[np.isfinite(mine).all(axis=1)]
+    return _correlated(mine[np.isfinite(mine).all(axis=1)])
+
+
+def _correlated(pairs: Float[ndarray, "n 2"]) -> Estimate:
     random = np.random.default_rng(0)
-    found = [_spearman(mine[random.integers(0, len(mine), len(mine))]) for _ in range(_RESAMPLES)]
+    found = [_spearman(pairs[random.integers(0, len(pairs), len(pairs))]) for _ in range(_RESAMPLES)]
     low, high = np.nanquantile(found, [0.025, 0.975])
-    return Estimate(_spearman(mine), float(low), float(high), len(mine))
+    return Estimate(_spearman(pairs), float(low), float(high), len(pairs))
 
 
 def _spearman(pairs: Float[ndarray, "n 2"]) -> float:
@@ -150,3 +153,26 @@ def kurtosis(folders: Folders, of: str, minus: str, layer: str) -> Estimate:
         return stats.kurtosis(pictures.reshape(len(pictures), -1), axis=1)
 
     return boot_estimate(spikes(of) - spikes(minus))
+
+
+def correlation_over_runs(folders: Folders, layer: str, category: str, metric: str) -> Estimate:
+    """Spearman's correlation, over runs, of the unique detectors of a category with another number of the same run.
+
+    Args:
+        folders: of any evidence, all seeds, each with `counts.csv`.
+        layer: dotted name.
+        category: of `counts.csv`, counted per category.
+        metric: row of the table.
+
+    Returns:
+        The correlation with its bootstrap interval over runs; n is the number of runs.
+
+    Raises:
+        KeyError: if the metric is not there.
+    """
+    pairs = []
+    for folder in (folder for found in folders.values() for folder in found):
+        counts = pd.read_csv(folder / "counts.csv")
+        own = counts[(counts["layer"] == layer) & (counts["rule"] == "per_category") & (counts["category"] == category)]
+        pairs.append((float(own["unique_detectors"].sum()), Table.read(folder)[metric].value))
+    return _correlated(np.array(pairs))

@@ -32,6 +32,21 @@ def high_frequency_share(images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"
     return (spectrum * high).sum(dim=(1, 2)) / spectrum.sum(dim=(1, 2))
 
 
+def size(images: Float[Tensor, "n 3 h w"], colour: Float[Tensor, " 3"]) -> Float[Tensor, " n"]:
+    """How far pictures are from one of the mean colour: the norm that L2 penalises, per pixel and channel.
+
+    Args:
+        images: RGB in [0, 1], (n, 3, h, w).
+        colour: the network's mean colour.
+
+    Returns:
+        Root mean square, in grey levels of 0..255, (n,).
+
+    Source: Simonyan et al. 2013, eq. 1 (||I||_2, of the picture without its mean).
+    """
+    return 255 * (images - colour.view(1, 3, 1, 1)).square().mean(dim=(1, 2, 3)).sqrt()
+
+
 def detail_kept(images: Float[Tensor, "n c h w"], originals: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
     """How much of the originals' fine detail is there, at its place.
 

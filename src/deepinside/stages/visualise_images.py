@@ -11,7 +11,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from deepinside.methods.quality import blank_share, colour_distance, fragments, high_frequency_share, total_variation
+from deepinside.methods.quality import (
+    blank_share,
+    colour_distance,
+    fragments,
+    high_frequency_share,
+    size,
+    total_variation,
+)
 from deepinside.network import Network
 from deepinside.plots.gallery import Gallery
 from deepinside.plots.synthesis import grid, presets, traces
@@ -21,8 +28,8 @@ from deepinside.statistics import mean_row
 from deepinside.views import resized, to_bytes
 
 _PLAIN = "class_model"  # plain L2, which others are compared with
-_ROWS = ("rank_one", "high_frequency_share", "total_variation", "blank_share", "fragments", "colour_distance")
-_UNITS = {"total_variation": "1/pixel", "fragments": "", "colour_distance": "CIELAB"}
+_ROWS = ("rank_one", "high_frequency_share", "total_variation", "blank_share", "fragments", "colour_distance", "size")
+_UNITS = {"total_variation": "1/pixel", "fragments": "", "colour_distance": "CIELAB", "size": "grey levels"}
 _REFERENCE = 20_000  # pixels of photographs whose colours are compared with
 
 
@@ -121,6 +128,7 @@ def _measured(
     frame["high_frequency_share"] = high_frequency_share(images.values).numpy().round(6)
     frame["total_variation"] = total_variation(images.values).numpy().round(6)
     frame["blank_share"] = blank_share(images.values, network.preprocessing.colour).numpy().round(6)
+    frame["size"] = size(images.values, network.preprocessing.colour).numpy().round(4)
     frame["fragments"] = fragments(images.values, network.preprocessing.colour).numpy()
     if reference is not None:
         frame["colour_distance"] = [round(colour_distance(image, reference), 4) for image in images.values]
