@@ -7,6 +7,7 @@ are read as int32.
 """
 
 import contextlib
+import multiprocessing
 import os
 import sys
 import types
@@ -65,6 +66,7 @@ def dissect(code: Path, root: Path, module: nn.Module, layer: str, out: Path) ->
     _module("scipy.misc", imread=_imread, imresize=_imresize)
     _module("scipy.ndimage.interpolation", zoom=None)
     setattr(np, "NaN", np.nan)  # ruff: ignore[set-attr-with-constant]  a name that numpy no longer has
+    multiprocessing.set_start_method("fork", force=True)  # its readers inherit what stands here
     _settings(root, out)
     sys.path.insert(0, str(code))
     import feature_operation

@@ -35,6 +35,8 @@ def name(tmp_path: Path, stage: str, *overrides: str) -> str:
         ("localise", "train.limit=5", True),  # through its input
         ("prepare", "train.limit=5", False),
         ("localise", "seed=1", True),
+        ("prepare", "seed=1", False),  # the world has a seed of its own
+        ("concepts", "seed=1", False),
         ("localise", "localise.gamma=51", True),
         ("visualise", "localise.gamma=51", False),
         ("localise", "machine.workers=7", False),
@@ -97,6 +99,13 @@ def test_a_stage_sees_only_what_its_fingerprint_covers(tmp_path: Path) -> None:
     plan = pipeline.Planner(tmp_path).plan(composed(), "localise")
     assert set(plan.cfg) == {"localise", "data", "machine", "seed"}
     assert set(plan.cfg.data) == {"root", "split", "limit"}
+
+
+def test_a_second_network_that_judges_is_trained_where_it_has_no_weights(tmp_path: Path) -> None:
+    plan = pipeline.Planner(tmp_path).plan(composed("model@judge=convnet_micro"), "visualise")
+    judge, ours = plan.inputs["judge"], plan.inputs["network"]
+    assert (judge.stage.name, judge.cfg.model.name, ours.cfg.model.name) == ("train", "convnet_micro", "convnet_mini")
+    assert judge.inputs["prepare"].folder == plan.inputs["prepare"].folder
 
 
 def test_unknown_stage_names_the_closest(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ class Stage:
         inputs: configuration -> role -> name of the stage whose artifact plays it; the role `judge` is played by a
             network of the configuration's group `judge`.
         shared: whether several processes that are asked for the same artifact share the work; else one waits.
+        seeded: whether the seed can change the result; else all seeds share the artifact, and the stage sees none.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Stage:
     places: tuple[str, ...] = ()
     inputs: Callable[[DictConfig], dict[str, str]] = lambda _cfg: {}
     shared: bool = False
+    seeded: bool = True
 
 
 def _pictures(_cfg: DictConfig) -> dict[str, str]:
@@ -77,8 +79,8 @@ _DATA, _CONCEPTS = ("data.root",), ("concepts.root",)
 # fmt: off
 _ROWS = (
     #     name         kind       may see                                        raw files       places      inputs
-    Stage("prepare",   "dataset", ("data.name", "data.draw", "data.index"),      (*_DATA, "data.blacklist")),
-    Stage("concepts",  "dataset", ("concepts.name", "concepts.draw", "concepts.convert"), _CONCEPTS),
+    Stage("prepare",   "dataset", ("data.name", "data.draw", "data.index"),      (*_DATA, "data.blacklist"), seeded=False),
+    Stage("concepts",  "dataset", ("concepts.name", "concepts.draw", "concepts.convert"), _CONCEPTS, seeded=False),
     Stage("train",     "model",   ("model", "train"),                            _WEIGHTS,       _DATA,      _pictures),
     Stage("load",      "model",   ("model",),                                    _WEIGHTS),
     Stage("invert",    "model",   ("invert",),                                   (),             _DATA,      _pictures_and_network),
@@ -170,13 +172,14 @@ class Planner:
         counted = OmegaConf.to_container(_selected(cfg, stage.config, leave=(*stage.files, *stage.places)))
         made_from = {
             "stage": name,
-            "seed": cfg.seed,
+            "seed": cfg.seed if stage.seeded else 0,
             "config": counted,
             "inputs": {key: plan.folder.name for key, plan in inputs.items()},
             "raw": self._raw(cfg, stage),
             "source": self._code(frozenset({f"deepinside.stages.{name}", *_targets(counted)})),
         }
-        view = _selected(cfg, (*stage.config, *stage.files, *stage.places, "machine", "seed"))
+        common = ("machine", "seed") if stage.seeded else ("machine",)
+        view = _selected(cfg, (*stage.config, *stage.files, *stage.places, *common))
         return Plan(stage, view, made_from, dict(inputs), self._folder(made_from), cfg, tuple(command))
 
     def _folder(self, made_from: Mapping[str, Any]) -> Path:
@@ -282,7 +285,7 @@ def _computed(plan: Plan, inputs: dict[str, Path]) -> None:
 
     log.info("%s %s ...", plan.stage.name, plan.folder.name)
     work = _module(plan).run
-    record = machine.settle(plan.whole.machine, plan.whole.seed) | {"command": list(plan.command)}
+    record = machine.settle(plan.whole.machine, plan.made_from["seed"]) | {"command": list(plan.command)}
     with tracked(
         stage=plan.stage.name,
         kind=plan.stage.kind,

@@ -11,6 +11,7 @@ from tests.own import lay, program
 from deepinside import configuration
 from deepinside.claims.evidence import Evidence
 from deepinside.claims.register import Claim
+from deepinside.pipeline import STAGES
 from deepinside.records import Table
 
 OURS = configuration.folder() / "claims" / "register"
@@ -82,6 +83,12 @@ def ours() -> tuple[dict, dict]:
         claims |= content["claims"]
         evidence |= content["evidence"]
     return claims, evidence
+
+
+@pytest.mark.parametrize("name", ours()[1])
+def test_the_runs_of_ours_compose(name):
+    for words in set(Evidence.read(name, ours()[1][name]).run.values()):
+        assert configuration.composed(words).run in STAGES
 
 
 def test_our_register_is_whole():

@@ -369,8 +369,8 @@ def test_a_failing_point_is_set_aside_and_finished_ones_are_free(place: Path) ->
 def test_hydra_sends_points_to_its_launchers(place: Path, launcher: str) -> None:
     if launcher != "basic":
         pytest.importorskip(f"hydra_plugins.hydra_{launcher}_launcher")
-    words = [f"hydra/launcher={launcher}", "run=prepare", "data=folder", "data.root=pictures", "wandb=disabled"]
+    words = [f"hydra/launcher={launcher}", "run=load", "model=convnet_micro", "model.weights=random", "wandb=disabled"]
     done = program("-m", *words, "seed=0,1", f"outputs={launcher}", cwd=place)
     assert done.returncode == 0, done.stderr
-    manifests = (place / launcher / "prepare").glob("*/manifest.json")
+    manifests = (place / launcher / "load").glob("*/manifest.json")
     assert {json.loads(file.read_text())["made_from"]["seed"] for file in manifests} == {0, 1}
