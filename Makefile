@@ -7,14 +7,15 @@ INSTALLED := $(VENV)/.installed
 .PHONY: reproduce experiments benchmark test test-slow lint clean
 
 reproduce: $(INSTALLED)
-	$(BIN)/deepinside experiment=reproduce
+	$(BIN)/deepinside experiment=reproduce report.benchmarks=benchmarks/results.csv
 
 experiments: $(INSTALLED) # the cards, from what `make reproduce` left
 	$(BIN)/deepinside experiment=reproduce run=claims
 	$(BIN)/python experiments/cards.py outputs/claims/latest
 
-benchmark: $(INSTALLED) # beside peers where they are installed; see benchmarks/README.md
-	for one in saliency activation_maximization localise dissect; do OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$one.py || exit 1; done
+benchmark: $(INSTALLED) # beside peers where they are installed, see benchmarks/README.md; the page shows the table
+	for one in saliency activation_maximization localise dissect; do \
+		OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$one.py --out benchmarks/results.csv || exit 1; done
 
 test: $(INSTALLED) lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n 2 --dist loadfile --durations=10

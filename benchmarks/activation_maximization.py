@@ -13,13 +13,15 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import torch
 import torchvision
 import yaml
+from record import Record, keep
 
 from deepinside.configuration import folder
 from deepinside.methods.activation_maximization import activation_maximization
@@ -27,10 +29,11 @@ from deepinside.network import Network, Preprocessing
 from deepinside.records import Batch
 
 LAYER, SIDE, STEPS, JITTER, TOGETHER = "features.10", 224, 24, 4, 8
+TARGETS = {1: "at least 2.5", TOGETHER: "at least 1.5"}
 
 
 @contextlib.contextmanager
-def peer(place: str | None) -> Iterator[None]:
+def peer(place: str | None) -> Generator[None]:
     """Lucent's folder on the path while the block lasts."""
     if place:
         sys.path.append(place)
@@ -95,30 +98,37 @@ def main() -> None:
     parser.add_argument("--lucent", help="folder that lucent was installed into")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="the table of all benchmarks, whose rows of this one are replaced")
     told = parser.parse_args()
     torch.set_num_threads(told.threads)
     torch.manual_seed(0)
-    np.random.seed(0)
+    np.random.seed(0)  # ruff: ignore[numpy-legacy-random]  lucent draws from it
     preprocessing = Preprocessing(input=SIDE, resize=256)
     network = Network(torchvision.models.alexnet(weights=None), preprocessing, [str(i) for i in range(1000)], "alexnet")
     units = list(range(TOGETHER))
     load = os.getloadavg()[0]
     print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load {load:.1f}, torch {torch.__version__}, {told.threads} threads")
     print(f"{LAYER}, {SIDE} pixels, {STEPS} steps, jitter of {JITTER} pixels, ours {TOGETHER} units at once")
+    records = []
     with peer(told.lucent):
         for place in ("everywhere", "centre"):
             cases = {"lucent, one at a time": (units[:2], 1), f"lucent, {TOGETHER} at once": (units, TOGETHER)}
             for name, (part, together) in cases.items() if told.lucent else ():
                 theirs = lucents(part, together, place)
                 theirs()
-                ratios, mine = [], []
+                ratios, mine, other = [], [], []
                 for _ in range(told.rounds):
                     our_time = clock(lambda place=place: ours(network, units, TOGETHER, place)) / len(units)
-                    ratios.append(clock(theirs) / len(part) / our_time)
+                    other.append(clock(theirs) / len(part))
+                    ratios.append(other[-1] / our_time)
                     mine.append(our_time)
                 what = "channel" if place == "everywhere" else "unit on its receptive field"
                 spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}..{max(ratios):.2f})"
+                times = 1000 * statistics.median(mine), 1000 * statistics.median(other), "ms a unit"
+                ratio = statistics.median(ratios), min(ratios), max(ratios)
+                records.append(Record("activation maximisation", what, name, *times, *ratio, TARGETS[together]))
                 print(f"{what:28} {name:24} ours {1000 * statistics.median(mine):7.0f} ms a unit   ratio {spread}")
+    keep(told.out, records, told.threads)
     sizes = []
     for _ in range(6):
         ours(network, units, TOGETHER, "everywhere", steps=6)

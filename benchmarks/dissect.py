@@ -24,6 +24,7 @@ import torch
 import torchvision
 from omegaconf import OmegaConf
 from PIL import Image
+from record import Record, keep
 
 from deepinside.data.broden import Broden
 from deepinside.dissect.layers import survey_layers
@@ -148,9 +149,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--layers", choices=LAYERS, nargs="*", default=list(LAYERS))
-    parser.add_argument(
-        "--netdissect-lite", type=Path, help="a clone of its repository: its time beside ours"
-    )
+    parser.add_argument("--netdissect-lite", type=Path, help="a clone of its repository: its time beside ours")
+    parser.add_argument("--out", type=Path, help="the table of all benchmarks, whose rows of this one are replaced")
     options = parser.parse_args()
     print(
         f"{options.images} images, {options.threads} threads, load {os.getloadavg()[0]:.1f}, torch {torch.__version__}"
@@ -160,6 +160,7 @@ def main() -> None:
         "whole, one pass, 19 permutations": {},
         "whole, two passes, no permutations": {"permutations": 0, "memory_gb": 0},
     }
+    records: list[Record] = []
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "broden"
         draw(root, options.images)
@@ -178,9 +179,29 @@ def main() -> None:
                     found = measured(options.threads, lite, root, layers, options.netdissect_lite.resolve())
                     rows.setdefault("NetDissect-Lite, without its report", []).append(found)
                 shown(name, rows, set(ways))
+            records += recorded(name, rows, ways)
             largest = arithmetic(layers, options.images)
             each = 1024 * largest / options.images
             print(f"| {name} | largest values by arithmetic: {largest:.1f} MiB, {each:.2f} kB an image |||||||")
+    keep(options.out, records, options.threads)
+
+
+def recorded(name, rows, ways):
+    # The whole beside the bare pass, and NetDissect-Lite beside the whole.
+    found = []
+    bare_, *_ = rows.values()
+    plain = next(rows[key] for key in ways)
+    lite_ = [key for key in rows if key.startswith("NetDissect")]
+    pairs = [(key, "reading and one bare pass", rows[key], bare_, f"at most {TARGETS[name]:g}") for key in ways]
+    pairs += [("whole, one pass, no permutations", key, plain, rows[key], "at least 4") for key in lite_]
+    for case, beside, ours, theirs, target in pairs:
+        over = target.startswith("at most")
+        ratios = [a[0] / b[0] if over else b[0] / a[0] for a, b in zip(ours, theirs, strict=True)]
+        times = (statistics.median(one[0] for one in side) for side in (ours, theirs))
+        spread = statistics.median(ratios), min(ratios), max(ratios)
+        asked = "" if "two passes" in case else target
+        found.append(Record("dissection", f"{name}: {case}", beside, *times, "s", *spread, asked))
+    return found
 
 
 def shown(name, rows, ways):

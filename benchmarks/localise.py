@@ -1,15 +1,17 @@
 """Localisation: one cut with its colour models against OpenCV's grabCut, workers on stored maps, and 50,000 images.
 
-    OMP_NUM_THREADS=1 python benchmarks/localise.py [photographs]
+    OMP_NUM_THREADS=1 python benchmarks/localise.py --photographs 24 --out benchmarks/results.csv
 
 grabCut stands beside it where cv2 can be imported (`pip install --target DIR opencv-python-headless`, PYTHONPATH=DIR).
 """
 
-import sys
+import argparse
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
+from record import Record, keep
 from skimage import data, transform
 
 from deepinside.localise.locate import Pixels, locate
@@ -31,6 +33,7 @@ SETTINGS = {
 PHOTOGRAPHS = ("chelsea", "coffee", "astronaut", "rocket")
 SQUEEZENET = {"mean": (104.0, 117.0, 123.0), "std": (1.0, 1.0, 1.0), "input": 227, "resize": 256, "bgr": True}
 CLASSES, IMAGES, CORES = 6, 50_000, (1, 16, 96)
+CUTS = {224: "at most 2.5", 112: "at most 1"}
 
 
 def photograph(name, side):
@@ -69,6 +72,7 @@ def cuts():
         cv2 = None
         print("cv2 is not here: grabCut left out")
     print("\n| one cut with its colour models | ms | grabCut, one iteration, ms | ratio |\n|---|---|---|---|")
+    records = []
     for side in (224, 112):
         ours, theirs = [], []
         for name in PHOTOGRAPHS:
@@ -78,7 +82,14 @@ def cuts():
             if cv2:
                 theirs.append(grabcut(cv2, scene(*one[:3], 224)))
         other, ratio = (f"{1000 * np.mean(theirs):.0f}", f"{np.mean(ours) / np.mean(theirs):.2f}") if cv2 else ("", "")
+        if cv2:
+            each = [mine / their for mine, their in zip(ours, theirs, strict=True)]
+            times = 1000 * np.mean(ours), 1000 * np.mean(theirs), "ms"
+            spread = np.mean(ours) / np.mean(theirs), min(each), max(each)
+            what = f"one cut with its colour models, {side} px"
+            records.append(Record("localisation", what, "grabCut, one iteration, 224 px", *times, *spread, CUTS[side]))
         print(f"| {side} px (grabCut at 224 px) | {1000 * np.mean(ours):.0f} | {other} | {ratio} |")
+    return records
 
 
 def grabcut(cv2, shown):
@@ -102,7 +113,7 @@ def shared():
     )
 
 
-def workers(count):
+def workers(count, records):
     truth = np.array([[60.0, 60, 200, 200]])
     stored = [pixels(PHOTOGRAPHS[i % len(PHOTOGRAPHS)], 256) for i in range(count)]
     print("\n| maps stored, network idle | 1 worker, images/s | 2 workers, images/s | ratio |\n|---|---|---|---|")
@@ -116,6 +127,12 @@ def workers(count):
                 list(pool.map(locate, stored, [settings] * count, [0] * count, [truth] * count))
                 found.append(count / (time.perf_counter() - started))
         rates[name] = found[0]
+        ratio = found[1] / found[0]
+        case = f"two workers on stored maps, {name}"
+        target = "at least 1.8" if name == "simonyan2013" else ""
+        records.append(
+            Record("localisation", case, "one worker", 1 / found[1], 1 / found[0], "s", ratio, ratio, ratio, target)
+        )
         print(f"| {name} | {found[0]:.2f} | {found[1]:.2f} | {found[1] / found[0]:.2f} |")
     return rates
 
@@ -129,10 +146,15 @@ def network_rate():
     return 1 / median(lambda: viewed(net, image, classes=list(range(CLASSES)), layer=layer), 3)
 
 
-def main(count=24):
-    cuts()
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photographs", type=int, default=24)
+    parser.add_argument("--out", type=Path, help="the table of all benchmarks, whose rows of this one are replaced")
+    told = parser.parse_args()
+    records = cuts()
     shared()
-    rates = workers(count)
+    rates = workers(told.photographs, records)
+    keep(told.out, records)
     seen = network_rate()
     print(f"\nSqueezeNet, ten crops, {CLASSES} classes: {seen:.2f} images/s on one core")
     print(f"\n| {IMAGES:,} images, hours | {' | '.join(f'{cores} cores' for cores in CORES)} |\n|---|---|---|---|")
@@ -143,4 +165,4 @@ def main(count=24):
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main()

@@ -1,13 +1,12 @@
 """Saliency and DeconvNet beside what they could cost: one command, one table.
 
-    python benchmarks/saliency.py --rounds 7 --out saliency.csv
+    python benchmarks/saliency.py --rounds 7 --out benchmarks/results.csv
 
 Ours and the other run in turns in one process, so that whatever else the machine does meets both; a ratio is the
 other's time over ours in the same round, and the table shows the median of the rounds, the smallest and the largest.
 """
 
 import argparse
-import csv
 import gc
 import os
 import statistics
@@ -21,6 +20,7 @@ from typing import NamedTuple
 import torch
 import torchvision
 from captum.attr import Deconvolution, GuidedBackprop, Saliency
+from record import Record, keep
 from torch import Tensor
 from torch.nn import functional
 
@@ -184,6 +184,12 @@ def shown(line: Line) -> str:
     )
 
 
+def record(line: Line) -> Record:
+    target = "" if line.target is None else f"at least {line.target:g}"
+    times = line.ours_ms, line.other_ms, "ms"
+    return Record("saliency", line.case, line.other, *times, line.ratio, line.lowest, line.highest, target)
+
+
 def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC, load ") + f"{os.getloadavg()[0]:.1f}"
 
@@ -192,7 +198,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, help="a CSV file")
+    parser.add_argument("--out", type=Path, help="the table of all benchmarks, whose rows of this one are replaced")
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--layer", action="store_true", help=f"also {UNITS} units x {TOP} of {LAYER}: minutes")
     options = parser.parse_args()
@@ -216,10 +222,7 @@ def main() -> None:
             f"{wall * each:.1f} ms and {cpu * each:.1f} CPU ms a projection, search and patches included"
         )
     print(_now())
-    if options.out:
-        with options.out.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerows([Line._fields, *lines])
+    keep(options.out, map(record, lines), options.threads)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -304,3 +305,21 @@ def test_a_value_that_is_not_known_is_not_zero(tmp_path):
     )[1]
     ((number, bar),) = page.found[0].numbers
     assert (number.text, number.interval, number.count, bar) == ("not known", "", "", None)
+
+
+def test_benchmarks_stand_on_the_page_and_a_broken_table_is_named(tmp_path):
+    outputs = world(tmp_path / "outputs")
+    table = Path(__file__).parents[2] / "benchmarks" / "results.csv"
+    html, page, _ = page_of(outputs, benchmarks=str(table))
+    assert len(page.benchmarks) == len(table.read_text().splitlines()) - 1
+    assert "at least 2.5" in html
+    assert '<a href="#benchmarks">' in html
+    spoilt = tmp_path / "spoilt.csv"
+    spoilt.write_text(table.read_text().replace("channel", "<script>alert(1)</script>"))
+    html, *_ = page_of(outputs, benchmarks=str(spoilt))
+    assert "<script>alert(1)" not in html
+    for text in ("benchmark,case\na,b\n", b"\xff\xfe\x00"):
+        spoilt.write_bytes(text if isinstance(text, bytes) else text.encode())
+        html, page, _ = page_of(outputs, benchmarks=str(spoilt))
+        assert not page.benchmarks
+        assert any("spoilt.csv" in one and "make benchmark" in one for one in page.missing)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from deepinside.report import number
 from deepinside.report.atlas import atlas
+from deepinside.report.benchmarks import benchmarks
 from deepinside.report.boxes import boxes, class_names
 from deepinside.report.catalogue import Catalogue
 from deepinside.report.claims import claims, told
@@ -53,12 +54,13 @@ def compose(
     artifacts = [replace(one, problems=tuple(f.problems)) for f, one in zip(folders, artifacts, strict=True)]
     known = [n for f, one in zip(folders, artifacts, strict=True) for n in numbers(f.cells, one, settings.words)]
     sections = lay_out(chapters, artifacts, known, exhibits, settings.words, tables)
+    timed, problem = benchmarks(settings.benchmarks)
     wide, narrow = drawings(folders, artifacts, _worded(chosen, settings.words))
     page = Page(
         title=settings.title,
         name=name,
         lead=_lead(chosen, settings.words),
-        missing=_missing(settings.stages, artifacts),
+        missing=[*_missing(settings.stages, artifacts), *([problem] if problem else [])],
         highlights=highlights(settings.showcase, sections, exhibits, budget),
         claims=claims(register, artifacts, sections),
         found=found(known, settings.findings),
@@ -70,6 +72,7 @@ def compose(
         counts=_counts(artifacts, known, sections),
         command="" if settings.command is None else shlex.join(["deepinside", "run=report", *settings.command]),
         surroundings=surroundings(folders, artifacts),
+        benchmarks=timed,
         glossary=settings.glossary,
     )
     return page, folders

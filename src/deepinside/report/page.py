@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from deepinside.report.benchmarks import Benchmark
 from deepinside.report.catalogue import Catalogue, Claims
 from deepinside.report.embed import Embedded
 
@@ -212,6 +213,7 @@ class Page:
     counts: Sequence[tuple[str, str]]
     command: str
     surroundings: Sequence[Surroundings]
+    benchmarks: Sequence[Benchmark]
     glossary: Mapping[str, str]
 
     @property

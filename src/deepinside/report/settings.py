@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 
@@ -69,6 +70,7 @@ class Settings:
         words: readable names of metrics, their prefixes, picture groups and artifacts.
         also: overrides of the further runs.
         command: overrides of the run itself; None where they are not known.
+        benchmarks: table of `make benchmark`; None: not shown.
     """
 
     title: str
@@ -83,6 +85,7 @@ class Settings:
     words: Mapping[str, str] = field(default_factory=dict)
     also: tuple[tuple[str, ...], ...] = ()
     command: tuple[str, ...] | None = None
+    benchmarks: Path | None = None
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Self:
@@ -113,4 +116,5 @@ class Settings:
             words=dict(config["words"]),
             also=tuple(tuple(map(str, overrides)) for overrides in config["also"]),
             command=None if command is None else tuple(map(str, command)),
+            benchmarks=Path(config["benchmarks"]) if config.get("benchmarks") else None,
         )
