@@ -47,6 +47,12 @@ def _run(cfg: "DictConfig", command: list[str]) -> None:
     from deepinside.report import summary
 
     planner = pipeline.Planner(Path(cfg.outputs))
+    if cfg.estimate:
+        from deepinside import estimate
+
+        for line in estimate.lines(list(estimate.estimate(planning.planned(planner, cfg, command)))):
+            print(line)
+        return
     plan = planning.settled if cfg.run == "sweep" else planning.planned
     folder = pipeline.execute(plan(planner, cfg, command))
     for line in summary.lines(folder):

@@ -1,0 +1,45 @@
+"""What a run says of its cost before it begins."""
+
+import re
+
+from deepinside.estimate import Cost, lines
+from tests.own import OWN, lay, program
+
+
+def test_a_run_is_tried_on_a_few_pictures_and_leaves_nothing_but_what_everything_rests_on(tmp_path):
+    place = lay(tmp_path)
+    done = program("run=localise", *OWN, "estimate=true", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"localise +[\d,]+ pictures +\d+ min \d\d s +\d+\.\d GiB memory +[\d.,]+ MB disk", done.stdout)
+    made = {path.parent.parent.name for path in (place / "outputs").rglob("manifest.json")}
+    assert made == {"prepare", "load"}
+    again = program("run=localise", *OWN, cwd=place)
+    assert again.returncode == 0, again.stderr
+    assert program("run=localise", *OWN, "estimate=true", cwd=place).stdout.strip().startswith("nothing to do")
+
+
+def test_costs_in_words():
+    costs = [
+        Cost("train", 6000, 4000.0, 2**31, 5e6),
+        Cost("visualise", 0, None),
+        Cost("localise", 60, 100.0, 2**30, 1e6),
+    ]
+    train, visualise, localise, together = lines(costs)
+    assert train.split() == [
+        "train",
+        "6,000",
+        "pictures",
+        "1",
+        "h",
+        "06",
+        "min",
+        "2.0",
+        "GiB",
+        "memory",
+        "5.0",
+        "MB",
+        "disk",
+    ]
+    assert "not estimated" in visualise
+    assert "1 min 40 s" in localise
+    assert "1 h 08 min" in together
