@@ -27,13 +27,13 @@ FLOORS = {  # a module imports from its own floor and from those below
     1: ("models", "data", "methods", "localise", "dissect", "plots", "machine", "claims"),
     2: ("report", "stages", "tracking", "ancestry", "excerpt", "difference"),
     3: ("pipeline",),
-    4: ("configuration", "planning", "points", "terminal", "__main__"),
+    4: ("configuration", "estimate", "planning", "points", "terminal", "__main__"),
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
 ROOMS = ("models", "data", "methods", "localise", "dissect")  # these do not know one another
 ONLY = {
     "hydra": ("configuration", "stages"),
-    "omegaconf": ("configuration", "planning", "stages", "pipeline", "claims/evidence.py"),
+    "omegaconf": ("configuration", "estimate.py", "planning", "stages", "pipeline", "claims/evidence.py"),
     "wandb": ("tracking",),
     "matplotlib": ("plots",),
     "pytorch_lightning": ("models/classifier.py", "models/watch.py", "data/datamodule.py", "stages"),
