@@ -184,6 +184,12 @@ def test_a_limit_is_balanced(index, tmp_path, monkeypatch):
     assert sorted(seen) == [0] * 4 + [1] * 4
 
 
+def test_a_training_of_four_steps_rises_in_the_first(index, tmp_path):
+    """A quarter of four steps is one, where torch's cycle would divide by zero."""
+    optimiser = TRAIN["optimiser"] | {"warm_up": 0.25}
+    assert len(fitted(index, tmp_path, limit=16, epochs=2, optimiser=optimiser)[1]) == 2
+
+
 def test_a_learning_rate_that_explodes_is_told(index, tmp_path):
     options = {"optimiser": "sgd", "learning_rate": 1e30, "weight_decay": 0.0}
     with pytest.raises(FloatingPointError, match="learning_rate"):

@@ -171,11 +171,12 @@ class Classifier(LightningModule):
             optimiser = torch.optim.SGD(groups, self.learning_rate, momentum=self.momentum, nesterov=True)
         else:
             optimiser = torch.optim.AdamW(groups, self.learning_rate, betas=(self.momentum, 0.99))
+        steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser,
             self.learning_rate,
-            total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=self.warm_up,
+            total_steps=steps,
+            pct_start=self.warm_up if self.warm_up * steps != 1 else 1.5 / steps,  # torch would divide by zero
             cycle_momentum=False,
         )
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
