@@ -8,10 +8,16 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = "deepinside"
+_ROOT = Path(__file__).resolve().parent
 
 
 @cache
 def _file(module: str) -> Path | None:
+    first, *rest = module.split(".")
+    if first == PACKAGE:  # without importing anything, as finding a specification would
+        place = _ROOT.joinpath(*rest)
+        known = (place / "__init__.py", place.with_suffix(".py"))
+        return next((path for path in known if path.is_file()), None)
     try:
         spec = importlib.util.find_spec(module)
     except ModuleNotFoundError:
@@ -24,7 +30,8 @@ def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
-def imported(module: str) -> set[str]:
+@cache
+def imported(module: str) -> frozenset[str]:
     """Modules of this package that a module imports, at the top or inside a function.
 
     Args:
@@ -40,7 +47,7 @@ def imported(module: str) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name for name in names if name.split(".")[0] == PACKAGE and _file(name)}
+    return frozenset(name for name in names if name.split(".")[0] == PACKAGE and _file(name))
 
 
 def closure(modules: Set[str]) -> set[str]:
@@ -78,6 +85,11 @@ def stripped(path: Path) -> str:
     return ast.unparse(tree)
 
 
+@cache
+def _acting(path: Path, _changed: int) -> str:
+    return stripped(path)  # once: the digests of one run share most of their files
+
+
 def digest(modules: Set[str]) -> str:
     """One digest of the modules, what they import from this package, and the templates beside them.
 
@@ -95,7 +107,7 @@ def digest(modules: Set[str]) -> str:
         path = _file(module)
         if path is None:
             raise ModuleNotFoundError(f"no module {module!r} to import; is its folder on PYTHONPATH?")
-        total.update(f"{module}\n{stripped(path)}\n".encode())
+        total.update(f"{module}\n{_acting(path, path.stat().st_mtime_ns)}\n".encode())
         templates = path.parent / "templates"
         for template in sorted(templates.rglob("*")) if path.name == "__init__.py" else ():
             if template.is_file():
