@@ -2,10 +2,13 @@
 
 import re
 
+import pytest
+
 from deepinside.estimate import Cost, lines
 from tests.own import OWN, lay, program
 
 
+@pytest.mark.slow
 def test_a_run_is_tried_on_a_few_pictures_and_leaves_nothing_but_what_everything_rests_on(tmp_path):
     place = lay(tmp_path)
     done = program("run=localise", *OWN, "estimate=true", cwd=place)

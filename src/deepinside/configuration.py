@@ -134,7 +134,7 @@ def portable(overrides: Sequence[str]) -> list[str]:
     kept = []
     for override in overrides:
         key = override.partition("=")[0].lstrip("+")
-        if key not in {"outputs"} and not key.startswith(("machine", "wandb")):
+        if key not in {"outputs", "report.benchmarks"} and not key.startswith(("machine", "wandb")):
             kept.append(f"{key}={key.replace('.', '_').upper()}" if key in _PATHS else override)
     return kept
 

@@ -120,3 +120,16 @@ def test_the_sheets_are_drawn(tmp_path) -> None:
     study = inversion(network(), pictures(2), **keys)
     study.write(tmp_path, "inversion")
     assert [drawn.name for drawn in sheets(Study.read(tmp_path, "inversion"))] == ["pictures", "repeats", "errors"]
+
+
+def test_a_rate_that_is_too_fast_is_slowed_until_the_error_falls() -> None:
+    """A hundred times the rate: the momentum explodes, and only slower descents come down."""
+    keys = told() | {
+        "layers": ["1"],
+        "octaves": [{"steps": 60, "step": {"policy": "momentum", "rate": 2.0, "momentum": 0.9}}],
+    }
+    table = inversion(network(), pictures(), **keys, seed=0).table
+    assert table["state"].str.fullmatch(r"ok, rates / (4|16|64|256|1024)").all()
+    plain = inversion(network(), pictures(), **(told() | {"layers": ["1"]}), seed=0).table
+    assert (plain["state"] == "ok").all()
+    assert (table["feature_error"] < 0.5).all()

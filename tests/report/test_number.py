@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deepinside.report import measure
 from deepinside.report.number import interval, shown, spelt
 
 
@@ -59,3 +60,10 @@ def test_intervals_say_the_unit_once():
 )
 def test_names_become_words(name, words):
     assert spelt(name) == words
+
+
+def test_the_point_of_a_number_parts_no_metric():
+    parted = measure._parted
+    assert parted("max_box_accuracy_iou_0.3") == ("", "", "max_box_accuracy_iou_0.3")
+    assert parted("best.max_box_accuracy_iou_0.3") == ("best", ".", "max_box_accuracy_iou_0.3")
+    assert parted("features.12.units") == ("features.12", ".", "units")

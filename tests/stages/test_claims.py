@@ -45,6 +45,7 @@ def claimed(place: Path, *words: str) -> subprocess.CompletedProcess:
     return program("run=claims", "claims.register=register", *words, *fixed, cwd=place)
 
 
+@pytest.mark.slow
 def test_a_register_of_ones_own(place):
     done = claimed(place)
     assert done.returncode == 0, done.stderr

@@ -90,7 +90,7 @@ def inversion(
         `table`: layer, way (`optimised`, `learned`), picture, repeat, feature error ||Φ(x*) - Φ0||² / ||Φ0||² (of what
         has to match), image error |x* - x|² over the mean of that between pictures, detail (correlation of what the
         picture has above an eighth of the sampling rate with the original's), same label or not, passes through
-        the network, state (`ok`, or `stopped at <step>` where the descent met a NaN).
+        the network, state (see `PreImages`).
 
     Raises:
         KeyError: if there is no such layer.

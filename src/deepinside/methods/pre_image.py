@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from deepinside.methods.synthesis.ascent import Seen, ascend
@@ -15,6 +15,7 @@ from deepinside.network import Network
 from deepinside.probe.codes import codes
 
 Settings = Mapping[str, Any]
+TRIES, SLOWER = 5, 4  # how often a descent that does not come down is begun again, each time so much more slowly
 
 
 class Recipe(NamedTuple):
@@ -49,7 +50,7 @@ class PreImages(NamedTuple):
     Attributes:
         pictures: RGB in [0, 1], (repeats, n, 3, h, w).
         errors: feature error before each step, of all repeats side by side, (steps, repeats·n).
-        states: `ok`, or `stopped at <step>`, by repeat.
+        states: `ok`, `ok, rates / <divisor>` where a slower descent came down, or `stopped at <step>`; by repeat.
     """
 
     pictures: Float[Tensor, "r n 3 h w"]
@@ -112,24 +113,59 @@ def pre_images(
         ValueError: if the layer answers nothing to a picture.
 
     Source: Mahendran & Vedaldi 2015, eq. 1.
+    Deviation: their rates are those of one network; a descent whose error does not fall, or becomes NaN, is begun again
+        with rates a quarter as high, up to five times.
     """
     jobs = [(repeat, i) for repeat in range(repeats) for i in range(len(originals))]
     made, traces, states = [], [], []
     for first in range(0, len(jobs), recipe.together):
         part = jobs[first : first + recipe.together]
         wanted = originals[[i for _, i in part]].to(network.device)
-        pictures, trace, stopped = _descended(network, wanted, name, recipe, part)
-        made.append(pictures)
-        traces.append(trace)
-        states += [f"stopped at {step}" if step >= 0 else "ok" for step in stopped.tolist()]
+        found = _descended(network, wanted, name, recipe, part)
+        made.append(found.pictures)
+        traces.append(found.errors)
+        states += map(_state, found.stopped.tolist(), found.slower.tolist())
     count = len(originals)
     by_repeat = [states[i : i + count] for i in range(0, len(states), count)]
     return PreImages(torch.cat(made).unflatten(0, (repeats, count)), torch.cat(traces, dim=1), by_repeat)
 
 
+class _Descent(NamedTuple):
+    # Pictures, their errors by step, the step that a NaN stopped them at or -1, and what their rates were divided by.
+    pictures: Float[Tensor, "n 3 h w"]
+    errors: Float[Tensor, "steps n"]
+    stopped: Int[Tensor, " n"]
+    slower: Int[Tensor, " n"]
+
+
+def _state(stopped: int, slower: int) -> str:
+    word = f"stopped at {stopped}" if stopped >= 0 else "ok"
+    return word if slower == 1 else f"{word}, rates / {slower}"
+
+
 def _descended(
     network: Network, wanted: Float[Tensor, "n 3 h w"], name: str, recipe: Recipe, jobs: Sequence[tuple[int, int]]
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> _Descent:
+    # A rate that suits one network is too fast for a layer of another: who did not come down tries again, more slowly.
+    found = _attempted(network, wanted, name, recipe, jobs, 1)
+    for tries in range(1, TRIES + 1):
+        lost = ((found.stopped >= 0) | ~(found.errors[-1] < found.errors[0])).nonzero().flatten()
+        if not len(lost) or any("rate" not in octave["step"] for octave in recipe.octaves):
+            break
+        again = _attempted(network, wanted[lost], name, recipe, [jobs[i] for i in lost.tolist()], SLOWER**tries)
+        found.pictures[lost], found.stopped[lost], found.slower[lost] = again.pictures, again.stopped, again.slower
+        found.errors[:, lost] = again.errors
+    return found
+
+
+def _attempted(
+    network: Network,
+    wanted: Float[Tensor, "n 3 h w"],
+    name: str,
+    recipe: Recipe,
+    jobs: Sequence[tuple[int, int]],
+    slower: int,
+) -> _Descent:
     side = (wanted.shape[2], wanted.shape[3])
     colour = network.preprocessing.colour.to(network.device)
     mean = colour.view(1, 3, 1, 1)
@@ -150,11 +186,16 @@ def _descended(
     draws = Draws([recipe.seed * 1_000_003 + 7919 * repeat + i for repeat, i in jobs], network.device)
     canvas_side = (side[0] + recipe.margin, side[1] + recipe.margin)
     start = pixels(draws, canvas_side, colour, start=recipe.start["kind"], sigma=recipe.start["sigma"])
-    canvas, traces = Canvas(start, lambda grey: grey), []
+    canvas, traces, stopped = Canvas(start, lambda grey: grey), [], torch.full((len(jobs),), -1)
     for octave in recipe.octaves:
         priors = Priors(octave["priors"], {"side": side, "colour": colour})
-        ascent = ascend(look, canvas, draws, priors, steps=octave["steps"], step=octave["step"])
+        step = dict(octave["step"])
+        if slower > 1:
+            rates = step["rate"]
+            step["rate"] = [r / slower for r in rates] if isinstance(rates, Sequence) else rates / slower
+        ascent = ascend(look, canvas, draws, priors, steps=octave["steps"], step=step)
+        stopped = torch.where(stopped >= 0, stopped, ascent.stopped)
         canvas = canvas._replace(start=ascent.variable)
         traces.append(ascent.traces["error"])
     pictures = (mean + centred(ascent.variable, side) / 255).clamp(0, 1).cpu()
-    return pictures, torch.cat(traces), ascent.stopped
+    return _Descent(pictures, torch.cat(traces), stopped, torch.full((len(jobs),), slower))

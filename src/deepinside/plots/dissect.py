@@ -150,6 +150,7 @@ def unique_detectors(layers: Sequence[str], categories: Sequence[str], unique: n
         axes.bar_label(axes.bar(names, unique[0], width=0.6, color=[colour(name) for name in names]), size=8)
         axes.set_xlabel(f"category of concept, layer {layers[0]}")
     axes.set_ylabel("unique detectors (concepts)")
+    axes.margins(y=0.1)  # for the totals above the bars
     axes.set_title(rule, size=9)
     _plain(axes)
     return figure

@@ -1,5 +1,6 @@
 """The numbers of an artifact in words, and those of several things side by side."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from deepinside.report import number
@@ -37,9 +38,15 @@ def numbers(cells: Sequence[Cells], artifact: Artifact, words: Mapping[str, str]
     ]
 
 
+def _parted(metric: str) -> tuple[str, str, str]:
+    # As `rpartition(".")`, but for the point within a number.
+    dots = [found.start() for found in re.finditer(r"(?<!\d)\.|\.(?!\d)", metric)]
+    return (metric[: dots[-1]], ".", metric[dots[-1] + 1 :]) if dots else ("", "", metric)
+
+
 def _names(metric: str, words: Mapping[str, str]) -> dict[str, str]:
     # What it is of, a dot, what it is; what it is of may be a layer and hold dots itself.
-    of, _, what = ("", "", metric) if metric in words else metric.rpartition(".")
+    of, _, what = ("", "", metric) if metric in words else _parted(metric)
     return {"what": words.get(what) or number.spelt(what), "of": words.get(of, of)}
 
 
@@ -56,7 +63,7 @@ def side_by_side(known: Sequence[Number], words: Mapping[str, str]) -> tuple[lis
     Returns:
         The numbers that stand alone, and the tables of enough others.
     """
-    parts = [one.metric.rpartition(".") for one in known]
+    parts = [_parted(one.metric) for one in known]
     columns = dict.fromkeys(what for _, dot, what in parts if dot)
     found = {(of, what): one for (of, dot, what), one in zip(parts, known, strict=True) if dot or what in columns}
     grids, placed = [], set()
