@@ -1,6 +1,7 @@
 """Writes one card per claim from an artifact of `run=claims`, and checks that cards say what their artifact says.
 
-python experiments/cards.py outputs/claims/latest          writes experiments/<paper>/<claim>.md and claims.csv
+python experiments/cards.py outputs/claims/latest ...      writes experiments/<paper>/<claim>.md and claims.csv; of
+                                                           several artifacts the first that measured a row counts
 python experiments/cards.py --check [outputs]              compares cards with claims.csv, and with the artifact if there
 """
 
@@ -69,28 +70,48 @@ def card(name: str, rows: list[dict], made: dict[str, dict]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def grouped(path: Path) -> dict[str, list[dict]]:
-    """The rows of a table by claim, C07.tv with C07."""
+def read(path: Path) -> list[dict]:
+    """The rows of a table."""
     with path.open(newline="", encoding="utf-8") as file:
-        rows = sorted(csv.DictReader(file), key=lambda row: row["id"])
+        return list(csv.DictReader(file))
+
+
+def grouped(rows: list[dict]) -> dict[str, list[dict]]:
+    """Rows by claim, C07.tv with C07."""
+    rows = sorted(rows, key=lambda row: row["id"])
     return {name: list(group) for name, group in groupby(rows, key=lambda row: row["id"].partition(".")[0])}
 
 
-def write(artifact: Path, folder: Path = HERE) -> int:
-    """Writes the cards of an artifact.
+def joined(artifacts: list[Path]) -> list[dict]:
+    """Their rows, one per number and world: of several the first that was measured."""
+    rows: dict[tuple[str, str], dict] = {}
+    for row in (row for artifact in artifacts for row in read(artifact / TABLE)):
+        key = row["id"], row["world"]
+        if key not in rows or (row["value"] and not rows[key]["value"]):
+            rows[key] = row
+    return list(rows.values())
+
+
+def write(artifacts: list[Path], folder: Path = HERE) -> int:
+    """Writes the cards of some artifacts.
 
     Args:
-        artifact: of `run=claims`, beside those that it was made from.
+        artifacts: of `run=claims`, each beside those that it was made from.
         folder: where to.
 
     Returns:
         How many.
     """
-    claims = grouped(artifact / TABLE)
-    (folder / TABLE).write_text((artifact / TABLE).read_text(encoding="utf-8"), encoding="utf-8")
-    outputs = artifact.resolve().parents[1]
-    named = {word for rows in claims.values() for row in rows for word in row["artifact"].split()}
-    made = {word: json.loads((outputs / word / "manifest.json").read_text(encoding="utf-8")) for word in named}
+    rows = joined(artifacts)
+    with (folder / TABLE).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    claims = grouped(rows)
+    made = {}
+    for word in {word for row in rows for word in row["artifact"].split()}:
+        places = (artifact.resolve().parents[1] / word / "manifest.json" for artifact in artifacts)
+        made[word] = json.loads(next(place for place in places if place.exists()).read_text(encoding="utf-8"))
     for name, rows in claims.items():
         place = folder / paper(rows)
         place.mkdir(exist_ok=True)
@@ -109,7 +130,7 @@ def check(folder: Path = HERE, outputs: Path | None = None) -> list[str]:
         One line per problem.
     """
     problems = []
-    for name, rows in grouped(folder / TABLE).items():
+    for name, rows in grouped(read(folder / TABLE)).items():
         path = folder / paper(rows) / f"{name}.md"
         text = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         problems += [f"{path.name}: expected {line(row)}" for row in rows if line(row) not in text]
@@ -135,4 +156,4 @@ if __name__ == "__main__":
         found = check(outputs=Path(sys.argv[2]) if len(sys.argv) > 2 else None)
         print("\n".join(found) or "every card says what its artifact says")
         sys.exit(bool(found))
-    print(f"{write(Path(sys.argv[1]))} cards")
+    print(f"{write([Path(word) for word in sys.argv[1:]])} cards")

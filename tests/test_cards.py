@@ -36,7 +36,7 @@ def artifact(outputs: Path) -> Path:
 def test_cards_are_written_and_a_wrong_number_is_caught(tmp_path):
     made, folder = artifact(tmp_path / "outputs"), tmp_path / "experiments"
     folder.mkdir()
-    assert cards.write(made, folder) == 1
+    assert cards.write([made], folder) == 1
     path = folder / "simonyan2013" / "C05.md"
     text = path.read_text()
     assert "| C05 | real | supported | 46.25 [40, 50], n = 9 | % | below 60 | supported |" in text
@@ -49,6 +49,15 @@ def test_cards_are_written_and_a_wrong_number_is_caught(tmp_path):
     table = tmp_path / "outputs" / "localise" / "abc" / "table.csv"
     table.write_text(table.read_text().replace("46.25", "47.25"))
     assert cards.check(folder, tmp_path / "outputs") == ["C05: 46.25 on the card, 47.25 in localise/abc"]
+
+
+def test_of_several_artifacts_the_first_that_measured_a_row_counts(tmp_path):
+    first, second = artifact(tmp_path / "one"), artifact(tmp_path / "two")
+    lines = (second / "claims.csv").read_text().replace("46.25", "50").splitlines()
+    measured = lines[1].replace("C05,", "C05.x,")
+    (second / "claims.csv").write_text("\n".join([*lines[:2], measured]) + "\n")
+    rows = {row["id"]: row["value"] for row in cards.joined([first, second])}
+    assert rows == {"C05": "46.25", "C05.x": "50"}
 
 
 @pytest.mark.skipif(not (HERE / "claims.csv").exists(), reason="no cards yet: make experiments")
