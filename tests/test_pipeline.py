@@ -108,6 +108,15 @@ def test_a_second_network_that_judges_is_trained_where_it_has_no_weights(tmp_pat
     assert judge.inputs["prepare"].folder == plan.inputs["prepare"].folder
 
 
+def test_commands_to_quote_name_no_folder_of_this_machine() -> None:
+    words = ["run=load", "model.weights=/home/me/w.pt", "outputs=/tmp", "machine.threads=1", "report.benchmarks=b.csv"]
+    assert configuration.portable(words) == ["run=load", "model.weights=MODEL_WEIGHTS"]
+    assert configuration.portable(["model.weights=random", "data.root=null"]) == [
+        "model.weights=random",
+        "data.root=null",
+    ]
+
+
 def test_unknown_stage_names_the_closest(tmp_path: Path) -> None:
     with pytest.raises(KeyError, match="localise"):
         name(tmp_path, "localize")

@@ -23,6 +23,7 @@ __all__ = [
 
 _PATHS = {key for stage in pipeline.STAGES.values() for key in (*stage.files, *stage.places)}
 _PATHS = (_PATHS | {"judge.weights"}) - {"model.target"}
+_WORDS = {"random", "null"}  # what a path may be, too
 _VALUED = {"--cfg", "-c", "--package", "-p"}  # flags of Hydra's that take the word after them
 _FIRST = [*(f"run={stage}" for stage in pipeline.STAGES), *COMMANDS]
 
@@ -133,9 +134,9 @@ def portable(overrides: Sequence[str]) -> list[str]:
     """
     kept = []
     for override in overrides:
-        key = override.partition("=")[0].lstrip("+")
+        key, _, value = override.lstrip("+").partition("=")
         if key not in {"outputs", "report.benchmarks"} and not key.startswith(("machine", "wandb")):
-            kept.append(f"{key}={key.replace('.', '_').upper()}" if key in _PATHS else override)
+            kept.append(f"{key}={key.replace('.', '_').upper()}" if key in _PATHS and value not in _WORDS else override)
     return kept
 
 

@@ -117,7 +117,8 @@ def pre_images(
         with rates a quarter as high, up to five times.
     """
     jobs = [(repeat, i) for repeat in range(repeats) for i in range(len(originals))]
-    made, traces, states = [], [], []
+    made, traces = [], []
+    states: list[str] = []
     for first in range(0, len(jobs), recipe.together):
         part = jobs[first : first + recipe.together]
         wanted = originals[[i for _, i in part]].to(network.device)
