@@ -47,6 +47,13 @@ def test_the_evidence_leads_to_the_section_of_its_number(page):
     assert {href.removeprefix("#") for ones in links for _, href in ones} <= anchors
 
 
+def test_what_was_measured_stands_before_what_lacks_data(tmp_path):
+    folder = claims(tmp_path)
+    write(folder / "claims.csv", [CLAIMS[0], *reversed(CLAIMS[1:])])
+    lines = composed({"claims": folder}).claims.catalogue.lines
+    assert [line.cells[0].key for line in lines] == ["C03", "C02", "C01", "C04"]
+
+
 def test_evidence_that_is_not_on_the_page_leads_to_its_folder(tmp_path):
     folder = claims(tmp_path)
     rows = [list(row) for row in CLAIMS]

@@ -68,7 +68,7 @@ def claims(
         says="",
         noun="claims",
         columns=COLUMNS,
-        lines=[Line(_row(one, known, places)) for one in rows],
+        lines=[Line(_row(one, known, places)) for one in sorted(rows, key=_open)],
         total=len(rows),
         file=FILE,
         href=f"{holder.href}{FILE}",
@@ -106,6 +106,11 @@ def _row(
         counted,
         Cell("", links=_evidence(one, known, places)),
     )
+
+
+def _open(one: Mapping[str, str]) -> bool:
+    # What was measured stands before what lacks data, else in the register's order.
+    return one["verdict"] == "needs_data"
 
 
 def _rank(verdict: str) -> int:
