@@ -20,7 +20,7 @@ from deepinside.dissect.luck import chance
 from deepinside.dissect.published import read_result
 from deepinside.dissect.score import iou, runners_up, units_frame
 from deepinside.dissect.tally import RULES
-from deepinside.dissect.thresholds import survey
+from deepinside.dissect.thresholds import Survey, survey
 from deepinside.dissect.totals import Totals
 from deepinside.network import Network, closest
 from deepinside.plots.gallery import Gallery
@@ -133,12 +133,7 @@ def _dissect(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> Ga
     found = totals(counter, seen, image, images=len(broden), folder=tallies, kept=kept, **common)
     units, sure = _judged(counter, found, tallies, len(broden), chosen.iou)
     write_csv(top_images(seen, broden), out / "top_images.csv")
-    aside = [*broden.set_aside, *((bad.file, bad.reason) for bad in sorted(seen.bad))]
-    write_csv(pd.DataFrame(aside, columns=["file", "reason"]), out / "set_aside.csv")
-    counts = {"": len(seen.used), "_set_aside": len(aside), "_without_labels": len(broden.unlabelled)}
-    if chosen.shuffle:
-        counts["_with_own_labels"] = sum(i == j for i, j in enumerate(partners))
-    about = [Row(f"images{word}", count, "images") for word, count in counts.items()]
+    about = _counted(broden, seen, partners if chosen.shuffle else None, out)
     about += ceiling_rows(found, vocabulary, chosen.quantile)
     if chosen.rotation:
         about += rotation_rows(network, layers, next(pictures(image, seen.used, sizes, chosen.batch)))
@@ -153,6 +148,16 @@ def _dissect(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> Ga
         write_csv(table, out / "ablation.csv")
     draw_cards(gallery, counter, image, seen.tops, units, chosen)
     return gallery
+
+
+def _counted(broden: Broden, seen: Survey, partners: Sequence[int] | None, out: Path) -> list[Row]:
+    # Which pictures count, and, in a file of its own, which do not and why.
+    aside = [*broden.set_aside, *((bad.file, bad.reason) for bad in sorted(seen.bad))]
+    write_csv(pd.DataFrame(aside, columns=["file", "reason"]), out / "set_aside.csv")
+    counts = {"": len(seen.used), "_set_aside": len(aside), "_without_labels": len(broden.unlabelled)}
+    if partners is not None:
+        counts["_with_own_labels"] = sum(i == j for i, j in enumerate(partners))
+    return [Row(f"images{word}", count, "images") for word, count in counts.items()]
 
 
 def _judged(
