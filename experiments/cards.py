@@ -61,7 +61,8 @@ def card(name: str, rows: list[dict], made: dict[str, dict]) -> str:
     named = dict.fromkeys(word for row in rows for word in row["artifact"].split())
     runs = [
         f"* `{word}`: `deepinside {' '.join(made[word]['record'].get('command', []))}`, "
-        f"{made[word]['record']['seconds']:g} s, {made[word]['record'].get('device', 'cpu')}"
+        f"commit {made[word]['record'].get('commit') or 'unknown'}, {made[word]['record']['seconds']:g} s, "
+        f"{made[word]['record'].get('device', 'cpu')}"
         for word in named
         if word in made
     ]

@@ -19,7 +19,7 @@ def artifact(outputs: Path) -> Path:
     run = outputs / "localise" / "abc"
     run.mkdir(parents=True)
     (run / "table.csv").write_text("metric,value,unit,n,ci_low,ci_high\nerror,46.25,%,9,40.0,50.0\n")
-    (run / "manifest.json").write_text(json.dumps({"record": {"command": ["run=localise"], "seconds": 12.5}}))
+    (run / "manifest.json").write_text(json.dumps({"record": {"command": ["run=localise"], "seconds": 12.5, "commit": "0123456789ab"}}))
     row = dict.fromkeys(COLUMNS, "") | {
         "id": "C05", "verdict": "supported", "statement": "It works", "world": "real", "metric": "error",
         "value": "46.25", "ci_low": "40", "ci_high": "50", "n": "9", "source": "Simonyan et al. 2013",
@@ -40,7 +40,7 @@ def test_cards_are_written_and_a_wrong_number_is_caught(tmp_path):
     path = folder / "simonyan2013" / "C05.md"
     text = path.read_text()
     assert "| C05 | real | supported | 46.25 [40, 50], n = 9 | % | below 60 | supported |" in text
-    assert "* `localise/abc`: `deepinside run=localise`, 12.5 s" in text
+    assert "* `localise/abc`: `deepinside run=localise`, commit 0123456789ab, 12.5 s" in text
     assert "C05.x, real: boxes" in text
     assert cards.check(folder, tmp_path / "outputs") == []
     path.write_text(text.replace("46.25", "45.25"))

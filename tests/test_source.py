@@ -1,5 +1,6 @@
 """The digest of code: what counts and what does not."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,18 @@ def test_comments_and_docstrings_do_not_count_but_code_does(tmp_path: Path) -> N
     assert stripped('"""Doc."""\n\ndef f(x):  # why\n    """What."""\n    return (x + 1)\n') == plain
     assert stripped("def f(x):\n    return x + 2\n") != plain
     assert stripped('def f(x):\n    """Only a docstring."""\n') == stripped("def f(x):\n    pass\n")
+
+
+def test_the_commit_is_that_of_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for command in ("init -q", "-c user.name=a -c user.email=a@b commit -q --allow-empty -m one"):
+        subprocess.run(["git", "-C", str(tmp_path), *command.split()], check=True)
+    place = tmp_path / "src" / "package"
+    place.mkdir(parents=True)
+    monkeypatch.setattr(source, "_ROOT", place)
+    head = subprocess.check_output(["git", "-C", str(tmp_path), "rev-parse", "HEAD"], text=True)
+    assert source.commit.__wrapped__() == head[:12]
+    monkeypatch.setattr(source, "_ROOT", place / "site" / "package")  # installed, inside somebody else's repository
+    assert source.commit.__wrapped__() is None
 
 
 def test_closure_follows_imports_also_inside_functions() -> None:

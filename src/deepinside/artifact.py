@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from deepinside.digests import file_digest, walk, write_text
+from deepinside.source import commit
 
 MANIFEST = "manifest.json"
 _DAY = 86400.0
@@ -155,7 +156,7 @@ def _write_manifest(part: Path, made_from: Content, record: Content) -> None:
 
 
 def environment() -> Content:
-    """What else decides the last bits: versions, and the kind of processor.
+    """What else decides the last bits: commit, versions, and the kind of processor.
 
     Returns:
         Plain JSON values; nothing that names a machine or a person.
@@ -166,7 +167,7 @@ def environment() -> Content:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             versions[name] = "missing"
-    return {"platform": f"{platform.system()} {platform.machine()}", "versions": versions}
+    return {"platform": f"{platform.system()} {platform.machine()}", "commit": commit(), "versions": versions}
 
 
 def point_latest(folder: Path, name: str) -> None:

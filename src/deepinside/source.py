@@ -3,12 +3,29 @@
 import ast
 import hashlib
 import importlib.util
+import subprocess
 from collections.abc import Set
 from functools import cache
 from pathlib import Path
 
 PACKAGE = "deepinside"
 _ROOT = Path(__file__).resolve().parent
+
+
+@cache
+def commit() -> str | None:
+    """The commit that this package was checked out at.
+
+    Returns:
+        Its hash, shortened, with a `+` where files were changed since; None where this is no checkout, or without git.
+    """
+    if not (_ROOT.parents[1] / ".git").exists():
+        return None
+    ask = ("git", "-C", str(_ROOT), "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+")
+    try:
+        return subprocess.run(ask, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 @cache

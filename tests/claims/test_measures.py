@@ -1,6 +1,7 @@
 """Numbers of claims from artifacts made by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from deepinside.claims import functions
@@ -131,3 +132,41 @@ def test_detectors_go_with_another_number_over_runs(tmp_path):
     found = functions.correlation_over_runs(folders, layer="l", category="object", metric="l.transfer.scene")
     assert (found.value, found.n) == (pytest.approx(1), 4)
     assert -1 <= found.low <= found.high <= 1 + 1e-12
+
+
+def test_likeness_of_maps_is_a_rank_correlation_over_pixels(tmp_path):
+    chance = np.random.default_rng(1)
+    maps = {f"{picture}.saliency": chance.random((5, 7)) for picture in "abc"}
+    twisted = {
+        f"{key}": -(value**3) if key[0] != "c" else value for key, value in maps.items()
+    }  # |map| keeps its order
+    folders = {"one": [], "two": []}
+    for seed in range(3):
+        for name, content in (("one", maps), ("two", twisted if seed else {k: 1 / v for k, v in maps.items()})):
+            folder = tmp_path / name / str(seed)
+            folder.mkdir(parents=True)
+            np.savez(folder / "maps.npz", **content, **{"a.guided": np.ones((5, 7))})
+            folders[name].append(folder)
+    found = functions.likeness_of_maps(folders, of="one", minus="two", method="saliency")
+    assert found.n == 3
+    assert found.value == pytest.approx((-1 + 1 + 1) / 3)
+    with pytest.raises(ValueError, match="deconvnet"):
+        functions.likeness_of_maps(folders, of="one", minus="two", method="deconvnet")
+
+
+def test_columns_that_differ_and_columns_that_do_not(tmp_path):
+    chance = np.random.default_rng(2)
+    for name, shift in (("apart", 0.5), ("alike", 0.0)):
+        folders = []
+        for seed in range(4):
+            folder = tmp_path / name / str(seed)
+            folder.mkdir(parents=True)
+            values = 0.3 + 0.05 * chance.standard_normal(20) + shift * (np.arange(20) >= 10)
+            pd.DataFrame({"unit": range(20), "colour": values}).to_csv(folder / "first_layer.csv", index=False)
+            folders.append(folder)
+        found = functions.gap_of_columns({name: folders}, file="first_layer.csv", column="colour", groups=2)
+        assert found.low <= found.value <= found.high
+        if shift:
+            assert found.low > 0.3  # 0.5 less what halves of a two-peaked set differ by chance, about 0.1
+        else:
+            assert abs(found.value) < 0.03

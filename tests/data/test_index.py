@@ -57,6 +57,17 @@ def test_limit_takes_the_first_in_sorted_order() -> None:
         mixed.limit(0)
 
 
+def test_shuffled_labels_are_the_same_ones_elsewhere() -> None:
+    mixed = index(*(entry(f"{label}{i}", label) for label in range(3) for i in range(5)))
+    dealt = mixed.shuffled_labels(3)
+    labels = [e.label for e in dealt.entries]
+    assert names(dealt) == names(mixed)
+    assert sorted(labels) == sorted(e.label for e in mixed.entries)
+    assert labels != [e.label for e in mixed.entries]
+    assert labels == [e.label for e in mixed.shuffled_labels(3).entries]
+    assert labels != [e.label for e in mixed.shuffled_labels(4).entries]
+
+
 def test_balanced_takes_turns_among_the_classes() -> None:
     mixed = index(
         *(entry(f"a{i}", 0) for i in range(5)),

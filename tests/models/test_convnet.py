@@ -118,6 +118,20 @@ def _normalised(x):
     return x / (2 + 5e-4 / 5 * np.array(sums)) ** 0.75
 
 
+def test_columns_do_not_see_one_another():
+    widths = (4, 6, 6, 6, 6)
+    net = ConvNet(2, groups=2, **(TINY | {"widths": widths})).eval()
+    assert [net.get_submodule(f"conv{i}").groups for i in range(1, 6)] == [1, 2, 1, 2, 2]
+    x = torch.rand(1, widths[0], 9, 9)
+    other = x.clone()
+    other[:, : widths[0] // 2] += 1
+    moved = (net.conv2(other) - net.conv2(x)).abs().amax(dim=(0, 2, 3)) > 0
+    assert moved[: widths[1] // 2].all()
+    assert not moved[widths[1] // 2 :].any()
+    with pytest.raises(ValueError, match="groups=2"):
+        ConvNet(2, groups=2, **TINY)
+
+
 def _pooled(x):
     starts = range(0, x.shape[1] - 1 if x.shape[1] % 2 == 0 else x.shape[1] - 2, 2)
     return np.array([[[m[r : r + 3, c : c + 3].max() for c in starts] for r in starts] for m in x])

@@ -1,6 +1,7 @@
 """Measurements that are more than a row or a column of a table."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy import stats
 
-from deepinside.claims.measures import Folders, boot_estimate
+from deepinside.claims.measures import Folders, boot_estimate, t_estimate
 from deepinside.claims.verdict import Estimate
 from deepinside.records import Table
 
@@ -176,3 +177,56 @@ def correlation_over_runs(folders: Folders, layer: str, category: str, metric: s
         own = counts[(counts["layer"] == layer) & (counts["rule"] == "per_category") & (counts["category"] == category)]
         pairs.append((float(own["unique_detectors"].sum()), Table.read(folder)[metric].value))
     return _correlated(np.array(pairs))
+
+
+def likeness_of_maps(folders: Folders, of: str, minus: str, method: str) -> Estimate:
+    """Spearman's correlation, over pixels, of the maps that two networks have of the same pictures.
+
+    Args:
+        folders: of two pieces of evidence, the same seeds, with `maps.npz` over the same pictures.
+        of: evidence.
+        minus: evidence.
+        method: whose maps.
+
+    Returns:
+        The mean over pictures of the correlation of |map|, per seed; its t-interval over seeds.
+
+    Raises:
+        ValueError: if the two have no picture in common.
+    """
+    pairs = zip(folders[of], folders[minus], strict=True)
+    return t_estimate(np.array([_likeness(first, second, f".{method}") for first, second in pairs]))
+
+
+def _likeness(first: Path, second: Path, ending: str) -> float:
+    with np.load(first / "maps.npz") as ours, np.load(second / "maps.npz") as theirs:
+        common = sorted(key for key in set(ours.files) & set(theirs.files) if key.endswith(ending))
+        if not common:
+            raise ValueError(f"expected maps of the same pictures in both, got none that end in {ending!r}")
+        both = (np.abs(np.stack([ours[key], theirs[key]])).reshape(2, -1).astype(np.float64) for key in common)
+        return float(np.mean([_spearman(pair.T) for pair in both]))
+
+
+def gap_of_columns(folders: Folders, file: str, column: str, groups: int) -> Estimate:
+    """How much farther apart the columns of a grouped layer are than as many groups of its units by chance.
+
+    Args:
+        folders: of one piece of evidence, all seeds, with one row per unit in `file`.
+        file: table of it.
+        column: number of a unit.
+        groups: columns, of neighbouring units.
+
+    Returns:
+        The largest mean of a column minus the smallest, less what random groups have on average; its t-interval over
+        seeds.
+    """
+    random = np.random.default_rng(0)
+
+    def excess(folder: Path) -> float:
+        values = pd.read_csv(folder / file)[column].to_numpy(dtype=np.float64).reshape(groups, -1)
+        dealt = random.permuted(np.broadcast_to(values.ravel(), (_RESAMPLES, values.size)), axis=1)
+        return float(
+            np.ptp(values.mean(axis=1)) - np.ptp(dealt.reshape(_RESAMPLES, *values.shape).mean(axis=2), axis=1).mean()
+        )
+
+    return t_estimate(np.array([excess(folder) for folder in folders[_only(folders)]]))

@@ -134,6 +134,21 @@ class Index:
         queue.sort(key=lambda item: item[:2])
         return replace(self, entries=tuple(entry for *_, entry in queue[:n]))
 
+    def shuffled_labels(self, seed: int) -> "Index":
+        """The same pictures with their labels dealt out by chance: there is nothing to learn but each by heart.
+
+        Args:
+            seed: of the chance.
+
+        Returns:
+            The index; each label as often as before.
+
+        Source: Zhang et al. 2017 (understanding deep learning requires rethinking generalization), sec. 2.
+        """
+        order = np.random.default_rng(seed).permutation(len(self))
+        dealt = (self.entries[position].label for position in order)
+        return replace(self, entries=tuple(replace(e, label=own) for e, own in zip(self.entries, dealt, strict=True)))
+
     def boxed(self) -> "Index":
         """The pictures that have a box, for what cannot do without; the others are set aside by name.
 

@@ -73,8 +73,8 @@ def activation_maximization(
         objective: `score` before softmax, `log_odds`, `log_probability` or `probability`.
         weight: of the objective against the penalties.
         relative: whether the objective is divided by its largest value over the pictures first.
-        start: `kind` and `sigma`, see `synthesis.canvas.pixels`; or `facet` with `facets`, `which`, `nearest`, see
-            `synthesis.photographs.facet`.
+        start: `kind` and `sigma`, see `synthesis.canvas.pixels`; `mean`, of the pictures of the class; or `facet` with
+            `facets`, `which`, `nearest`, see `synthesis.photographs.facet`.
         canvas: `kind`: `pixels`; `fourier` with `decay`; or `generator` with the `code` that it starts from (of
             `inverters`) and the code's upper limit `high`, a number or `3 std`.
         margin: pixels by which the canvas is larger than what the network is shown; see the prior `crop`.

@@ -11,6 +11,7 @@ from deepinside.models.outputs import class_names, output_count
 from deepinside.network import Network, Preprocessing
 
 _NORMALISATIONS = ("lrn", "batch", "none")
+_GROUPED = (2, 4, 5)  # convolutions that see their own column only (Krizhevsky et al. 2012, sec. 3.5)
 
 
 class ConvNet(nn.Sequential):
@@ -30,9 +31,11 @@ class ConvNet(nn.Sequential):
         lrn: size, alpha, beta and k of y = x / (k + alpha / size * sum of x^2 over `size` channels)^beta.
         dropout: share of fc6's and fc7's units silenced in training.
         input: side of the square input, in pixels.
+        groups: columns of conv2, conv4 and conv5 that do not see one another, as on two cards (Krizhevsky et al. 2012).
 
     Raises:
-        ValueError: if a number of layers is wrong, the normalisation is unknown, or the input is too small.
+        ValueError: if a number of layers is wrong, the normalisation is unknown, widths do not divide into the groups,
+            or the input is too small.
 
     Source: Simonyan et al. 2013, sec. 1 (the widths); Chatfield et al. 2014, CNN-F (all else).
     Deviation: weights start as He et al. 2015 proposed (no initialisation is stated), so that all sizes train.
@@ -50,14 +53,16 @@ class ConvNet(nn.Sequential):
         lrn: Mapping[str, Any] | None = None,
         dropout: float = 0.5,
         input: int = 224,
+        groups: int = 1,
     ) -> None:
-        _check(widths, hidden, normalisation)
+        _check(widths, hidden, normalisation, groups)
         settings = dict(lrn or {"size": 5, "alpha": 5e-4, "beta": 0.75, "k": 2.0})
         parts: OrderedDict[str, nn.Module] = OrderedDict()
         before = (3, *widths[:-1])
         for i, (taken, given) in enumerate(zip(before, widths, strict=True), start=1):
             conv = {1: (kernel, stride, 0), 2: (5, 1, 2)}.get(i, (3, 1, 1))
-            parts[f"conv{i}"] = nn.Conv2d(taken, given, *conv, bias=normalisation != "batch")
+            columns = groups if i in _GROUPED else 1
+            parts[f"conv{i}"] = nn.Conv2d(taken, given, *conv, groups=columns, bias=normalisation != "batch")
             norm = nn.LocalResponseNorm(**settings) if normalisation == "lrn" and i < 3 else None
             _activated(parts, i, nn.BatchNorm2d(given) if normalisation == "batch" else norm)
             if i in {1, 2, 5}:
@@ -81,11 +86,13 @@ class ConvNet(nn.Sequential):
                     nn.init.zeros_(part.bias)
 
 
-def _check(widths: Sequence[int], hidden: Sequence[int], normalisation: str) -> None:
+def _check(widths: Sequence[int], hidden: Sequence[int], normalisation: str, groups: int) -> None:
     if len(widths) != 5 or len(hidden) != 2:
         raise ValueError(f"expected 5 widths and 2 hidden widths, got {list(widths)} and {list(hidden)}")
     if normalisation not in _NORMALISATIONS:
         raise ValueError(f"expected normalisation {', '.join(_NORMALISATIONS)}, got {normalisation!r}")
+    if any(width % groups for width in widths):
+        raise ValueError(f"expected widths that are multiples of groups={groups}, got {list(widths)}")
 
 
 def _activated(parts: OrderedDict[str, nn.Module], i: int, norm: nn.Module | None) -> None:
@@ -136,6 +143,7 @@ def convnet(
     lrn: Mapping[str, Any] | None = None,
     dropout: float = 0.5,
     input: int = 224,
+    groups: int = 1,
     **preprocessing: Any,
 ) -> Network:
     """Builds a ConvNet with its preprocessing.
@@ -153,6 +161,7 @@ def convnet(
         lrn: size, alpha, beta, k.
         dropout: share of fc6's and fc7's units silenced in training.
         input: side of the square input, in pixels.
+        groups: columns of conv2, conv4 and conv5 that do not see one another.
         **preprocessing: mean, std, resize, bgr, scale, interpolation, as in `Preprocessing`.
 
     Returns:
@@ -172,6 +181,7 @@ def convnet(
         lrn=lrn,
         dropout=dropout,
         input=input,
+        groups=groups,
     )
     if tensors is not None:
         load_tensors(module, tensors, str(weights))

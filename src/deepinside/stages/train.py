@@ -46,6 +46,8 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
         torch.manual_seed(cfg.seed)
         network = built(cfg.model, list(index.classes))
     settings: dict[str, Any] = OmegaConf.to_container(cfg.train)  # type: ignore[assignment]
+    if settings.pop("shuffle_labels"):
+        train = val = train.balanced(settings["limit"]).shuffled_labels(cfg.seed)
     machine = {"device": cfg.machine.device, "workers": cfg.machine.workers}
     watch = _watch(settings.pop("watch"), network, val, out / "watch")
     watchers = [watch] if watch else []

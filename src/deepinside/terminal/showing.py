@@ -56,7 +56,7 @@ def _made(manifest: Mapping[str, Any]) -> list[str]:
         ("on", ", ".join(str(record[key]) for key in ("device", "platform") if key in record) or "?"),
         ("by", " ".join(["deepinside", *record.get("command", ())])),
         ("seed", str(made_from["seed"])),
-        ("code", made_from["source"]),
+        ("code", f"{made_from['source']}, commit {record.get('commit') or 'unknown'}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in record.get("versions", {}).items())),
     ]
     return [f"  {line}" for line in aligned(rows, [False, False])]

@@ -94,20 +94,20 @@ def prepared(network: Network, goal: Target, shape: Frame, plan: Wishes, draws: 
         return fourier(draws, side, colour, **shape_of, sigma=plan.start["sigma"]), given
     if kind != "pixels":
         raise ValueError(f"no canvas {kind!r}; {closest(kind, CANVASES)}")
-    if plan.start["kind"] == "facet":
-        return Canvas(_facets(network, goal, shape, plan, colour), lambda grey: grey), given
+    if plan.start["kind"] in {"mean", "facet"}:
+        return Canvas(_means(network, goal, shape, plan, colour), lambda grey: grey), given
     start = pixels(draws, side, colour, start=plan.start["kind"], sigma=plan.start["sigma"])
     return Canvas(start, lambda grey: grey), given
 
 
-def _facets(network: Network, goal: Target, shape: Frame, plan: Wishes, colour: Tensor) -> Tensor:
+def _means(network: Network, goal: Target, shape: Frame, plan: Wishes, colour: Tensor) -> Tensor:
     if goal.layer is not None:
         raise ValueError(
-            "the start `facet` is the mean picture of a class; units of a layer have none: start from zero"
+            f"the start `{plan.start['kind']}` is a mean of a class's pictures; units of a layer have none: take zero"
         )
     labels = goal.weights.argmax(dim=1).tolist()
-    settings = {key: plan.start[key] for key in ("facets", "which", "nearest")}
-    images = mean_pictures(network, needed(plan.pictures, "the start `facet`"), labels, **settings).to(colour)
+    pictures = needed(plan.pictures, f"the start `{plan.start['kind']}`")
+    images = mean_pictures(network, pictures, labels, start=plan.start).to(colour)
     grey = 255 * (images - colour.view(1, 3, 1, 1))
     side = (shape.side[0] + plan.margin, shape.side[1] + plan.margin)
     return grey if grey.shape[2:] == side else torch.nn.functional.interpolate(grey, side, mode="bilinear")

@@ -1,11 +1,13 @@
 """What photographs lend to synthesis: a mean picture to start from, patches, and how high an answer gets."""
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from numpy import ndarray
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
@@ -21,19 +23,71 @@ _COMPONENTS = 50  # principal components before t-SNE (Nguyen et al. 2016)
 _BATCH = 32
 
 
-def facet(
-    network: Network, pictures: Pictures, label: int, *, facets: int, which: int, nearest: int, seed: int = 0
-) -> Float[Tensor, "3 h w"]:
-    """The mean of the photographs of one facet of a class.
+class Sorted(NamedTuple):
+    """A class's pictures, sorted into facets.
 
-    The class's codes before the scores go through PCA and t-SNE to two dimensions and are split by k-means; the
-    pictures nearest to the middle of a cluster are averaged.
+    Attributes:
+        images: RGB in [0, 1], (n, 3, h, w).
+        facets: positions in `images` per facet, the largest facet first, those nearest to its middle first.
+    """
+
+    images: Float[Tensor, "n 3 h w"]
+    facets: tuple[tuple[int, ...], ...]
+
+
+def sort_facets(network: Network, pictures: Pictures, label: int, *, facets: int, seed: int = 0) -> Sorted:
+    """Sorts the photographs of a class by what the network sees in them.
+
+    The class's codes before the scores go through PCA and t-SNE to two dimensions and are split by k-means.
 
     Args:
         network: any.
         pictures: labelled.
         label: the class.
         facets: clusters.
+        seed: of t-SNE and k-means.
+
+    Returns:
+        The pictures, and which facet they belong to.
+
+    Raises:
+        ValueError: if there are too few pictures of the class.
+
+    Source: Nguyen et al. 2016 (MFV), sec. 3: fc7, 50 components.
+    """
+    read, batch = pictures.batch([i for i, own in enumerate(pictures.labels) if own == label])
+    if batch is None or len(read) < max(2 * facets, 4):
+        raise ValueError(
+            f"expected at least {max(2 * facets, 4)} pictures of class {label} to find {facets} facets in, got "
+            f"{len(read)}: look for fewer facets, raise data.limit, or start from something else"
+        )
+    layer = before_scores(network, batch.images)
+    codes = torch.cat([activations(network, p.to(network.device), [layer])[layer] for p in batch.images.split(_BATCH)])
+    flat = codes.flatten(2).mean(dim=2).cpu().numpy() if codes.ndim == 4 else codes.cpu().numpy()
+    flat = PCA(min(_COMPONENTS, *flat.shape), random_state=seed).fit_transform(flat)
+    perplexity = min(30.0, (len(flat) - 1) / 3)
+    plane = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(flat)
+    clusters = KMeans(facets, n_init=10, random_state=seed).fit(plane)
+    order = np.argsort(-np.bincount(clusters.labels_, minlength=facets), kind="stable")
+    return Sorted(batch.images, tuple(_nearest(plane, clusters, which) for which in order.tolist()))
+
+
+def _nearest(plane: Float[ndarray, "n 2"], clusters: KMeans, which: int) -> tuple[int, ...]:
+    distance = np.linalg.norm(plane - clusters.cluster_centers_[which], axis=1)
+    members = np.flatnonzero(clusters.labels_ == which)
+    return tuple(members[np.argsort(distance[members], kind="stable")].tolist())
+
+
+def facet(
+    network: Network, pictures: Pictures, label: int, *, facets: int, which: int, nearest: int, seed: int = 0
+) -> Float[Tensor, "3 h w"]:
+    """The mean of the photographs of one facet of a class: of those nearest to its middle.
+
+    Args:
+        network: any.
+        pictures: labelled.
+        label: the class.
+        facets: clusters, see `sort_facets`.
         which: of them, the largest first.
         nearest: pictures to average.
         seed: of t-SNE and k-means.
@@ -44,29 +98,31 @@ def facet(
     Raises:
         ValueError: if there are too few pictures of the class, or no such facet.
 
-    Source: Nguyen et al. 2016 (MFV), sec. 3: fc7, 50 components, 15 pictures.
+    Source: Nguyen et al. 2016 (MFV), sec. 3: 15 pictures.
     """
-    positions = [i for i, own in enumerate(pictures.labels) if own == label]
-    read, batch = pictures.batch(positions)
-    if batch is None or len(read) < max(2 * facets, 4):
-        raise ValueError(
-            f"expected at least {max(2 * facets, 4)} pictures of class {label} to find {facets} facets in, got "
-            f"{len(read)}: lower start.facets, raise data.limit, or start from something else"
-        )
     if not 0 <= which < facets:
         raise ValueError(f"there is no facet {which} of {facets}: they are counted from 0")
-    layer = before_scores(network, batch.images)
-    codes = torch.cat([activations(network, p.to(network.device), [layer])[layer] for p in batch.images.split(_BATCH)])
-    flat = codes.flatten(2).mean(dim=2).cpu().numpy() if codes.ndim == 4 else codes.cpu().numpy()
-    flat = PCA(min(_COMPONENTS, *flat.shape), random_state=seed).fit_transform(flat)
-    perplexity = min(30.0, (len(flat) - 1) / 3)
-    plane = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(flat)
-    clusters = KMeans(facets, n_init=10, random_state=seed).fit(plane)
-    order = np.argsort(-np.bincount(clusters.labels_, minlength=facets), kind="stable")
-    distance = np.linalg.norm(plane - clusters.cluster_centers_[order[which]], axis=1)
-    members = np.flatnonzero(clusters.labels_ == order[which])
-    chosen = members[np.argsort(distance[members], kind="stable")[:nearest]]
-    return batch.images[torch.from_numpy(chosen)].mean(dim=0)
+    found = sort_facets(network, pictures, label, facets=facets, seed=seed)
+    return found.images[list(found.facets[which][:nearest])].mean(dim=0)
+
+
+def class_mean(pictures: Pictures, label: int) -> Float[Tensor, "3 h w"]:
+    """The mean of all photographs of a class.
+
+    Args:
+        pictures: labelled.
+        label: the class.
+
+    Returns:
+        RGB in [0, 1], (3, h, w).
+
+    Raises:
+        ValueError: if there are none.
+    """
+    _, batch = pictures.batch([i for i, own in enumerate(pictures.labels) if own == label])
+    if batch is None:
+        raise ValueError(f"expected pictures of class {label} to start from their mean, got none: raise data.limit")
+    return batch.images.mean(dim=0)
 
 
 def bank(
@@ -127,20 +183,20 @@ def largest(
 
 
 def mean_pictures(
-    network: Network, pictures: Pictures, labels: Sequence[int], *, facets: int, which: int, nearest: int
+    network: Network, pictures: Pictures, labels: Sequence[int], *, start: Mapping[str, Any]
 ) -> Float[Tensor, "n 3 h w"]:
-    """`facet` of several classes.
+    """The mean pictures that ascents of several classes start from.
 
     Args:
         network: any.
         pictures: labelled.
         labels: the classes.
-        facets: clusters.
-        which: of them, the largest first.
-        nearest: pictures to average.
+        start: `kind`: `mean`, all pictures of the class, or `facet` with `facets`, `which` and `nearest`.
 
     Returns:
         RGB in [0, 1], one per class.
     """
-    once = cache(lambda label: facet(network, pictures, label, facets=facets, which=which, nearest=nearest))
+    settings = {key: start[key] for key in ("facets", "which", "nearest") if key in start}
+    of = partial(class_mean, pictures) if start["kind"] == "mean" else partial(facet, network, pictures, **settings)
+    once = cache(of)
     return torch.stack([once(label) for label in labels])
