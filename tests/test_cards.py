@@ -19,7 +19,9 @@ def artifact(outputs: Path) -> Path:
     run = outputs / "localise" / "abc"
     run.mkdir(parents=True)
     (run / "table.csv").write_text("metric,value,unit,n,ci_low,ci_high\nerror,46.25,%,9,40.0,50.0\n")
-    (run / "manifest.json").write_text(json.dumps({"record": {"command": ["run=localise"], "seconds": 12.5, "commit": "0123456789ab"}}))
+    (run / "manifest.json").write_text(
+        json.dumps({"record": {"command": ["run=localise"], "seconds": 12.5, "commit": "0123456789ab"}})
+    )
     row = dict.fromkeys(COLUMNS, "") | {
         "id": "C05", "verdict": "supported", "statement": "It works", "world": "real", "metric": "error",
         "value": "46.25", "ci_low": "40", "ci_high": "50", "n": "9", "source": "Simonyan et al. 2013",
