@@ -1,0 +1,139 @@
+"""The table that compares networks: how well each localises, dissects, can be inverted, and draws what another recognises.
+
+python experiments/networks.py                          three ConvNets that differ in their first layer, in the drawn world
+python experiments/networks.py --common 'data=ilsvrc data.root=PATH data.limit=100 concepts=broden concepts.root=PATH
+    model@judge=efficientnet_lite0' 'SqueezeNet features.12: model=squeezenet model.weights=FILE'
+
+A network is `NAME LAYER: OVERRIDES`; LAYER is dissected and inverted. Writes networks.csv (a row per network and number,
+with interval and artifact) and networks.md beside this file. What is computed already is free.
+"""
+
+import argparse
+import csv
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+DRAWN = "data.limit=100 model@judge=convnet_micro"
+NETWORKS = (  # small trainings each; the judge is the first's architecture, trained with another seed
+    "ConvNet, 11x11 / 4, relu5: model=convnet_micro train.limit=3000 model.kernel=11 model.stride=4 train.epochs=12",
+    "AlexNet-style, two columns, relu5: model=convnet_micro train.limit=3000 model.kernel=11 model.stride=4 model.groups=2 train.epochs=12",
+    "ZFNet-style, 7x7 / 2, relu5: model=convnet_micro train.limit=3000 model.kernel=7 model.stride=2 train.epochs=12",
+)
+STAGES = {  # what is run, and which of its numbers are taken: metric -> title
+    "run=localise localise=best": {
+        "top1_classification_error": "top-1 error",
+        "class_known_localisation_error": "localisation error, class known",
+        "whole_image.class_known_localisation_error": "the whole image as box",
+    },
+    "run=dissect dissect.layers=[{layer}]": {"{layer}.unique_detectors_per_category": "unique detectors"},
+    "run=visualise method=[inversion] method.inversion.layers=[{layer}] method.inversion.images=4 visualise.images=1 "
+    "visualise.measured=1": {"inversion.{layer}.feature_error": "inversion error"},
+    "run=visualise method=[am_best] visualise.images=1 visualise.measured=1 visualise.classes={classes}": {
+        "am_best.judge_top5": "class pictures in the judge's first five"
+    },
+}
+COLUMNS = ("network", "number", "value", "unit", "n", "ci_low", "ci_high", "artifact")
+
+
+def computed(words: list[str]) -> Path:
+    """Runs a stage, or finds what it made.
+
+    Args:
+        words: overrides.
+
+    Returns:
+        The artifact's folder.
+
+    Raises:
+        SystemExit: if the run fails; what it said stands above.
+    """
+    command = [sys.executable, "-m", "deepinside", *words]
+    run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if run.returncode:
+        raise SystemExit(f"failed: deepinside {shlex.join(words)}")
+    said = [line for line in run.stdout.splitlines() if line.startswith("artifact: ")]
+    return Path(said[-1].removeprefix("artifact: "))
+
+
+def numbers(network: str, common: str, classes: str) -> Iterator[dict]:
+    """The numbers of a network.
+
+    Args:
+        network: `NAME LAYER: OVERRIDES`.
+        common: overrides of all.
+        classes: to draw, a list in brackets.
+
+    Yields:
+        A row of `networks.csv` each.
+    """
+    title, _, own = network.partition(": ")
+    name, _, layer = title.rpartition(" ")
+    for stage, metrics in STAGES.items():
+        words = [*shlex.split(stage.format(layer=layer, classes=classes)), *shlex.split(common), *shlex.split(own)]
+        folder = computed(words)
+        with (folder / "table.csv").open(newline="", encoding="utf-8") as file:
+            rows = {row["metric"]: row for row in csv.DictReader(file)}
+        for metric, number in metrics.items():
+            row = rows[metric.format(layer=layer)]
+            taken = {column: row[column] for column in COLUMNS[2:-1]}
+            yield {"network": name.rstrip(","), "number": number, **taken, "artifact": f"{folder.parent.name}/{folder.name}"}
+
+
+def cell(row: dict) -> str:
+    """A number with its interval.
+
+    Args:
+        row: of `networks.csv`.
+
+    Returns:
+        As the table shows it.
+    """
+    value = f"{float(row['value']):.3g}"
+    return f"{value} [{float(row['ci_low']):.3g}, {float(row['ci_high']):.3g}]" if row["ci_low"] else value
+
+
+def table(rows: list[dict]) -> str:
+    """Networks down, numbers across.
+
+    Args:
+        rows: of `networks.csv`.
+
+    Returns:
+        Markdown.
+    """
+    titles = list(dict.fromkeys(row["number"] for row in rows))
+    units = {row["number"]: row["unit"] for row in rows}
+    head = [f"{title} ({units[title]})" if units[title] else title for title in titles]
+    lines = [f"| network | {' | '.join(head)} |", f"|{'---|' * (len(titles) + 1)}"]
+    for name in dict.fromkeys(row["network"] for row in rows):
+        found = {row["number"]: row for row in rows if row["network"] == name}
+        lines.append(f"| {name} | {' | '.join(cell(found[title]) for title in titles)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Computes what is missing and writes the table; networks that stand in networks.csv already and are not asked for stay."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("networks", nargs="*", default=NETWORKS, help="NAME LAYER: OVERRIDES")
+    parser.add_argument("--common", default=DRAWN, help="overrides of all networks")
+    parser.add_argument("--classes", default="[0,2,4,6,8,10,12,14,16,18]", help="to draw")
+    asked = parser.parse_args()
+    rows = [row for network in asked.networks for row in numbers(network, asked.common, asked.classes)]
+    path, new = HERE / "networks.csv", {row["network"] for row in rows}
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [*(row for row in csv.DictReader(file) if row["network"] not in new), *rows]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    (HERE / "networks.md").write_text(f"# Networks compared\n\n{table(rows)}", encoding="utf-8")
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
