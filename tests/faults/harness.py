@@ -101,7 +101,7 @@ class Warm:
 
 
 def environment(place: Path) -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(place), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+    return os.environ | {"PYTHONPATH": own.searched(place), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
 
 
 @contextmanager
