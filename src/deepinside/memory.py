@@ -4,7 +4,6 @@ Pictures are independent of one another in a frozen network, so a batch in parts
 last bits. A step of training or of an ascent is another one in other batches: there the error names the key to lower.
 """
 
-import gc
 import logging
 import sys
 from collections.abc import Callable, Generator, Iterable
@@ -84,7 +83,6 @@ def halved(work: Callable[[slice], Answer], count: int, what: str) -> list[Answe
 
 
 def _release() -> None:
-    gc.collect()
     torch = sys.modules.get("torch")  # slow to import: not for who does without
     if torch and torch.cuda.is_initialized():
         torch.cuda.empty_cache()

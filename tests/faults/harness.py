@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -86,11 +86,12 @@ class Warm:
     def __init__(self, process: subprocess.Popen, place: Path) -> None:
         self._process, self.place = process, place
 
-    def run(self, arguments: list[str], outputs: str, die_at: int | None = None) -> Done:
+    def run(self, arguments: list[str], outputs: str, die_at: int | None = None, clock: Sequence[float] = ()) -> Done:
         log = self.place / f"{outputs}.log"
         job = {
             "arguments": [*arguments, *COMMON, f"outputs={outputs}", "wandb=disabled"],
             **{"cwd": str(self.place), "outputs": str(self.place / outputs), "log": str(log), "die_at": die_at},
+            "clock": list(clock),
         }
         assert self._process.stdin is not None
         assert self._process.stdout is not None
