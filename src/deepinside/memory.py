@@ -7,6 +7,7 @@ last bits. A step of training or of an ascent is another one in other batches: t
 import logging
 import sys
 from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -114,9 +115,14 @@ def note(lines: Iterable[str]) -> None:
         account.lines.extend(lines)
 
 
+def _died(error: BaseException) -> bool:
+    # Of a worker process; torch has no type for it.
+    return isinstance(error, BrokenExecutor) or str(error).startswith("DataLoader worker")
+
+
 @contextmanager
 def explained(what: str, lower: str) -> Generator[None]:
-    """Says what to lower, should memory not suffice for what is in the block.
+    """Says what to lower, should memory not suffice for what is in the block; or that a worker process died.
 
     Args:
         what: is being done.
@@ -127,11 +133,15 @@ def explained(what: str, lower: str) -> Generator[None]:
 
     Raises:
         OutOfMemory: instead of the library's own error.
+        ChildProcessError: if a worker process died; the system ends those that take too much memory.
     """
     try:
         yield
     except Exception as error:
+        said = (str(error) or type(error).__name__).splitlines()[0][:200]
+        if _died(error):
+            mend = "run the same command again; should it happen again, lower machine.workers: memory may be short"
+            raise ChildProcessError(f"{what}: a worker process died ({said}); {mend}") from error
         if isinstance(error, OutOfMemory) or not short(error):
             raise
-        said = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise OutOfMemory(f"{what}: not enough memory ({said}); lower {lower}, or take a larger machine") from error

@@ -89,7 +89,7 @@ class Warm:
     def run(self, arguments: list[str], outputs: str, die_at: int | None = None, clock: Sequence[float] = ()) -> Done:
         log = self.place / f"{outputs}.log"
         job = {
-            "arguments": [*arguments, *COMMON, f"outputs={outputs}", "wandb=disabled"],
+            "arguments": [*COMMON, *arguments, f"outputs={outputs}", "wandb=disabled"],
             **{"cwd": str(self.place), "outputs": str(self.place / outputs), "log": str(log), "die_at": die_at},
             "clock": list(clock),
         }
@@ -122,7 +122,7 @@ def start(
     arguments: list[str], outputs: str, place: Path, mode: str = "disabled", **variables: str
 ) -> subprocess.Popen:
     """The program from cold, as a user starts it."""
-    command = [sys.executable, "-m", "deepinside", *arguments, *COMMON, f"outputs={outputs}", f"wandb={mode}"]
+    command = [sys.executable, "-m", "deepinside", *COMMON, *arguments, f"outputs={outputs}", f"wandb={mode}"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, cwd=place, env=environment(place) | variables, **pipes)
 
