@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+import deepinside
+
 NET = (
     "import torch\nfrom torch import nn\n\n\ndef net():\n"
     "    torch.manual_seed(0)\n"
@@ -46,8 +48,13 @@ def lay(folder: Path, least: tuple[int, int] = (40, 48), box: tuple[int, int, in
     return folder
 
 
+def searched(place: Path) -> str:
+    """PYTHONPATH of a child: a place of its own, and the very code that this process tests."""
+    return os.pathsep.join((str(place), str(Path(deepinside.__file__).parents[1])))
+
+
 def program(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
     """Runs `deepinside` there, where `mine` can be imported."""
     command = [sys.executable, "-m", "deepinside", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(cwd), "COLUMNS": "100"}
+    environment = os.environ | {"PYTHONPATH": searched(cwd), "COLUMNS": "100"}
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=300)

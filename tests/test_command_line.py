@@ -10,7 +10,7 @@ import yaml
 
 from deepinside import configuration
 from deepinside.records import Table
-from tests.own import OWN, TINY, lay, program
+from tests.own import OWN, TINY, lay, program, searched
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_the_same_stage_twice_from_scratch_is_identical(localised: Path, place: 
 
 def test_processes_that_share_the_work_make_the_same(localised: Path, place: Path) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "deepinside"]
-    environment = os.environ | {"PYTHONPATH": str(place), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": searched(place), "OMP_NUM_THREADS": "1"}
     command = [*torchrun, "run=localise", *SMALL, "outputs=shared"]
     done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr

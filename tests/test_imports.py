@@ -14,6 +14,7 @@ FLOORS = {  # a module imports from its own floor and from those below
         "records",
         "statistics",
         "reconstruction",
+        "memory",
         "progress",
         "views",
         "probe",

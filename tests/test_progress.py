@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from deepinside.progress import helping, resumable
+from tests.own import searched
 
 BATCHES, HERE = 8, Path(__file__).parent
 
@@ -31,7 +32,7 @@ def dying(folder):
 
 def run(work, folder):
     words = f"import test_progress as t; t.{work.__name__}(t.Path({str(folder)!r}))"
-    return subprocess.Popen([sys.executable, "-c", words], env=os.environ | {"PYTHONPATH": str(HERE)})
+    return subprocess.Popen([sys.executable, "-c", words], env=os.environ | {"PYTHONPATH": searched(HERE)})
 
 
 def test_processes_share_the_batches_and_each_is_computed_once(tmp_path):

@@ -22,7 +22,7 @@ def main() -> None:
     except BrokenPipeError:  # whoever read, as `head`, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except (ValueError, KeyError, OSError, ImportError) as error:
+    except (ValueError, KeyError, OSError, ImportError, MemoryError) as error:
         if os.environ.get("DEEPINSIDE_TRACE"):
             logging.exception("deepinside failed")
         message = error.args[0] if isinstance(error, KeyError) and error.args else error

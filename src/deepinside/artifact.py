@@ -87,7 +87,7 @@ def make(
         return final, False
     with _explained(folder, part):
         folder.mkdir(parents=True, exist_ok=True)
-    sweep(folder)
+    sweep(folder, spared=name)
     with _explained(folder, part), _locked(FileLock(lock), lambda: join(part)):
         if (final / MANIFEST).exists():
             return final, False
@@ -187,12 +187,13 @@ def point_latest(folder: Path, name: str) -> None:
     temporary.replace(latest)
 
 
-def sweep(folder: Path, older_than: float = _DAY) -> list[Path]:
+def sweep(folder: Path, older_than: float = _DAY, spared: str = "") -> list[Path]:
     """Removes leftovers that nobody works on: unlocked, and untouched for a day.
 
     Args:
         folder: of the stage.
         older_than: age in seconds.
+        spared: fingerprint of what is about to be taken up again, however old it is.
 
     Returns:
         The `.part` folders removed.
@@ -203,16 +204,18 @@ def sweep(folder: Path, older_than: float = _DAY) -> list[Path]:
             if time.time() - stale.lstat().st_mtime >= older_than:
                 stale.unlink()
     for part in folder.glob("*.part"):
+        if part.stem == spared:
+            continue
         newest = max((path.stat().st_mtime for path in (part, *part.rglob("*")) if path.exists()), default=0.0)
         if time.time() - newest < older_than:
             continue
         try:
             with FileLock(part.with_suffix(".lock"), timeout=0):
                 shutil.rmtree(part, ignore_errors=True)
+                part.with_suffix(".lock").unlink(missing_ok=True)  # still locked: nobody else guards the name with it
                 removed.append(part)
         except Timeout:
             continue
-        part.with_suffix(".lock").unlink(missing_ok=True)
     return removed
 
 

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from deepinside.memory import halved
+
 
 def closest(name: str, known: Iterable[str], count: int = 3) -> str:
     """What a person who wrote `name` may have meant.
@@ -100,6 +102,18 @@ class Network(nn.Module):
             (n, k).
         """
         return self.module(self.normalise(images))
+
+    def scores(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+        """As `forward`, but without a graph, on its own device, and in smaller batches where memory does not suffice.
+
+        Args:
+            images: RGB in [0, 1], (n, 3, h, w), on any device.
+
+        Returns:
+            (n, k), on the network's device.
+        """
+        with torch.no_grad():
+            return torch.cat(halved(lambda part: self(images[part].to(self.device)), len(images), "scores"))
 
     def normalise(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """The network's own input: channel order, scale, mean and standard deviation.

@@ -15,7 +15,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from deepinside import artifact, source
+from deepinside import artifact, memory, source
 from deepinside.digests import RawDigests
 from deepinside.progress import helping
 from deepinside.report import summary
@@ -38,6 +38,7 @@ class Stage:
             network of the configuration's group `judge`.
         shared: whether several processes that are asked for the same artifact share the work; else one waits.
         seeded: whether the seed can change the result; else all seeds share the artifact, and the stage sees none.
+        lower: keys to lower should memory not suffice.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Stage:
     inputs: Callable[[DictConfig], dict[str, str]] = lambda _cfg: {}
     shared: bool = False
     seeded: bool = True
+    lower: str = "machine.workers"
 
 
 def _pictures(_cfg: DictConfig) -> dict[str, str]:
@@ -81,12 +83,12 @@ _ROWS = (
     #     name         kind       may see                                        raw files       places      inputs
     Stage("prepare",   "dataset", ("data.name", "data.draw", "data.index"),      (*_DATA, "data.blacklist"), seeded=False),
     Stage("concepts",  "dataset", ("concepts.name", "concepts.draw", "concepts.convert"), _CONCEPTS, seeded=False),
-    Stage("train",     "model",   ("model", "train"),                            _WEIGHTS,       _DATA,      _pictures),
+    Stage("train",     "model",   ("model", "train"),                            _WEIGHTS,       _DATA,      _pictures, lower="train.batch"),
     Stage("load",      "model",   ("model",),                                    _WEIGHTS),
-    Stage("invert",    "model",   ("invert",),                                   (),             _DATA,      _pictures_and_network),
-    Stage("visualise", "maps",    ("visualise", "method", *_SHOWN),              (),             _DATA + _CONCEPTS, _seen, shared=True),
-    Stage("localise",  "maps",    ("localise", *_SHOWN),                         (),             _DATA,      _pictures_and_network, shared=True),
-    Stage("dissect",   "table",   ("dissect", "concepts.limit"),                 ("dissect.from_csv",), _CONCEPTS, _concepts_and_network, shared=True),
+    Stage("invert",    "model",   ("invert",),                                   (),             _DATA,      _pictures_and_network, lower="invert.batch"),
+    Stage("visualise", "maps",    ("visualise", "method", *_SHOWN),              (),             _DATA + _CONCEPTS, _seen, shared=True, lower="visualise.images"),
+    Stage("localise",  "maps",    ("localise", *_SHOWN),                         (),             _DATA,      _pictures_and_network, shared=True, lower="localise.batch"),
+    Stage("dissect",   "table",   ("dissect", "concepts.limit"),                 ("dissect.from_csv",), _CONCEPTS, _concepts_and_network, shared=True, lower="dissect.batch"),
     Stage("score",     "table",   ("score", "data.split"),                       ("predictions", "score.blacklist"), _DATA, _pictures),
     Stage("claims",    "table",   ("claims",)),
     Stage("sweep",     "table",   ("sweep.stage", "sweep.grid", "sweep.metrics", "sweep.repeats", "sweep.says", "sweep.set_aside", "name")),
@@ -286,21 +288,25 @@ def _computed(plan: Plan, inputs: dict[str, Path]) -> None:
     log.info("%s %s ...", plan.stage.name, plan.folder.name)
     work = _module(plan).run
     record = machine.settle(plan.whole.machine, plan.made_from["seed"]) | {"command": list(plan.command)}
-    with tracked(
-        stage=plan.stage.name,
-        kind=plan.stage.kind,
-        fingerprint=plan.folder.name,
-        config=plan.made_from["config"],
-        inputs=inputs,
-        group=plan.whole.name,
-        root=plan.folder.parent.parent,
-        **plan.whole.wandb,
-    ) as run:
+    with (
+        memory.accounted() as halved,
+        memory.explained(plan.stage.name, plan.stage.lower),
+        tracked(
+            stage=plan.stage.name,
+            kind=plan.stage.kind,
+            fingerprint=plan.folder.name,
+            config=plan.made_from["config"],
+            inputs=inputs,
+            group=plan.whole.name,
+            root=plan.folder.parent.parent,
+            **plan.whole.wandb,
+        ) as run,
+    ):
         _, fresh = artifact.make(
             plan.folder.parent,
             plan.made_from,
             lambda out: work(plan.cfg, inputs, out),
-            lambda: record | artifact.environment(),
+            lambda: record | artifact.environment() | ({"halved": halved} if halved else {}),
             lambda part: _joined(plan, inputs, part) if plan.stage.shared else None,
         )
         if fresh:

@@ -24,6 +24,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from deepinside import memory
+
 Item = TypeVar("Item")
 
 
@@ -56,6 +58,7 @@ class AllTaken(Exception):
 
 
 _helping = ContextVar("_helping", default=False)
+_HALVED = "halved"  # what memory did not suffice for, beside the arrays of a batch
 
 
 @contextmanager
@@ -124,7 +127,9 @@ def resumable(
         lock = FileLock(path.with_suffix(".lock"))
         with suppress(Timeout), lock.acquire(timeout=timeout):
             if not path.exists():
-                answer = compute(range(start, min(start + batch, count)))
+                with memory.accounted() as halved:
+                    answer = compute(range(start, min(start + batch, count)))
+                answer |= {_HALVED: np.array(halved)} if halved else {}
                 temporary = path.with_suffix(f".{os.getpid()}.tmp")
                 with temporary.open("wb") as file:
                     np.savez(file, **answer)  # type: ignore[arg-type]
@@ -137,4 +142,6 @@ def resumable(
     alone()
     for start in starts:
         with np.load(finish(start, timeout=-1)) as stored:
-            yield dict(stored)
+            answer = dict(stored)
+        memory.note(f"{description} from {start}: {line}" for line in answer.pop(_HALVED, np.array([])).tolist())
+        yield answer

@@ -48,6 +48,9 @@ class Batch:
     def __len__(self) -> int:
         return len(self.names)
 
+    def __getitem__(self, part: slice) -> "Batch":
+        return Batch(self.images[part], self.names[part], None if self.labels is None else self.labels[part])
+
 
 @dataclass(frozen=True)
 class Maps:

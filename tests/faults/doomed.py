@@ -1,17 +1,22 @@
 """Runs the program in forks of one warm process; a fork may be killed at its n-th look at the outputs.
 
+Its clock may jump at every look at it, too.
+
 Reads jobs from standard input, one JSON object a line, and answers each by a line with its exit status (negative: the
 signal that ended it) and the number of times that it opened, made, renamed or removed something in the outputs.
 """
 
 import importlib
+import itertools
 import json
 import mmap
 import os
 import signal
 import struct
 import sys
+import time
 import traceback
+from datetime import datetime, tzinfo
 
 COUNTED = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.scandir")
 
@@ -37,6 +42,20 @@ def count(outputs: str, counter: mmap.mmap, die_at: int | None) -> None:
     sys.addaudithook(look)
 
 
+def jump(seconds: list[float]) -> None:
+    """Lets the clock be wrong by so many seconds, at each look by the next of them."""
+    real, wrong = time.time, itertools.cycle(seconds)
+
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.fromtimestamp(time.time(), tz)
+
+    time.time = lambda: real() + next(wrong)
+    time.time_ns = lambda: int(time.time() * 1e9)
+    importlib.import_module("deepinside.artifact").datetime = Wrong  # type: ignore[attr-defined]
+
+
 def child(job: dict, counter: mmap.mmap) -> None:
     """One run of the program; does not return."""
     log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -45,6 +64,8 @@ def child(job: dict, counter: mmap.mmap) -> None:
     os.chdir(job["cwd"])
     sys.path.insert(0, job["cwd"])
     sys.argv = ["deepinside", *job["arguments"]]
+    if job["clock"]:
+        jump(job["clock"])
     count(job["outputs"], counter, job["die_at"])
     status = 1
     try:

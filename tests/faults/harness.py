@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -86,11 +86,12 @@ class Warm:
     def __init__(self, process: subprocess.Popen, place: Path) -> None:
         self._process, self.place = process, place
 
-    def run(self, arguments: list[str], outputs: str, die_at: int | None = None) -> Done:
+    def run(self, arguments: list[str], outputs: str, die_at: int | None = None, clock: Sequence[float] = ()) -> Done:
         log = self.place / f"{outputs}.log"
         job = {
-            "arguments": [*arguments, *COMMON, f"outputs={outputs}", "wandb=disabled"],
+            "arguments": [*COMMON, *arguments, f"outputs={outputs}", "wandb=disabled"],
             **{"cwd": str(self.place), "outputs": str(self.place / outputs), "log": str(log), "die_at": die_at},
+            "clock": list(clock),
         }
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -101,7 +102,7 @@ class Warm:
 
 
 def environment(place: Path) -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(place), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+    return os.environ | {"PYTHONPATH": own.searched(place), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
 
 
 @contextmanager
@@ -121,7 +122,7 @@ def start(
     arguments: list[str], outputs: str, place: Path, mode: str = "disabled", **variables: str
 ) -> subprocess.Popen:
     """The program from cold, as a user starts it."""
-    command = [sys.executable, "-m", "deepinside", *arguments, *COMMON, f"outputs={outputs}", f"wandb={mode}"]
+    command = [sys.executable, "-m", "deepinside", *COMMON, *arguments, f"outputs={outputs}", f"wandb={mode}"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, cwd=place, env=environment(place) | variables, **pipes)
 

@@ -4,7 +4,6 @@ import random
 import subprocess
 import time
 from collections.abc import Generator
-from pathlib import Path
 
 import pytest
 from tests.faults.harness import KILLED, RUNS, Warm, alive, artifacts, laid, same, start, warmed
@@ -105,14 +104,16 @@ def test_two_at_once(warm: Warm, stage: str) -> None:
 
 
 @pytest.mark.slow
-def test_two_at_once_and_one_is_killed(warm: Warm) -> None:
-    undisturbed(warm, "localise")
-    one, other = (start(RUNS["localise"], "localise_one_of_two", warm.place) for _ in range(2))
-    part = warm.place / "localise_one_of_two" / "localise"
-    while not list(part.glob("*.part/parts/*")) and one.poll() is None:
+@pytest.mark.parametrize(("stage", "begun"), [("localise", "parts/*"), ("train", "checkpoints/*")])
+def test_two_at_once_and_one_is_killed(warm: Warm, stage: str, begun: str) -> None:
+    # the other helps where the stage can be shared, and waits where not; which of them is at it is luck
+    undisturbed(warm, stage)
+    outputs = warm.place / f"{stage}_one_of_two"
+    one, other = (start(RUNS[stage], outputs.name, warm.place) for _ in range(2))
+    while not list(outputs.glob(f"{stage}/*.part/{begun}")) and one.poll() is None:
         time.sleep(0.01)
     one.kill()
     one.communicate()
     said = other.communicate()
     assert other.returncode == 0, said
-    same(warm.place / "localise_whole", Path(warm.place / "localise_one_of_two"))
+    same(warm.place / f"{stage}_whole", outputs)

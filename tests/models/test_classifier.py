@@ -26,7 +26,7 @@ def test_tally_by_hand():
 
 def test_only_filters_and_matrices_decay(monkeypatch):
     classifier = Classifier(network(), **OPTIONS)
-    monkeypatch.setattr(Classifier, "trainer", type("Steps", (), {"estimated_stepping_batches": 10})())
+    monkeypatch.setattr(Classifier, "_steps", lambda _self: 10)
     optimiser = classifier.configure_optimizers()["optimizer"]
     decayed, free = optimiser.param_groups
     assert [tuple(p.shape) for p in decayed["params"]] == [(2, 3, 2, 2), (2, 2)]

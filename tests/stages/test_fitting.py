@@ -110,8 +110,16 @@ def test_the_reported_errors_are_those_of_the_centre_crop(whole, index):
     assert classification_errors(network, index.split("val"), crops="ten", limit=5).top5.tolist() == [False] * 5
 
 
-@pytest.mark.parametrize(("place", "call"), [("training_step", 7), ("validation_step", 3), ("save_weights", 4)])
-def test_a_run_that_was_killed_ends_with_the_same_bits(whole, index, tmp_path, monkeypatch, place, call):
+@pytest.mark.parametrize(
+    ("place", "call", "changes"),
+    [
+        ("training_step", 7, {}),
+        ("training_step", 7, {"workers": 2, "cache_gb": 0.0}),  # they read ahead
+        ("validation_step", 3, {}),
+        ("save_weights", 4, {}),
+    ],
+)
+def test_a_run_that_was_killed_ends_with_the_same_bits(whole, index, tmp_path, monkeypatch, place, call, changes):
     out, _, history = whole
     owner = classifier_module if place == "save_weights" else Classifier
     original, calls = getattr(owner, place), []
@@ -125,9 +133,9 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(whole, index, tmp_path, m
     with monkeypatch.context() as patch:
         patch.setattr(owner, place, dying)
         with pytest.raises(RuntimeError, match="killed"):
-            fitted(index, tmp_path)
+            fitted(index, tmp_path, **changes)
     assert (tmp_path / "checkpoints" / "last.ckpt").exists()
-    network, resumed = fitted(index, tmp_path)
+    network, resumed = fitted(index, tmp_path, **changes)
     assert resumed == history
     for name in ("best", "last"):
         assert (tmp_path / f"{name}.safetensors").read_bytes() == (out / f"{name}.safetensors").read_bytes()

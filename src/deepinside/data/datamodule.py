@@ -176,6 +176,8 @@ class Pictures(LightningDataModule):
     def _loader(self, views: Views, seed: int | None) -> DataLoader:
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         order = Order(len(views.canvases), seed, rank, world)
+        if self.trainer:  # workers read ahead before Lightning says at which epoch a training goes on
+            order.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
         batch = max(1, self.batch // world)
         workers = 0 if views.canvases.fits else self.workers
         return DataLoader(

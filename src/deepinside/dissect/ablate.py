@@ -95,18 +95,16 @@ def ablation(
     shape = (len(chosen), len(network.classes))
     total, square = (torch.zeros(shape, dtype=torch.float64) for _ in range(2))
     before, after = torch.zeros(shape[1], dtype=torch.int64), torch.zeros(shape, dtype=torch.int64)
-    with torch.no_grad():
-        for images in batches:
-            images = images.to(network.device)
-            whole = network(images).double().cpu()
-            count += len(whole)
-            before += torch.bincount(whole.argmax(dim=1), minlength=shape[1])
-            for row, ((layer, _, _), units) in enumerate(chosen.items()):
-                with without(network, layer, units):
-                    scores = network(images).double().cpu()
-                total[row] += (scores - whole).sum(dim=0)
-                square[row] += (scores - whole).square().sum(dim=0)
-                after[row] += torch.bincount(scores.argmax(dim=1), minlength=shape[1])
+    for images in batches:
+        whole = network.scores(images).double().cpu()
+        count += len(whole)
+        before += torch.bincount(whole.argmax(dim=1), minlength=shape[1])
+        for row, ((layer, _, _), units) in enumerate(chosen.items()):
+            with without(network, layer, units):
+                scores = network.scores(images).double().cpu()
+            total[row] += (scores - whole).sum(dim=0)
+            square[row] += (scores - whole).square().sum(dim=0)
+            after[row] += torch.bincount(scores.argmax(dim=1), minlength=shape[1])
     mean = total / count
     spread = ((square - count * mean.square()).clamp(min=0) / max(count - 1, 1) / count).sqrt() * _Z
     rows = [

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from deepinside.dissect.rotate import rotation, turned
+from deepinside.memory import short
 from deepinside.network import Network
 from deepinside.probe import ReceptiveField, activations, receptive_fields
 
@@ -85,6 +86,8 @@ def _maps(network: Network, names: Sequence[str], size: tuple[int, int]) -> dict
     try:
         found = activations(network, blank, names)
     except RuntimeError as error:
+        if short(error):
+            raise
         raise ValueError(
             f"{network.name} cannot take pictures of {size[0]}x{size[1]} up to {names}: {error}; set dissect.input"
         ) from error

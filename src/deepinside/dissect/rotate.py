@@ -76,11 +76,10 @@ def logits_moved(
     def there_and_back(_module: object, _inputs: object, maps: Float[Tensor, "n u h w"]) -> Float[Tensor, "n u h w"]:
         return turned(turned(maps, turn), turn.T)
 
-    with torch.no_grad():
-        plain = network(images.to(network.device))
-        handle = network.layer(layer).register_forward_hook(there_and_back)
-        try:
-            moved = network(images.to(network.device))
-        finally:
-            handle.remove()
+    plain = network.scores(images)
+    handle = network.layer(layer).register_forward_hook(there_and_back)
+    try:
+        moved = network.scores(images)
+    finally:
+        handle.remove()
     return ((moved - plain).abs().amax(dim=1) / plain.std(dim=1)).cpu()

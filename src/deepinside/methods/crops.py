@@ -1,6 +1,7 @@
 """A photograph of any size through its crops: classes and their maps, laid back onto the canvas."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -8,6 +9,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from deepinside import views
+from deepinside.memory import halved
 from deepinside.methods.class_activation import evidence
 from deepinside.methods.saliency import forward
 from deepinside.network import Network
@@ -47,6 +49,7 @@ def viewed(
 ) -> Viewed:
     """Classes and their maps for a photograph of any size, by one forward pass over its crops.
 
+    Where memory does not suffice for them all, the classes are found first, and then the maps of some crops at a time.
     Magnitude and maximum over channels come first, per crop; then maps are un-mirrored, laid back onto the canvas and
     averaged where they overlap. Class activation is a by-product of the same backward pass.
 
@@ -69,14 +72,29 @@ def viewed(
     canvas = views.warped(image, recipe) if crops == "warp" else views.canvas(image, recipe)
     height, width = canvas.shape[1:]
     places = views.placements(height, width, recipe.input, "centre" if crops == "warp" else crops)
-    with capture(network, [layer] if layer else []) as kept:
-        images, scores = forward(network, views.cut(canvas, places, recipe.input), rule)
-    probabilities = scores.detach().softmax(dim=1).mean(dim=0)
-    asked = _asked(probabilities, top, also) if classes is None else torch.tensor(list(classes), device=scores.device)
-    answer = kept[layer] if layer else None
-    merged, covered = views.merged(_maps(images, answer, scores, asked), places, height, width)
-    count = len(asked)
-    return Viewed(probabilities, asked, merged[:count], covered, canvas, merged[count:] if layer else None)
+    pixels = views.cut(canvas, places, recipe.input)
+
+    def asked(shares: Float[Tensor, "m k"]) -> Int[Tensor, " t"]:
+        if classes is not None:
+            return torch.tensor(list(classes), device=shares.device)
+        return _asked(shares.mean(dim=0), top, also)
+
+    @cache
+    def of_all() -> Int[Tensor, " t"]:
+        return asked(network.scores(pixels).softmax(dim=1))
+
+    def look(part: slice) -> tuple[Float[Tensor, "m k"], Int[Tensor, " t"], Float[Tensor, "m s h w"]]:
+        known = None if len(pixels[part]) == len(pixels) else of_all()
+        with capture(network, [layer] if layer else []) as kept:
+            images, scores = forward(network, pixels[part], rule)
+        shares = scores.detach().softmax(dim=1)
+        chosen = asked(shares) if known is None else known
+        return shares, chosen, _maps(images, kept[layer] if layer else None, scores, chosen)
+
+    shares, chosen, maps = zip(*halved(look, len(pixels), "crops"), strict=True)
+    merged, covered = views.merged(torch.cat(maps), places, height, width)
+    probabilities, count = torch.cat(shares).mean(dim=0), len(chosen[0])
+    return Viewed(probabilities, chosen[0], merged[:count], covered, canvas, merged[count:] if layer else None)
 
 
 def _asked(probabilities: Float[Tensor, " k"], top: int, also: int | None) -> Int[Tensor, " t"]:

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from deepinside.memory import halved
 from deepinside.network import Network, closest
 from deepinside.probe import check_ruled, contrast_rule, relu_rule
 from deepinside.probe.activations import reached
@@ -61,6 +62,25 @@ def project(
     Source: Zeiler & Fergus 2014, sec. 2.1 and 4.
     """
     network.layer(layer)
+    if len(units) != len(images):
+        raise ValueError(f"expected one unit per image, {len(images)}, got {len(units)}")
+
+    def back(part: slice) -> Projection:
+        places = None if positions is None else positions[part]
+        return _projected(network, images[part], layer, units[part], places, rule, contrast)
+
+    return Projection(*map(torch.cat, zip(*halved(back, len(images), "projections"), strict=True)))
+
+
+def _projected(
+    network: Network,
+    images: Float[Tensor, "n 3 h w"],
+    layer: str,
+    units: Int[Tensor, " n"] | Sequence[int],
+    positions: Int[Tensor, "n 2"] | None,
+    rule: str,
+    contrast: str,
+) -> Projection:
     images = images.to(network.device).detach().clone().requires_grad_()
     with torch.enable_grad(), relu_rule(rule), contrast_rule(contrast):
         answer = reached(network, images, (layer,))[layer]
@@ -101,8 +121,6 @@ def strongest(maps: Float[Tensor, "n y x"]) -> Int[Tensor, "n 2"]:
 
 def _units(maps: Tensor, units: Int[Tensor, " n"] | Sequence[int], layer: str) -> Int[Tensor, " n"]:
     chosen = torch.as_tensor(units, device=maps.device)
-    if len(chosen) != len(maps):
-        raise ValueError(f"expected one unit per image, {len(maps)}, got {len(chosen)}")
     check_units(chosen.tolist(), maps.shape[1], layer)
     return chosen
 

@@ -129,9 +129,8 @@ def _pixels(genes: Tensor, edge: int) -> Float[Tensor, "n 3 h w"]:
 
 
 def _better(network: Network, elite: _Elite | None, born: Tensor, chosen: Tensor, batch: int) -> _Elite:
-    with torch.no_grad():
-        edge = network.preprocessing.input
-        parts = [network(_pixels(part, edge).to(network.device)).softmax(dim=1) for part in born.split(batch)]
+    edge = network.preprocessing.input
+    parts = [network.scores(_pixels(part, edge)).softmax(dim=1) for part in born.split(batch)]
     chances = torch.cat(parts)
     best = chances[:, chosen].argmax(dim=0)  # of each class, the most confident child
     new = _Elite(born[best.cpu()], chances[best, chosen].cpu(), chances[best].argmax(dim=1).cpu())

@@ -81,8 +81,7 @@ def occlusion_sheet(
 
 
 def _asked(network: Network, part: Batch, batch: int) -> Int[Tensor, " n"]:
-    with torch.no_grad():
-        scores = [network(images.to(network.device)) for images in part.images.split(batch)]
+    scores = [network.scores(images) for images in part.images.split(batch)]
     predicted = torch.cat(scores).argmax(dim=1).cpu()
     return predicted if part.labels is None else part.labels.where(part.labels >= 0, predicted)
 

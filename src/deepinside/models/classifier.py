@@ -171,7 +171,7 @@ class Classifier(LightningModule):
             optimiser = torch.optim.SGD(groups, self.learning_rate, momentum=self.momentum, nesterov=True)
         else:
             optimiser = torch.optim.AdamW(groups, self.learning_rate, betas=(self.momentum, 0.99))
-        steps = int(self.trainer.estimated_stepping_batches)
+        steps = self._steps()
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser,
             self.learning_rate,
@@ -180,6 +180,11 @@ class Classifier(LightningModule):
             cycle_momentum=False,
         )
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _steps(self) -> int:
+        # Lightning's own count starts the workers, which read ahead, before it knows at which epoch a training goes on
+        pictures = self.trainer.datamodule  # type: ignore[attr-defined]
+        return int(self.trainer.max_epochs or 0) * len(pictures.train_dataloader())
 
 
 class Keep(Callback):

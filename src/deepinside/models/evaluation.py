@@ -59,7 +59,7 @@ def probabilities(
     answers: list[Tensor] = [torch.empty(0, len(network.classes))]
     with torch.inference_mode():
         while chunk := [views(network, image, crops) for image in islice(stream, count)]:
-            scores = network(torch.cat(chunk).to(network.device)).float().cpu()
+            scores = network.scores(torch.cat(chunk)).float().cpu()
             answers.append(scores.softmax(1).view(len(chunk), -1, scores.shape[1]).mean(1))
     return torch.cat(answers)
 

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from deepinside.memory import halved
 from deepinside.network import Network, closest
 
 
@@ -72,7 +73,7 @@ def capture(module: nn.Module, layers: Sequence[str]) -> Generator[dict[str, Ten
 def activations(
     network: Network, images: Float[Tensor, "n 3 h w"], layers: Sequence[str]
 ) -> dict[str, Float[Tensor, "n u y x"]]:
-    """What the layers answer, by a forward pass that ends as soon as all have.
+    """What the layers answer, by a forward pass that ends as soon as all have; in parts where memory does not suffice.
 
     Args:
         network: whose layers.
@@ -80,13 +81,22 @@ def activations(
         layers: dotted names.
 
     Returns:
-        Layer name -> answer, detached.
+        Layer name -> answer, detached, on the device of the pictures.
 
     Raises:
         KeyError: if there is no such layer, with the closest names.
     """
-    with torch.no_grad():
-        return reached(network, images, layers)
+
+    def look(part: slice) -> dict[str, Tensor]:
+        with torch.no_grad():
+            found = reached(network, images[part], layers)
+        whole = part.stop - part.start == len(images)
+        return found if whole else {name: answer.cpu() for name, answer in found.items()}
+
+    parts = halved(look, len(images), "activations")
+    if len(parts) == 1:
+        return parts[0]
+    return {name: torch.cat([part[name] for part in parts]).to(images.device) for name in layers}
 
 
 def reached(

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from deepinside.memory import explained
 from deepinside.methods.quality import (
     blank_share,
     colour_distance,
@@ -30,6 +31,7 @@ from deepinside.views import resized, to_bytes
 _PLAIN = "class_model"  # plain L2, which others are compared with
 _ROWS = ("rank_one", "high_frequency_share", "total_variation", "blank_share", "fragments", "colour_distance", "size")
 _UNITS = {"total_variation": "1/pixel", "fragments": "", "colour_distance": "CIELAB", "size": "grey levels"}
+_BATCHES = ("batch", "together", "per_pass", "passes")  # as methods name their pictures per pass
 _REFERENCE = 20_000  # pixels of photographs whose colours are compared with
 
 
@@ -71,7 +73,9 @@ def draw_images(
     for name, method in track(list(methods.items()), "pictures") if classes else ():
         finished = unfinished / f"{name}.pt"
         if not finished.exists():
-            _store(method.work(network, batch, **material(method.work), **method.settings), finished)
+            with explained(f"method {name}", lower(name, method.settings)):
+                made = method.work(network, batch, **material(method.work), **method.settings)
+            _store(made, finished)
         images = _stored(finished)
         frame = _measured(network, images, judge, reference)
         frames[name] = frame
@@ -86,6 +90,20 @@ def draw_images(
         np.savez(out / "synthesis.npz", **kept)  # type: ignore[arg-type]
         _compare(frames, kept, gallery)
     return [*numbers, *_gains(frames)]
+
+
+def lower(name: str, settings: Mapping[str, Any]) -> str:
+    """What takes less memory: an ascent or a study is another one in other batches, so they are the user's to choose.
+
+    Args:
+        name: of a method.
+        settings: of it.
+
+    Returns:
+        Keys of the configuration.
+    """
+    batches = [f"method.{name}.{key}" for key in _BATCHES if key in settings]
+    return " or ".join(batches or ["visualise.classes", "visualise.images"])
 
 
 def _gains(frames: Mapping[str, pd.DataFrame]) -> list[Row]:
@@ -150,8 +168,7 @@ def _judged(judge: Network, pictures: Float[Tensor, "n 3 h w"], classes: list[in
     side, filter_ = judge.preprocessing.input, judge.preprocessing.interpolation
     bytes_ = torch.from_numpy(to_bytes(pictures)).permute(0, 3, 1, 2)
     views = torch.stack([resized(picture, side, side, filter_) for picture in bytes_])
-    with torch.no_grad():
-        scores = torch.cat([judge(part.to(judge.device)).cpu() for part in views.split(32)])
+    scores = torch.cat([judge.scores(part).cpu() for part in views.split(32)])
     own = scores.gather(1, torch.tensor(classes)[:, None])
     shares = scores.softmax(dim=1).gather(1, torch.tensor(classes)[:, None])[:, 0]
     return (scores > own).sum(dim=1).numpy() + 1, shares.numpy()

@@ -13,13 +13,14 @@ from omegaconf import DictConfig
 from deepinside import views
 from deepinside.data.bad_file import BadFile
 from deepinside.data.index import Entry, Index, read_image
+from deepinside.memory import halved
 from deepinside.methods.quality import energy_ratio
 from deepinside.network import Network
 from deepinside.plots.gallery import Gallery
 from deepinside.plots.maps import beside
 from deepinside.probe.randomise import randomised
 from deepinside.progress import resumable
-from deepinside.records import Batch, Boxes, Row
+from deepinside.records import Batch, Boxes, Maps, Row
 from deepinside.statistics import mean_row
 
 RANDOM = "random_weights"
@@ -107,8 +108,7 @@ def _seen(
     height, width = canvas.shape[1:]
     places = views.placements(height, width, recipe.input, "centre" if crops == "warp" else crops)
     cut = views.cut(canvas, places, recipe.input)
-    with torch.no_grad():
-        probabilities = network(cut.to(network.device)).softmax(dim=1).mean(dim=0).cpu()
+    probabilities = network.scores(cut).softmax(dim=1).mean(dim=0).cpu()
     predicted = int(probabilities.argmax())
     batch = Batch(cut, tuple(f"{entry.image}.{i}" for i in range(len(cut))), torch.full((len(cut),), predicted))
     answer: dict[str, ndarray] = {
@@ -120,15 +120,21 @@ def _seen(
     boxes = Boxes(entry.boxes.xyxy * np.array([width / entry.width, height / entry.height] * 2))
     for name, method in methods.items():
         for suffix, seer in (("", network), (f".{RANDOM}", control)):
-            if seer is control and not len(boxes):
+            if seer is None or (seer is control and not len(boxes)):
                 continue
-            maps = method.work(seer, batch, **method.settings)
+            maps = _maps(seer, batch, method, name)
             merged, _ = views.merged(maps.values.cpu(), places, height, width)
             if seer is network:
                 answer[f"map.{name}"] = merged[0].numpy()
                 answer[f"signed.{name}"] = np.array(maps.signed)
             answer[f"ratio.{name}{suffix}"] = np.array(energy_ratio(merged[0].abs(), boxes) if len(boxes) else np.nan)
     return answer
+
+
+def _maps(network: Network, batch: Batch, method: Any, name: str) -> Maps:
+    # A method looks at each crop by itself.
+    parts = halved(lambda part: method.work(network, batch[part], **method.settings), len(batch), f"crops of {name}")
+    return Maps(torch.cat([part.values for part in parts]), parts[0].signed)
 
 
 def _row(

@@ -19,11 +19,13 @@ from deepinside import views
 from deepinside.data.bad_file import BadFile
 from deepinside.data.broden import Broden
 from deepinside.data.index import Entry, Index, read_image
+from deepinside.memory import explained
 from deepinside.models.inverter import load_inverters
 from deepinside.network import Network
 from deepinside.plots.gallery import Gallery
 from deepinside.records import Boxes, Row
 from deepinside.stages.inputs import open_broden, open_network
+from deepinside.stages.visualise_images import lower
 from deepinside.study import Checkpoint, Pictures, Segments, Study
 
 Broken = list[tuple[str, str]]
@@ -60,7 +62,9 @@ def conduct(
         finished = unfinished / f"{name}.json"
         if not finished.exists():
             given = material(method.work, network, index, cfg, inputs, broken)
-            method.work(network, **(given | method.settings)).write(unfinished, name)
+            with explained(f"method {name}", lower(name, method.settings)):
+                study = method.work(network, **(given | method.settings))
+            study.write(unfinished, name)
             (unfinished / f"{name}.broken").write_text(json.dumps(broken), encoding="utf-8")
         study = Study.read(unfinished, name)
         broken += [(file, reason) for file, reason in json.loads((unfinished / f"{name}.broken").read_text())]

@@ -55,6 +55,7 @@ def _made(manifest: Mapping[str, Any]) -> list[str]:
         ("made", f"{record.get('created', 'at an unknown time')}, in {record.get('seconds', '?')} s"),
         ("on", ", ".join(str(record[key]) for key in ("device", "platform") if key in record) or "?"),
         ("by", " ".join(["deepinside", *record.get("command", ())])),
+        *(("in parts", line) for line in record.get("halved", ())),
         ("seed", str(made_from["seed"])),
         ("code", f"{made_from['source']}, commit {record.get('commit') or 'unknown'}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in record.get("versions", {}).items())),
