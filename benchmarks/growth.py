@@ -3,10 +3,11 @@
     OMP_NUM_THREADS=1 python benchmarks/growth.py --table benchmarks/growth.csv --plot benchmarks/growth.png
 
 A small random network (3x3 convolutions at 24x24 positions, each with its ReLU; mean; one linear layer) on generated
-pictures of 48 pixels. One size varies, the others stay at BASE. Every point is a process of its own, forked from one
-that has imported everything: time is its processor time, memory its peak above where it began. Dissection and
-localisation are the stages as the command line runs them, without the drawn cases; cuts are made in the same process.
-`classes` are the concepts for dissection, the network's scores for localisation, and maps per picture for saliency.
+pictures of 48 pixels. One size varies, the others stay at BASE; units vary in one layer, for between two a convolution grows
+with their square. Every point is a process of its own, forked from one that has imported everything: time is its
+processor time, memory its peak above where it began. Dissection and localisation are the stages as the command line
+runs them, without the drawn cases; cuts are made in the same process. `classes` are the concepts for dissection, the
+network's scores for localisation, and maps per picture for saliency. An exponent is that of the last decade.
 """
 
 import argparse
@@ -208,25 +209,42 @@ def told(rows):
     print(f"of which dissection's largest values, by arithmetic: {4 * values / 1024 / most:.2f} kB an image")
 
 
+def table(path):
+    if path is None or not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [
+        one | {"size": int(one["size"])} | {key: float(one[key]) for key in ("seconds", "mib", "load")} for one in rows
+    ]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--most", type=int, default=1000, help="leave larger sizes out")
+    parser.add_argument(
+        "--axes", choices=SIZES, nargs="*", default=list(SIZES), help="only these; the table has the rest"
+    )
+    parser.add_argument("--works", choices=WORKS, nargs="*", default=list(WORKS), help="likewise")
     parser.add_argument("--table", type=Path, help="a csv of all points")
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     print(f"{machine(1)}, torch {torch.__version__}")
-    rows = []
+    known = table(options.table)
+    rows = [one for one in known if one["axis"] not in options.axes or one["work"] not in options.works]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         draw(folder, options.most)
-        for work in WORKS:
-            for axis, sizes in SIZES.items():
-                for size in (size for size in sizes if size <= options.most):
+        for work in options.works:
+            for axis in options.axes:
+                for size in (size for size in SIZES[axis] if size <= options.most):
                     at = {key: min(value, options.most) for key, value in BASE.items()} | {axis: size}
+                    at |= {"layers": 1} if axis == "units" else {}
                     seconds, mib = measured(work, at, folder)
                     rows.append({"work": work, "axis": axis, "size": size, "seconds": seconds, "mib": mib})
                     rows[-1]["load"] = os.getloadavg()[0]
                     print(f"{work} {axis} {size}: {seconds:.2f} s, {mib:.1f} MiB", flush=True)
+    rows.sort(key=lambda one: (list(WORKS).index(one["work"]), list(SIZES).index(one["axis"]), one["size"]))
     told(rows)
     if options.table:
         with options.table.open("w", newline="", encoding="utf-8") as file:

@@ -1,13 +1,13 @@
-"""Whole stages beside what their network alone takes, reading beside torchvision, and a training step beside a bare loop.
+"""Whole stages beside their network alone, reading beside torchvision, and a training step beside a bare loop.
 
     OMP_NUM_THREADS=1 python benchmarks/stages.py --out benchmarks/results.csv           # about 15 minutes on 2 cores
     OMP_NUM_THREADS=1 python benchmarks/stages.py --only reading training --rounds 9
 
-AlexNet with random weights on generated JPEGs of 500x375 pixels. A stage runs as the command line runs it, pictures and
-tables included; its floor are the passes of the network that it cannot do without, on tensors in memory: one forward
-pass (dissect, 64 at once); ten crops of a picture and one backward pass for each class (localise: five and the true one);
-the same for one class, by the network and by its control with random weights (visualise, with boxes). Both sides take
-turns in one process; a ratio is of wall times within a round.
+AlexNet with random weights on generated JPEGs of 500x375 pixels, 224x224 for dissect. A stage runs as the command line
+runs it, pictures and tables included; its floor are the passes of the network that it cannot do without, on tensors in
+memory: one forward pass (dissect, 64 at once); ten crops of a picture and one backward pass for each class (localise: five
+and the true one); the same for one class, by the network and by its control with random weights (visualise, with boxes).
+Both sides take turns in one process; a ratio is of wall times within a round. Training is of the miniature's ConvNet.
 """
 
 import argparse
@@ -210,7 +210,7 @@ def composed():
         return OmegaConf.to_container(compose("config", ["model=convnet_mini"]).model)
 
 
-def training(options, root, index):
+def training(options, index):
     settings = OmegaConf.to_container(OmegaConf.load(CONF / "train" / "default.yaml"))
     settings = {key: settings[key] for key in ("optimiser", "augmentation", "batch", "channels_last")}
     settings["batch"] = min(settings["batch"], options.images // 4)
@@ -273,7 +273,7 @@ def main():
             found += reading(options, root, index)
         if "training" in options.only:
             (root / "train").mkdir()
-            found += training(options, root / "train", photographs(root / "train", 8 * options.images))
+            found += training(options, photographs(root / "train", 8 * options.images))
     keep(options.out, found, options.threads)
 
 

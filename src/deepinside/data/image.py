@@ -113,7 +113,8 @@ def read_image(path: Path, opened: Callable[[Path], IO[bytes]] = _opened) -> UIn
     try:
         with opened(path) as file, Image.open(file, formats=FORMATS) as image:
             _bounded(*image.size)
-            pixels = np.stack(_rgb(image).split())  # cheaper than to move the axes of one array
+            channels = [np.asarray(channel) for channel in _rgb(image).split()]  # cheaper than to move axes
+            pixels = np.stack(channels)
     except BROKEN as error:
         raise BadImage(path, _EXPECTED, fault(path, error), _MEND) from error
     return torch.from_numpy(pixels)
