@@ -14,7 +14,7 @@ experiments: $(INSTALLED) # the cards, from what `make reproduce` left
 	$(BIN)/python experiments/cards.py outputs/claims/latest
 
 benchmark: $(INSTALLED) # beside peers where they are installed, see benchmarks/README.md; the page shows the table
-	for one in saliency activation_maximization localise dissect; do \
+	for one in saliency activation_maximization localise dissect stages; do \
 		OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$one.py --out benchmarks/results.csv || exit 1; done
 
 test: $(INSTALLED) lint

@@ -37,7 +37,7 @@ from deepinside.stages import dissect
 CONV = [f"features.{index}" for index in (1, 4, 7, 9, 11)]  # after their ReLUs
 LAYERS = {"conv5": CONV[-1:], "conv1-conv5": CONV}
 TARGETS = {"conv5": 1.5, "conv1-conv5": 3.0}
-SIDE, HALF, BATCH = 224, 112, 64
+SIDE, BATCH = 224, 64
 CATEGORIES = {"color": 11, "object": 60, "part": 30, "scene": 20}
 DEFAULTS = Path(__file__).resolve().parents[1] / "conf" / "dissect" / "default.yaml"
 
@@ -52,10 +52,10 @@ def clouds(random, side, cells):
     return np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC))
 
 
-def patches(random, first, count, shown):
+def patches(random, first, count, shown, side):
     # A few labels of a category in smooth patches, nothing in between.
     ids = np.array([0, *random.choice(np.arange(first, first + count), shown, replace=False)])
-    return ids[clouds(random, HALF, 6)[..., 0].astype(int) * len(ids) // 256]
+    return ids[clouds(random, side, 6)[..., 0].astype(int) * len(ids) // 256]
 
 
 def encoded(path, labels):
@@ -64,26 +64,26 @@ def encoded(path, labels):
     Image.fromarray(pixels).save(path)
 
 
-def draw(root: Path, images: int) -> None:
-    random, rows = np.random.default_rng(0), []
-    firsts = dict(zip(CATEGORIES, np.cumsum([1, *CATEGORIES.values()]).tolist(), strict=False))
+def draw(root: Path, images: int, side: int = SIDE, categories: dict[str, int] = CATEGORIES) -> None:
+    random, rows, half = np.random.default_rng(0), [], side // 2
+    firsts = dict(zip(categories, np.cumsum([1, *categories.values()]).tolist(), strict=False))
     (root / "images").mkdir(parents=True)
     for number in range(images):
-        fine = clouds(random, SIDE, 56) // 2 + clouds(random, SIDE, 8) // 2
+        fine = clouds(random, side, side // 4) // 2 + clouds(random, side, 8) // 2
         Image.fromarray(fine).save(root / "images" / f"{number}.jpg", quality=90)
         cells = []
         for name, shown in (("color", 5), ("object", 3), ("part", 3)):
             cells.append(f"{number}_{name}.png" if number % 2 or name == "color" else "")
             if cells[-1]:
-                encoded(root / "images" / cells[-1], patches(random, firsts[name], CATEGORIES[name], shown))
-        scene = str(firsts["scene"] + number % CATEGORIES["scene"])
-        rows.append((f"{number}.jpg", "train", SIDE, SIDE, HALF, HALF, *cells, scene))
+                encoded(root / "images" / cells[-1], patches(random, firsts[name], categories[name], shown, half))
+        scene = str(firsts["scene"] + number % categories["scene"])
+        rows.append((f"{number}.jpg", "train", side, side, half, half, *cells, scene))
     tables = {
-        "index": [("image", "split", "ih", "iw", "sh", "sw", *CATEGORIES), *rows],
-        "category": [("name", "first", "last", "count", "frequency"), *((c, 1, 1, 1, 1) for c in CATEGORIES)],
+        "index": [("image", "split", "ih", "iw", "sh", "sw", *categories), *rows],
+        "category": [("name", "first", "last", "count", "frequency"), *((c, 1, 1, 1, 1) for c in categories)],
         "label": [("number", "name", "category", "frequency", "coverage", "syns")],
     }
-    for name, count in CATEGORIES.items():
+    for name, count in categories.items():
         numbers = range(firsts[name], firsts[name] + count)
         tables["label"] += [(n, f"{name} {n}", f"{name}(9)", 9, 1.0, "") for n in numbers]
         own = [(code, n, f"{name} {n}", 9, 1.0) for code, n in enumerate(numbers, 1)]

@@ -61,7 +61,12 @@ SMALL = [*OWN, "localise.batch=1"]
 def test_help_lists_groups_and_choices(place: Path) -> None:
     done = program("--help", cwd=place)
     assert done.returncode == 0, done.stderr
-    for word in ("data: folder, ilsvrc, miniature, photos", "deepinside verify PATH", "localise: ", "gamma: 50"):
+    for word in (
+        "data: folder, ilsvrc, miniature, photos, shards",
+        "deepinside verify PATH",
+        "localise: ",
+        "gamma: 50",
+    ):
         assert word in done.stdout
 
 

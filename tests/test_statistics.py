@@ -1,6 +1,7 @@
 """The bootstrap interval: against theory, and its edges."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -21,6 +22,17 @@ def test_same_seed_same_interval_and_edges() -> None:
     assert bootstrap_interval(values) == bootstrap_interval(values)
     assert bootstrap_interval(np.ones(5)) == (1, 1)
     assert all(math.isnan(end) for end in bootstrap_interval(np.array([])))
+
+
+def test_memory_does_not_grow_with_the_values() -> None:
+    peaks = []
+    for count in (300, 30_000):
+        values = np.random.default_rng(0).random(count)
+        tracemalloc.start()
+        bootstrap_interval(values)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]
 
 
 def test_covers_the_truth_as_often_as_it_says() -> None:

@@ -45,7 +45,7 @@ def bootstrap_interval(
     if not len(values):
         return float("nan"), float("nan")
     random = np.random.default_rng(seed)
-    block = max(1, 4_000_000 // len(values))  # bounded memory for 50,000 images
+    block = max(1, 2**18 // len(values))  # 4 MB of draws at a time, however many values there are
     means = [
         values[random.integers(0, len(values), (min(block, resamples - start), len(values)))].mean(axis=1)
         for start in range(0, resamples, block)

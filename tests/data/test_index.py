@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepinside.data.index import NO_BOXES, SPLITS, Entry, Index
+from deepinside.data.tar import Span
 from deepinside.records import Boxes
 
 ROOT = Path("somewhere")
@@ -101,6 +102,8 @@ def test_boxed_sets_the_others_aside_and_needs_at_least_one() -> None:
         ({"width": 0}, "0x30"),
         ({"file": "/etc/passwd"}, "inside the root"),
         ({"file": "a/../../b.jpg"}, "inside the root"),
+        ({"span": Span(512, 9)}, "a place in a tar"),
+        ({"file": "a.tar/b.jpg", "span": Span(-1, 9)}, "a place in a tar"),
     ],
 )
 def test_bad_entries_are_refused_by_file(bad: dict[str, object], message: str) -> None:
@@ -120,7 +123,8 @@ def test_files_are_as_promised(tmp_path: Path) -> None:
     written = index(entry("b", 2, boxes=boxes), entry("a,c", -1, "train"))
     Index(ROOT, written.ids, written.classes, written.entries, (("x.jpg", 'broken, "badly"'),)).write(tmp_path)
     assert (tmp_path / "images.csv").read_text() == (
-        'split,image,file,label,width,height\ntrain,"a,c","pictures/a,c.jpg",-1,40,30\nval,b,pictures/b.jpg,2,40,30\n'
+        "split,image,file,label,width,height,start,length\n"
+        'train,"a,c","pictures/a,c.jpg",-1,40,30,,\nval,b,pictures/b.jpg,2,40,30,,\n'
     )
     assert (tmp_path / "boxes.csv").read_text() == "image,x0,y0,x1,y1\nb,1,2,30,20\nb,0,0,4.5,3\n"
     assert (tmp_path / "classes.csv").read_text() == "label,id,name\n0,n0,class 0\n1,n1,class 1\n2,n2,class 2\n"
@@ -159,6 +163,12 @@ def test_reading_gives_back_what_was_written(tmp_path_factory: pytest.TempPathFa
     folder = tmp_path_factory.mktemp("index")
     written.write(folder)
     assert plain(Index.read(folder, ROOT)) == plain(written)
+
+
+def test_places_in_a_tar_survive(tmp_path: Path) -> None:
+    packed = Entry("s.tar/a.jpg", "s.tar/a.jpg", "all", 0, NO_BOXES, 40, 30, Span(0, 2**40))
+    index(packed, entry("b")).write(tmp_path)
+    assert [e.span for e in Index.read(tmp_path, ROOT).entries] == [(0, 2**40), None]
 
 
 def test_names_that_are_no_utf8_survive(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """Small trees on disk, for the tests of the loaders."""
 
-from collections.abc import Sequence
+import io
+import json
+import tarfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +28,24 @@ def picture(path: Path, width: int = 40, height: int = 30, **options: object) ->
     )
     Image.fromarray(pixels.astype(np.uint8)).save(path, **{"format": "JPEG", "quality": 95, **options})
     return path
+
+
+def shard(path: Path, files: Mapping[str, bytes | dict]) -> Path:
+    """A tar of these files, as they are or as JSON, in their order."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as archive:
+        for name, content in files.items():
+            content = content if isinstance(content, bytes) else json.dumps(content).encode()
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return path
+
+
+def picture_bytes(width: int = 40, height: int = 30, colour: int = 80, kind: str = "JPEG") -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (width, height), (colour, 90, 100)).save(stream, kind)
+    return stream.getvalue()
 
 
 def xml(

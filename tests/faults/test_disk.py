@@ -1,13 +1,17 @@
 """A full disk and a read-only one: one clear message, and the next run goes on from what is there."""
 
+import csv
 import errno
 import os
 import shutil
 import subprocess
 from collections.abc import Callable, Generator
+from itertools import product
 from pathlib import Path
 
 import pytest
+from tests import own
+from tests.data.trees import shard
 from tests.faults.harness import RUNS, Warm, laid, same, warmed
 
 from deepinside import artifact
@@ -71,6 +75,48 @@ def test_read_only_then_writable_then_read_only(warm: Warm, disk: Callable[[str]
     again = warm.run(RUNS["localise"], "outputs")  # what is finished can be used
     assert again.status == 0, again.said
     assert again.said.splitlines()[-1] == made.said.splitlines()[-1]
+
+
+def _packed(pictures: Path, root: Path) -> None:
+    """The same pictures, classes and boxes in two shards, in the same order."""
+    with (pictures / "boxes.csv").open(newline="") as file:
+        rows = sorted(csv.DictReader(file), key=lambda row: row["image"])
+    for number, half in enumerate((rows[:3], rows[3:])):
+        files: dict[str, bytes | dict] = {}
+        for row in half:
+            box = [float(row[key]) for key in ("x0", "y0", "x1", "y1")]
+            files[row["image"]] = (pictures / row["image"]).read_bytes()
+            files[row["image"].replace(".png", ".json")] = {"label": row["image"].split("/")[0], "boxes": [box]}
+        shard(root / f"{number}.tar", files)
+
+
+def _state(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in (folder, *folder.rglob("*"))}
+
+
+@pytest.mark.slow
+def test_files_and_shards_on_a_read_only_disk_give_the_same(tmp_path: Path) -> None:
+    place, tables = laid(tmp_path), {}
+    (place / "disk").mkdir()
+    mounted = _mount(place / "disk")  # else it is only looked whether anything has changed
+    try:
+        shutil.copytree(place / "pictures", place / "disk/folder")
+        _packed(place / "pictures", place / "disk/shards")
+        if mounted:
+            subprocess.run(["mount", "-o", "remount,ro", str(place / "disk")], check=True)
+        before = _state(place / "disk")
+        for data, stage in product(("folder", "shards"), ("localise", "visualise", "train")):
+            words = [f"data={data}", f"data.root=disk/{data}", f"outputs={data}", "wandb=disabled", "machine.threads=1"]
+            done = own.program(*RUNS[stage], *words, "machine.workers=0", cwd=place)
+            assert done.returncode == 0, done.stderr
+            tables[data, stage] = (place / data / stage / "latest/table.csv").read_text()
+        assert _state(place / "disk") == before
+    finally:
+        if mounted:
+            subprocess.run(["umount", "-l", str(place / "disk")], check=True)
+    for stage in ("localise", "visualise", "train"):
+        assert len(tables["folder", stage].splitlines()) > 3
+        assert tables["folder", stage] == tables["shards", stage]
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("write failed")])

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save_file
 from scipy.io import savemat
-from tests.data.trees import devkit, kaggle, kaggle_xml, picture, xml
+from tests.data.trees import devkit, kaggle, kaggle_xml, picture, picture_bytes, shard, xml
 
-from deepinside.data import folder, ilsvrc
+from deepinside.data import folder, ilsvrc, shards
 from deepinside.data.annotation import Annotation
 from deepinside.data.bad_file import BadFile
 from deepinside.data.broden import Broden
@@ -141,6 +142,20 @@ def _decoded(_root: Path, path: Path) -> None:
 
 def _annotated(_root: Path, path: Path) -> None:
     Annotation.read(path).of(path.stem, 40, 30).boxes({"n01440764"})
+
+
+def _shard(root: Path) -> Path:
+    long = "x" * 120 + "/é.png"  # needs pax attributes
+    files = {"a.jpg": picture_bytes(), "a.cls": b"1", long: picture_bytes(kind="PNG")}
+    return shard(root / "0.tar", files | {long.replace("png", "json"): {"label": 0, "boxes": [[1, 2, 30, 20]]}})
+
+
+def _unpacked(root: Path, _path: Path) -> None:
+    index = shards.index(root)
+    _inside(index)
+    for entry in index.entries:
+        with suppress(BadFile):
+            index.picture(entry)
 
 
 def _inside(index: Index) -> None:
@@ -299,6 +314,7 @@ KINDS = {
     "xml": Kind(_voc, _annotated),
     "xml_of_a_tree": Kind(lambda root: kaggle_xml(kaggle(root), 2), lambda root, _path: _inside(ilsvrc.index(root))),
     "boxes": Kind(_pictures, lambda root, _path: _inside(folder.index(root))),
+    "shard": Kind(_shard, _unpacked),
     "solution": Kind(_lists(kaggle, "LOC_val_solution.csv"), lambda root, _path: _inside(ilsvrc.index(root))),
     "mapping": Kind(_lists(kaggle, "LOC_synset_mapping.txt"), lambda root, _path: _inside(ilsvrc.index(root))),
     "list": Kind(_lists(kaggle, "ILSVRC/ImageSets/CLS-LOC/val.txt"), lambda root, _path: _inside(ilsvrc.index(root))),

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from deepinside.data.image import BadImage, read_image
+from deepinside.data.image import BadImage
 from deepinside.data.index import Entry, Index
 from deepinside.network import Preprocessing
 from deepinside.progress import track
@@ -55,7 +55,7 @@ class Canvases:
 
     def _made(self, entry: Entry) -> UInt8[Tensor, "3 H W"] | None:
         try:
-            image = read_image(self.index.root / entry.file)
+            image = self.index.picture(entry)
         except BadImage as error:  # one of a million files may be broken: days of training do not end for it
             _LOG.warning("left out of the training: %s", error)
             return None

@@ -3,7 +3,9 @@
 import errno
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -62,7 +64,7 @@ def fault(path: Path, error: Exception) -> str:
     if isinstance(error, IsADirectoryError):
         return "a folder"
     if isinstance(error, UnidentifiedImageError):
-        return f"{path.stat().st_size} bytes that begin as neither"
+        return "bytes that begin as neither"
     if isinstance(error, OSError) and error.errno is not None:
         if error.errno not in _NO_NAME:
             raise error
@@ -70,9 +72,10 @@ def fault(path: Path, error: Exception) -> str:
     return str(error).replace(str(path), path.name) or type(error).__name__
 
 
-def _refuse_pipe(path: Path) -> None:
+def _opened(path: Path) -> IO[bytes]:
     if path.is_fifo():  # opening it would wait for ever
         raise ValueError("a pipe")
+    return path.open("rb")
 
 
 def _bounded(width: int, height: int) -> tuple[int, int]:
@@ -91,7 +94,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")  # no second copy: the largest take 270 MB
 
 
-def read_image(path: Path) -> UInt8[Tensor, "3 h w"]:
+def read_image(path: Path, opened: Callable[[Path], IO[bytes]] = _opened) -> UInt8[Tensor, "3 h w"]:
     """A JPEG or PNG file as RGB bytes, whatever its suffix, colours and depth.
 
     Grey becomes three equal channels, CMYK is converted, transparency is dropped (what lies under it shows), of 16 bits
@@ -99,6 +102,7 @@ def read_image(path: Path) -> UInt8[Tensor, "3 h w"]:
 
     Args:
         path: of the file.
+        opened: gives its bytes, where it lies inside another file.
 
     Returns:
         RGB bytes, (3, h, w).
@@ -107,20 +111,21 @@ def read_image(path: Path) -> UInt8[Tensor, "3 h w"]:
         BadImage: if the file is missing, truncated, broken, of another format, or of more than `MAX_PIXELS` pixels.
     """
     try:
-        _refuse_pipe(path)
-        with Image.open(path, formats=FORMATS) as image:
+        with opened(path) as file, Image.open(file, formats=FORMATS) as image:
             _bounded(*image.size)
-            pixels = np.array(_rgb(image))
+            channels = [np.asarray(channel) for channel in _rgb(image).split()]  # cheaper than to move axes
+            pixels = np.stack(channels)
     except BROKEN as error:
         raise BadImage(path, _EXPECTED, fault(path, error), _MEND) from error
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(pixels)
 
 
-def read_header(path: Path) -> tuple[int, int]:
+def read_header(path: Path, opened: Callable[[Path], IO[bytes]] = _opened) -> tuple[int, int]:
     """The size of a JPEG or PNG file, without decoding it.
 
     Args:
         path: of the file.
+        opened: gives its bytes, where it lies inside another file.
 
     Returns:
         Width and height in pixels.
@@ -129,8 +134,7 @@ def read_header(path: Path) -> tuple[int, int]:
         BadImage: if the file is missing, of another format, or of more than `MAX_PIXELS` pixels.
     """
     try:
-        _refuse_pipe(path)
-        with path.open("rb") as file:
+        with opened(path) as file:
             head = file.read(_PNG_HEAD.size)
             if len(head) == _PNG_HEAD.size:
                 signature, name, width, height = _PNG_HEAD.unpack(head)

@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from jaxtyping import UInt8
+from torch import Tensor
 
-from deepinside.data.image import BadImage, read_header, read_image
+from deepinside.data.image import BadImage, read_image
+from deepinside.data.tar import MARK, Span
 from deepinside.records import Boxes
 
-__all__ = ["NO_BOXES", "SPLITS", "BadImage", "Entry", "Index", "read_header", "read_image"]
+__all__ = ["NO_BOXES", "SPLITS", "BadImage", "Entry", "Index"]
 
 SPLITS = ("train", "val", "all")
 NO_BOXES = Boxes(np.empty((0, 4)))
@@ -23,12 +26,13 @@ class Entry:
 
     Args:
         image: its unique name, such as ILSVRC2012_val_00000001.
-        file: posix path relative to the root of the data.
+        file: posix path relative to the root of the data; of a picture in a tar, the tar's and then its own.
         split: `train`, `val`, or `all` for a picture that belongs to either.
         label: index into the classes, -1 where unknown.
         boxes: of the objects of its class; none where unknown.
         width: in pixels.
         height: in pixels.
+        span: where it lies in a tar; None where the file is its own.
     """
 
     image: str
@@ -38,6 +42,7 @@ class Entry:
     boxes: Boxes
     width: int
     height: int
+    span: Span | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,21 @@ class Index:
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    def picture(self, entry: Entry) -> UInt8[Tensor, "3 h w"]:
+        """A picture.
+
+        Args:
+            entry: of this index.
+
+        Returns:
+            RGB bytes, (3, h, w), see `read_image`.
+
+        Raises:
+            BadImage: if it cannot be decoded.
+        """
+        path = self.root / entry.file
+        return read_image(path) if entry.span is None else read_image(path, entry.span.opener(self.root, entry.file))
 
     def split(self, name: str) -> "Index":
         """The pictures of a split; those of `all` belong to every split.
@@ -175,10 +195,10 @@ class Index:
         Args:
             folder: where to.
         """
-        images = ((e.split, e.image, e.file, e.label, e.width, e.height) for e in self.entries)
+        images = ((e.split, e.image, e.file, e.label, e.width, e.height, *(e.span or ("", ""))) for e in self.entries)
         boxes = ((e.image, *map(_shortest, box)) for e in self.entries for box in e.boxes.xyxy.tolist())
         classes = ((label, *names) for label, names in enumerate(zip(self.ids, self.classes, strict=True)))
-        _write(folder / "images.csv", ("split", "image", "file", "label", "width", "height"), images)
+        _write(folder / "images.csv", ("split", "image", "file", "label", "width", "height", "start", "length"), images)
         _write(folder / "boxes.csv", ("image", "x0", "y0", "x1", "y1"), boxes)
         _write(folder / "classes.csv", ("label", "id", "name"), classes)
         _write(folder / "set_aside.csv", ("file", "reason"), self.set_aside)
@@ -217,8 +237,9 @@ class Index:
                 boxes=Boxes(np.array(boxes[image])) if image in boxes else NO_BOXES,
                 width=int(width),
                 height=int(height),
+                span=Span(int(start), int(length)) if start else None,
             )
-            for split, image, file, label, width, height in _read(folder / "images.csv")
+            for split, image, file, label, width, height, start, length in _read(folder / "images.csv")
         )
         classes = _read(folder / "classes.csv")
         ids, names = tuple(row[1] for row in classes), tuple(row[2] for row in classes)
@@ -232,6 +253,8 @@ def _check(entry: Entry, classes: int) -> None:
         raise ValueError(f"{entry.file}: expected a split of {SPLITS}, got {entry.split!r}")
     if entry.width < 1 or entry.height < 1:
         raise ValueError(f"{entry.file}: expected a size in pixels, got {entry.width}x{entry.height}")
+    if entry.span and (MARK not in entry.file or entry.span.start < 0 or entry.span.length < 0):
+        raise ValueError(f"{entry.file}: expected a place in a tar, got {entry.span}")
     path = PurePosixPath(entry.file)
     if path.is_absolute() or ".." in path.parts:
         raise ValueError(f"{entry.file}: expected a path inside the root, relative to it")

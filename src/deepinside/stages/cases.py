@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from deepinside.data.index import Entry, read_image
+from deepinside.data.index import Entry
 from deepinside.localise.outcome import Outcome
 from deepinside.localise.settings import Settings
 from deepinside.plots.gallery import Gallery
@@ -22,7 +22,7 @@ def draw(outcome: Outcome, localiser: Localiser, out: Path) -> None:
     entries = {entry.image: entry for entry in localiser.index.entries}
     for rule, rank, position in chosen(outcome, localiser.options.pictures):
         entry = entries[outcome.images[position]]
-        image = read_image(localiser.index.root / entry.file)
+        image = localiser.index.picture(entry)
         found = localiser.segmentation(entry, image)
         overlap = float(outcome.known_overlaps[position])
         case = Case(

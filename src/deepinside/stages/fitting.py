@@ -16,7 +16,7 @@ from torch import Tensor
 
 from deepinside.data.augmentation import Augmentation
 from deepinside.data.datamodule import Pictures
-from deepinside.data.index import BadImage, Entry, Index, read_image
+from deepinside.data.index import BadImage, Entry, Index
 from deepinside.models.checkpoint import load_weights
 from deepinside.models.classifier import Bar, Classifier, History, Keep, read_history
 from deepinside.models.evaluation import probabilities, wrong
@@ -198,7 +198,7 @@ def classification_errors(
 def _readable(index: Index, whole: list[Entry], broken: list[tuple[str, str]]) -> Iterator[UInt8[Tensor, "3 h w"]]:
     for entry in track(index.entries, "classify"):
         try:
-            image = read_image(index.root / entry.file)
+            image = index.picture(entry)
         except BadImage as error:
             broken.append(error.row(index.root))
         else:

@@ -12,7 +12,7 @@ from numpy import ndarray
 from omegaconf import DictConfig
 from torch import Tensor
 
-from deepinside.data.index import BadImage, Entry, Index, read_image
+from deepinside.data.index import BadImage, Entry, Index
 from deepinside.localise import boxes
 from deepinside.localise.baselines import from_maps
 from deepinside.localise.locate import Located, Pixels, borrowed, drawn, locate
@@ -86,7 +86,7 @@ class Localiser:
 
     def _started(self, entry: Entry) -> "dict | Work":
         try:
-            image = read_image(self.index.root / entry.file)
+            image = self.index.picture(entry)
         except BadImage as error:
             return self._nothing(error.reason)
         view = self.view(entry, image)

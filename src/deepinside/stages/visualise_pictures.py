@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from deepinside import views
 from deepinside.data.bad_file import BadFile
-from deepinside.data.index import Entry, Index, read_image
+from deepinside.data.index import Entry, Index
 from deepinside.memory import halved
 from deepinside.methods.quality import energy_ratio
 from deepinside.network import Network
@@ -71,7 +71,7 @@ def draw_pictures(
     same = len(index.classes) == len(network.classes)
 
     def compute(positions: range) -> dict[str, ndarray]:
-        return _seen(network, control, index.root, entries[positions[0]], methods, options.crops)
+        return _seen(network, control, index, entries[positions[0]], methods, options.crops)
 
     rows: list[dict[str, Any]] = []
     kept: dict[str, ndarray] = {}
@@ -97,10 +97,10 @@ def _chosen(index: Index, images: int) -> Index:
 
 
 def _seen(
-    network: Network, control: Network | None, root: Path, entry: Entry, methods: Mapping[str, Any], crops: str
+    network: Network, control: Network | None, index: Index, entry: Entry, methods: Mapping[str, Any], crops: str
 ) -> dict[str, ndarray]:
     try:
-        image = read_image(root / entry.file)
+        image = index.picture(entry)
     except BadFile as error:
         return {"reason": np.array(error.reason)}
     recipe = network.preprocessing

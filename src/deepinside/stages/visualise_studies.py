@@ -18,7 +18,7 @@ from torch import Tensor
 from deepinside import views
 from deepinside.data.bad_file import BadFile
 from deepinside.data.broden import Broden
-from deepinside.data.index import Entry, Index, read_image
+from deepinside.data.index import Entry, Index
 from deepinside.memory import explained
 from deepinside.models.inverter import load_inverters
 from deepinside.network import Network
@@ -135,7 +135,7 @@ def pictures(network: Network, index: Index, crops: str, broken: Broken) -> Pict
     def read(position: int) -> Float[Tensor, "3 h w"] | None:
         entry = index.entries[position]
         try:
-            return _view(network, read_image(index.root / entry.file), crops)
+            return _view(network, index.picture(entry), crops)
         except BadFile as error:
             _note(broken, error.row(index.root))
             return None

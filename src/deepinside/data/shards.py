@@ -1,0 +1,166 @@
+"""One's own pictures in tar shards, as WebDataset lays them out: key.jpg beside key.cls or key.json.
+
+Shards are read by Python's own tarfile: `prepare` goes through each once and lists where every picture lies, which is
+then read by position, as a file would be. The libraries `webdataset` and `wids` were weighed: the first only streams,
+while batches here are fixed by position whoever computes them; the second lists a shard anew in each process.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from deepinside.data.bad_file import BadFile
+from deepinside.data.image import SUFFIXES, read_header
+from deepinside.data.index import Entry, Index
+from deepinside.data.sidecar import MAX_BYTES, Label, Sidecar, read_sidecar
+from deepinside.data.survey import survey
+from deepinside.data.table import read_text
+from deepinside.data.tar import MARK, Packed, Span, packed
+
+HOW = """Pack the pictures as WebDataset does, without compression:
+    {root}/train-000000.tar, {root}/val-000000.tar, ...   (without those words, every picture belongs to both splits)
+    in them: key.jpg (or jpeg, png), and beside it key.cls (the number of its class, from 0) or
+    key.json, such as {{"label": 3, "boxes": [[x0, y0, x1, y1]]}} (a number or a name; boxes half-open, in pixels)
+{root}/classes.txt may name the classes, a line each. Then name the folder: data.root={root}"""
+_WORDS = {"train": "train", "val": "val", "validation": "val"}
+_MEND = "mend it or leave the picture out"
+_NOTHING = Sidecar(None)
+
+
+@dataclass
+class _Sample:
+    # What stands under one key of a shard, as far as it has been read.
+    split: str
+    kinds: set[str] = field(default_factory=set)
+    bad: bool = False
+    file: str = ""
+    span: Span | None = None
+    size: tuple[int, int] = (0, 0)
+    cls: Sidecar = _NOTHING
+    json: Sidecar = _NOTHING
+
+    @property
+    def label(self) -> Label | None:
+        return self.json.label if self.cls.label is None else self.cls.label
+
+
+def index(root: Path | str, split: str = "all", shards: str = "**/*.tar") -> Index:
+    """The pictures in a folder of tar shards.
+
+    Args:
+        root: holds the shards; nothing is written to it.
+        split: `train`, `val` or `all`. A shard belongs to the split whose word stands in its path; if one does, those
+            without are not looked at.
+        shards: which files, as a pattern of paths below the root.
+
+    Returns:
+        The index; a picture's name is the path of its shard and its own in it. Of `key.cls` and `key.json` the label
+        of the first counts. What cannot be used is set aside.
+
+    Raises:
+        FileNotFoundError: if there are no such shards or no pictures in them.
+        ValueError: if the pattern leads out of the folder, a shard's name or the labels are ambiguous, `classes.txt` is
+            broken, or nothing can be used.
+    """
+    root = Path(root)
+    found = [(path, _split(path.relative_to(root))) for path in _found(root, shards)]
+    splits = {split for _, split in found} - {"all"}
+    tasks = [(path, split) for path, split in found if not splits or split in splits]
+    answer = survey(root, tasks, partial(_samples, root), "shards")
+    if not answer.found and not answer.set_aside:
+        raise FileNotFoundError(f"{root}: expected pictures in {len(tasks)} shards, got none.\n{HOW.format(root=root)}")
+    ids = _classes(root, [sample.label for sample in answer.found])
+    entries, aside = _labelled(root, ids, answer.found)
+    aside += answer.set_aside
+    if not entries:
+        file, reason = aside[0]
+        raise ValueError(f"{root}: expected usable pictures, got none; such as {file}: {reason}")
+    return Index(root, ids, tuple(name.replace("_", " ") for name in ids), entries, aside).split(split)
+
+
+def _found(root: Path, pattern: str) -> list[Path]:
+    parts = PurePosixPath(pattern).parts
+    if not parts or ".." in parts or PurePosixPath(pattern).is_absolute():
+        raise ValueError(f"expected a pattern of paths below {root}, got {pattern!r}: such as train-*.tar")
+    paths = [path for path in sorted(root.glob(pattern)) if path.name.endswith(".tar") and path.is_file()]
+    paths = [path for path in paths if not path.name.startswith(".")]
+    if not paths:
+        raise FileNotFoundError(f"{root}: expected tar shards ({pattern}), got none.\n{HOW.format(root=root)}")
+    odd = [path.parent for path in paths if MARK in f"{path.relative_to(root).parent}/"]
+    if odd:
+        raise ValueError(f"{odd[0]}: expected a folder that is not named like a shard: rename it")
+    return paths
+
+
+def _split(path: Path) -> str:
+    words = {_WORDS[word] for word in re.split(r"[^a-z0-9]+", path.as_posix().lower()) if word in _WORDS}
+    if len(words) > 1:
+        raise ValueError(f"{path}: expected a shard of train or of val by its path, got both: rename it")
+    return words.pop() if words else "all"
+
+
+def _samples(root: Path, task: tuple[Path, str]) -> Iterator[_Sample | BadFile]:
+    path, split = task
+    samples: dict[str, _Sample] = {}
+    for item in packed(path):
+        if isinstance(item, BadFile):
+            yield item
+            continue
+        folder, _, base = item.name.rpartition("/")
+        stem, _, suffix = base.partition(".")  # as WebDataset has it: the key ends at the first dot
+        kind = "picture" if f".{suffix.lower()}" in SUFFIXES else suffix.lower()
+        if kind in {"picture", "cls", "json"}:
+            sample = samples.setdefault(f"{folder}/{stem}", _Sample(split))
+            try:
+                _take(sample, kind, item, Path(f"{path}/{item.name}"), root)
+            except BadFile as error:
+                sample.bad = True
+                yield error
+    yield from (sample for sample in samples.values() if sample.span and not sample.bad)
+
+
+def _take(sample: _Sample, kind: str, item: Packed, path: Path, root: Path) -> None:
+    if kind in sample.kinds:
+        raise BadFile(path, f"one {kind} of each key in a shard", "another", "rename one or leave it out")
+    sample.kinds.add(kind)
+    if kind == "picture":
+        sample.size = read_header(path, lambda _path: item.content)
+        sample.file, sample.span = path.relative_to(root).as_posix(), item.span
+    elif item.span.length > MAX_BYTES:
+        raise BadFile(path, f"at most {MAX_BYTES} bytes", str(item.span.length), _MEND)
+    else:
+        setattr(sample, kind, read_sidecar(kind, item.content.read(), path))
+
+
+def _classes(root: Path, labels: Sequence[Label | None]) -> tuple[str, ...]:
+    listed = root / "classes.txt"
+    if listed.exists():
+        names = tuple(line.strip() for line in read_text(listed, mend="save it as UTF-8").splitlines() if line.strip())
+        if len(set(names)) < len(names) or not names:
+            raise ValueError(f"{listed}: expected a line for each class, got {len(names)}, some twice: mend it")
+        return names
+    named = sorted({label for label in labels if isinstance(label, str)})
+    numbered = [label for label in labels if isinstance(label, int)]
+    if named and numbered:
+        came = f"both, such as {numbered[0]} and {named[0]!r}"
+        raise ValueError(f"{root}: expected labels that are all numbers or all names, got {came}: add {listed.name}")
+    return tuple(named) if named else tuple(str(number) for number in range(max(numbered, default=-1) + 1))
+
+
+def _labelled(
+    root: Path, ids: tuple[str, ...], samples: Sequence[_Sample]
+) -> tuple[tuple[Entry, ...], tuple[tuple[str, str], ...]]:
+    # Without any label all pictures are taken; else those without are set aside, by file and reason.
+    numbers: dict[Label | None, int] = {name: number for number, name in enumerate(ids)}
+    numbers |= {number: number for number in range(len(ids))}
+    entries, aside = [], []
+    for one in samples:
+        if ids and one.label not in numbers:
+            expected = f"a label of the {len(ids)} classes"
+            aside.append(BadFile(root / one.file, expected, repr(one.label), _MEND).row(root))
+        else:
+            label = numbers.get(one.label, -1)
+            entries.append(Entry(one.file, one.file, one.split, label, one.json.boxes, *one.size, span=one.span))
+    return tuple(entries), tuple(aside)

@@ -1,0 +1,121 @@
+"""Tar archives as packed data: where each file lies in them, without unpacking. Nothing in an archive is trusted."""
+
+import re
+import tarfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import IO, NamedTuple
+
+from deepinside.data.bad_file import BadFile, brief
+
+MARK = ".tar/"  # in the name of a packed file, between the archive and the file's own name
+MAX_BYTES = 2**28  # of one packed file: the largest picture that is decoded takes no more, even if it is not compressed
+_MAX_EXTRA = 2**14  # bytes of a long name or of pax attributes; Linux knows no path of more than 4096
+_MAX_NAME = 4096
+_CONTROL = "[\\0-\\x1f]"
+_EXTRA = {*b"xgXLK"}  # entries that describe the next one: tarfile takes all of them into memory and searches them
+_WHOLE = "a whole tar archive that is not compressed"
+_PACK = "pack it again; what stands before is used"
+# What tarfile raises for bytes that it cannot make sense of.
+_BROKEN = (tarfile.TarError, ValueError, LookupError, OverflowError, RecursionError)
+
+
+class Span(NamedTuple):
+    """Where the bytes of a packed file lie in its archive."""
+
+    start: int
+    length: int
+
+    def opener(self, root: Path, file: str) -> Callable[[Path], IO[bytes]]:
+        """What gives those bytes.
+
+        Args:
+            root: folder that the archive lies in.
+            file: the archive's path from there and the packed file's own, joined by `MARK`.
+
+        Returns:
+            A function of a path that it does not look at.
+        """
+        return partial(self._bytes, root / f"{file.partition(MARK)[0]}.tar")
+
+    def _bytes(self, archive: Path, _named: Path) -> IO[bytes]:
+        with archive.open("rb") as file:
+            file.seek(self.start)
+            return BytesIO(file.read(self.length))
+
+
+class Packed(NamedTuple):
+    """One packed file: its name, where it lies, and its bytes, to be read before the next is asked for."""
+
+    name: str
+    span: Span
+    content: IO[bytes]
+
+
+class _Info(tarfile.TarInfo):
+    # The method that the library's source names as the entry point for subclasses.
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.size < 0 or (self.type[0] in _EXTRA and self.size > _MAX_EXTRA):
+            raise tarfile.ReadError(f"an entry of {self.size} bytes that describes another, of {_MAX_EXTRA} allowed")
+        return super()._proc_member(archive)  # type: ignore[misc]
+
+
+def packed(path: Path) -> Iterator[Packed | BadFile]:
+    """The files in an archive, in their order; folders and hidden files are left out.
+
+    Args:
+        path: of the archive, which is only read.
+
+    Yields:
+        Each file, or what is wrong with it (a link, a name that leads out of the archive, cut off); and, last, what is
+        wrong with the archive, if it ends before its end.
+    """
+    try:
+        with tarfile.open(path, "r:", tarinfo=_Info) as archive:
+            yield from _walked(path, archive)
+            _check_end(path, archive.offset)
+    except _BROKEN as error:
+        yield BadFile(path, _WHOLE, str(error), _PACK)
+
+
+def _walked(path: Path, archive: tarfile.TarFile) -> Iterator[Packed | BadFile]:
+    total, before = path.stat().st_size, -1
+    while (entry := archive.next()) is not None:
+        archive.members.clear()  # type: ignore[attr-defined]  # the library would keep all of them
+        if entry.offset_data <= before or entry.size < 0:
+            raise tarfile.ReadError(f"an entry at byte {entry.offset_data} that leads back")
+        before = entry.offset_data
+        if entry.isdir():
+            continue
+        name = PurePosixPath(entry.name).as_posix()  # many archives begin every name with ./
+        if fault := _fault(entry, name):
+            yield BadFile(Path(f"{path}/{brief(re.sub(_CONTROL, '?', name))}"), *fault)
+        elif entry.offset_data + entry.size > total:
+            yield BadFile(Path(f"{path}/{name}"), f"{entry.size} bytes", "the end of the archive", _PACK)
+        elif not any(part.startswith((".", "__")) for part in name.split("/")):
+            content = archive.extractfile(entry)
+            assert content
+            yield Packed(name, Span(entry.offset_data, entry.size), content)
+
+
+def _fault(entry: tarfile.TarInfo, name: str) -> tuple[str, str, str] | None:
+    pack = "pack the files that are wanted, under the path from their folder"
+    if name.startswith("/") or ".." in name.split("/") or len(name) > _MAX_NAME or re.search(_CONTROL, name):
+        return f"a path inside the archive, of at most {_MAX_NAME} characters", brief(repr(entry.name)), pack
+    if not entry.isreg() or entry.issparse():
+        return "a file", "a link, a device or a sparse file", pack
+    if entry.size > MAX_BYTES:
+        return f"at most {MAX_BYTES} bytes", str(entry.size), pack
+    return None
+
+
+def _check_end(path: Path, offset: int) -> None:
+    # The library takes a spoilt header, and a file that was cut between two entries, for the end.
+    with path.open("rb") as file:
+        file.seek(offset)
+        block = file.read(tarfile.BLOCKSIZE)
+    if block != bytes(tarfile.BLOCKSIZE):
+        came = "a spoilt header" if block else "the end of the file before the end of the archive"
+        raise tarfile.ReadError(f"{came} at byte {offset}")
