@@ -32,7 +32,7 @@ def test_a_claim_is_worded_with_its_number_and_interval(page):
     cells = page.claims.catalogue.lines[0].cells
     assert (cells[0].text, cells[0].note) == ("Maps lie on it", "C01 · S13, sec. 3. Predicted: above 1")
     assert (cells[1].text, cells[1].tone, cells[2].text) == ("supported", "supported", "miniature world")
-    assert (cells[3].text, cells[3].key, cells[4].text) == ("1.75 [1.50 to 2]", 1.75, "40")
+    assert (cells[3].text, cells[3].between, cells[3].key, cells[4].text) == ("1.75", "1.50 to 2", 1.75, "40")
     absent = page.claims.catalogue.lines[3].cells
     assert [cell.text for cell in absent[1:5]] == ["needs data", "ILSVRC", "–", "–"]
 
