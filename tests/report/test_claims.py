@@ -64,6 +64,16 @@ def test_evidence_that_is_not_on_the_page_leads_to_its_folder(tmp_path):
     assert links[:2] == [[("localise", "../../localise/0123456789abcdef/")], [("javascript:alert(1)", "")]]
 
 
+def test_each_of_several_runs_is_linked(tmp_path):
+    folder = claims(tmp_path)
+    rows = [list(row) for row in CLAIMS]
+    rows[1][TEXT["artifact"]] = " ".join(f"dissect/{seed:016x}" for seed in range(3))
+    write(folder / "claims.csv", rows)
+    first = composed({"claims": folder}).claims.catalogue.lines[0].cells[5].links
+    assert [text for text, _ in first] == ["dissect", "2", "3"]
+    assert [href for _, href in first] == [f"../../dissect/{seed:016x}/" for seed in range(3)]
+
+
 def test_what_many_tests_leave_of_a_verdict_is_told(tmp_path):
     folder = claims(tmp_path)
     rows = [list(row) for row in CLAIMS]

@@ -70,7 +70,10 @@ class Places:
                 title, anchor = self._of(artifact, metric)
                 links.setdefault(title, f"#{anchor}")
             elif re.fullmatch(r"\w+/[0-9a-f]{16}", name):
-                links.setdefault(name.partition("/")[0], f"../../{quote(name)}/")
+                stage, again = name.partition("/")[0], sum(text.isdecimal() for text in links) + 2
+                links[str(again) if stage in links else stage] = (
+                    f"../../{quote(name)}/"  # of five seeds: dissect, 2, 3 ...
+                )
             else:
                 links.setdefault(name, "")
         return tuple(links.items())
