@@ -104,7 +104,7 @@ def bare(root: Path, layers: list[str], full: bool) -> None:
 
 def whole(root: Path, layers: list[str], **options) -> None:
     dissect.open_network = lambda *_: alexnet()
-    chosen = OmegaConf.merge(OmegaConf.load(DEFAULTS), {"layers": layers, "cards": 0}, options)
+    chosen = OmegaConf.merge(OmegaConf.load(DEFAULTS), {"layers": layers, "cards": 0, "atlas": 0}, options)
     machine = {"device": "cpu", "workers": 1, "threads": torch.get_num_threads()}
     cfg = {"dissect": chosen, "concepts": {"root": str(root), "limit": None}, "machine": machine, "seed": 0}
     with tempfile.TemporaryDirectory() as out:

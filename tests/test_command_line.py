@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hydra.errors import InstantiationException
 
 from deepinside import configuration
 from deepinside.records import Table
@@ -25,6 +26,7 @@ from tests.own import OWN, TINY, lay, program, searched
         (["experiment=reprodce"], "'reproduce'"),
         (["method=[saliensy]"], "'saliency'"),
         (["localise"], "'run=localise'"),
+        (["seed=often"], "whole number"),
     ],
 )
 def test_misspelt_words_fail_with_the_closest_name(arguments: list[str], said: str) -> None:
@@ -48,6 +50,17 @@ def test_misspelt_words_fail_with_the_closest_name(arguments: list[str], said: s
 )
 def test_right_words_pass_in_any_order(arguments: list[str]) -> None:
     configuration.check_overrides(arguments)
+
+
+def test_errors_come_in_the_words_of_what_failed() -> None:
+    inner = FileNotFoundError("a: no such folder;\nexpected b")
+    outer = InstantiationException("Error in call to target 'x'")
+    outer.__cause__ = inner
+    assert configuration.plain(outer) is inner
+    outer.__cause__ = AttributeError("mine has no 'nett'")
+    assert isinstance(configuration.plain(outer), ValueError)
+    assert str(configuration.plain(outer)) == "mine has no 'nett'"
+    assert configuration.plain(inner) is inner
 
 
 @pytest.fixture(scope="module")
@@ -177,3 +190,4 @@ def test_bad_input_is_one_clear_message(arguments: list[str], said: str, place: 
     assert done.returncode != 0
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+    assert "Error executing job" not in done.stderr

@@ -10,7 +10,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from deepinside import pipeline
@@ -18,7 +19,8 @@ from deepinside.artifact import flat
 from deepinside.terminal import COMMANDS
 
 __all__ = [
-    "DictConfig", "HydraException", "beside", "check_overrides", "composed", "folder", "groups", "main", "portable",
+    "DictConfig", "HydraException", "beside", "check_overrides", "composed", "folder", "groups", "main", "plain",
+    "portable",
 ]  # fmt: skip
 
 _PATHS = {key for stage in pipeline.STAGES.values() for key in (*stage.files, *stage.places)}
@@ -100,6 +102,8 @@ def _check_keys(overrides: list[Override], chosen: list[str], groups: dict[str, 
             raise KeyError(f"there is no key {key!r}; {_closest(key, [*known, *groups])}")
         if key == "run" and not override.is_sweep_override() and override.value() not in pipeline.STAGES:
             raise KeyError(f"no stage {override.value()!r}; {_closest(str(override.value()), pipeline.STAGES)}")
+        if key == "seed" and not override.is_sweep_override() and not isinstance(override.value(), int):
+            raise ValueError(f"expected a whole number, got seed={override.value()}")
 
 
 def _keys(cfg: DictConfig) -> set[str]:
@@ -113,14 +117,41 @@ def main(work: Callable[[DictConfig, list[str]], None]) -> None:
 
     Args:
         work: takes the configuration and the overrides that made it.
+
+    Raises:
+        Exception: what `work` raises, without the frame that Hydra puts around it.
     """
+    failed: list[Exception] = []
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come through as they are; `__main__` words them
 
     @hydra.main(version_base="1.3", config_path=str(folder()), config_name="config")
     def entered(cfg: DictConfig) -> None:
-        work(cfg, list(HydraConfig.get().overrides.task))
+        try:
+            work(cfg, list(HydraConfig.get().overrides.task))
+        except Exception as error:
+            if HydraConfig.get().mode is RunMode.MULTIRUN:
+                raise  # the launcher tells which of the jobs it was
+            failed.append(error)
 
     entered()
+    if failed:
+        error = plain(failed[0])
+        raise error
+
+
+def plain(error: Exception) -> Exception:
+    """What went wrong when Hydra called something, in the words of what it called.
+
+    Args:
+        error: any.
+
+    Returns:
+        The error behind it; itself where there is none.
+    """
+    cause = error.__cause__ if isinstance(error, InstantiationException) else None
+    if isinstance(cause, TypeError | AttributeError):  # an argument or a function that is not there
+        return ValueError(str(cause))
+    return cause if isinstance(cause, Exception) else error
 
 
 def portable(overrides: Sequence[str]) -> list[str]:

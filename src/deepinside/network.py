@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from deepinside.memory import halved
 
+_LISTED = 24  # names in an error message
+
 
 def closest(name: str, known: Iterable[str], count: int = 3) -> str:
     """What a person who wrote `name` may have meant.
@@ -24,7 +26,8 @@ def closest(name: str, known: Iterable[str], count: int = 3) -> str:
     """
     known = list(known)
     near = difflib.get_close_matches(name, known, n=count, cutoff=0.4)
-    return f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known[:40])}"
+    more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known[:_LISTED])}{more}"
 
 
 @dataclass(frozen=True)

@@ -200,8 +200,14 @@ class Planner:
             if key == "model.target":
                 raw[key] = source.digest({str(value).split(":", maxsplit=1)[0]})
             else:
-                raw[key] = self.digest(Path(value), cfg.data.digest if key == "data.root" else "content")
+                raw[key] = self._content(key, Path(value), cfg.data.digest if key == "data.root" else "content")
         return raw
+
+    def _content(self, key: str, path: Path, how: str) -> str:
+        try:
+            return self.digest(path, how)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{key}={path}: {error}") from error
 
 
 def _judging(cfg: DictConfig) -> DictConfig:

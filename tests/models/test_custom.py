@@ -22,6 +22,9 @@ class Module(nn.Module):
     def forward(self, x):
         return x.mean((2, 3))
 
+def sized(classes=4):
+    return nn.Sequential(nn.Conv2d(3, classes, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
 def probabilities():
     return nn.Sequential(small(), nn.Softmax(1))
 
@@ -44,6 +47,14 @@ def package(tmp_path, monkeypatch):
     yield folder
     for name in [name for name in sys.modules if name.startswith("mynetworks")]:
         del sys.modules[name]
+
+
+@pytest.mark.usefixtures("package")
+def test_a_function_may_ask_how_many_classes_there_are():
+    assert custom(target="mynetworks.nets:sized", classes=("r", "g"), **SETTINGS).classes == ("r", "g")
+    assert len(custom(target="mynetworks.nets:sized", **SETTINGS).classes) == 4
+    with pytest.raises(ValueError, match=r"gives 4 scores and the data have 2 classes \(r, g\)"):
+        custom(target="mynetworks.nets:small", classes=("r", "g"), **SETTINGS)
 
 
 @pytest.mark.usefixtures("package")
@@ -92,7 +103,7 @@ def test_a_softmax_at_the_end_is_noticed(caplog):
 
 @pytest.mark.usefixtures("package")
 def test_names_must_be_as_many_as_outputs():
-    with pytest.raises(ValueError, match="expected 4 class names"):
+    with pytest.raises(ValueError, match="gives 4 scores and the data have 2 classes"):
         custom(target="mynetworks.nets:small", classes=("a", "b"), **SETTINGS)
 
 

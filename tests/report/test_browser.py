@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
-from tests.report.artifacts import claims, config, world
+from PIL import Image
+from tests.report.artifacts import claims, config, world, write
 
 from deepinside.stages import report
 
@@ -36,8 +37,18 @@ def address(tmp_path_factory):
     page = outputs / "report" / "f0"
     page.mkdir(parents=True)
     settings = {"report": config(command=["train.epochs=3"]), "name": "tried", "machine": {"workers": 1}}
-    report.run(OmegaConf.create(settings), world(outputs) | {"claims": claims(outputs)}, page)
+    inputs = world(outputs) | {"claims": claims(outputs)}
+    sheets(inputs["dissect"], ("conv2", 29), ("conv1", 28))
+    report.run(OmegaConf.create(settings), inputs, page)
     return (page / "index.html").as_uri()
+
+
+def sheets(folder, *units):
+    (folder / "atlas").mkdir()
+    Image.new("RGB", (120, 20 * len(units)), "teal").save(folder / "atlas" / "all.webp")
+    header = ("layer", "unit", "file", "left", "top", "width", "height", "images")
+    places = [(layer, unit, "atlas/all.webp", 0, 20 * at, 120, 20, 6) for at, (layer, unit) in enumerate(units)]
+    write(folder / "atlas.csv", [header, *places])
 
 
 @pytest.fixture(scope="module")
@@ -274,6 +285,24 @@ def test_a_unit_opens_its_card_and_gives_the_focus_back(opened):
     press(driver, webdriver.Keys.ESCAPE)
     assert not driver.find_element(By.ID, "zoom").is_displayed()
     assert driver.switch_to.active_element == link
+
+
+def test_the_pictures_of_a_unit_are_enlarged_and_the_keys_walk_through_the_rows(opened):
+    driver, table = opened(), "artifact-dissect-atlas"
+    strips = driver.find_elements(By.CSS_SELECTOR, f"#{table} a.strip")
+    assert [strip.get_attribute("data-title").split(":")[0] for strip in strips] == ["conv2 unit 29", "conv1 unit 28"]
+    assert strips[0].find_element(By.TAG_NAME, "img").get_attribute("alt").startswith("The pictures in which it peaks")
+    click(driver, strips[0])
+    title = driver.find_element(By.ID, "zoom-title")
+    assert title.text.startswith("conv2 unit 29: ")
+    press(driver, webdriver.Keys.ARROW_RIGHT)
+    assert title.text.startswith("conv1 unit 28: ")
+    assert driver.find_element(By.ID, "zoom-file").get_attribute("href").endswith("/dissect/d0/atlas/all.webp")
+    press(driver, webdriver.Keys.ESCAPE)
+    assert driver.switch_to.active_element == strips[1]
+    choose(driver, table, "Layer", "conv2")
+    click(driver, strips[0])
+    assert driver.find_element(By.ID, "zoom-place").text == "1 of 1"  # only of rows that fit the filter
 
 
 def test_localised_pictures_are_browsed_by_how_good_they_are(opened):

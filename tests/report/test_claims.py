@@ -32,7 +32,7 @@ def test_a_claim_is_worded_with_its_number_and_interval(page):
     cells = page.claims.catalogue.lines[0].cells
     assert (cells[0].text, cells[0].note) == ("Maps lie on it", "C01 · S13, sec. 3. Predicted: above 1")
     assert (cells[1].text, cells[1].tone, cells[2].text) == ("supported", "supported", "miniature world")
-    assert (cells[3].text, cells[3].key, cells[4].text) == ("1.75 [1.50 to 2]", 1.75, "40")
+    assert (cells[3].text, cells[3].between, cells[3].key, cells[4].text) == ("1.75", "1.50 to 2", 1.75, "40")
     absent = page.claims.catalogue.lines[3].cells
     assert [cell.text for cell in absent[1:5]] == ["needs data", "ILSVRC", "–", "–"]
 
@@ -62,6 +62,16 @@ def test_evidence_that_is_not_on_the_page_leads_to_its_folder(tmp_path):
     write(folder / "claims.csv", rows)
     links = [list(line.cells[5].links) for line in composed({"claims": folder}).claims.catalogue.lines]
     assert links[:2] == [[("localise", "../../localise/0123456789abcdef/")], [("javascript:alert(1)", "")]]
+
+
+def test_each_of_several_runs_is_linked(tmp_path):
+    folder = claims(tmp_path)
+    rows = [list(row) for row in CLAIMS]
+    rows[1][TEXT["artifact"]] = " ".join(f"dissect/{seed:016x}" for seed in range(3))
+    write(folder / "claims.csv", rows)
+    first = composed({"claims": folder}).claims.catalogue.lines[0].cells[5].links
+    assert [text for text, _ in first] == ["dissect", "2", "3"]
+    assert [href for _, href in first] == [f"../../dissect/{seed:016x}/" for seed in range(3)]
 
 
 def test_what_many_tests_leave_of_a_verdict_is_told(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from omegaconf import OmegaConf
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -18,6 +19,7 @@ from deepinside.dissect.published import read_result
 from deepinside.dissect.score import detector_counts
 from deepinside.progress import helping
 from deepinside.stages import dissect, load
+from deepinside.stages.dissect_atlas import GAP, SIDE
 from deepinside.stages.dissect_probe import shuffled
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -76,6 +78,7 @@ def broden(tmp_path_factory):
 def network(tmp_path_factory):
     model = OmegaConf.merge(OmegaConf.load(CONF / "model" / "convnet.yaml"), SMALL)
     folder = tmp_path_factory.mktemp("network")
+    torch.manual_seed(0)
     load.run(OmegaConf.create({"model": model}), {}, folder)
     return folder
 
@@ -430,3 +433,33 @@ def test_counts_a_published_table(name, per_category, top_label, tmp_path):
     assert detector_counts(again, 0.04)["unique_detectors"].iloc[0] == per_category
     assert 0.08 in set(pd.read_csv(tmp_path / "sensitivity.csv")["iou"])
     assert not (tmp_path / "intervals.csv").exists()
+
+
+def test_every_unit_has_its_strongest_pictures_dark_where_it_is_silent(broden, network, tmp_path):
+    out = made(config(broden, layers=["relu2", "relu5"], atlas=3, **QUICK), network, tmp_path / "out")
+    places, units = pd.read_csv(out / "atlas.csv"), pd.read_csv(out / "units.csv")
+    assert places[["layer", "unit"]].equals(units[["layer", "unit"]])
+    assert set(places["width"]) == {3 * SIDE + 2 * GAP}
+    tops = pd.read_csv(out / "top_images.csv")
+    for place in places.itertuples():
+        with Image.open(out / place.file) as sheet:
+            box = (place.left, place.top, place.left + place.width, place.top + place.height)
+            strip = np.asarray(sheet.convert("RGB").crop(box)).astype(float)
+        assert strip.shape == (SIDE, 3 * SIDE + 2 * GAP, 3)
+        named = tops[(tops["layer"] == place.layer) & (tops["unit"] == place.unit)]["image"].tolist()[:3]
+        for at, name in enumerate(named):
+            with Image.open(broden / "images" / name) as picture:
+                scale = SIDE / max(picture.size)
+                size = tuple(round(side * scale) for side in picture.size)
+                own = np.asarray(picture.convert("RGB").resize(size, Image.Resampling.BICUBIC)).astype(float)
+            top, left = (SIDE - size[1]) // 2, at * (SIDE + GAP) + (SIDE - size[0]) // 2
+            shown = strip[top : top + size[1], left : left + size[0]]
+            dark = np.abs(shown - 0.35 * own).mean(axis=2) < 40
+            bright = np.abs(shown - own).mean(axis=2) < 40
+            assert (dark | bright).mean() > 0.85  # the others are the line around the mask, and what WebP loses
+
+
+def test_none_are_drawn_where_none_are_asked_for(broden, network, tmp_path):
+    out = made(config(broden, layers=["relu2"], atlas=0, **QUICK), network, tmp_path / "out")
+    assert not (out / "atlas").exists()
+    assert not (out / "atlas.csv").exists()

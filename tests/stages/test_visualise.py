@@ -71,7 +71,7 @@ def config(place: Path, **method: dict) -> object:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def ran(
-        broken: bool = False, out: str = "out", judge: bool = False, classes: int | list[int] = 2, **method: dict
+        broken: bool = False, out: str = "out", judge: bool = False, classes: int | list = 2, **method: dict
     ) -> Path:
         data = tmp_path / "data"
         if not data.exists():
@@ -134,6 +134,12 @@ def test_pictures_of_classes_are_measured_and_judged_by_a_second_network(run) ->
         assert kept["plain.images"].shape == (2, 24, 24, 3)
         assert kept["units.images"].shape == (2, 3, 3, 3)
         assert kept["plain.score"].shape == (3, 2)
+
+
+def test_classes_may_be_named(run) -> None:
+    assert pd.read_csv(run(classes=["Blue", 0], plain=AM) / "synthesis.csv")["class"].tolist() == [1, 0]
+    with pytest.raises(KeyError, match="'blue'"):
+        run(out="other", classes=["bleu"], plain=AM)
 
 
 def test_classes_may_be_named_by_number(run) -> None:

@@ -1,6 +1,6 @@
 """The pictures that excite chosen units most, with the units' masks on them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,30 +26,32 @@ Wanted = Mapping[tuple[str, int], Sequence[int]]
 
 def exhibits(
     counter: Counter, read: Callable[[int], UInt8[Tensor, "3 h w"]], wanted: Wanted
-) -> dict[tuple[str, int], list[Exhibit]]:
-    """Runs the network on one picture after the other, and keeps the masks that are wanted at the picture's size.
+) -> Iterator[tuple[tuple[str, int], int, Exhibit]]:
+    """Runs the network once on every picture that is wanted, in the order of their numbers.
 
     Args:
         counter: network, layers, thresholds and how to upsample.
         read: number of a picture -> RGB bytes as the network is fed.
         wanted: (layer name, unit) -> numbers of pictures.
 
-    Returns:
-        (layer name, unit) -> exhibits in the order of the numbers.
+    Yields:
+        (layer name, unit), number of the picture, and the exhibit at the picture's size.
 
     Source: Bau et al. 2017, code (report.py, activation_visualization).
     """
     layers = {layer.name: layer for layer in counter.layers}
-    shown: dict[tuple[str, int, int], Exhibit] = {}
-    for number in sorted({number for numbers in wanted.values() for number in numbers}):
+    users: dict[int, list[tuple[str, int]]] = {}
+    for key, numbers in wanted.items():
+        for number in numbers:
+            users.setdefault(number, []).append(key)
+    for number in sorted(users):
         image = read(number)
-        units = [key for key, numbers in wanted.items() if number in numbers]
-        asked = [layers[name] for name in sorted({name for name, _ in units})]
+        asked = [layers[name] for name in sorted({name for name, _ in users[number]})]
         found = answers(counter.network, image[None].float() / 255, asked)
-        for name, unit in units:
-            mask = _mask(counter, layers[name], found[name][0, unit], unit, (image.shape[1], image.shape[2]))
-            shown[name, unit, number] = Exhibit(image.permute(1, 2, 0).numpy(), mask)
-    return {(name, unit): [shown[name, unit, n] for n in numbers] for (name, unit), numbers in wanted.items()}
+        pixels, size = image.permute(1, 2, 0).numpy(), (image.shape[1], image.shape[2])
+        for name, unit in users[number]:
+            mask = _mask(counter, layers[name], found[name][0, unit], unit, size)
+            yield (name, unit), number, Exhibit(pixels, mask)
 
 
 def _mask(counter: Counter, layer: Layer, map_: Tensor, unit: int, size: tuple[int, int]) -> Bool[ndarray, "h w"]:

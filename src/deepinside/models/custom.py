@@ -1,6 +1,7 @@
 """Anybody's own network."""
 
 import importlib
+import inspect
 import logging
 import pkgutil
 from collections.abc import Sequence
@@ -28,7 +29,8 @@ def custom(
     """Wraps the torch module that a function of yours returns.
 
     Args:
-        target: `package.module:function`; the function (or class) is called without arguments.
+        target: `package.module:function`; the function (or class) is called without arguments, or with `classes`,
+            how many the data have, where it takes that and they name them.
         weights: a file to load into the module; None: as the function left it.
         classes: one name per output; None: ImageNet's for 1000 outputs, else numbers.
         name: for titles.
@@ -41,7 +43,9 @@ def custom(
     Raises:
         TypeError: if the function does not return a torch module.
     """
-    module = imported(target)()
+    function = imported(target)
+    wanted = {"classes": len(classes)} if classes and "classes" in inspect.signature(function).parameters else {}
+    module = function(**wanted)
     if not isinstance(module, nn.Module):
         raise TypeError(f"{target} returned {type(module).__name__}: it must return a torch.nn.Module")
     if weights not in {None, "random"}:

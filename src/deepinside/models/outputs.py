@@ -45,7 +45,10 @@ def class_names(classes: Sequence[str] | None, count: int) -> tuple[str, ...]:
     """
     if classes:
         if len(classes) != count:
-            raise ValueError(f"expected {count} class names, one per output, got {len(classes)}")
+            raise ValueError(
+                f"the network gives {count} scores and the data have {len(classes)} classes "
+                f"({', '.join(classes[:5])}{', ...' if len(classes) > 5 else ''}): they must be as many"
+            )
         return tuple(classes)
     if count != _IMAGENET:
         return tuple(f"class {i}" for i in range(count))

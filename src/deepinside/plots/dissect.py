@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy import ndarray
-from PIL import Image
-from scipy.ndimage import binary_erosion
+
+from deepinside.plots.tiles import mosaic, tile
 
 # Okabe & Ito's colours, told apart by colour-blind readers too, in the order of the paper's figures.
 COLOURS = {
@@ -24,9 +24,6 @@ COLOURS = {
 }
 _OTHER = "#999999"
 _TILE = 132  # pixels, side of a picture on a card
-_GAP = 4
-_DIM = 0.35  # brightness outside the mask
-_EDGE = (255, 176, 0)
 _DPI = 110.0
 _MOST = 60  # concepts in one chart
 _FEWEST = 14  # so many have room, that few bars are not broad
@@ -57,31 +54,6 @@ def colour(category: str) -> str:
     return COLOURS.get(category, _OTHER)
 
 
-def _tile(image: UInt8[ndarray, "h w 3"], mask: Bool[ndarray, "h w"]) -> UInt8[ndarray, "s s 3"]:
-    height, width = mask.shape
-    factor = _TILE / max(height, width)
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    pixels = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)).astype(float)
-    inside = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
-    pixels[~inside] *= _DIM
-    pixels[inside & ~binary_erosion(inside, border_value=1)] = _EDGE
-    tile = np.full((_TILE, _TILE, 3), 255, dtype=np.uint8)
-    top, left = (_TILE - size[1]) // 2, (_TILE - size[0]) // 2
-    tile[top : top + size[1], left : left + size[0]] = pixels.round()
-    return tile
-
-
-def _mosaic(tiles: Sequence[UInt8[ndarray, "s s 3"]]) -> UInt8[ndarray, "h w 3"]:
-    columns = int(np.ceil(np.sqrt(len(tiles))))
-    rows = -(-len(tiles) // columns)
-    step = _TILE + _GAP
-    sheet = np.full((rows * step - _GAP, columns * step - _GAP, 3), 255, dtype=np.uint8)
-    for index, tile in enumerate(tiles):
-        top, left = index // columns * step, index % columns * step
-        sheet[top : top + _TILE, left : left + _TILE] = tile
-    return sheet
-
-
 def unit_card(
     images: Sequence[UInt8[ndarray, "_ _ 3"]],
     masks: Sequence[Bool[ndarray, "_ _"]],
@@ -108,7 +80,7 @@ def unit_card(
 
     Source: Bau et al. 2017, fig. 2 and 3.
     """
-    sheet = _mosaic([_tile(image, mask) for image, mask in zip(images, masks, strict=True)])
+    sheet = mosaic([tile(image, mask, _TILE) for image, mask in zip(images, masks, strict=True)])
     head = 46
     height, width = sheet.shape[0] + head, sheet.shape[1]
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
@@ -150,9 +122,9 @@ def unique_detectors(layers: Sequence[str], categories: Sequence[str], unique: n
         axes.bar_label(axes.bar(names, unique[0], width=0.6, color=[colour(name) for name in names]), size=8)
         axes.set_xlabel(f"category of concept, layer {layers[0]}")
     axes.set_ylabel("unique detectors (concepts)")
-    axes.margins(y=0.1)  # for the totals above the bars
     axes.set_title(rule, size=9)
     _plain(axes)
+    axes.set_ylim(top=max(1.0, 1.1 * unique.sum(axis=1).max() if len(layers) > 1 else 1.1 * unique.max()))  # totals
     return figure
 
 

@@ -1,9 +1,14 @@
 """What is counted at other thresholds of IoU."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
+import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+_MARKERS = "osD^vP*X<>"  # with the shades, from the bottom of the network upwards: told apart without colour
 
 
 def unique_by_threshold(thresholds: Sequence[float], unique: Mapping[str, Sequence[int]], *, chosen: float) -> Figure:
@@ -19,8 +24,9 @@ def unique_by_threshold(thresholds: Sequence[float], unique: Mapping[str, Sequen
     """
     figure = Figure(figsize=(5.2, 3.4), layout="constrained")
     axes = figure.subplots()
-    for layer, counts in unique.items():
-        axes.plot(thresholds, counts, marker="o", markersize=3.5, linewidth=1.2, label=layer)
+    shades = colormaps["viridis"](np.linspace(0, 0.85, len(unique)))
+    for (layer, counts), shade, marker in zip(unique.items(), shades, cycle(_MARKERS)):
+        axes.plot(thresholds, counts, marker=marker, markersize=4, linewidth=1.2, label=layer, color=shade)
     axes.axvline(chosen, color="#777777", linewidth=0.8, linestyle=":")
     axes.set_xlabel("threshold of IoU")
     axes.set_ylabel("unique detectors (concepts)")

@@ -2,18 +2,20 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from urllib.parse import quote
 
 from deepinside.report import number
-from deepinside.report.catalogue import Catalogue, Cell, Column, Line, measured, slider
+from deepinside.report.catalogue import Catalogue, Cell, Column, Line, Shown, measured, slider
 from deepinside.report.exhibit import Exhibits
 from deepinside.report.folder import Folder, lines
 from deepinside.report.page import Artifact
+from deepinside.report.strips import Strip
 
 FILE = "units.csv"
 NEEDED = ("layer", "unit", "category", "label", "score")
 COLUMNS = (
     Column("Unit"),
-    Column("Layer", choice=True),
+    Column("Layer", choice=True, hidden=True),
     Column("Concept"),
     Column("Category", choice=True),
     Column("IoU", numeric=True),
@@ -24,32 +26,51 @@ CHIPS = 14  # concepts offered for a click
 ALSO = 2  # further concepts of a unit, of other categories
 
 
-def atlas(folder: Folder, artifact: Artifact, exhibits: Exhibits, most: int) -> Catalogue | None:
-    """All units of a dissection, the surest detectors first.
+def units_of(folder: Folder) -> list[dict[str, str]]:
+    """The units of a dissection, the surest detectors first.
 
     Args:
         folder: as read; damage of the file is added to its problems.
-        artifact: how the page names it.
-        exhibits: the pictures of the page, for the units' cards.
-        most: rows.
 
     Returns:
-        The table; None where the folder has no units.
+        Column -> text; none where the folder has no units.
     """
     if folder.stage != "dissect" or not any(sheet.file == FILE for sheet in folder.sheets):
-        return None
-    units = lines(folder, FILE, NEEDED)
-    units.sort(key=lambda unit: -_score(unit["score"]))
+        return []
+    return sorted(lines(folder, FILE, NEEDED), key=lambda unit: -_score(unit["score"]))
+
+
+def atlas(
+    folder: Folder,
+    artifact: Artifact,
+    units: Sequence[Mapping[str, str]],
+    exhibits: Exhibits,
+    most: int,
+    pictures: Mapping[tuple[str, str], Strip],
+) -> Catalogue | None:
+    """All units of a dissection.
+
+    Args:
+        folder: as read.
+        artifact: how the page names it.
+        units: see `units_of`.
+        exhibits: the pictures of the page, for the units' cards.
+        most: rows.
+        pictures: (layer, unit) -> what excites it most.
+
+    Returns:
+        The table; None without units.
+    """
     if not units:
         return None
     border = _border(folder)
     detectors = Counter(unit["label"] for unit in units if _score(unit["score"]) > border)
     cards = {one.file: exhibits.anchor(folder.key, one) for one in folder.pictures}
-    shown = _rows(units[:most], cards)
+    shown = _rows(units[:most], cards, pictures, artifact)
     return Catalogue(
         anchor=f"{artifact.anchor}-atlas",
         title="Atlas of units",
-        says=_says(len(units), sum(detectors.values()), len(detectors), border),
+        says=_says(len(units), sum(detectors.values()), len(detectors), border, bool(pictures)),
         noun="units",
         columns=COLUMNS,
         lines=shown,
@@ -74,20 +95,31 @@ def _border(folder: Folder) -> float:
     return _score(str(chosen.get("iou"))) if isinstance(chosen, Mapping) else 0.0
 
 
-def _says(units: int, detectors: int, concepts: int, border: float) -> str:
+def _says(units: int, detectors: int, concepts: int, border: float, pictured: bool) -> str:
     found = f"{number.shown(detectors)} of {number.shown(units)} units detect one of {number.shown(concepts)} concepts"
-    return (
+    said = (
         f"{found}: the places where such a unit fires hardest and the places where the concept is overlap by more than "
-        f"{border:g} of their union (IoU). A unit with a picture opens as a card."
+        f"{border:g} of their union (IoU). "
     )
+    shown = "The pictures are those that excite the unit most, bright where it fires. " if pictured else ""
+    return f"{said}{shown}A name that is a link opens the unit's card."
 
 
-def _rows(units: Sequence[Mapping[str, str]], cards: Mapping[str, str]) -> list[Line]:
+def _rows(
+    units: Sequence[Mapping[str, str]],
+    cards: Mapping[str, str],
+    pictures: Mapping[tuple[str, str], Strip],
+    artifact: Artifact,
+) -> list[Line]:
     end = max((_score(unit["score"]) for unit in units), default=0.0)
     return [
         Line(
             (
-                Cell(f"{unit['layer']} {unit['unit']}", key=f"{unit['layer']} {unit['unit'].rjust(6)}"),
+                Cell(
+                    f"{unit['layer']} {unit['unit']}",
+                    key=f"{unit['layer']} {unit['unit'].rjust(6)}",
+                    shown=_shown(unit, pictures.get((unit["layer"], unit["unit"])), artifact),
+                ),
                 Cell(unit["layer"]),
                 Cell(unit["label"] or "–"),
                 Cell(unit["category"] or "none"),
@@ -98,6 +130,15 @@ def _rows(units: Sequence[Mapping[str, str]], cards: Mapping[str, str]) -> list[
         )
         for unit in units
     ]
+
+
+def _shown(unit: Mapping[str, str], strip: Strip | None, artifact: Artifact) -> Shown | None:
+    if strip is None:
+        return None
+    title = f"{unit['layer']} unit {unit['unit']}: {unit['label'] or 'no concept'}, IoU {measured(unit['score']).text}"
+    also = f" Also: {others}." if (others := _also(unit)) else ""
+    alt = f"The pictures in which it peaks highest, bright where it exceeds its threshold.{also}"
+    return Shown(strip.embedded, title, alt, artifact.href + quote(strip.file))
 
 
 def _card(unit: Mapping[str, str]) -> str:

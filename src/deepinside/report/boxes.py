@@ -17,7 +17,7 @@ COLUMNS = (
     Column("Centre box", numeric=True),
     Column("Box", choice=True),
     Column("Class seen", choice=True),
-    Column("Drawn", choice=True),
+    Column("Drawn", choice=True, hidden=True),
 )
 _OURS = 2
 HIT = 0.5  # IoU from which on ILSVRC counts a box as right

@@ -5,8 +5,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from deepinside.report import number
+from deepinside.report.embed import Embedded
 
 STEPS = 50  # of a slider
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture of a row: what it shows, and the file that has it, larger or with others."""
+
+    embedded: Embedded
+    title: str
+    alt: str
+    href: str
 
 
 @dataclass(frozen=True)
@@ -16,20 +27,24 @@ class Cell:
     Args:
         text: what is read.
         key: what it is sorted by, where that is not the text.
-        note: smaller, below the text.
+        between: its interval, below the text.
+        note: smaller, below both.
         href: where the text leads; empty for nowhere.
         tone: class that colours it.
         bar: drawn behind the text, in percent of the column; None for none.
         links: further links, text and place.
+        shown: a picture before the text.
     """
 
     text: str
     key: float | str = ""
+    between: str = ""
     note: str = ""
     href: str = ""
     tone: str = ""
     bar: float | None = None
     links: Sequence[tuple[str, str]] = ()
+    shown: Shown | None = None
 
     @property
     def order(self) -> str:
@@ -41,11 +56,19 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its heading, whether it holds numbers, and whether the reader chooses among its few values."""
+    """A column.
+
+    Args:
+        title: its heading.
+        numeric: whether it holds numbers.
+        choice: whether the reader chooses among its few values.
+        hidden: whether it is there for the choice alone, for another column says the same.
+    """
 
     title: str
     numeric: bool = False
     choice: bool = False
+    hidden: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,7 +122,12 @@ class Catalogue:
     @property
     def pictured(self) -> bool:
         """Whether any row has a picture."""
-        return any(line.picture for line in self.lines)
+        return any(line.picture or line.cells[0].shown for line in self.lines)
+
+    @property
+    def weight(self) -> int:
+        """Bytes that the pictures in its cells take."""
+        return sum(len(cell.shown.embedded.uri) for line in self.lines for cell in line.cells if cell.shown)
 
     def choices(self) -> list[tuple[int, str, list[tuple[str, int]]]]:
         """The columns to choose in.

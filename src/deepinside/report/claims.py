@@ -1,14 +1,15 @@
 """The register of claims: what the papers say, what was measured, and the verdict."""
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from urllib.parse import quote
+from collections.abc import Mapping, Sequence
 
 from deepinside.report import number
 from deepinside.report.catalogue import Catalogue, Cell, Claims, Column, Line, Tally, measured
+from deepinside.report.evidence import Places
 from deepinside.report.folder import Folder, lines
+from deepinside.report.measure import named
 from deepinside.report.page import Artifact, Section
+from deepinside.report.settings import Settings
 
 FILE = "claims.csv"
 NEEDED = ("id", "verdict", "statement", "world")
@@ -45,7 +46,7 @@ def told(folders: Sequence[Folder]) -> list[dict[str, str]]:
 
 
 def claims(
-    rows: Sequence[Mapping[str, str]], artifacts: Sequence[Artifact], sections: Iterable[Section]
+    rows: Sequence[Mapping[str, str]], artifacts: Sequence[Artifact], sections: Sequence[Section], settings: Settings
 ) -> Claims | None:
     """The register as the page shows it.
 
@@ -53,14 +54,14 @@ def claims(
         rows: see `told`.
         artifacts: of the page.
         sections: of the page, where the evidence is shown.
+        settings: of the page, with its words.
 
     Returns:
         The register; None without rows.
     """
     if not rows:
         return None
-    places = _places(sections)
-    known = {key: one for one in artifacts for key in (one.fingerprint, one.key)}
+    places = Places.of(artifacts, sections, settings.chapters)
     holder = next(one for one in artifacts if any(sheet.file == FILE for sheet in one.sheets))
     listing = Catalogue(
         anchor=ANCHOR,
@@ -68,7 +69,7 @@ def claims(
         says="",
         noun="claims",
         columns=COLUMNS,
-        lines=[Line(_row(one, known, places)) for one in sorted(rows, key=_open)],
+        lines=[Line(_row(one, places, settings.words)) for one in sorted(rows, key=_open)],
         total=len(rows),
         file=FILE,
         href=f"{holder.href}{FILE}",
@@ -76,35 +77,19 @@ def claims(
     return Claims(_tallies(rows), listing, verdict=1, world=2)
 
 
-def _places(sections: Iterable[Section]) -> dict[tuple[str, str], tuple[str, str]]:
-    # Where a number, or (with an empty metric) an artifact, is shown: title of the section and anchor of the part.
-    places: dict[tuple[str, str], tuple[str, str]] = {}
-    for section in sections:
-        for part in section.parts:
-            there = (section.title, part.anchor)
-            cells = [one for _, row in (line for grid in part.grids for line in grid.rows) for one in row if one]
-            for one in (*part.numbers, *cells):
-                places[part.artifact.anchor, one.metric] = there
-            if part.first:
-                places[part.artifact.anchor, ""] = there
-    return places
-
-
-def _row(
-    one: Mapping[str, str], known: Mapping[str, Artifact], places: Mapping[tuple[str, str], tuple[str, str]]
-) -> tuple[Cell, ...]:
+def _row(one: Mapping[str, str], places: Places, words: Mapping[str, str]) -> tuple[Cell, ...]:
     verdict = one["verdict"]
-    words = VERDICTS.get(verdict, number.spelt(verdict).lower() or "not said")
+    said = VERDICTS.get(verdict, number.spelt(verdict).lower() or "not said")
     source = " · ".join(filter(None, (one["id"], one.get("source") or "")))
     predicted = one.get("predicted") or ""
     counted = measured(one.get("n") or "") if one.get("value") else measured("")
     return (
         Cell(one["statement"], key=one["id"], note=f"{source}{f'. Predicted: {predicted}' if predicted else ''}"),
-        Cell(words, key=_rank(verdict), tone=_tone(verdict), note=_corrected(one)),
+        Cell(said, key=_rank(verdict), tone=_tone(verdict), note=_corrected(one)),
         Cell(WORLDS.get(one["world"], one["world"] or "not said")),
-        _measured(one),
+        _measured(one, words),
         counted,
-        Cell("", links=_evidence(one, known, places)),
+        Cell("", links=places.links(one.get("artifact") or "", one.get("metric") or "")),
     )
 
 
@@ -127,34 +112,18 @@ def _tone(verdict: str) -> str:
     return verdict.replace("_", "-") if verdict in VERDICTS else "undecided"
 
 
-def _measured(one: Mapping[str, str]) -> Cell:
+def _measured(one: Mapping[str, str], words: Mapping[str, str]) -> Cell:
     said = one.get("unit") or ""
     unit = said if len(said) <= _SHORT else ""  # a long one does not fit beside its number
     cell = measured(one.get("value") or "", unit=unit)
     ends = (measured(one.get(key) or "", unit=unit).text for key in ("ci_low", "ci_high"))
     low, high = (end.removesuffix("%").removesuffix(unit).rstrip() for end in ends)
-    between = f" [{low} to {high}]" if "–" not in (low, high) else ""
-    note = (one.get("metric") or "").replace("_", " ") + (f", {said}" if said != unit else "")
+    between = f"{low} to {high}" if "–" not in (low, high) else ""
+    name = named(one.get("metric") or "", words)
+    note = f"{name}, {said}" if said != unit and said.casefold() not in name.casefold() else name
     if not one.get("value") and one.get("needs"):
         note = f"needs {one['needs']}"
-    return Cell(f"{cell.text}{between}", key=cell.key, note=note)
-
-
-def _evidence(
-    one: Mapping[str, str], known: Mapping[str, Artifact], places: Mapping[tuple[str, str], tuple[str, str]]
-) -> tuple[tuple[str, str], ...]:
-    links: dict[str, str] = {}
-    for name in filter(None, re.split(r"[\s;,]+", one.get("artifact") or "")):
-        artifact = known.get(name) or known.get(name.rstrip("/").rpartition("/")[2])
-        if artifact is not None:
-            own = (artifact.anchor, "")
-            title, anchor = places.get((artifact.anchor, one.get("metric") or ""), places.get(own, ("evidence", "")))
-            links.setdefault(title, f"#{anchor or artifact.anchor}")
-        elif re.fullmatch(r"\w+/[0-9a-f]{16}", name):
-            links.setdefault(name.partition("/")[0], f"../../{quote(name)}/")
-        else:
-            links.setdefault(name, "")
-    return tuple(links.items())
+    return Cell(cell.text, key=cell.key, between=between, note=note)
 
 
 def _tallies(rows: Sequence[Mapping[str, str]]) -> list[Tally]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from deepinside.report import number
-from deepinside.report.atlas import atlas
+from deepinside.report.atlas import atlas, units_of
 from deepinside.report.benchmarks import benchmarks
 from deepinside.report.boxes import boxes, class_names
 from deepinside.report.catalogue import Catalogue
@@ -22,10 +22,12 @@ from deepinside.report.origin import trace
 from deepinside.report.page import Artifact, Number, Page, Section
 from deepinside.report.section import lay_out, place
 from deepinside.report.settings import Settings
+from deepinside.report.strips import Strip, strips
 from deepinside.report.surroundings import surroundings
 
 SUMMARIES = ("claims", "sweep")  # stages that join what was made of several data and networks
 PICTURES = 0.9  # share of the page's weight that pictures may take; the rest is text
+ATLAS = 0.4  # share of these that the pictures of all units may take
 
 
 def compose(
@@ -46,10 +48,12 @@ def compose(
     chapters = settings.chapters
     folders = sorted((read(*item) for item in inputs.items()), key=lambda one: (place(one.key, chapters), one.key))
     budget = settings.megabytes * 1e6 * PICTURES if budget is None else budget
+    atlases = _atlases(folders, settings.rows_per_table, budget * ATLAS, workers)
+    budget -= sum(len(strip.embedded.uri) for _, found in atlases.values() for strip in found.values())
     exhibits = hang(folders, most=settings.pictures_per_gallery, budget=budget, workers=workers)
     chosen, taken = trace(folders), set[str]()
     artifacts = [describe(folder, chosen[folder.key], settings, taken) for folder in folders]
-    tables = _catalogues(folders, artifacts, exhibits, settings.rows_per_table)
+    tables = _catalogues(folders, artifacts, exhibits, settings.rows_per_table, atlases)
     register = told(folders)  # reading may find more that is wrong
     artifacts = [replace(one, problems=tuple(f.problems)) for f, one in zip(folders, artifacts, strict=True)]
     known = [n for f, one in zip(folders, artifacts, strict=True) for n in numbers(f.cells, one, settings.words)]
@@ -62,7 +66,7 @@ def compose(
         lead=_lead(chosen, settings.words),
         missing=[*_missing(settings.stages, artifacts), *([problem] if problem else [])],
         highlights=highlights(settings.showcase, sections, exhibits, budget),
-        claims=claims(register, artifacts, sections),
+        claims=claims(register, artifacts, sections, settings),
         found=found(known, settings.findings),
         sections=sections,
         artifacts=artifacts,
@@ -78,14 +82,32 @@ def compose(
     return page, folders
 
 
+Atlas = tuple[list[dict[str, str]], dict[tuple[str, str], Strip]]
+
+
+def _atlases(folders: Sequence[Folder], most: int, budget: float, workers: int) -> dict[str, Atlas]:
+    # Of every dissection its units and their pictures, in equal shares of the budget.
+    units = {folder.key: found for folder in folders if (found := units_of(folder))}
+    return {
+        folder.key: (units[folder.key], strips(folder, units[folder.key][:most], budget / len(units), workers))
+        for folder in folders
+        if folder.key in units
+    }
+
+
 def _catalogues(
-    folders: Sequence[Folder], artifacts: Sequence[Artifact], exhibits: Exhibits, most: int
+    folders: Sequence[Folder],
+    artifacts: Sequence[Artifact],
+    exhibits: Exhibits,
+    most: int,
+    atlases: Mapping[str, Atlas],
 ) -> dict[str, list[Catalogue]]:
     known = {folder.fingerprint: folder for folder in folders}
     tables = {}
     for folder, artifact in zip(folders, artifacts, strict=True):
+        units, pictures = atlases.get(folder.key, ([], {}))
         both = (
-            atlas(folder, artifact, exhibits, most),
+            atlas(folder, artifact, units, exhibits, most, pictures),
             boxes(folder, artifact, class_names(folder, known), exhibits, most),
         )
         tables[folder.key] = [one for one in both if one is not None]

@@ -2,8 +2,9 @@
 
 import base64
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -58,14 +59,32 @@ def embed(path: Path, within: Path, level: Level = LEVELS[0]) -> Embedded:
     Raises:
         BadPicture: if it is missing, lies elsewhere, or is no picture.
     """
+    with opened(path, within) as picture:
+        if max(picture.size) <= level.side and path.stat().st_size <= AS_IT_IS:
+            return _uri(path.read_bytes(), _KINDS[str(picture.format)], picture.size)
+        return _encoded(picture, path.stat().st_size, level)
+
+
+@contextmanager
+def opened(path: Path, within: Path) -> Generator[Image.Image]:
+    """A picture file, with all its pixels.
+
+    Args:
+        path: of a PNG, JPEG or WebP file.
+        within: the folder that it must lie in.
+
+    Yields:
+        The picture, until the block ends.
+
+    Raises:
+        BadPicture: if it is missing, lies elsewhere, or is no picture.
+    """
     try:
         if not path.resolve().is_relative_to(within.resolve()):
             raise BadPicture("lies outside its artifact")
         with Image.open(path, formats=tuple(_KINDS)) as picture:
             picture.load()
-            if max(picture.size) <= level.side and path.stat().st_size <= AS_IT_IS:
-                return _uri(path.read_bytes(), _KINDS[str(picture.format)], picture.size)
-            return _encoded(picture, path.stat().st_size, level)
+            yield picture
     except FileNotFoundError as error:
         raise BadPicture("is missing") from error
     except BadPicture:
@@ -79,12 +98,26 @@ def _encoded(picture: Image.Image, size: int, level: Level) -> Embedded:
     flat = Image.new("RGB", picture.size, "white")
     flat.paste(picture.convert("RGB"), mask=picture.convert("RGBA").getchannel("A"))
     flat.thumbnail((level.side, level.side), Image.Resampling.LANCZOS)
+    if not drawn or max(picture.size) > level.side:  # shrunken lines are no longer few colours
+        return encoded(flat, level.quality)
     stream = io.BytesIO()
-    if drawn and max(picture.size) <= level.side:  # shrunken lines are no longer few colours
-        flat.save(stream, "WEBP", lossless=True, quality=40, method=2)
-    else:
-        flat.save(stream, "WEBP", quality=level.quality, method=4)
+    flat.save(stream, "WEBP", lossless=True, quality=40, method=2)
     return _uri(stream.getvalue(), "image/webp", flat.size)
+
+
+def encoded(picture: Image.Image, quality: int) -> Embedded:
+    """A picture in memory as a data URI, with some loss.
+
+    Args:
+        picture: RGB.
+        quality: of WebP, in percent.
+
+    Returns:
+        The data URI and its size in pixels.
+    """
+    stream = io.BytesIO()
+    picture.save(stream, "WEBP", quality=quality, method=4)
+    return _uri(stream.getvalue(), "image/webp", picture.size)
 
 
 def _uri(content: bytes, kind: str, size: tuple[int, int]) -> Embedded:

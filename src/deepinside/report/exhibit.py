@@ -15,9 +15,9 @@ TINY = 160  # pixels: below this a picture is enlarged as squares instead of bei
 FEWEST = 4  # a gallery is not cut below this to keep the page small
 COMFORT = 0.62  # of its own width: how far a figure can shrink before its letters cannot be read
 STRIP = 2.0  # width / height from which on a picture may take a whole row
-_GRIDS = ((170, "small"), (340, "medium"), (480, "large"))  # (comfortable width below, class in style.css)
+_GRIDS = ((170, "small"), (340, "medium"), (640, "large"))  # (comfortable width below, class in style.css)
 _FIRST = {"single": 1, "banner": 2, "large": 6, "medium": 9, "small": 12, "tiny": 32}
-_NARROW = {"small", "medium"}
+_NARROW = {"small", "medium", "large"}
 LONG = 200  # characters: what a caption says at once; the rest is shown on demand
 _SLACK = {"banner": 1} | dict.fromkeys(
     ("single", "large", "medium", "small", "tiny"), 3
@@ -158,4 +158,5 @@ def _grid(pictures: Sequence[Picture]) -> str:
     widths = [one.embedded.width for one in pictures]
     strip = median(one.embedded.width / one.embedded.height for one in pictures) >= STRIP
     fitting = (name for limit, name in _GRIDS if median(widths) * COMFORT < limit)
-    return next(fitting, "banner" if strip else "large")
+    size = next(fitting, "banner")
+    return "banner" if strip and size == "large" else size

@@ -7,8 +7,8 @@ from statistics import fmean
 from deepinside.report.folder import Folder
 from deepinside.report.page import Artifact, Drawing, Node
 
-BOX = (188.0, 62.0)  # width and height, in units of the view box
-GAP = (60.0, 22.0)
+BOX = (156.0, 78.0)  # width and height, in units of the view box
+GAP = (44.0, 20.0)
 WIDE_ROW = 258.0  # width of a box of the narrow picture
 ROW_GAP = 14.0
 ARC_ROOM = 74.0  # left of the boxes, where the arcs of the narrow picture run

@@ -7,6 +7,8 @@ from deepinside.report import number
 from deepinside.report.folder import Cells
 from deepinside.report.page import Artifact, Grid, Number
 
+BETWEEN = " · "
+_DOT = r"\.(?![\d_])"
 FEWEST = 2  # rows and columns that make a table of several things worth while
 
 
@@ -38,16 +40,46 @@ def numbers(cells: Sequence[Cells], artifact: Artifact, words: Mapping[str, str]
     ]
 
 
+def named(metric: str, words: Mapping[str, str]) -> str:
+    """A metric in one line.
+
+    Args:
+        metric: as in `table.csv`.
+        words: readable names of metrics and of their prefixes.
+
+    Returns:
+        What it is, and of what.
+    """
+    what, of = _names(metric, words).values()
+    return f"{what}, {of}" if of else what
+
+
+def _spelt(of: str, words: Mapping[str, str]) -> str:
+    # `method.layer.setting` piece by piece; dots before figures and underscores belong to the name of a layer.
+    if of in words:
+        return words[of]
+    head, dot, rest = of.partition(".")
+    if dot and head in words:
+        return f"{words[head]}{BETWEEN}{_spelt(rest, words)}"
+    pieces = re.split(_DOT, of)
+    return BETWEEN.join(words.get(one) or (one if one.startswith("_") else one.replace("_", " ")) for one in pieces)
+
+
 def _parted(metric: str) -> tuple[str, str, str]:
-    # As `rpartition(".")`, but for the point within a number.
-    dots = [found.start() for found in re.finditer(r"(?<!\d)\.|\.(?!\d)", metric)]
+    # As `rpartition(".")`, but for the point within a number and for what begins like a part of a layer's name.
+    dots = [found.start() for found in re.finditer(_DOT, metric)]
     return (metric[: dots[-1]], ".", metric[dots[-1] + 1 :]) if dots else ("", "", metric)
+
+
+def _what(name: str) -> str:
+    what, dot, layer = name.partition("._")
+    return f"{number.spelt(what)}, _{layer}" if dot else number.spelt(what)
 
 
 def _names(metric: str, words: Mapping[str, str]) -> dict[str, str]:
     # What it is of, a dot, what it is; what it is of may be a layer and hold dots itself.
     of, _, what = ("", "", metric) if metric in words else _parted(metric)
-    return {"what": words.get(what) or number.spelt(what), "of": words.get(of, of)}
+    return {"what": words.get(what) or _what(what), "of": _spelt(of, words)}
 
 
 def side_by_side(known: Sequence[Number], words: Mapping[str, str]) -> tuple[list[Number], list[Grid]]:
@@ -92,13 +124,24 @@ def _grid(
 ) -> Grid:
     stage = next(iter(found.values())).artifact.stage
     itself = words.get(f"{stage} itself", "this method")
-    rows = [(words.get(of, of) or itself, [found.get((of, what)) for what in columns]) for of in things]
+    names = [_spelt(of, words) for of in things]
+    names = _short(names) if stage == "visualise" else names
+    rows = [
+        (name or itself, [found.get((of, what)) for what in columns]) for name, of in zip(names, things, strict=True)
+    ]
     heads = [_head(what, [one for _, ones in rows if (one := ones[i])], words) for i, what in enumerate(columns)]
     return Grid(heads, rows)
 
 
+def _short(names: Sequence[str]) -> list[str]:
+    # Without the name of the method, where it is that of all: the table stands beside its pictures.
+    parts = [name.partition(BETWEEN) for name in names if name]
+    alike = len({first for first, _, _ in parts}) == 1 and all(rest for _, _, rest in parts)
+    return [name.partition(BETWEEN)[2] if alike else name for name in names]
+
+
 def _head(what: str, column: Sequence[Number], words: Mapping[str, str]) -> tuple[str, str]:
-    name = words.get(what) or number.spelt(what)
+    name = words.get(what) or _what(what)
     units = {one.text.partition("\u00a0")[2] for one in column} - {""}
     unit = units.pop() if len(units) == 1 else ""
     return name, "" if unit.casefold() in name.casefold() else unit

@@ -48,7 +48,12 @@ def _parts(value: float, unit: str) -> tuple[str, str]:
     if unit in _FRACTIONS:
         value, unit = 100 * value, "%"
     unit = "" if unit in _UNSAID else unit
-    return (f"{value:.1f}" if unit == "%" and math.isfinite(value) else _plain(value)), unit
+    return (_percent(value) if unit == "%" and math.isfinite(value) else _plain(value)), unit
+
+
+def _percent(value: float) -> str:
+    text = f"{value:.1f}".replace("-", "−")
+    return "0.0" if text == "−0.0" else text
 
 
 def _plain(value: float) -> str:

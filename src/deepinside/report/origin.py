@@ -51,7 +51,8 @@ def command(folder: Folder, settings: Settings) -> str:
     if overrides is None:
         return ""
     seed = [f"seed={folder.seed}"] if folder.seed not in {"", "0"} and "." in folder.key else []
-    rest = [word for word in overrides if not word.startswith("run=")]
+    others = ("run=",) if folder.stage == "report" else ("run=", "report.")
+    rest = [word for word in overrides if not word.startswith(others)]
     return shlex.join(["deepinside", f"run={folder.stage}", *rest, *seed])
 
 

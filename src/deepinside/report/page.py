@@ -221,4 +221,6 @@ class Page:
         """Bytes that its pictures take."""
         galleries = [one for section in self.sections for part in section.parts for one in part.galleries]
         hung = [picture for one in galleries for picture in (*one.pictures, *one.rest)]
-        return sum(len(one.embedded.uri) for one in (*hung, *(one.picture for one in self.highlights)))
+        tables = [one for section in self.sections for part in section.parts for one in part.catalogues]
+        pictures = (*hung, *(one.picture for one in self.highlights))
+        return sum(len(one.embedded.uri) for one in pictures) + sum(one.weight for one in tables)

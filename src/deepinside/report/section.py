@@ -37,12 +37,34 @@ def place(key: str, chapters: Sequence[Chapter]) -> tuple[int, int]:
     return index, next((rank for rank, pattern in enumerate(patterns) if fnmatchcase(key, pattern)), 0)
 
 
+def titled(title: str) -> str:
+    """The anchor of a section.
+
+    Args:
+        title: of it.
+
+    Returns:
+        Its anchor.
+    """
+    return f"section-{slug(title)}"
+
+
 def _own(key: str, chapters: Sequence[Chapter]) -> list[int]:
     own = [index for index, one in enumerate(chapters) if any(fnmatchcase(key, pattern) for pattern in one.keys)]
     return own or [len(chapters)]
 
 
-def _home(key: str, name: str, chapters: Sequence[Chapter]) -> int:
+def home(key: str, name: str, chapters: Sequence[Chapter]) -> int:
+    """Where a number or a group of pictures stands.
+
+    Args:
+        key: of its artifact.
+        name: of the metric or the group.
+        chapters: in order.
+
+    Returns:
+        Index of the section that asks for it, or else of the artifact's first.
+    """
     own = _own(key, chapters)
     asked = (index for index in own if index < len(chapters) and _asks(chapters[index], name))
     return next(asked, own[0])
@@ -76,16 +98,16 @@ def lay_out(
     """
     shelves: dict[tuple[int, str], _Shelf] = {}
     for value in known:
-        home = _home(value.artifact.key, value.metric, chapters)
-        shelves.setdefault((home, value.artifact.key), _Shelf()).numbers.append(value)
+        at = home(value.artifact.key, value.metric, chapters)
+        shelves.setdefault((at, value.artifact.key), _Shelf()).numbers.append(value)
     for key, group in exhibits.groups:
-        shelves.setdefault((_home(key, group, chapters), key), _Shelf()).groups.append(group)
+        shelves.setdefault((home(key, group, chapters), key), _Shelf()).groups.append(group)
     for key in {one.key for one in artifacts} - {key for _, key in shelves}:
         shelves[place(key, chapters)[0], key] = _Shelf()
     sections = []
     first = {key: min(index for index, other in shelves if other == key) for _, key in shelves}
     for index, chapter in enumerate((*chapters, OTHER)):
-        anchor = f"section-{slug(chapter.title)}"
+        anchor = titled(chapter.title)
         parts = []
         for one in artifacts:
             if (index, one.key) in shelves:

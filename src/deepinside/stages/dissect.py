@@ -27,6 +27,7 @@ from deepinside.plots.gallery import Gallery
 from deepinside.probe import convolutional
 from deepinside.progress import alone
 from deepinside.records import Row
+from deepinside.stages.dissect_atlas import draw_atlas
 from deepinside.stages.dissect_pictures import draw_cards, draw_counts, draw_sensitivity
 from deepinside.stages.dissect_probe import image_of, pictures, reader, shuffled, vocabulary_of
 from deepinside.stages.dissect_tables import (
@@ -41,7 +42,16 @@ from deepinside.stages.dissect_tables import (
 )
 from deepinside.stages.inputs import built, open_broden, open_network
 
-_LEAST = {"batch": 1, "top_images": 1, "permutations": 0, "permuted_images": 0, "cards": 0, "ablate": 0, "memory_gb": 0}
+_LEAST = {
+    "batch": 1,
+    "top_images": 1,
+    "permutations": 0,
+    "permuted_images": 0,
+    "cards": 0,
+    "atlas": 0,
+    "ablate": 0,
+    "memory_gb": 0,
+}
 PUBLISHED = "published"  # a published table does not name its layer
 
 
@@ -81,7 +91,7 @@ def check(cfg: DictConfig) -> None:
 
 
 def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
-    """Writes the tables (see `write_tables`), `top_images.csv`, `set_aside.csv` and pictures.
+    """Writes the tables (see `write_tables`), `top_images.csv`, `set_aside.csv`, pictures and the sheets of all units.
 
     Args:
         cfg: groups dissect, concepts and machine.
@@ -147,6 +157,7 @@ def _dissect(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> Ga
         table = ablation(network, batches, concepts(units, chosen.iou, chosen.ablate))
         write_csv(table, out / "ablation.csv")
     draw_cards(gallery, counter, image, seen.tops, units, chosen)
+    draw_atlas(out, counter, image, seen.tops, chosen.atlas)
     return gallery
 
 

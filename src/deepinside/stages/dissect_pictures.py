@@ -15,6 +15,7 @@ from deepinside.plots.dissect import unique_detectors, unit_card, units_per_conc
 from deepinside.plots.dissect_threshold import unique_by_threshold
 from deepinside.plots.gallery import Gallery
 
+_NAMES = {"per_category": "by category", "top_label": "by top label"}
 _RULES = {
     "per_category": "counted in every category in which a unit's best concept passes",
     "top_label": "counted by the one best concept of each unit",
@@ -50,7 +51,9 @@ def draw_counts(gallery: Gallery, units: pd.DataFrame, counts: pd.DataFrame, cho
         caption = (
             f"Different concepts that units detect (IoU > {chosen.iou}), {words} (rule {rule}); {_setting(chosen)}."
         )
-        gallery.add(figure, f"unique_{rule}", group="detectors", title=f"Unique detectors, {rule}", caption=caption)
+        gallery.add(
+            figure, f"unique_{rule}", group="detectors", title=f"Unique detectors, {_NAMES[rule]}", caption=caption
+        )
     for layer in layers:
         found = units[(units["layer"] == layer) & (units["score"] > chosen.iou)]
         if found.empty:
@@ -76,7 +79,7 @@ def draw_sensitivity(gallery: Gallery, table: pd.DataFrame, chosen: DictConfig) 
         total = table[(table["rule"] == rule) & (table["category"] == "all")]
         unique = {str(layer): rows["unique_detectors"].tolist() for layer, rows in total.groupby("layer", sort=False)}
         figure = unique_by_threshold(thresholds, unique, chosen=chosen.iou)
-        title = f"Unique detectors by threshold, {rule}"
+        title = f"Unique detectors by threshold, {_NAMES[rule]}"
         caption = (
             f"Different concepts that units detect at other thresholds of IoU than {chosen.iou} (dotted), {words} "
             f"(rule {rule}); {_setting(chosen)}."
@@ -117,10 +120,10 @@ def draw_cards(
     order = units.sort_values("score", ascending=False, kind="stable")
     best = [row for layer in tops for row in order[order["layer"] == layer].head(chosen.cards).to_dict("records")]
     wanted = {(row["layer"], row["unit"]): tops[row["layer"]].image[row["unit"]].tolist() for row in best}
-    shown = exhibits(counter, read, wanted)
+    shown = {(key, number): exhibit for key, number, exhibit in exhibits(counter, read, wanted)}
     for row in best:
         layer, unit = row["layer"], row["unit"]
-        images, masks = zip(*shown[layer, unit], strict=True)
+        images, masks = zip(*(shown[(layer, unit), number] for number in wanted[layer, unit]), strict=True)
         about = {"label": row["label"], "category": row["category"], "iou": row["score"]}
         name = f"{layer} unit {unit}"
         figure = unit_card(images, masks, unit=name, detector=row["score"] > chosen.iou, **about)

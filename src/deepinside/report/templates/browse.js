@@ -7,7 +7,7 @@
 
   // A picture hangs once in its gallery; the row borrows it when it is first shown.
   const thumbnail = (row) => {
-    const link = row.querySelector("a.show:not(:has(img))");
+    const link = row.querySelector("a.show:not(:has(img), .strip ~ *)");
     const source = link && document.getElementById(link.hash.slice(1))?.querySelector("img");
     if (!source) return;
     const image = new Image();

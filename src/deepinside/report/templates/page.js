@@ -42,14 +42,14 @@
     place = (index + cards.length) % cards.length;
     const card = cards[place];
     const picture = card.querySelector("img");
-    const caption = card.closest("figure").querySelector("figcaption");
+    const caption = card.closest("figure")?.querySelector("figcaption"); // the strip of a table's row has none
     image.src = picture.src;
     image.alt = picture.alt;
     image.classList.toggle("tiny", picture.classList.contains("tiny"));
     zoom.classList.remove("whole");
     image.classList.toggle("small", Math.max(picture.naturalWidth, picture.naturalHeight) < 640);
-    find("zoom-title").textContent = caption.querySelector("b").textContent;
-    const told = [...caption.querySelectorAll("span")].map((one) => one.textContent);
+    find("zoom-title").textContent = caption?.querySelector("b").textContent ?? card.dataset.title;
+    const told = caption ? [...caption.querySelectorAll("span")].map((one) => one.textContent) : [picture.alt];
     find("zoom-caption").textContent = told.join(" ");
     find("zoom-place").textContent = `${place + 1} of ${cards.length}`;
     find("zoom-file").href = card.getAttribute("href");
@@ -58,11 +58,12 @@
   document.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
     const from = event.target.closest("a.show");
-    const card = from ? document.getElementById(from.hash.slice(1)) : event.target.closest("a.open");
+    const card = from ? document.getElementById(from.hash.slice(1)) : event.target.closest("a.open, a.strip");
     if (!card) return;
     opener = from;
     event.preventDefault();
-    cards = [...card.closest(".gallery").querySelectorAll("a.open")];
+    const gallery = card.closest(".gallery, table");
+    cards = [...gallery.querySelectorAll("a.open, tr:not([hidden]) a.strip")];
     show(cards.indexOf(card));
     zoom.showModal();
   });
