@@ -178,5 +178,5 @@ def test_imagenets_names_are_those_of_a_thousand_outputs():
     assert names[281:286] == ("tabby", "tiger cat", "Persian cat", "Siamese cat", "Egyptian cat")
     assert class_names(None, 3) == ("class 0", "class 1", "class 2")
     assert output_count(None, None, "fc8.bias") == 1000
-    with pytest.raises(ValueError, match="3 class names"):
+    with pytest.raises(ValueError, match="3 scores and the data have 1 classes"):
         class_names(("a",), 3)
