@@ -1,11 +1,11 @@
-"""The table that compares networks: how well each localises, dissects, can be inverted, and draws what another recognises.
+"""Compares networks: how well each localises, dissects, can be inverted, and draws what another recognises.
 
-python experiments/networks.py                          three ConvNets that differ in their first layer, in the drawn world
+python experiments/networks.py                     three ConvNets that differ in their first layer, in the drawn world
 python experiments/networks.py --common 'data=ilsvrc data.root=PATH data.limit=100 concepts=broden concepts.root=PATH
     model@judge=efficientnet_lite0' 'SqueezeNet features.12: model=squeezenet model.weights=FILE'
 
-A network is `NAME LAYER: OVERRIDES`; LAYER is dissected and inverted. Writes networks.csv (a row per network and number,
-with interval and artifact) and networks.md beside this file. What is computed already is free.
+A network is `NAME LAYER: OVERRIDES`; LAYER is dissected and inverted. Writes networks.csv (a row per network and number, with
+interval and artifact) and networks.md beside this file. What is computed already is free.
 """
 
 import argparse
@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-DRAWN = "data.limit=100 model@judge=convnet_micro"
-NETWORKS = (  # small trainings each; the judge is the first's architecture, trained with another seed
-    "ConvNet, 11x11 / 4, relu5: model=convnet_micro train.limit=3000 model.kernel=11 model.stride=4 train.epochs=12",
-    "AlexNet-style, two columns, relu5: model=convnet_micro train.limit=3000 model.kernel=11 model.stride=4 model.groups=2 train.epochs=12",
-    "ZFNet-style, 7x7 / 2, relu5: model=convnet_micro train.limit=3000 model.kernel=7 model.stride=2 train.epochs=12",
+DRAWN = "model=convnet_micro train.limit=3000 train.epochs=12 data.limit=100 model@judge=convnet_micro"
+NETWORKS = (  # a small training each
+    "ConvNet, 11x11 / 4, relu5: model.kernel=11 model.stride=4",
+    "AlexNet-style, two columns, relu5: model.kernel=11 model.stride=4 model.groups=2",
+    "ZFNet-style, 7x7 / 2, relu5: model.kernel=7 model.stride=2",
 )
 STAGES = {  # what is run, and which of its numbers are taken: metric -> title
     "run=localise localise=best": {
@@ -80,7 +80,12 @@ def numbers(network: str, common: str, classes: str) -> Iterator[dict]:
         for metric, number in metrics.items():
             row = rows[metric.format(layer=layer)]
             taken = {column: row[column] for column in COLUMNS[2:-1]}
-            yield {"network": name.rstrip(","), "number": number, **taken, "artifact": f"{folder.parent.name}/{folder.name}"}
+            yield {
+                "network": name.rstrip(","),
+                "number": number,
+                **taken,
+                "artifact": f"{folder.parent.name}/{folder.name}",
+            }
 
 
 def cell(row: dict) -> str:
@@ -116,7 +121,7 @@ def table(rows: list[dict]) -> str:
 
 
 def main() -> None:
-    """Computes what is missing and writes the table; networks that stand in networks.csv already and are not asked for stay."""
+    """Computes what is missing and writes the table; what stands in networks.csv and is not asked for stays."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=NETWORKS, help="NAME LAYER: OVERRIDES")
     parser.add_argument("--common", default=DRAWN, help="overrides of all networks")
