@@ -4,8 +4,8 @@ python experiments/networks.py                     three ConvNets that differ in
 python experiments/networks.py --common 'data=ilsvrc data.root=PATH data.limit=100 concepts=broden concepts.root=PATH
     model@judge=efficientnet_lite0' 'SqueezeNet features.12: model=squeezenet model.weights=FILE'
 
-A network is `NAME LAYER: OVERRIDES`; LAYER is dissected and inverted. Writes networks.csv (a row per network and number, with
-interval and artifact) and networks.md beside this file. What is computed already is free.
+A network is `NAME LAYER: OVERRIDES`; LAYER is dissected and inverted. Writes networks.csv (a row per network and number,
+with interval and artifact) and networks.md beside this file. What is computed already is free.
 """
 
 import argparse
