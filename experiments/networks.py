@@ -31,7 +31,7 @@ STAGES = {  # what is run, and which of its numbers are taken: metric -> title
     },
     "run=dissect dissect.layers=[{layer}]": {"{layer}.unique_detectors_per_category": "unique detectors"},
     "run=visualise method=[inversion] method.inversion.layers=[{layer}] method.inversion.images=4 visualise.images=1 "
-    "visualise.measured=1": {"inversion.{layer}.feature_error": "inversion error"},
+    "visualise.measured=1": {"inversion.{layer}.optimised.feature_error": "inversion error"},
     "run=visualise method=[am_best] visualise.images=1 visualise.measured=1 visualise.classes={classes}": {
         "am_best.judge_top5": "class pictures in the judge's first five"
     },
