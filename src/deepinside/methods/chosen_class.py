@@ -10,7 +10,7 @@ def chosen_class(network: Network, wanted: int | str) -> int:
 
     Args:
         network: whose classes.
-        wanted: number from 0, or name; of several synonyms divided by commas any one will do.
+        wanted: number from 0, or name in any case; of several synonyms divided by commas any one will do.
 
     Returns:
         Its number; the first, where several classes go by that name.
@@ -27,13 +27,11 @@ def chosen_class(network: Network, wanted: int | str) -> int:
         return wanted
     if wanted in network.classes:
         return network.classes.index(wanted)
-    synonyms: dict[str, int] = {}
-    for number, name in enumerate(network.classes):
-        for word in name.split(", "):
-            synonyms.setdefault(word, number)
-    if wanted not in synonyms:
-        raise KeyError(f"{network.name} has no class {wanted!r}; {closest(wanted, synonyms)}")
-    return synonyms[wanted]
+    names = [(word, number) for number, name in enumerate(network.classes) for word in (name, *name.split(", "))]
+    known = {word.casefold(): number for word, number in reversed(names)}
+    if wanted.casefold() not in known:
+        raise KeyError(f"{network.name} has no class {wanted!r}; {closest(wanted, dict(names))}")
+    return known[wanted.casefold()]
 
 
 def chosen_classes(network: Network, wanted: Sequence[int | str] | int) -> tuple[int, ...]:

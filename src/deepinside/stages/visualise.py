@@ -17,7 +17,8 @@ from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from deepinside.network import Network, closest
+from deepinside.methods.chosen_class import chosen_class
+from deepinside.network import Network
 from deepinside.plots.gallery import Gallery
 from deepinside.records import Images, Maps, Row, Table
 from deepinside.stages.inputs import open_index, open_network
@@ -128,21 +129,7 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
 def _classes(network: Network, asked: int | str | Sequence[int | str], seen: Sequence[int]) -> list[int]:
     if isinstance(asked, int):
         return list(seen[:asked])
-    named = [asked] if isinstance(asked, str) else asked
-    numbers = [_named(network, one) if isinstance(one, str) else one for one in named]
-    wrong = [number for number in numbers if not 0 <= number < len(network.classes)]
-    if wrong:
-        raise ValueError(
-            f"visualise.classes: {network.name} has the classes 0..{len(network.classes) - 1}, not {wrong}"
-        )
-    return numbers
-
-
-def _named(network: Network, name: str) -> int:
-    known = {one.casefold(): number for number, one in reversed(list(enumerate(network.classes)))}
-    if name.casefold() not in known:
-        raise KeyError(f"visualise.classes: {network.name} has no class {name!r}; {closest(name, network.classes)}")
-    return known[name.casefold()]
+    return [chosen_class(network, one) for one in ([asked] if isinstance(asked, str) else asked)]
 
 
 def _colours(pictures: Pictures, count: int) -> Tensor | None:
