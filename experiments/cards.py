@@ -1,15 +1,19 @@
 """Writes one card per claim from an artifact of `run=claims`, and checks that cards say what their artifact says.
 
 python experiments/cards.py outputs/claims/latest ...      writes experiments/<paper>/<claim>.md and claims.csv; of
-                                                           several artifacts the first that measured a row counts
+                                                           several artifacts the first that measured a row counts;
+                                                           one that none of them measured stays as the table has it
 python experiments/cards.py --check [outputs]              compares cards with claims.csv, and with the artifact if there
 """
 
 import csv
 import json
+import re
 import sys
 from itertools import groupby
 from pathlib import Path
+
+from deepinside.claims.verdict import after_holm
 
 HERE = Path(__file__).resolve().parent
 TABLE = "claims.csv"
@@ -33,13 +37,20 @@ def line(row: dict) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def card(name: str, rows: list[dict], made: dict[str, dict]) -> str:
+def run(artifact: str, record: dict) -> str:
+    """How an artifact was made, one line of a card."""
+    command = f"deepinside {' '.join(record.get('command', []))}"
+    commit = record.get("commit") or "unknown"
+    return f"* `{artifact}`: `{command}`, commit {commit}, {record['seconds']:g} s, {record.get('device', 'cpu')}"
+
+
+def card(name: str, rows: list[dict], made: dict[str, str]) -> str:
     """The text of a card.
 
     Args:
         name: of the claim.
         rows: of `claims.csv`, all its numbers in all worlds.
-        made: artifact -> manifest.
+        made: artifact -> how.
 
     Returns:
         Markdown.
@@ -59,13 +70,7 @@ def card(name: str, rows: list[dict], made: dict[str, dict]) -> str:
     if lacking:
         parts.append("Not decided for want of:\n\n" + "\n".join(f"* {text}" for text in sorted(lacking)))
     named = dict.fromkeys(word for row in rows for word in row["artifact"].split())
-    runs = [
-        f"* `{word}`: `deepinside {' '.join(made[word]['record'].get('command', []))}`, "
-        f"commit {made[word]['record'].get('commit') or 'unknown'}, {made[word]['record']['seconds']:g} s, "
-        f"{made[word]['record'].get('device', 'cpu')}"
-        for word in named
-        if word in made
-    ]
+    runs = [made[word] for word in named if word in made]
     if runs:
         parts.append("Made from:\n\n" + "\n".join(runs))
     return "\n\n".join(parts) + "\n"
@@ -83,18 +88,36 @@ def grouped(rows: list[dict]) -> dict[str, list[dict]]:
     return {name: list(group) for name, group in groupby(rows, key=lambda row: row["id"].partition(".")[0])}
 
 
-def joined(artifacts: list[Path]) -> list[dict]:
-    """Their rows, one per number and world: of several the first that was measured."""
+def joined(tables: list[list[dict]]) -> list[dict]:
+    """Their rows, one per number and world: of several the first that was measured, by the rule of the first table."""
     rows: dict[tuple[str, str], dict] = {}
-    for row in (row for artifact in artifacts for row in read(artifact / TABLE)):
-        key = row["id"], row["world"]
-        if key not in rows or (row["value"] and not rows[key]["value"]):
-            rows[key] = row
-    return list(rows.values())
+    for row in (row for table in tables for row in table):
+        mine = rows.setdefault((row["id"], row["world"]), row)
+        if row["value"] and not mine["value"] and all(row[word] == mine[word] for word in ("statement", "rule")):
+            rows[row["id"], row["world"]] = row
+    return adjusted(list(rows.values()))
+
+
+def adjusted(rows: list[dict]) -> list[dict]:
+    """The same rows with `verdict_holm` over all of them, world by world."""
+    out = [dict(row) for row in rows]
+    for world in {row["world"] for row in rows}:
+        mine = [row for row in out if row["world"] == world]
+        left = after_holm([row["verdict"] for row in mine], [float(row["p_value"] or "nan") for row in mine])
+        for row, verdict in zip(mine, left, strict=True):
+            row["verdict_holm"] = verdict
+    return out
+
+
+def written(folder: Path) -> dict[str, str]:
+    """Artifact -> how it was made, from the cards of a folder."""
+    cards = (path.read_text(encoding="utf-8") for path in folder.glob("*/*.md"))
+    lines = (found for text in cards for found in re.finditer(r"^\* `([a-z]+/[0-9a-f]+)`: .*$", text, re.MULTILINE))
+    return {found[1]: found[0] for found in lines}
 
 
 def write(artifacts: list[Path], folder: Path = HERE) -> int:
-    """Writes the cards of some artifacts.
+    """Writes the cards of some artifacts, and keeps what others wrote before.
 
     Args:
         artifacts: of `run=claims`, each beside those that it was made from.
@@ -103,16 +126,18 @@ def write(artifacts: list[Path], folder: Path = HERE) -> int:
     Returns:
         How many.
     """
-    rows = joined(artifacts)
+    tables = [artifact / TABLE for artifact in artifacts] + [path for path in [folder / TABLE] if path.exists()]
+    rows = sorted(joined([read(table) for table in tables]), key=lambda row: row["id"])
     with (folder / TABLE).open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     claims = grouped(rows)
-    made = {}
+    made = written(folder)
     for word in {word for row in rows for word in row["artifact"].split()}:
         places = (artifact.resolve().parents[1] / word / "manifest.json" for artifact in artifacts)
-        made[word] = json.loads(next(place for place in places if place.exists()).read_text(encoding="utf-8"))
+        for place in (place for place in places if place.exists()):
+            made[word] = run(word, json.loads(place.read_text(encoding="utf-8"))["record"])
     for name, rows in claims.items():
         place = folder / paper(rows)
         place.mkdir(exist_ok=True)

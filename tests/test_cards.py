@@ -26,6 +26,7 @@ def artifact(outputs: Path) -> Path:
         "id": "C05", "verdict": "supported", "statement": "It works", "world": "real", "metric": "error",
         "value": "46.25", "ci_low": "40", "ci_high": "50", "n": "9", "source": "Simonyan et al. 2013",
         "artifact": "localise/abc", "unit": "%", "rule": "below 60", "verdict_holm": "supported", "seen": "no",
+        "p_value": "0.001",
     }  # fmt: skip
     other = row | {"id": "C05.x", "verdict": "needs_data", "value": "", "artifact": "", "needs": "boxes"}
     made = outputs / "claims" / "def"
@@ -53,13 +54,41 @@ def test_cards_are_written_and_a_wrong_number_is_caught(tmp_path):
     assert cards.check(folder, tmp_path / "outputs") == ["C05: 46.25 on the card, 47.25 in localise/abc"]
 
 
+def changed(made: Path, old: str, new: str) -> Path:
+    """An artifact with another word in its register."""
+    table = made / "claims.csv"
+    table.write_text(table.read_text().replace(old, new))
+    return made
+
+
 def test_of_several_artifacts_the_first_that_measured_a_row_counts(tmp_path):
-    first, second = artifact(tmp_path / "one"), artifact(tmp_path / "two")
-    lines = (second / "claims.csv").read_text().replace("46.25", "50").splitlines()
+    first, second = artifact(tmp_path / "one"), changed(artifact(tmp_path / "two"), "46.25", "50")
+    lines = (second / "claims.csv").read_text().splitlines()
     measured = lines[1].replace("C05,", "C05.x,")
     (second / "claims.csv").write_text("\n".join([*lines[:2], measured]) + "\n")
-    rows = {row["id"]: row["value"] for row in cards.joined([first, second])}
-    assert rows == {"C05": "46.25", "C05.x": "50"}
+    rows = cards.joined([cards.read(one / "claims.csv") for one in (first, second)])
+    assert {row["id"]: row["value"] for row in rows} == {"C05": "46.25", "C05.x": "50"}
+
+
+def test_what_no_artifact_measured_stays_with_its_runs_unless_its_rule_changed(tmp_path):
+    made, folder = artifact(tmp_path / "outputs"), tmp_path / "experiments"
+    folder.mkdir()
+    cards.write([made], folder)
+    before = (folder / "simonyan2013" / "C05.md").read_text()
+    unmeasured = changed(
+        artifact(tmp_path / "other"), "supported,It works,real,error,46.25,40,50", "needs_data,It works,real,error,,,"
+    )
+    cards.write([unmeasured], folder)
+    assert (folder / "simonyan2013" / "C05.md").read_text() == before
+    cards.write([changed(unmeasured, "below 60", "below 40")], folder)
+    assert "46.25" not in (folder / "simonyan2013" / "C05.md").read_text()
+
+
+def test_holm_counts_all_rows_of_a_world():
+    row = {"verdict": "supported", "world": "real", "verdict_holm": "supported"}
+    rows = [row | {"p_value": "0.02"}, row | {"p_value": "0.001"}, row | {"p_value": "0.02", "world": "ilsvrc"}]
+    assert [one["verdict_holm"] for one in cards.adjusted(rows)] == ["supported"] * 3
+    assert [one["verdict_holm"] for one in cards.adjusted(rows + rows)] == ["undecided", "supported", "undecided"] * 2
 
 
 @pytest.mark.skipif(not (HERE / "claims.csv").exists(), reason="no cards yet: make experiments")

@@ -12,6 +12,7 @@ from scipy import stats
 
 SUPPORTED, CONTRADICTED, UNDECIDED, NEEDS_DATA = "supported", "contradicted", "undecided", "needs_data"
 LEVEL = 0.95
+ALPHA = (1 - LEVEL) / 2  # one-sided, as a two-sided interval has it
 
 
 class Estimate(NamedTuple):
@@ -132,6 +133,23 @@ def holm(values: Sequence[float]) -> Float[ndarray, " k"]:
     scaled = given[order] * np.arange(len(order), 0, -1)
     out[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
     return out
+
+
+def after_holm(verdicts: Sequence[str], values: Sequence[float]) -> list[str]:
+    """What is left of verdicts when their number is counted.
+
+    Args:
+        verdicts: of a register.
+        values: the p-value of each.
+
+    Returns:
+        Each verdict, or `undecided` for one that was decided and is not once its p-value is adjusted.
+    """
+    lost = ~(holm(values) <= ALPHA)
+    return [
+        UNDECIDED if gone and one in {SUPPORTED, CONTRADICTED} else one
+        for one, gone in zip(verdicts, lost, strict=True)
+    ]
 
 
 def power(found: Estimate, rule: Rule, effect: float | None) -> float:

@@ -17,7 +17,7 @@ from deepinside.claims.verdict import (
     SUPPORTED,
     UNDECIDED,
     Estimate,
-    holm,
+    after_holm,
     p_value,
     power,
     verdict,
@@ -29,7 +29,6 @@ COLUMNS = (
     "id", "verdict", "statement", "world", "metric", "value", "ci_low", "ci_high", "n", "predicted", "source",
     "artifact", "unit", "rule", "verdict_holm", "p_value", "power", "needs", "tag", "seen", "otherwise",
 )  # fmt: skip
-_ALPHA = 0.025  # one-sided, as a two-sided interval of 95 % has it
 
 
 class Decision(NamedTuple):
@@ -92,20 +91,20 @@ def _folders(start: str, inputs: Mapping[str, Path]) -> list[Path]:
 
 
 def _write(decisions: list[Decision], path: Path) -> None:
-    adjusted: dict[int, float] = {}
+    left: dict[int, str] = {}
     for world in WORLDS:  # one register per world
-        at = [i for i, decision in enumerate(decisions) if decision.world == world]
-        adjusted |= dict(zip(at, holm([decisions[i].p_value for i in at]).tolist(), strict=True))
+        at = {i: one for i, one in enumerate(decisions) if one.world == world}
+        kept = after_holm([one.verdict for one in at.values()], [one.p_value for one in at.values()])
+        left |= dict(zip(at, kept, strict=True))
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(_row(decision, adjusted[i]) for i, decision in enumerate(decisions))
+        writer.writerows(_row(decision, left[i]) for i, decision in enumerate(decisions))
 
 
-def _row(one: Decision, adjusted: float) -> tuple:
+def _row(one: Decision, kept: str) -> tuple:
     claim, found = one.claim, one.found
     known = claim.measure is not None and found is not None
-    kept = one.verdict if one.verdict not in {SUPPORTED, CONTRADICTED} or adjusted <= _ALPHA else UNDECIDED
     had = power(found, claim.rule, claim.effect) if found is not None and claim.rule is not None else math.nan
     numbers = (found.value, found.low, found.high) if found is not None else (math.nan,) * 3
     return (
