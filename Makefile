@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 .PHONY: reproduce experiments benchmark test test-slow lint clean
 
 reproduce: $(INSTALLED)
-	$(BIN)/deepinside experiment=reproduce report.benchmarks=benchmarks/results.csv
+	$(BIN)/deepinside experiment=reproduce report.benchmarks=benchmarks/results.csv report.networks=experiments/networks.csv
 
 experiments: $(INSTALLED) # the cards, from what `make reproduce` left
 	$(BIN)/deepinside experiment=reproduce run=claims

@@ -1,11 +1,13 @@
 """Compares networks: how well each localises, dissects, can be inverted, and draws what another recognises.
 
 python experiments/networks.py                     three ConvNets that differ in their first layer, in the drawn world
-python experiments/networks.py --common 'data=ilsvrc data.root=PATH data.limit=100 concepts=broden concepts.root=PATH
-    model@judge=efficientnet_lite0' 'SqueezeNet features.12: model=squeezenet model.weights=FILE'
+python experiments/networks.py --on Photographs
+    --common 'data=ilsvrc data.root=PATH data.limit=100 concepts=broden concepts.root=PATH model@judge=efficientnet_lite0'
+    'SqueezeNet features.12: model=squeezenet model.weights=FILE'
 
-A network is `NAME LAYER: OVERRIDES`; LAYER is dissected and inverted. Writes networks.csv (a row per network and number,
-with interval and artifact) and networks.md beside this file. What is computed already is free.
+A network is `NAME LAYER: OVERRIDES`; LAYER is dissected and inverted. Writes networks.csv beside this file (a row per data,
+network and number, with interval and artifact; `report.networks` shows it) and the same as networks.md. Rows of other
+networks stay, and what is computed already is free.
 """
 
 import argparse
@@ -36,7 +38,7 @@ STAGES = {  # what is run, and which of its numbers are taken: metric -> title
         "am_best.judge_top5": "class pictures in the judge's first five"
     },
 }
-COLUMNS = ("network", "number", "value", "unit", "n", "ci_low", "ci_high", "artifact")
+COLUMNS = ("on", "network", "number", "value", "unit", "n", "ci_low", "ci_high", "artifact")
 
 
 def computed(words: list[str]) -> Path:
@@ -59,11 +61,12 @@ def computed(words: list[str]) -> Path:
     return Path(said[-1].removeprefix("artifact: "))
 
 
-def numbers(network: str, common: str, classes: str) -> Iterator[dict]:
+def numbers(network: str, on: str, common: str, classes: str) -> Iterator[dict]:
     """The numbers of a network.
 
     Args:
         network: `NAME LAYER: OVERRIDES`.
+        on: name of the data.
         common: overrides of all.
         classes: to draw, a list in brackets.
 
@@ -79,8 +82,9 @@ def numbers(network: str, common: str, classes: str) -> Iterator[dict]:
             rows = {row["metric"]: row for row in csv.DictReader(file)}
         for metric, number in metrics.items():
             row = rows[metric.format(layer=layer)]
-            taken = {column: row[column] for column in COLUMNS[2:-1]}
+            taken = {column: row[column] for column in COLUMNS[3:-1]}
             yield {
+                "on": on,
                 "network": name.rstrip(","),
                 "number": number,
                 **taken,
@@ -102,7 +106,7 @@ def cell(row: dict) -> str:
 
 
 def table(rows: list[dict]) -> str:
-    """Networks down, numbers across.
+    """Networks down, numbers across, a table for each data.
 
     Args:
         rows: of `networks.csv`.
@@ -110,28 +114,32 @@ def table(rows: list[dict]) -> str:
     Returns:
         Markdown.
     """
-    titles = list(dict.fromkeys(row["number"] for row in rows))
-    units = {row["number"]: row["unit"] for row in rows}
-    head = [f"{title} ({units[title]})" if units[title] else title for title in titles]
-    lines = [f"| network | {' | '.join(head)} |", f"|{'---|' * (len(titles) + 1)}"]
-    for name in dict.fromkeys(row["network"] for row in rows):
-        found = {row["number"]: row for row in rows if row["network"] == name}
-        lines.append(f"| {name} | {' | '.join(cell(found[title]) for title in titles)} |")
-    return "\n".join(lines) + "\n"
+    parts = []
+    for on in dict.fromkeys(row["on"] for row in rows):
+        mine = [row for row in rows if row["on"] == on]
+        units = {row["number"]: row["unit"] for row in mine}
+        head = [f"{title} ({unit})" if unit else title for title, unit in units.items()]
+        lines = [f"## {on}\n", f"| network | {' | '.join(head)} |", f"|{'---|' * (len(head) + 1)}"]
+        for name in dict.fromkeys(row["network"] for row in mine):
+            found = {row["number"]: cell(row) for row in mine if row["network"] == name}
+            lines.append(f"| {name} | {' | '.join(found.get(title, '') for title in units)} |")
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
 
 
 def main() -> None:
     """Computes what is missing and writes the table; what stands in networks.csv and is not asked for stays."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=NETWORKS, help="NAME LAYER: OVERRIDES")
+    parser.add_argument("--on", default="The drawn world", help="name of the data")
     parser.add_argument("--common", default=DRAWN, help="overrides of all networks")
     parser.add_argument("--classes", default="[0,2,4,6,8,10,12,14,16,18]", help="to draw")
     asked = parser.parse_args()
-    rows = [row for network in asked.networks for row in numbers(network, asked.common, asked.classes)]
-    path, new = HERE / "networks.csv", {row["network"] for row in rows}
+    rows = [row for network in asked.networks for row in numbers(network, asked.on, asked.common, asked.classes)]
+    path, new = HERE / "networks.csv", {(row["on"], row["network"]) for row in rows}
     if path.exists():
         with path.open(newline="", encoding="utf-8") as file:
-            rows = [*(row for row in csv.DictReader(file) if row["network"] not in new), *rows]
+            rows = [*(row for row in csv.DictReader(file) if (row["on"], row["network"]) not in new), *rows]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()

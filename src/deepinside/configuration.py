@@ -166,7 +166,7 @@ def portable(overrides: Sequence[str]) -> list[str]:
     kept = []
     for override in overrides:
         key, _, value = override.lstrip("+").partition("=")
-        if key not in {"outputs", "report.benchmarks"} and not key.startswith(("machine", "wandb")):
+        if key not in {"outputs", "report.benchmarks", "report.networks"} and not key.startswith(("machine", "wandb")):
             kept.append(f"{key}={key.replace('.', '_').upper()}" if key in _PATHS and value not in _WORDS else override)
     return kept
 

@@ -323,3 +323,25 @@ def test_benchmarks_stand_on_the_page_and_a_broken_table_is_named(tmp_path):
         html, page, _ = page_of(outputs, benchmarks=str(spoilt))
         assert not page.benchmarks
         assert any("spoilt.csv" in one and "make benchmark" in one for one in page.missing)
+
+
+def test_networks_are_compared_on_the_page_a_table_for_each_data(tmp_path):
+    outputs, file = world(tmp_path / "outputs"), tmp_path / "networks.csv"
+    head = "on,network,number,value,unit,n,ci_low,ci_high,artifact\n"
+    rows = (
+        "Drawn,A,error,46.254,%,9,40,50.5,localise/abc",
+        "Drawn,B,units,3,,,,,dissect/abc",
+        "Photos,<b>C,error,5,%,,,,x/y",
+    )
+    file.write_text(head + "\n".join(rows) + "\n")
+    html, page, _ = page_of(outputs, networks=str(file))
+    drawn, photos = page.comparisons
+    assert (drawn.on, drawn.numbers) == ("Drawn", ["error (%)", "units"])
+    assert drawn.networks == [("A", ["46.3 [40, 50.5]", ""]), ("B", ["", "3"])]
+    assert photos.networks == [("<b>C", ["5"])]
+    assert "<b>C" not in html
+    assert '<a href="#networks">' in html
+    file.write_text(head.replace("on,", ""))
+    _, page, _ = page_of(outputs, networks=str(file))
+    assert not page.comparisons
+    assert any("networks.csv has no column on" in one for one in page.missing)

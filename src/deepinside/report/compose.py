@@ -7,7 +7,6 @@ from pathlib import Path
 
 from deepinside.report import number
 from deepinside.report.atlas import atlas, units_of
-from deepinside.report.benchmarks import benchmarks
 from deepinside.report.boxes import boxes, class_names
 from deepinside.report.catalogue import Catalogue
 from deepinside.report.claims import claims, told
@@ -15,6 +14,7 @@ from deepinside.report.describe import describe
 from deepinside.report.exhibit import Exhibits, hang
 from deepinside.report.folder import Folder, read
 from deepinside.report.found import found
+from deepinside.report.given import benchmarks, comparisons
 from deepinside.report.highlight import highlights
 from deepinside.report.lineage import drawings
 from deepinside.report.measure import numbers
@@ -58,13 +58,14 @@ def compose(
     artifacts = [replace(one, problems=tuple(f.problems)) for f, one in zip(folders, artifacts, strict=True)]
     known = [n for f, one in zip(folders, artifacts, strict=True) for n in numbers(f.cells, one, settings.words)]
     sections = lay_out(chapters, artifacts, known, exhibits, settings.words, tables)
-    timed, problem = benchmarks(settings.benchmarks)
+    timed, untimed = benchmarks(settings.benchmarks)
+    compared, uncompared = comparisons(settings.networks)
     wide, narrow = drawings(folders, artifacts, _worded(chosen, settings.words))
     page = Page(
         title=settings.title,
         name=name,
         lead=_lead(chosen, settings.words),
-        missing=[*_missing(settings.stages, artifacts), *([problem] if problem else [])],
+        missing=[*_missing(settings.stages, artifacts), *filter(None, (untimed, uncompared))],
         highlights=highlights(settings.showcase, sections, exhibits, budget),
         claims=claims(register, artifacts, sections, settings),
         found=found(known, settings.findings),
@@ -77,6 +78,7 @@ def compose(
         command="" if settings.command is None else shlex.join(["deepinside", "run=report", *settings.command]),
         surroundings=surroundings(folders, artifacts),
         benchmarks=timed,
+        comparisons=compared,
         glossary=settings.glossary,
     )
     return page, folders

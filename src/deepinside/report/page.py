@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from deepinside.report.benchmarks import Benchmark
 from deepinside.report.catalogue import Catalogue, Claims
 from deepinside.report.embed import Embedded
+from deepinside.report.given import Benchmark, Comparison
 
 
 @dataclass(frozen=True)
@@ -214,6 +214,7 @@ class Page:
     command: str
     surroundings: Sequence[Surroundings]
     benchmarks: Sequence[Benchmark]
+    comparisons: Sequence[Comparison]
     glossary: Mapping[str, str]
 
     @property

@@ -71,6 +71,7 @@ class Settings:
         also: overrides of the further runs.
         command: overrides of the run itself; None where they are not known.
         benchmarks: table of `make benchmark`; None: not shown.
+        networks: table of `experiments/networks.py`; None: not shown.
     """
 
     title: str
@@ -86,6 +87,7 @@ class Settings:
     also: tuple[tuple[str, ...], ...] = ()
     command: tuple[str, ...] | None = None
     benchmarks: Path | None = None
+    networks: Path | None = None
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Self:
@@ -117,4 +119,5 @@ class Settings:
             also=tuple(tuple(map(str, overrides)) for overrides in config["also"]),
             command=None if command is None else tuple(map(str, command)),
             benchmarks=Path(config["benchmarks"]) if config.get("benchmarks") else None,
+            networks=Path(config["networks"]) if config.get("networks") else None,
         )
