@@ -26,14 +26,14 @@ class Growth:
     """How a stage grows.
 
     Args:
-        key: of the configuration, limits its pictures.
+        keys: of the configuration, limit its pictures.
         count: configuration and inputs' folders by role -> pictures of the whole run.
         total: likewise -> pictures that are gone over, in all passes; None: each once.
         fixed: keys that are set for the trials.
         first: pictures of the first trial.
     """
 
-    key: str
+    keys: tuple[str, ...]
     count: Callable[[DictConfig, dict[str, Path]], int]
     total: Callable[[DictConfig, dict[str, Path]], float] | None = None
     fixed: tuple[tuple[str, object], ...] = ()
@@ -65,10 +65,15 @@ def _learnt_in_all(cfg: DictConfig, inputs: dict[str, Path]) -> float:
     return cfg.train.epochs * _learnt(cfg, inputs) + (cfg.train.epochs - 1) * seen / 3
 
 
+def _measured(cfg: DictConfig, inputs: dict[str, Path]) -> int:
+    return min(max(cfg.visualise.images, cfg.visualise.measured), _looked_at(cfg, inputs))
+
+
 GROWTH = {
-    "train": Growth("train.limit", _learnt, _learnt_in_all, (("train.epochs", 1),), first=512),
-    "localise": Growth("data.limit", _looked_at),
-    "dissect": Growth("concepts.limit", _labelled),
+    "train": Growth(("train.limit",), _learnt, _learnt_in_all, (("train.epochs", 1),), first=512),
+    "localise": Growth(("data.limit",), _looked_at),
+    "visualise": Growth(("visualise.images", "visualise.measured"), _measured),
+    "dissect": Growth(("concepts.limit",), _labelled),
 }
 
 
@@ -82,6 +87,7 @@ class Cost:
         seconds: of wall time, with the threads and workers of this run; None: not known.
         memory: peak in bytes, of the process itself.
         disk: bytes of the artifact.
+        without: methods that are not counted, for they do not grow with pictures.
     """
 
     stage: str
@@ -89,6 +95,7 @@ class Cost:
     seconds: float | None
     memory: float = 0.0
     disk: float = 0.0
+    without: tuple[str, ...] = ()
 
 
 def estimate(plan: pipeline.Plan) -> Iterator[Cost]:
@@ -111,10 +118,24 @@ def estimate(plan: pipeline.Plan) -> Iterator[Cost]:
         seen.add(step.folder)
         if step.stage.name in RESTED:
             pipeline.execute(step)
-        elif step.stage.name in GROWTH:
+        elif _grows(step):
             yield _extended(step)
         else:
             yield Cost(step.stage.name, 0, None)
+
+
+def _grows(step: pipeline.Plan) -> bool:
+    name = step.stage.name
+    return name in GROWTH and (name != "visualise" or len(_fixed(step.whole, name)) < len(step.whole.method))
+
+
+def _fixed(cfg: DictConfig, stage: str) -> tuple[str, ...]:
+    # Methods whose cost is not that of pictures: of classes, units and layers.
+    from deepinside.records import Maps
+    from deepinside.stages.visualise import methods
+
+    chosen = methods(OmegaConf.to_container(cfg.method)) if stage == "visualise" else {}  # type: ignore[arg-type]
+    return tuple(name for name, method in chosen.items() if method.returns is not Maps)
 
 
 def _extended(step: pipeline.Plan) -> Cost:
@@ -134,7 +155,8 @@ def _extended(step: pipeline.Plan) -> Cost:
     span, total = max(1, more.pictures - less.pictures), growth.total(cfg, inputs) if growth.total else whole
     each, bytes_ = ((b - a) / span for a, b in ((less.seconds, more.seconds), (less.disk, more.disk)))
     seconds = more.seconds + max(0.0, each) * (total - more.pictures)
-    return Cost(step.stage.name, whole, seconds, more.memory, more.disk + max(0.0, bytes_) * (whole - more.pictures))
+    disk = more.disk + max(0.0, bytes_) * (whole - more.pictures)
+    return Cost(step.stage.name, whole, seconds, more.memory, disk, _fixed(cfg, step.stage.name))
 
 
 def _small(step: pipeline.Plan) -> DictConfig:
@@ -142,6 +164,8 @@ def _small(step: pipeline.Plan) -> DictConfig:
     with open_dict(cfg):
         for key, value in GROWTH[step.stage.name].fixed:
             OmegaConf.update(cfg, key, value)
+        for name in _fixed(cfg, step.stage.name):
+            del cfg.method[name]
         cfg.wandb.mode = "disabled"
         network = step.inputs.get("network")
         if network and not (network.folder / artifact.MANIFEST).exists():
@@ -166,7 +190,9 @@ def _tried(queue: SimpleQueue, stage: str, words: dict, outputs: Path, whole: in
             _linked(made.parent, Path(folder))
         while len(found) < 2 or (found[-1].seconds < ENOUGH and found[-1].pictures < whole):
             cfg = OmegaConf.create(words)
-            OmegaConf.update(cfg, GROWTH[stage].key, size)
+            for key in GROWTH[stage].keys:
+                most = OmegaConf.select(cfg, key)
+                OmegaConf.update(cfg, key, size if most is None else min(size, most))
             plan = pipeline.Planner(Path(folder)).plan(cfg, stage)
             for needed in plan.inputs.values():
                 pipeline.execute(needed)
@@ -205,6 +231,8 @@ def lines(costs: Sequence[Cost]) -> Iterator[str]:
             f"{one.stage:10} {one.pictures:9,} pictures  {_clock(one.seconds):>9}  "
             f"{one.memory / 2**30:5.1f} GiB memory  {one.disk / 1e6:9,.1f} MB disk"
         )
+        if one.without:
+            yield f"{'':10} without {', '.join(one.without)}: they do not grow with pictures"
     known = [one for one in costs if one.seconds is not None]
     if len(known) > 1:
         seconds, disk = sum(one.seconds or 0 for one in known), sum(one.disk for one in known)
