@@ -175,3 +175,13 @@ def test_names_that_are_no_utf8_survive(tmp_path: Path) -> None:
     strange = b"caf\xe9".decode("utf-8", "surrogateescape")
     index(entry(strange)).write(tmp_path)
     assert Index.read(tmp_path, ROOT).entries[0].file == f"pictures/{strange}.jpg"
+
+
+def test_a_carriage_return_in_a_name_cannot_break_a_table(tmp_path: Path) -> None:
+    odd = Index(ROOT, ("n\r0",), ("a\rclass",), (entry("a\rb"), entry("c\nd"), entry("e")), (("x\r.jpg", "broken"),))
+    odd.tabular().write(tmp_path)
+    found = Index.read(tmp_path, ROOT)
+    assert names(found) == ["c\nd", "e"]
+    assert [file for file, _ in found.set_aside] == ["x\\r.jpg", "pictures/a\\rb.jpg"]
+    assert "rename the file" in found.set_aside[1][1]
+    assert (found.ids, found.classes) == (("n\\r0",), ("a\\rclass",))

@@ -189,6 +189,23 @@ class Index:
         kept = tuple(entry for entry in self.entries if len(entry.boxes))
         return replace(self, entries=kept, set_aside=self.set_aside + aside)
 
+    def tabular(self) -> "Index":
+        """The pictures whose files can be named in a table; one with a carriage return in its name is set aside.
+
+        Returns:
+            The index of those, carriage returns in other names written out.
+        """
+        kept = tuple(entry for entry in self.entries if "\r" not in entry.file + entry.image)
+        reason = (
+            "expected a name without a carriage return, which would end a line of a table, got one: rename the file"
+        )
+        aside = [(entry.file, reason) for entry in self.entries if "\r" in entry.file + entry.image]
+        said = tuple(
+            (file.replace("\r", "\\r"), words.replace("\r", "\\r")) for file, words in (*self.set_aside, *aside)
+        )
+        ids, classes = (tuple(name.replace("\r", "\\r") for name in names) for names in (self.ids, self.classes))
+        return replace(self, ids=ids, classes=classes, entries=kept, set_aside=said)
+
     def write(self, folder: Path) -> None:
         """Writes `images.csv`, `boxes.csv` (half-open), `classes.csv` and `set_aside.csv`.
 

@@ -23,7 +23,8 @@ def run(cfg: DictConfig, _inputs: dict[str, Path], out: Path) -> None:
     root = out if cfg.data.root is None else Path(cfg.data.root)
     if cfg.data.draw and cfg.data.root is None:
         instantiate(cfg.data.draw, out=out, workers=cfg.machine.workers)
-    index: Index = instantiate(cfg.data.index, root=root)
+    found: Index = instantiate(cfg.data.index, root=root)
+    index = found.tabular()
     index.write(out)
     excluded = ilsvrc.blacklist(root, cfg.data.blacklist) if cfg.data.name == "ilsvrc" else frozenset()
     with (out / "blacklist.csv").open("w", newline="", encoding="utf-8") as file:
