@@ -52,6 +52,12 @@ def test_right_words_pass_in_any_order(arguments: list[str]) -> None:
     configuration.check_overrides(arguments)
 
 
+def test_an_experiment_with_other_methods_keeps_no_keys_of_its_own() -> None:
+    asked = configuration.composed(["experiment=reproduce", "method=[first_layer,saliency]"])
+    assert list(asked.method) == ["first_layer", "saliency"]
+    assert "unit_cards" in configuration.composed(["experiment=reproduce"]).method
+
+
 def test_errors_come_in_the_words_of_what_failed() -> None:
     inner = FileNotFoundError("a: no such folder;\nexpected b")
     outer = InstantiationException("Error in call to target 'x'")

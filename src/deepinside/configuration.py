@@ -127,7 +127,7 @@ def main(work: Callable[[DictConfig, list[str]], None]) -> None:
     @hydra.main(version_base="1.3", config_path=str(folder()), config_name="config")
     def entered(cfg: DictConfig) -> None:
         try:
-            work(cfg, list(HydraConfig.get().overrides.task))
+            work(_chosen(cfg), list(HydraConfig.get().overrides.task))
         except Exception as error:
             if HydraConfig.get().mode is RunMode.MULTIRUN:
                 raise  # the launcher tells which of the jobs it was
@@ -173,9 +173,17 @@ def portable(overrides: Sequence[str]) -> list[str]:
 
 def _compose(overrides: list[str]) -> DictConfig:
     if GlobalHydra.instance().is_initialized():
-        return compose("config", overrides=overrides)
+        return _chosen(compose("config", overrides=overrides))
     with initialize_config_dir(str(folder()), version_base="1.3"):
-        return compose("config", overrides=overrides)
+        return _chosen(compose("config", overrides=overrides))
+
+
+def _chosen(cfg: DictConfig) -> DictConfig:
+    # An experiment sets keys of its methods; where the command line chose others, they are of no method.
+    with open_dict(cfg):
+        for name in [name for name, keys in cfg.method.items() if "_target_" not in keys]:
+            del cfg.method[name]
+    return cfg
 
 
 def composed(overrides: Sequence[str]) -> DictConfig:
