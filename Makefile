@@ -12,6 +12,7 @@ reproduce: $(INSTALLED)
 experiments: $(INSTALLED) # the cards, from what `make reproduce` left
 	$(BIN)/deepinside experiment=reproduce run=claims
 	$(BIN)/python experiments/cards.py outputs/claims/latest
+	$(BIN)/python experiments/figures.py outputs/report/latest
 
 benchmark: $(INSTALLED) # beside peers where they are installed, see benchmarks/README.md; the page shows the table
 	for one in saliency activation_maximization localise dissect stages; do \

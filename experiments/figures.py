@@ -4,8 +4,8 @@ python experiments/figures.py outputs/report/latest ...    a report stands for a
                                                            artifacts the first that has what a card asks for counts
 python experiments/figures.py --check [outputs]            compares cards with figures.csv, and with artifacts at hand
 
-figures.yaml says what each shows, which pictures (group:title, shell-like patterns) and numbers it takes, and what was
-published. A card that no artifact can fill stays as it is.
+figures.yaml says what each shows, which pictures and numbers it takes, and what was published. A card that no artifact can
+fill stays as it is.
 """
 
 import csv
@@ -22,17 +22,18 @@ from PIL import Image
 HERE = Path(__file__).resolve().parent
 TABLE = "figures.csv"
 COLUMNS = ("paper", "card", "metric", "value", "unit", "n", "ci_low", "ci_high", "published", "artifact")
-WIDTH, QUALITY = 960, 80  # of a card's picture
+WIDTH, QUALITY = 800, 70  # of a card's picture
 
 
-def made_from(artifacts: list[Path]) -> Iterator[Path]:
-    """The artifacts themselves, and those that reports among them were made from."""
+def made_from(artifacts: list[Path]) -> Iterator[tuple[str, Path]]:
+    """Key and folder of the artifacts, and of those that reports among them were made from."""
     for artifact in artifacts:
         folder = artifact.resolve()
-        yield folder
+        yield folder.parent.name, folder
         if folder.parent.name == "report":
-            for place in json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["inputs"].values():
-                yield folder.parents[1] / place
+            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            for key, name in manifest["made_from"]["inputs"].items():
+                yield key, folder.parents[1] / key.partition(".")[0] / name
 
 
 def pictures(folder: Path, patterns: list[str]) -> list[dict]:
@@ -101,7 +102,7 @@ def write(artifacts: list[Path], folder: Path = HERE) -> int:
     known, count = list(made_from(artifacts)), 0
     for paper, cards in OmegaConf.to_container(OmegaConf.load(folder / "figures.yaml")).items():
         for name, card in cards.items():
-            for source in (one for one in known if one.parent.name == card["stage"]):
+            for source in (folder for key, folder in known if f"{key}.".startswith(f"{card['from']}.")):
                 numbers, shown = rows(paper, name, card, source), pictures(source, card["pictures"])
                 if bool(numbers) == bool(card["numbers"]) and bool(shown) == bool(card["pictures"]):
                     break
