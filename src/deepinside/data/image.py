@@ -12,6 +12,7 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
+from torchvision.io import ImageReadMode, decode_jpeg
 
 from deepinside.data.bad_file import BadFile
 
@@ -113,11 +114,25 @@ def read_image(path: Path, opened: Callable[[Path], IO[bytes]] = _opened) -> UIn
     try:
         with opened(path) as file, Image.open(file, formats=FORMATS) as image:
             _bounded(*image.size)
+            plain = _plain_jpeg(image, file)
+            if plain is not None:
+                return plain
             channels = [np.asarray(channel) for channel in _rgb(image).split()]  # cheaper than to move axes
             pixels = np.stack(channels)
     except BROKEN as error:
         raise BadImage(path, _EXPECTED, fault(path, error), _MEND) from error
     return torch.from_numpy(pixels)
+
+
+def _plain_jpeg(image: Image.Image, file: IO[bytes]) -> UInt8[Tensor, "3 h w"] | None:
+    # The same bytes as Pillow's in two thirds of the time; Pillow has the words for what is broken.
+    if (image.format, image.mode) != ("JPEG", "RGB"):
+        return None
+    file.seek(0)
+    try:
+        return decode_jpeg(torch.frombuffer(bytearray(file.read()), dtype=torch.uint8), ImageReadMode.RGB)
+    except RuntimeError:
+        return None
 
 
 def read_header(path: Path, opened: Callable[[Path], IO[bytes]] = _opened) -> tuple[int, int]:
