@@ -2,10 +2,39 @@
 
 from collections.abc import Mapping, Sequence
 
-from jaxtyping import Float, UInt8
+import numpy as np
+from jaxtyping import Float
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from numpy import ndarray
+
+_FAINT, _CLEAR = 16 / 255, 0.45  # deviations from the mean colour that nobody sees, and what they are drawn as
+
+
+def visible(picture: Float[ndarray, "h w 3"]) -> tuple[Float[ndarray, "h w 3"], float]:
+    """A picture with the contrast that it takes to see it, as the authors of faint ones draw theirs.
+
+    Args:
+        picture: RGB in [0, 1], (h, w, 3).
+
+    Returns:
+        The picture, and the factor of its deviations from its mean colour; itself and 1 where they can be seen already.
+
+    Source: Yosinski et al. 2015, the authors' code (norm01c).
+    """
+    mean = picture.mean(axis=(0, 1))
+    largest = float(np.quantile(np.abs(picture - mean), 0.995))
+    if not 1e-6 < largest < _FAINT:
+        return picture, 1.0
+    factor = _CLEAR / largest
+    return np.clip(mean + factor * (picture - mean), 0, 1), factor
+
+
+def _shown(axis: plt.Axes, picture: Float[ndarray, "h w 3"], note: str, fontsize: float) -> None:
+    seen, factor = visible(picture)
+    axis.imshow(seen)
+    contrast = "" if factor == 1 else f"; contrast x{factor:.0f}"
+    axis.set_xlabel(f"{note}{contrast}".replace("; ", "\n"), fontsize=fontsize)
 
 
 def grid(pictures: Float[ndarray, "n h w 3"], titles: Sequence[str], notes: Sequence[str], columns: int = 4) -> Figure:
@@ -27,9 +56,8 @@ def grid(pictures: Float[ndarray, "n h w 3"], titles: Sequence[str], notes: Sequ
         axis.set_yticks([])
         axis.spines[:].set_visible(False)
     for axis, picture, title, note in zip(axes.flat, pictures, titles, notes, strict=False):
-        axis.imshow(picture)
+        _shown(axis, picture, note, fontsize=7)
         axis.set_title(title.split(",")[0], fontsize=9)
-        axis.set_xlabel(note.replace("; ", "\n"), fontsize=7)
     return figure
 
 
@@ -58,12 +86,12 @@ def traces(scores: Float[ndarray, "steps n"], norms: Float[ndarray, "steps n"], 
 
 
 def presets(
-    pictures: Mapping[str, UInt8[ndarray, "n h w 3"]], titles: Sequence[str], notes: Mapping[str, Sequence[str]]
+    pictures: Mapping[str, Float[ndarray, "n h w 3"]], titles: Sequence[str], notes: Mapping[str, Sequence[str]]
 ) -> Figure:
     """The same classes by every method: the contact sheet.
 
     Args:
-        pictures: method -> RGB bytes, (n, h, w, 3).
+        pictures: method -> RGB in [0, 1], (n, h, w, 3).
         titles: of the classes.
         notes: method -> what is said below each.
 
@@ -81,11 +109,10 @@ def presets(
     for row, (name, made) in enumerate(pictures.items()):
         for column in range(columns):
             axis = axes[row, column]
-            axis.imshow(made[column])
+            _shown(axis, made[column], notes[name][column], fontsize=6)
             axis.set_xticks([])
             axis.set_yticks([])
             axis.spines[:].set_visible(False)
-            axis.set_xlabel(notes[name][column].replace("; ", "\n"), fontsize=6)
             if not row:
                 axis.set_title(titles[column].split(",")[0], fontsize=8)
         axes[row, 0].set_ylabel(name.removeprefix("am_").replace("_", " "), fontsize=8)

@@ -66,6 +66,7 @@ def draw_images(
     numbers: list[Row] = []
     frames: dict[str, pd.DataFrame] = {}
     kept: dict[str, np.ndarray] = {}
+    pictures: dict[str, np.ndarray] = {}
     unfinished = out / "parts" / "images"
     unfinished.mkdir(parents=True, exist_ok=True)
     batch = Batch(torch.zeros(len(classes), 3, 1, 1), tuple(map(str, classes)), torch.tensor(classes, dtype=torch.long))
@@ -80,15 +81,16 @@ def draw_images(
         frame = _measured(network, images, judge, reference)
         frames[name] = frame
         kept[f"{name}.images"] = to_bytes(images.values)
+        pictures[name] = images.values.permute(0, 2, 3, 1).numpy()
         kept |= {f"{name}.{trace}": values.numpy() for trace, values in images.traces.items()}
-        _draw(name, images, frame, method.settings, gallery)
+        _draw(name, images, pictures[name], frame, method.settings, gallery)
         numbers += _numbers(name, frame)
     if frames:
         whole = pd.concat([frame.assign(method=name) for name, frame in frames.items()])
         whole.insert(0, "method", whole.pop("method"))
         whole.to_csv(out / "synthesis.csv", index=False, lineterminator="\n")
         np.savez(out / "synthesis.npz", **kept)  # type: ignore[arg-type]
-        _compare(frames, kept, gallery)
+        _compare(frames, pictures, gallery)
     return [*numbers, *_gains(frames)]
 
 
@@ -184,11 +186,18 @@ def _numbers(name: str, frame: pd.DataFrame) -> list[Row]:
     return [*numbers, Row(f"{name}.dead_or_stopped", unusual, "pictures", len(frame))]
 
 
-def _draw(name: str, images: Images, frame: pd.DataFrame, settings: Mapping[str, Any], gallery: Gallery) -> None:
+def _draw(
+    name: str,
+    images: Images,
+    pictures: np.ndarray,
+    frame: pd.DataFrame,
+    settings: Mapping[str, Any],
+    gallery: Gallery,
+) -> None:
     said = ", ".join(f"{key} {value}" for key, value in settings.items() if value not in (None, {}, []))
     caption = f"The picture that each score likes best, with the score and rank it gets ({said})."
     words = {"group": "class models" if "class" in frame else "units", "title": name, "caption": caption}
-    gallery.add(grid(images.values.permute(0, 2, 3, 1).numpy(), images.titles, _notes(frame)), name, **words)
+    gallery.add(grid(pictures, images.titles, _notes(frame)), name, **words)
     caption = f"The ascent of {name}: score and size of the picture over the steps ({said})."
     drawn = traces(images.traces["score"].numpy(), images.traces["norm"].numpy(), images.titles)
     gallery.add(drawn, f"{name}_traces", **words | {"title": f"{name}: the ascent", "caption": caption})
@@ -204,8 +213,8 @@ def _notes(frame: pd.DataFrame) -> list[str]:
     return notes
 
 
-def _compare(frames: Mapping[str, pd.DataFrame], kept: Mapping[str, np.ndarray], gallery: Gallery) -> None:
-    alike = {name: kept[f"{name}.images"] for name, frame in frames.items() if "class" in frame}
+def _compare(frames: Mapping[str, pd.DataFrame], pictures: Mapping[str, np.ndarray], gallery: Gallery) -> None:
+    alike = {name: pictures[name] for name, frame in frames.items() if "class" in frame}
     if len(alike) < 3:
         return
     first = next(iter(alike))
