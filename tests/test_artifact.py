@@ -135,6 +135,16 @@ def test_sweep_takes_only_old_and_unlocked_leftovers(tmp_path: Path) -> None:
     assert locked.exists()
 
 
+@pytest.mark.parametrize("before", [None, "a", "b"])
+def test_latest_leaves_nothing_of_a_process_that_died_over_it(tmp_path: Path, before: str | None) -> None:
+    (tmp_path / "latest.12345.tmp").symlink_to("b")
+    if before:
+        (tmp_path / "latest").symlink_to(before)
+    artifact.point_latest(tmp_path, "b")
+    assert [path.name for path in tmp_path.iterdir()] == ["latest"]
+    assert os.readlink(tmp_path / "latest") == "b"
+
+
 def test_latest_points_to_the_newest(tmp_path: Path) -> None:
     path, _ = make(tmp_path)
     for name in ("other", path.name):

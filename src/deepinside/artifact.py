@@ -180,11 +180,14 @@ def point_latest(folder: Path, name: str) -> None:
     if (lock := folder / f"{name}.lock").exists():
         lock.unlink(missing_ok=True)
     latest, temporary = folder / "latest", folder / f"latest.{os.getpid()}.tmp"
+    for stale in folder.glob("latest.*.tmp"):  # of a process that died right here
+        with suppress(OSError):
+            stale.unlink()
     if latest.is_symlink() and os.readlink(latest) == name:  # nothing to write, perhaps on a read-only disk
         return
-    temporary.unlink(missing_ok=True)
     temporary.symlink_to(name)
-    temporary.replace(latest)
+    with suppress(FileNotFoundError):  # another process took it for stale, and lets `latest` point to its own
+        temporary.replace(latest)
 
 
 def sweep(folder: Path, older_than: float = _DAY, spared: str = "") -> list[Path]:

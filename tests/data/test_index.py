@@ -102,6 +102,7 @@ def test_boxed_sets_the_others_aside_and_needs_at_least_one() -> None:
         ({"width": 0}, "0x30"),
         ({"file": "/etc/passwd"}, "inside the root"),
         ({"file": "a/../../b.jpg"}, "inside the root"),
+        ({"file": "a\0.jpg"}, "inside the root"),
         ({"span": Span(512, 9)}, "a place in a tar"),
         ({"file": "a.tar/b.jpg", "span": Span(-1, 9)}, "a place in a tar"),
     ],

@@ -273,7 +273,7 @@ def _check(entry: Entry, classes: int) -> None:
     if entry.span and (MARK not in entry.file or entry.span.start < 0 or entry.span.length < 0):
         raise ValueError(f"{entry.file}: expected a place in a tar, got {entry.span}")
     path = PurePosixPath(entry.file)
-    if path.is_absolute() or ".." in path.parts:
+    if path.is_absolute() or ".." in path.parts or "\0" in entry.file:
         raise ValueError(f"{entry.file}: expected a path inside the root, relative to it")
 
 
