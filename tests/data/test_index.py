@@ -186,3 +186,11 @@ def test_a_carriage_return_in_a_name_cannot_break_a_table(tmp_path: Path) -> Non
     assert [file for file, _ in found.set_aside] == ["pictures/a\\rb.jpg", "x\\r.jpg"]
     assert "rename the file" in found.set_aside[0][1]
     assert (found.ids, found.classes) == (("n\\r0",), ("a\\rclass",))
+
+
+def test_what_a_damaged_table_says_is_not_quoted_whole(tmp_path: Path) -> None:
+    index(entry("b")).write(tmp_path)
+    (tmp_path / "boxes.csv").write_text(f"image,x0,y0,x1,y1\nb,1,2,3,{'x' * 20_000}\n")
+    with pytest.raises(ValueError, match="run=prepare") as caught:
+        Index.read(tmp_path, ROOT)
+    assert len(str(caught.value)) < 1000

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from torch import Tensor
 
+from deepinside.data.bad_file import brief
 from deepinside.data.image import BadImage, read_image
 from deepinside.data.tar import MARK, Span
 from deepinside.records import Boxes
@@ -238,7 +239,9 @@ class Index:
             return cls._read(folder, root)
         except (ValueError, IndexError, csv.Error) as error:
             what = "expected images.csv, boxes.csv, classes.csv and set_aside.csv as `run=prepare` leaves them"
-            raise ValueError(f"{folder}: {what}, got {error}: remove the folder and run it again") from error
+            raise ValueError(
+                f"{folder}: {what}, got {brief(str(error))}: remove the folder and run it again"
+            ) from error
 
     @classmethod
     def _read(cls, folder: Path, root: Path) -> "Index":
