@@ -11,7 +11,7 @@ from PIL import Image
 
 HERE = Path(__file__).resolve().parents[1] / "experiments"
 sys.path.insert(0, str(HERE))
-figures = import_module("figures")
+figures, networks = import_module("figures"), import_module("networks")
 
 CARDS = """
 simonyan2013:
@@ -83,3 +83,9 @@ def test_a_card_that_nothing_fills_stays(report: Path) -> None:
 
 def test_the_cards_at_hand_say_what_their_artifacts_say() -> None:
     assert figures.check(HERE, HERE.parent / "outputs") == []
+
+
+def test_the_table_of_networks_says_what_its_numbers_say() -> None:
+    rows = figures.read(HERE / "networks.csv")
+    assert (HERE / "networks.md").read_text() == f"# Networks compared\n\n{networks.table(rows)}"
+    assert networks.cell({"value": "46.254", "ci_low": "40", "ci_high": "50.5"}) == "46.3 [40, 50.5]"
