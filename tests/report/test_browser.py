@@ -219,7 +219,7 @@ def test_claims_are_filtered_by_verdict_world_and_words(opened):
     assert (shown(driver, table), matches(driver, table)) == (["Maps lie on it"], "1 of 4 claims")
     choose(driver, table, "World", "ILSVRC")
     assert (shown(driver, table), matches(driver, table)) == ([], "0 of 4 claims")
-    driver.find_element(By.CSS_SELECTOR, f"#{table} .nothing .clear").click()
+    click(driver, driver.find_element(By.CSS_SELECTOR, f"#{table} .nothing .clear"))
     assert len(shown(driver, table)) == 4
     assert driver.switch_to.active_element.get_attribute("type") == "search"
     press(driver, "s13 GOOGLENET")
@@ -245,7 +245,7 @@ def test_a_table_is_sorted_by_its_heading_and_says_so(opened):
     assert heading.get_attribute("aria-sort") == "ascending"
     assert shown(driver, table) == ["Maps lie on it", "Units <detect> it", "Boxes win", "GoogLeNet | on ILSVRC"]
     verdict = driver.find_element(By.XPATH, f"//*[@id='{table}']//th[contains(., 'Verdict')]/button")
-    verdict.click()
+    click(driver, verdict)
     assert heading.get_attribute("aria-sort") is None
     assert shown(driver, table) == ["Maps lie on it", "Boxes win", "Units <detect> it", "GoogLeNet | on ILSVRC"]
 
