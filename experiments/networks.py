@@ -18,6 +18,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from deepinside.report.given import comparisons
+
 HERE = Path(__file__).resolve().parent
 DRAWN = "model=convnet_micro train.limit=3000 train.epochs=12 data.limit=100 model@judge=convnet_micro"
 NETWORKS = (  # a small training each
@@ -92,37 +94,19 @@ def numbers(network: str, on: str, common: str, classes: str) -> Iterator[dict]:
             }
 
 
-def cell(row: dict) -> str:
-    """A number with its interval.
+def table(path: Path) -> str:
+    """The networks as Markdown: networks down, numbers across, a table for each data.
 
     Args:
-        row: of `networks.csv`.
-
-    Returns:
-        As the table shows it.
-    """
-    value = f"{float(row['value']):.3g}"
-    return f"{value} [{float(row['ci_low']):.3g}, {float(row['ci_high']):.3g}]" if row["ci_low"] else value
-
-
-def table(rows: list[dict]) -> str:
-    """Networks down, numbers across, a table for each data.
-
-    Args:
-        rows: of `networks.csv`.
+        path: of `networks.csv`.
 
     Returns:
         Markdown.
     """
     parts = []
-    for on in dict.fromkeys(row["on"] for row in rows):
-        mine = [row for row in rows if row["on"] == on]
-        units = {row["number"]: row["unit"] for row in mine}
-        head = [f"{title} ({unit})" if unit else title for title, unit in units.items()]
-        lines = [f"## {on}\n", f"| network | {' | '.join(head)} |", f"|{'---|' * (len(head) + 1)}"]
-        for name in dict.fromkeys(row["network"] for row in mine):
-            found = {row["number"]: cell(row) for row in mine if row["network"] == name}
-            lines.append(f"| {name} | {' | '.join(found.get(title, '') for title in units)} |")
+    for one in comparisons(path)[0]:
+        lines = [f"## {one.on}\n", f"| network | {' | '.join(one.numbers)} |", f"|{'---|' * (len(one.numbers) + 1)}"]
+        lines += [f"| {name} | {' | '.join(cells)} |" for name, cells in one.networks]
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 
@@ -144,8 +128,8 @@ def main() -> None:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    (HERE / "networks.md").write_text(f"# Networks compared\n\n{table(rows)}", encoding="utf-8")
-    print(table(rows))
+    (HERE / "networks.md").write_text(f"# Networks compared\n\n{table(path)}", encoding="utf-8")
+    print(table(path))
 
 
 if __name__ == "__main__":
