@@ -29,6 +29,7 @@ class Growth:
         keys: of the configuration, limit its pictures.
         count: configuration and inputs' folders by role -> pictures of the whole run.
         total: likewise -> pictures that are gone over, in all passes; None: each once.
+        kept: configuration -> pictures that leave something on disk, where not all do.
         fixed: keys that are set for the trials.
         first: pictures of the first trial.
     """
@@ -36,6 +37,7 @@ class Growth:
     keys: tuple[str, ...]
     count: Callable[[DictConfig, dict[str, Path]], int]
     total: Callable[[DictConfig, dict[str, Path]], float] | None = None
+    kept: Callable[[DictConfig], int] | None = None
     fixed: tuple[tuple[str, object], ...] = ()
     first: int = FIRST
 
@@ -70,9 +72,9 @@ def _measured(cfg: DictConfig, inputs: dict[str, Path]) -> int:
 
 
 GROWTH = {
-    "train": Growth(("train.limit",), _learnt, _learnt_in_all, (("train.epochs", 1),), first=512),
+    "train": Growth(("train.limit",), _learnt, _learnt_in_all, fixed=(("train.epochs", 1),), first=512),
     "localise": Growth(("data.limit",), _looked_at),
-    "visualise": Growth(("visualise.images", "visualise.measured"), _measured),
+    "visualise": Growth(("visualise.images", "visualise.measured"), _measured, kept=lambda cfg: cfg.visualise.images),
     "dissect": Growth(("concepts.limit",), _labelled),
 }
 
@@ -155,7 +157,8 @@ def _extended(step: pipeline.Plan) -> Cost:
     span, total = max(1, more.pictures - less.pictures), growth.total(cfg, inputs) if growth.total else whole
     each, bytes_ = ((b - a) / span for a, b in ((less.seconds, more.seconds), (less.disk, more.disk)))
     seconds = more.seconds + max(0.0, each) * (total - more.pictures)
-    disk = more.disk + max(0.0, bytes_) * (whole - more.pictures)
+    kept = min(whole, growth.kept(cfg)) if growth.kept else whole
+    disk = more.disk + max(0.0, bytes_) * max(0, kept - more.pictures)
     return Cost(step.stage.name, whole, seconds, more.memory, disk, _fixed(cfg, step.stage.name))
 
 
