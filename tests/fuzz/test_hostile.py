@@ -22,6 +22,7 @@ from deepinside.data import folder, ilsvrc
 from deepinside.data.annotation import Annotation, BadAnnotation
 from deepinside.data.bad_file import BadFile
 from deepinside.data.broden import Broden
+from deepinside.data.broden_labels import read_categories
 from deepinside.data.image import MAX_PIXELS, BadImage, read_header, read_image
 from deepinside.data.index import Index
 from deepinside.localise import submission
@@ -294,3 +295,15 @@ def test_every_bad_file_says_what_to_do() -> None:
     error = BadFile(Path("a/b.csv"), "a table", "x" * 1000, "fetch it again")
     assert str(error).startswith("a/b.csv: expected a table, got xxx")
     assert str(error).endswith("... (1000 characters): fetch it again")
+
+
+def test_words_of_any_length_make_a_short_message(tmp_path: Path) -> None:
+    (tmp_path / "category.csv").write_text(f"name\n{'9' * 1000}\n")
+    with pytest.raises(ValueError, match=r"category\.csv: expected words") as caught:
+        read_categories(tmp_path, None)
+    assert len(str(caught.value)) < 1000
+    weights = tmp_path / "w.pth"
+    weights.write_bytes(b"\x80\x02ccollections\n" + b"O" * 20_000 + b"\n.")
+    with pytest.raises(ValueError, match=r"w\.pth") as caught:
+        read_weights(weights)
+    assert len(str(caught.value)) < 1000

@@ -11,7 +11,7 @@ from deepinside.data.bad_file import brief
 from deepinside.data.table import read_table
 
 _CATEGORY = re.compile(r"(.+)\((\d+)\)")
-_NAME = re.compile(r"[\w-]+")  # of a category, which becomes a part of the names of files
+_NAME = re.compile(r"[\w-]{1,64}")  # of a category, which becomes a part of the names of files
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def read_categories(root: Path, wanted: Sequence[str] | None) -> tuple[str, ...]
     names = [row["name"] for row in read_rows(root / "category.csv", ("name",))]
     for name in names:
         if not _NAME.fullmatch(name) or names.count(name) > 1:
-            what = f"expected words (letters, digits, _ and -), each once, got {brief(repr(name))}"
+            what = f"expected words (at most 64 letters, digits, _ and -), each once, got {brief(repr(name))}"
             raise ValueError(f"{root / 'category.csv'}: {what}: unzip the probe set again")
     for name in wanted or ():
         if name not in names:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 _PREFIXES = ("module.", "model.", "network.")
 _SHOWN = 5
+_LONGEST = 300  # characters of what other people's readers say
 _TIED = 8  # so often one part of a file may be named
 
 
@@ -82,7 +83,13 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except Exception as error:  # a format of other people's, in a language that raises what it likes
-        raise ValueError(f"{path} is not a whole safetensors file ({error}): download or write it again") from error
+        raise ValueError(
+            f"{path} is not a whole safetensors file ({_short(error)}): download or write it again"
+        ) from error
+
+
+def _short(error: Exception) -> str:
+    return str(error)[:_LONGEST]  # names in a broken file may be of any length
 
 
 def _torch_file(path: Path) -> Mapping[str, Tensor]:
@@ -90,8 +97,8 @@ def _torch_file(path: Path) -> Mapping[str, Tensor]:
         _refuse_packed(path)
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what a broken pickle raises depends on where it breaks
-        text = str(error)
-        if "weights_only" in text.lower() or "unsupported" in text.lower():
+        text, whole = _short(error), str(error).lower()
+        if "weights_only" in whole or "unsupported" in whole:
             raise ValueError(
                 f"{path} is a pickle that wants to run code or build objects that are not tensors, which is refused: "
                 "where you trust it, load it yourself and save its state dict with safetensors.torch.save_file, "
