@@ -10,6 +10,7 @@ import csv
 import json
 import re
 import sys
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -82,6 +83,14 @@ def read(path: Path) -> list[dict]:
         return list(csv.DictReader(file))
 
 
+def save(rows: list[dict], path: Path, columns: Sequence[str]) -> None:
+    """Writes a table."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def grouped(rows: list[dict]) -> dict[str, list[dict]]:
     """Rows by claim, C07.tv with C07."""
     rows = sorted(rows, key=lambda row: row["id"])
@@ -128,10 +137,7 @@ def write(artifacts: list[Path], folder: Path = HERE) -> int:
     """
     tables = [artifact / TABLE for artifact in artifacts] + [path for path in [folder / TABLE] if path.exists()]
     rows = sorted(joined([read(table) for table in tables]), key=lambda row: row["id"])
-    with (folder / TABLE).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    save(rows, folder / TABLE, list(rows[0]))
     claims = grouped(rows)
     made = written(folder)
     for word in {word for row in rows for word in row["artifact"].split()}:
@@ -169,17 +175,23 @@ def check(folder: Path = HERE, outputs: Path | None = None) -> list[str]:
 def _differs(row: dict, table: Path) -> list[str]:
     if not table.exists():
         return []
-    with table.open(newline="", encoding="utf-8") as file:
-        values = {line["metric"]: line["value"] for line in csv.DictReader(file)}
+    values = {line["metric"]: line["value"] for line in read(table)}
     said = values.get(row["metric"])
     if said is None or f"{float(said):.6g}" == row["value"]:
         return []
     return [f"{row['id']}: {row['value']} on the card, {said} in {row['artifact']}"]
 
 
+def main(write: Callable[[list[Path]], int], check: Callable[..., list[str]]) -> None:
+    """Writes cards from the artifacts that the command line names, or checks them."""
+    words = [Path(word) for word in sys.argv[1:]]
+    if sys.argv[1:2] != ["--check"]:
+        print(f"{write(words)} cards")
+        return
+    found = check(outputs=words[1] if len(words) > 1 else None)
+    print("\n".join(found) or "every card says what its artifact says")
+    sys.exit(bool(found))
+
+
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--check"]:
-        found = check(outputs=Path(sys.argv[2]) if len(sys.argv) > 2 else None)
-        print("\n".join(found) or "every card says what its artifact says")
-        sys.exit(bool(found))
-    print(f"{write([Path(word) for word in sys.argv[1:]])} cards")
+    main(write, check)

@@ -8,14 +8,12 @@ figures.yaml says what each shows, which pictures and numbers it takes, and what
 fill stays as it is.
 """
 
-import csv
 import json
-import sys
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
-from cards import read, run
+from cards import main, read, run, save
 from omegaconf import OmegaConf
 from PIL import Image
 
@@ -56,6 +54,14 @@ def rows(paper: str, name: str, card: dict, folder: Path) -> list[dict]:
         | {"paper": paper, "card": name, "metric": metric, "published": said or "", "artifact": artifact}
         for metric, said in card["numbers"].items()
     ]
+
+
+def filled(paper: str, name: str, card: dict, known: list[tuple[str, Path]]) -> Iterator[tuple[Path, list, list]]:
+    """The artifacts that have all that a card asks for, with its numbers and pictures."""
+    for folder in (folder for key, folder in known if f"{key}.".startswith(f"{card['from']}.")):
+        numbers, shown = rows(paper, name, card, folder), pictures(folder, card["pictures"])
+        if bool(numbers) == bool(card["numbers"]) and bool(shown) == bool(card["pictures"]):
+            yield folder, numbers, shown
 
 
 def line(row: dict) -> str:
@@ -102,12 +108,10 @@ def write(artifacts: list[Path], folder: Path = HERE) -> int:
     known, count = list(made_from(artifacts)), 0
     for paper, cards in OmegaConf.to_container(OmegaConf.load(folder / "figures.yaml")).items():
         for name, card in cards.items():
-            for source in (folder for key, folder in known if f"{key}.".startswith(f"{card['from']}.")):
-                numbers, shown = rows(paper, name, card, source), pictures(source, card["pictures"])
-                if bool(numbers) == bool(card["numbers"]) and bool(shown) == bool(card["pictures"]):
-                    break
-            else:
+            found = next(filled(paper, name, card, known), None)
+            if found is None:
                 continue
+            source, numbers, shown = found
             place = folder / paper
             place.mkdir(exist_ok=True)
             record = json.loads((source / "manifest.json").read_text(encoding="utf-8"))["record"]
@@ -117,10 +121,7 @@ def write(artifacts: list[Path], folder: Path = HERE) -> int:
             (place / f"{name}.md").write_text(text(card, numbers, shown, f"{name}.webp", made), encoding="utf-8")
             kept = [*(row for row in kept if (row["paper"], row["card"]) != (paper, name)), *numbers]
             count += 1
-    with (folder / TABLE).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(sorted(kept, key=lambda row: (row["paper"], row["card"])))
+    save(sorted(kept, key=lambda row: (row["paper"], row["card"])), folder / TABLE, COLUMNS)
     return count
 
 
@@ -148,8 +149,4 @@ def check(folder: Path = HERE, outputs: Path | None = None) -> list[str]:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--check"]:
-        found = check(outputs=Path(sys.argv[2]) if len(sys.argv) > 2 else None)
-        print("\n".join(found) or "every card says what its artifact says")
-        sys.exit(bool(found))
-    print(f"{write([Path(word) for word in sys.argv[1:]])} cards")
+    main(write, check)
