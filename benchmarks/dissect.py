@@ -27,9 +27,9 @@ from PIL import Image
 from record import Record, keep
 
 from deepinside.data.broden import Broden
-from deepinside.dissect.layers import survey_layers
-from deepinside.dissect.quantile import kept
-from deepinside.dissect.reading import Reader, mixed
+from deepinside.dissection.layers import survey_layers
+from deepinside.dissection.quantile import kept
+from deepinside.dissection.reading import Reader, mixed
 from deepinside.network import Network, Preprocessing
 from deepinside.probe import activations
 from deepinside.stages import dissect

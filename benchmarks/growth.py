@@ -28,7 +28,7 @@ from record import machine
 from torch import nn
 
 from deepinside.data.index import Entry, Index
-from deepinside.dissect.quantile import kept
+from deepinside.dissection.quantile import kept
 from deepinside.methods.saliency import saliency
 from deepinside.network import Network, Preprocessing
 from deepinside.records import Batch, Boxes

@@ -14,11 +14,11 @@ import torch
 from record import Record, keep
 from skimage import data, transform
 
-from deepinside.localise.locate import Pixels, locate
-from deepinside.localise.scene import scene
-from deepinside.localise.seeds import seeds
-from deepinside.localise.segment import segmented
-from deepinside.localise.settings import Settings
+from deepinside.localisation.locate import Pixels, locate
+from deepinside.localisation.scene import scene
+from deepinside.localisation.seeds import seeds
+from deepinside.localisation.segment import segmented
+from deepinside.localisation.settings import Settings
 from deepinside.methods.class_activation import spatial_layer
 from deepinside.methods.crops import viewed
 from deepinside.models.pretrained import squeezenet

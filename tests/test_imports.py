@@ -25,13 +25,13 @@ FLOORS = {  # a module imports from its own floor and from those below
         "grid",
         "matlab",
     ),
-    1: ("models", "data", "methods", "localise", "dissect", "plots", "machine", "claims"),
+    1: ("models", "data", "methods", "localisation", "dissection", "plots", "machine", "claims"),
     2: ("report", "stages", "tracking", "ancestry", "excerpt", "difference"),
     3: ("pipeline",),
     4: ("configuration", "estimate", "planning", "points", "terminal", "__main__"),
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
-ROOMS = ("models", "data", "methods", "localise", "dissect")  # these do not know one another
+ROOMS = ("models", "data", "methods", "localisation", "dissection")  # these do not know one another
 ONLY = {
     "hydra": ("configuration", "stages"),
     "omegaconf": ("configuration", "estimate.py", "planning", "stages", "pipeline", "claims/evidence.py"),
@@ -85,7 +85,7 @@ def test_libraries_stay_in_their_rooms(library: str) -> None:
         assert user in allowed or user.split("/")[0].removesuffix(".py") in allowed, f"{user} imports {library}"
 
 
-@pytest.mark.parametrize("name", ["methods.saliency", "localise.segment", "dissect.score", "probe"])
+@pytest.mark.parametrize("name", ["methods.saliency", "localisation.segment", "dissection.score", "probe"])
 def test_numeric_code_loads_neither_hydra_nor_wandb_nor_lightning(name: str) -> None:
     code = f"import sys, deepinside.{name}; print(*{{m.split('.')[0] for m in sys.modules}})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

@@ -34,15 +34,15 @@ def test_the_commit_is_that_of_the_checkout(tmp_path: Path, monkeypatch: pytest.
 
 def test_closure_follows_imports_also_inside_functions() -> None:
     found = source.closure({"deepinside.stages.localise"})
-    assert {"deepinside.localise.graph_cut", "deepinside.methods.saliency", "deepinside.probe.rule"} <= found
+    assert {"deepinside.localisation.graph_cut", "deepinside.methods.saliency", "deepinside.probe.rule"} <= found
     assert "deepinside.pipeline" not in found  # the engine does not change results
-    assert "deepinside.dissect.tally" not in found
+    assert "deepinside.dissection.tally" not in found
 
 
 def test_digest_changes_with_an_imported_module(monkeypatch: pytest.MonkeyPatch) -> None:
     before = source.digest({"deepinside.stages.localise"})
     original = source.stripped
-    other = source._file("deepinside.localise.graph_cut")
+    other = source._file("deepinside.localisation.graph_cut")
     monkeypatch.setattr(source, "stripped", lambda path: original(path) + ("#" if path == other else ""))
     source._acting.cache_clear()
     after = source.digest({"deepinside.stages.localise"})

@@ -21,10 +21,10 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from deepinside.localise.boxes import overlap, rescaled
-from deepinside.localise.scene import Scene, scene
-from deepinside.localise.segment import segmented
-from deepinside.localise.settings import Settings
+from deepinside.localisation.boxes import overlap, rescaled
+from deepinside.localisation.scene import Scene, scene
+from deepinside.localisation.segment import segmented
+from deepinside.localisation.settings import Settings
 
 HERE = Path(__file__).resolve().parent
 SIDE = 112

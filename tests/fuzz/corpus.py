@@ -20,8 +20,8 @@ from deepinside.data.bad_file import BadFile
 from deepinside.data.broden import Broden
 from deepinside.data.image import read_header, read_image
 from deepinside.data.index import Index
-from deepinside.dissect.published import read_result
-from deepinside.localise import submission
+from deepinside.dissection.published import read_result
+from deepinside.localisation import submission
 from deepinside.models.checkpoint import read_weights
 from deepinside.models.convnet import ConvNet
 from deepinside.models.matconvnet import vgg_f

@@ -25,7 +25,7 @@ from deepinside.data.broden import Broden
 from deepinside.data.broden_labels import read_categories
 from deepinside.data.image import MAX_PIXELS, BadImage, read_header, read_image
 from deepinside.data.index import Index
-from deepinside.localise import submission
+from deepinside.localisation import submission
 from deepinside.models.checkpoint import read_weights
 from deepinside.models.matconvnet import vgg_f
 

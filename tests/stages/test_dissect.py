@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from tests.shared import SHARED, needs_shared
 
 from deepinside.data.broden import Broden
-from deepinside.dissect.labels import Labels
-from deepinside.dissect.published import read_result
-from deepinside.dissect.score import detector_counts
+from deepinside.dissection.labels import Labels
+from deepinside.dissection.published import read_result
+from deepinside.dissection.score import detector_counts
 from deepinside.progress import helping
 from deepinside.stages import dissect, load
 from deepinside.stages.dissect_atlas import GAP, SIDE

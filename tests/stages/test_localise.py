@@ -16,7 +16,7 @@ from PIL import Image
 from tests.shared import SHARED, needs_shared
 
 from deepinside.data.index import NO_BOXES, Entry, Index
-from deepinside.localise import submission
+from deepinside.localisation import submission
 from deepinside.network import Network, Preprocessing
 from deepinside.records import Boxes, Table
 from deepinside.stages import localise, localiser, score

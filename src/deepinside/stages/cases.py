@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from deepinside.data.index import Entry
-from deepinside.localise.outcome import Outcome
-from deepinside.localise.settings import Settings
+from deepinside.localisation.outcome import Outcome
+from deepinside.localisation.settings import Settings
 from deepinside.plots.gallery import Gallery
 from deepinside.plots.localise import Case, steps
 from deepinside.stages.localiser import Localiser

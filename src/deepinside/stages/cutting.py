@@ -22,7 +22,7 @@ def cutting(workers: int) -> Generator[ProcessPoolExecutor]:
     """
     # Not forked from this process: torch's threads do not survive that. The server imports once for all.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["deepinside.localise.locate"])
+    context.set_forkserver_preload(["deepinside.localisation.locate"])
     with ProcessPoolExecutor(max(1, workers), context, initializer=_settle) as pool:
         try:
             yield pool

@@ -10,18 +10,18 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from deepinside.data.broden import Broden
-from deepinside.dissect.ablate import ablation, concepts
-from deepinside.dissect.bootstrap import grouped_sums, intervals, rivals
-from deepinside.dissect.counting import Counter, stored, totals
-from deepinside.dissect.grid import MODES
-from deepinside.dissect.kept import Kept
-from deepinside.dissect.layers import survey_layers
-from deepinside.dissect.luck import chance
-from deepinside.dissect.published import read_result
-from deepinside.dissect.score import iou, runners_up, units_frame
-from deepinside.dissect.tally import RULES
-from deepinside.dissect.thresholds import Survey, survey
-from deepinside.dissect.totals import Totals
+from deepinside.dissection.ablate import ablation, concepts
+from deepinside.dissection.bootstrap import grouped_sums, intervals, rivals
+from deepinside.dissection.counting import Counter, stored, totals
+from deepinside.dissection.grid import MODES
+from deepinside.dissection.kept import Kept
+from deepinside.dissection.layers import survey_layers
+from deepinside.dissection.luck import chance
+from deepinside.dissection.published import read_result
+from deepinside.dissection.score import iou, runners_up, units_frame
+from deepinside.dissection.tally import RULES
+from deepinside.dissection.thresholds import Survey, survey
+from deepinside.dissection.totals import Totals
 from deepinside.network import Network, closest
 from deepinside.plots.gallery import Gallery
 from deepinside.probe import convolutional

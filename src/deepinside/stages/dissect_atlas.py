@@ -9,9 +9,9 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
-from deepinside.dissect.counting import Counter
-from deepinside.dissect.exhibits import exhibits
-from deepinside.dissect.top_images import TopImages
+from deepinside.dissection.counting import Counter
+from deepinside.dissection.exhibits import exhibits
+from deepinside.dissection.top_images import TopImages
 from deepinside.plots.tiles import tile
 from deepinside.stages.dissect_pictures import slug
 from deepinside.stages.dissect_tables import write_csv

@@ -7,10 +7,10 @@ from jaxtyping import UInt8
 from omegaconf import DictConfig
 from torch import Tensor
 
-from deepinside.dissect.counting import Counter
-from deepinside.dissect.exhibits import exhibits
-from deepinside.dissect.score import category_names
-from deepinside.dissect.top_images import TopImages
+from deepinside.dissection.counting import Counter
+from deepinside.dissection.exhibits import exhibits
+from deepinside.dissection.score import category_names
+from deepinside.dissection.top_images import TopImages
 from deepinside.plots.dissect import unique_detectors, unit_card, units_per_concept
 from deepinside.plots.dissect_threshold import unique_by_threshold
 from deepinside.plots.gallery import Gallery

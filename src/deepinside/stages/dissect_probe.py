@@ -9,9 +9,9 @@ from torch import Tensor
 
 from deepinside.data.bad_file import BadFile
 from deepinside.data.broden import Broden, Row
-from deepinside.dissect.labels import Labels
-from deepinside.dissect.reading import Bad, Picture, Reading
-from deepinside.dissect.vocabulary import Vocabulary
+from deepinside.dissection.labels import Labels
+from deepinside.dissection.reading import Bad, Picture, Reading
+from deepinside.dissection.vocabulary import Vocabulary
 from deepinside.views import resized
 
 

@@ -13,16 +13,16 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from deepinside.data.broden import Broden
-from deepinside.dissect.bootstrap import Intervals
-from deepinside.dissect.classic import classic
-from deepinside.dissect.layers import Layer
-from deepinside.dissect.luck import Chance
-from deepinside.dissect.rotate import logits_moved
-from deepinside.dissect.score import ceilings, detector_counts, sensitivity
-from deepinside.dissect.thresholds import Survey
-from deepinside.dissect.totals import Totals
-from deepinside.dissect.transfer import told_apart
-from deepinside.dissect.vocabulary import Vocabulary
+from deepinside.dissection.bootstrap import Intervals
+from deepinside.dissection.classic import classic
+from deepinside.dissection.layers import Layer
+from deepinside.dissection.luck import Chance
+from deepinside.dissection.rotate import logits_moved
+from deepinside.dissection.score import ceilings, detector_counts, sensitivity
+from deepinside.dissection.thresholds import Survey
+from deepinside.dissection.totals import Totals
+from deepinside.dissection.transfer import told_apart
+from deepinside.dissection.vocabulary import Vocabulary
 from deepinside.network import Network
 from deepinside.records import Row, Table
 from deepinside.stages.dissect_pictures import slug

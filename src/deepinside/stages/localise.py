@@ -12,11 +12,11 @@ from numpy import ndarray
 from omegaconf import DictConfig
 
 from deepinside.data.index import Index
-from deepinside.localise import strata, submission
-from deepinside.localise.measure import Measured
-from deepinside.localise.outcome import Drawn, Outcome
-from deepinside.localise.settings import Settings
-from deepinside.localise.summary import table
+from deepinside.localisation import strata, submission
+from deepinside.localisation.measure import Measured
+from deepinside.localisation.outcome import Drawn, Outcome
+from deepinside.localisation.settings import Settings
+from deepinside.localisation.summary import table
 from deepinside.network import Network, closest
 from deepinside.probe import RULES
 from deepinside.progress import resumable

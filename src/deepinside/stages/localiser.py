@@ -13,12 +13,12 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from deepinside.data.index import BadImage, Entry, Index
-from deepinside.localise import boxes
-from deepinside.localise.baselines import from_maps
-from deepinside.localise.locate import Located, Pixels, borrowed, drawn, locate
-from deepinside.localise.measure import THRESHOLDS
-from deepinside.localise.segment import Segmentation, segment
-from deepinside.localise.settings import Settings
+from deepinside.localisation import boxes
+from deepinside.localisation.baselines import from_maps
+from deepinside.localisation.locate import Located, Pixels, borrowed, drawn, locate
+from deepinside.localisation.measure import THRESHOLDS
+from deepinside.localisation.segment import Segmentation, segment
+from deepinside.localisation.settings import Settings
 from deepinside.methods.class_activation import spatial_layer
 from deepinside.methods.crops import Viewed, viewed
 from deepinside.network import Network

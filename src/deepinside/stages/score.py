@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from deepinside.data.index import Index
 from deepinside.data.synsets import Synsets
-from deepinside.localise import error, submission
+from deepinside.localisation import error, submission
 from deepinside.network import closest
 from deepinside.records import Row, Table
 from deepinside.stages.inputs import open_index

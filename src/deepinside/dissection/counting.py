@@ -1,0 +1,213 @@
+"""Where the masks of all units meet the labels."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from numpy import ndarray
+from torch import Tensor
+
+from deepinside.dissection.grid import Grid, grid
+from deepinside.dissection.kept import Kept
+from deepinside.dissection.labels import Placed
+from deepinside.dissection.layers import Layer, answers
+from deepinside.dissection.parts import Part, joined, packed, sparse
+from deepinside.dissection.reading import Group, Reader, mixed
+from deepinside.dissection.tally import Spots, summed, tally
+from deepinside.dissection.thresholds import Survey
+from deepinside.dissection.totals import Totals, totalled
+from deepinside.dissection.upsample import hits
+from deepinside.dissection.vocabulary import Vocabulary
+from deepinside.network import Network
+from deepinside.progress import resumable
+
+Maps = Mapping[str, Tensor]  # by name of the layer
+
+
+class _Seen(NamedTuple):
+    # A group of pictures: its labels, and the masks of each layer.
+    group: Group
+    labels: Placed
+    masks: Sequence[Spots]
+
+
+@dataclass(frozen=True)
+class Counter:
+    """How a batch is counted.
+
+    Args:
+        network: to look into.
+        layers: of it.
+        thresholds: layer name -> T, (u,).
+        vocabulary: of the probe set.
+        upsample: `receptive_field` or `resize`.
+        rule: `image` or `hit`.
+        permutations: how many times the masks also meet labels of other pictures of their batch.
+        permuted: of how many pictures, in whole batches.
+    """
+
+    network: Network
+    layers: Sequence[Layer]
+    thresholds: Mapping[str, Float[ndarray, " u"]]
+    vocabulary: Vocabulary
+    upsample: str
+    rule: str
+    permutations: int = 0
+    permuted: int = 0
+
+    def grid(self, layer: Layer, size: tuple[int, int], target: tuple[int, int]) -> Grid:
+        """From the maps of a layer to pixels.
+
+        Args:
+            layer: whose maps.
+            size: (h, w) of the picture.
+            target: (h, w) of the label map, or of the picture itself.
+
+        Returns:
+            The grid.
+        """
+        return grid(layer.maps[size], target, size, layer.field, self.upsample)
+
+    def count(
+        self,
+        groups: Sequence[Group],
+        images: Callable[[Group], Float[Tensor, "n 3 h w"]],
+        maps: Callable[[int], Maps] = lambda _group: {},
+        *,
+        permute: bool = False,
+    ) -> dict[str, ndarray]:
+        """What a batch adds, as sparse arrays.
+
+        Args:
+            groups: of the batch; at least one.
+            images: group -> its pictures, RGB in [0, 1], where maps have to be computed.
+            maps: number of a group -> maps by layer as far as they are known; the others are computed.
+            permute: whether the masks also meet labels of other pictures.
+
+        Returns:
+            Arrays for numpy.savez, as `parts.packed` gives them; and where masks met other labels, per layer i
+            `i.luck.at`, `i.luck.sum` (I by permutation, unit and label) and `i.luck.activation` (A).
+        """
+        seen = [self._seen(group, images, maps(index)) for index, group in enumerate(groups)]
+        strange = permute and self.permutations > 0
+        arrays = packed(joined([self._part(one, strange and len(one.group) > 1) for one in seen]))
+        return arrays | self._luck(seen) if strange else arrays
+
+    def _seen(self, group: Group, images: Callable[[Group], Float[Tensor, "n 3 h w"]], maps: Maps) -> _Seen:
+        device = self.network.device
+        missing = [layer for layer in self.layers if layer.name not in maps]
+        found = dict(maps) | (answers(self.network, images(group), missing) if missing else {})
+        labels = group.labels.to(device).placed()
+        masks = []
+        for layer in self.layers:
+            over = torch.from_numpy(self.thresholds[layer.name]).to(device)
+            there = hits(found[layer.name].to(device), over, self.grid(layer, group.size, group.shape).to(device))
+            masks.append(Spots.of(there, labels, layer.units))
+        return _Seen(group, labels, masks)
+
+    def _part(self, seen: _Seen, strangers: bool) -> Part:
+        group, labels, masks = seen
+        count = len(group)
+        tallies = [tally(mask, labels).to(torch.device("cpu")) for mask in masks]
+        return Part(
+            group.numbers,
+            labels.carried.to(torch.device("cpu")),
+            torch.full((count,), group.shape[0] * group.shape[1]),
+            torch.full((count,), strangers),
+            tallies,
+        )
+
+    def _luck(self, seen: Sequence[_Seen]) -> dict[str, ndarray]:
+        # Permutation r moves labels by r places: nobody keeps its own. A group of one has nobody to swap with.
+        several = [one for one in seen if len(one.group) > 1]
+        arrays: dict[str, ndarray] = {}
+        for index, layer in enumerate(self.layers):
+            shape = (self.permutations, layer.units, len(self.vocabulary))
+            common = np.zeros(shape, dtype=np.int32)
+            activation = np.zeros((*shape[:2], len(self.vocabulary.categories)), dtype=np.int64)
+            for group, labels, masks in several:
+                for turn in range(self.permutations):
+                    moved = labels.rolled(1 + turn % (len(group) - 1))
+                    met = tally(masks[index], moved)
+                    intersection, area = summed(met, moved.carried, self.vocabulary, self.rule)
+                    common[turn] += intersection
+                    activation[turn] += area
+            arrays |= {f"{index}.luck.{key}": values for key, values in sparse(common).items()}
+            arrays[f"{index}.luck.activation"] = activation
+        return arrays
+
+
+def totals(
+    counter: Counter,
+    seen: Survey,
+    image: Callable[[int], UInt8[Tensor, "3 h w"]],
+    *,
+    images: int,
+    batch: int,
+    workers: int,
+    folder: Path,
+    kept: Kept | None = None,
+) -> Totals:
+    """Counts over the pictures that the first pass used, batch by batch as there, against the labels that it read.
+
+    What the first pass kept is not computed again; the rest takes a second forward pass, which ends at the deepest
+    layer that it is needed for. The sums are the same.
+
+    Args:
+        counter: how to count.
+        seen: the first pass.
+        image: number of a picture -> the picture.
+        images: number of all pictures, the ones set aside included.
+        batch: pictures per batch, as in the first pass.
+        workers: threads that read.
+        folder: where finished batches lie.
+        kept: maps of the first pass.
+
+    Returns:
+        The sums.
+
+    Raises:
+        ValueError: if a picture can no longer be read.
+
+    Source: Bau et al. 2017, sec. 2.2.
+    """
+    kept = Kept(0) if kept is None else kept
+    good, layers = set(seen.used), len(counter.layers)
+    batches = [
+        [] if kept.holds(index, layers) else [number for number in numbers if number in good]
+        for index, numbers in enumerate(mixed(images, batch))
+    ]
+    with Reader(image, batches, workers) as reader:
+
+        def compute(positions: range) -> dict[str, ndarray]:
+            index, groups = positions.start // batch, seen.groups(positions.start)
+            read = dict(zip(batches[index], reader.batch(index) if batches[index] else [], strict=True))
+
+            def pictures(group: Group) -> Float[Tensor, "n 3 h w"]:
+                return torch.stack([read[number] for number in group.numbers.tolist()]).float() / 255
+
+            permute = positions.start < counter.permuted
+            return counter.count(groups, pictures, partial(kept.pop, index), permute=permute) if groups else {}
+
+        found = resumable(folder, images, batch, compute, "intersections")
+        named = [(layer.name, layer.units) for layer in counter.layers]
+        return totalled(found, named, counter.vocabulary, counter.rule, counter.permutations)
+
+
+def stored(folder: Path) -> Iterator[dict[str, ndarray]]:
+    """The finished batches once more.
+
+    Args:
+        folder: where they lie.
+
+    Yields:
+        Their arrays, in order.
+    """
+    for path in sorted(folder.glob("*.npz")):
+        with np.load(path) as arrays:
+            yield dict(arrays)

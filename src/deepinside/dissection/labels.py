@@ -1,0 +1,230 @@
+"""What a picture of the probe set is labelled with, in the form that masks are counted against."""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from numpy import ndarray
+from torch import Tensor
+
+from deepinside.dissection.vocabulary import Vocabulary
+
+Segmentation = Mapping[str, Sequence[int | Int[ndarray, "h w"]]]
+
+
+@dataclass(frozen=True)
+class Carried:
+    """The labels that pictures carry, each picture's in a row of its own; place 0 is no label.
+
+    Args:
+        ids: numbers of the labels, rising, (n, k), filled up with 0.
+        area: pixels of each, (n, k).
+    """
+
+    ids: Int[Tensor, "n k"]
+    area: Int[Tensor, "n k"]
+
+    def to(self, device: torch.device) -> "Carried":
+        """The same labels elsewhere.
+
+        Args:
+            device: where to.
+
+        Returns:
+            A copy there.
+        """
+        return Carried(self.ids.to(device), self.area.to(device))
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Label maps whose pixels hold places in a picture's own row of labels: small numbers, for quick counting.
+
+    Args:
+        carried: the rows.
+        maps: place of the label of each pixel, (d, n, p).
+        whole: places of the labels of the whole picture, (n, m).
+    """
+
+    carried: Carried
+    maps: Int[Tensor, "d n p"]
+    whole: Int[Tensor, "n m"]
+
+    def rolled(self, shift: int) -> "Placed":
+        """The same pictures in another order: row i holds what row i + shift held.
+
+        Args:
+            shift: how far.
+
+        Returns:
+            A copy.
+        """
+        carried = Carried(self.carried.ids.roll(-shift, 0), self.carried.area.roll(-shift, 0))
+        return Placed(carried, self.maps.roll(-shift, 1), self.whole.roll(-shift, 0))
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels of pictures with label maps of one size; 0 is no label.
+
+    A label is at a pixel at most once, in whatever map or column of the index it came.
+
+    Args:
+        maps: label of each pixel, (d, n, p): d maps laid over each other, p pixels row by row.
+        whole: labels of the whole picture, (n, m), filled up with 0.
+        area: pixels of each label, (n, l).
+    """
+
+    maps: Int[Tensor, "d n p"]
+    whole: Int[Tensor, "n m"]
+    area: Int[Tensor, "n l"]
+
+    def __len__(self) -> int:
+        return len(self.area)
+
+    @classmethod
+    def of(cls, segmentation: Segmentation, shape: tuple[int, int], vocabulary: Vocabulary) -> "Labels":
+        """Lays the labels of all categories of one picture over each other.
+
+        Args:
+            segmentation: category -> numbers (of the whole picture) and maps (h, w).
+            shape: (h, w) of the label maps.
+            vocabulary: the labels that there are.
+
+        Returns:
+            The labels of one picture.
+
+        Raises:
+            ValueError: if a map has another shape, or a number is not in the vocabulary.
+
+        Source: Bau et al. 2017, code (labelprobe.py, accumulate_counts).
+        Deviation: a pixel that carries a label in two maps counts once, as the formula's sets do (the paper's code
+            counts it twice).
+        """
+        parts = [np.asarray(part) for column in segmentation.values() for part in column]
+        whole = np.unique([int(part) for part in parts if part.ndim == 0 and part != 0]).astype(np.int64)
+        area = np.bincount(_known(whole, vocabulary), minlength=len(vocabulary)) * (shape[0] * shape[1])
+        levels: list[Int[ndarray, " p"]] = []
+        for part in parts:
+            if part.ndim:
+                _expect_shape(part.shape, shape)
+                levels.append(_once(_known(part.ravel(), vocabulary), whole, levels, area))
+                area += np.bincount(levels[-1], minlength=len(vocabulary))
+        area[0] = 0
+        maps = np.stack(levels) if levels else np.zeros((0, shape[0] * shape[1]))
+        return cls(*map(torch.from_numpy, (maps.astype(np.int32)[:, None], whole[None], area[None])))
+
+    @classmethod
+    def stacked(cls, pictures: Sequence["Labels"]) -> "Labels":
+        """The labels of several pictures as one batch.
+
+        Args:
+            pictures: at least one, with label maps of one size.
+
+        Returns:
+            The batch; pictures with fewer maps or numbers are filled up with 0.
+        """
+        depth, width = max(len(p.maps) for p in pictures), max(p.whole.shape[1] for p in pictures)
+        maps = torch.cat([_grown(p.maps, 0, depth) for p in pictures], dim=1)
+        whole = torch.cat([_grown(p.whole, 1, width) for p in pictures])
+        return cls(maps, whole, torch.cat([p.area for p in pictures]))
+
+    def packed(self) -> dict[str, ndarray]:
+        """The same labels in a few thousand bytes a picture, to be kept.
+
+        Returns:
+            Arrays for numpy.savez.
+        """
+        maps = self.maps.numpy().astype(np.uint16)  # a number has two bytes in Broden's files, too
+        return {
+            "maps": np.frombuffer(zlib.compress(maps.tobytes(), 1), dtype=np.uint8),
+            "shape": np.array([*maps.shape, self.area.shape[1]]),
+            "whole": self.whole.numpy(),
+        }
+
+    @classmethod
+    def unpacked(cls, arrays: Mapping[str, ndarray]) -> "Labels":
+        """The labels that were packed.
+
+        Args:
+            arrays: as `packed` gave them.
+
+        Returns:
+            The labels.
+        """
+        *shape, size = arrays["shape"].tolist()
+        maps = np.frombuffer(zlib.decompress(arrays["maps"].tobytes()), dtype=np.uint16).reshape(shape).astype(np.int32)
+        whole, (_, count, pixels) = arrays["whole"], shape
+        first = size * np.arange(count)[:, None]
+        area = np.bincount((maps + first).ravel(), minlength=count * size)
+        area += pixels * np.bincount((whole + first).ravel(), minlength=count * size)
+        area[first] = 0
+        return cls(*map(torch.from_numpy, (maps, whole, area.reshape(count, size))))
+
+    def placed(self) -> Placed:
+        """The same labels, numbered within each picture.
+
+        Returns:
+            On the same device.
+        """
+        there = self.area > 0
+        place = (there.cumsum(dim=1) * there).int()
+        ids = place.new_zeros(len(self), int(place.max()) + 1, dtype=torch.int64)
+        ids.scatter_(1, place.long(), torch.arange(place.shape[1], device=place.device).expand(len(self), -1))
+        ids[:, 0] = 0  # all labels that are not there have fallen in this place
+        maps = [place.gather(1, level.long()) for level in self.maps]
+        empty = place.new_empty(0, len(self), self.maps.shape[2])
+        return Placed(
+            Carried(ids, self.area.gather(1, ids)),
+            torch.stack(maps) if maps else empty,
+            place.gather(1, self.whole).long(),
+        )
+
+    def to(self, device: torch.device) -> "Labels":
+        """The same labels elsewhere.
+
+        Args:
+            device: where to.
+
+        Returns:
+            A copy there.
+        """
+        return Labels(self.maps.to(device), self.whole.to(device), self.area.to(device))
+
+
+def _known(numbers: Int[ndarray, " k"], vocabulary: Vocabulary) -> Int[ndarray, " k"]:
+    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(vocabulary):
+        wrong = numbers.max() if numbers.max() >= len(vocabulary) else numbers.min()
+    else:
+        present = np.flatnonzero(np.bincount(numbers, minlength=1)[1:]) + 1
+        nameless = present[~vocabulary.named[present]]
+        if not len(nameless):
+            return numbers
+        wrong = nameless[0]
+    raise ValueError(f"expected the numbers of label.csv, got label {wrong}: add its row, or take the mask out")
+
+
+def _expect_shape(came: tuple[int, ...], shape: tuple[int, int]) -> None:
+    if came != shape:
+        raise ValueError(f"expected a label map of {shape}, got {came}: the index states its size as sh, sw")
+
+
+def _once(
+    pixels: Int[ndarray, " p"], whole: Int[ndarray, " m"], levels: list[Int[ndarray, " p"]], area: Int[ndarray, " l"]
+) -> Int[ndarray, " p"]:
+    # The map without what is already said at the same pixel.
+    if not area[1:][np.bincount(pixels, minlength=len(area))[1:] > 0].any():
+        return pixels
+    again = np.isin(pixels, whole)
+    for level in levels:
+        again |= level == pixels
+    return np.where(again, 0, pixels)
+
+
+def _grown(numbers: Tensor, dim: int, size: int) -> Tensor:
+    shape = list(numbers.shape)
+    shape[dim] = size - shape[dim]
+    return torch.cat([numbers, numbers.new_zeros(shape)], dim=dim)

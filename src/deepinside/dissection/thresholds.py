@@ -1,0 +1,184 @@
+"""First pass: the thresholds of all units, and the pictures that excite them most."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from numpy import ndarray
+from torch import Tensor
+
+from deepinside.dissection.kept import Kept
+from deepinside.dissection.layers import Layer, answers
+from deepinside.dissection.quantile import Largest, TopQuantile
+from deepinside.dissection.reading import Bad, Group, Picture, Reader, Reading, grouped, mixed
+from deepinside.dissection.top_images import TopImages
+from deepinside.network import Network
+from deepinside.progress import finished, resumable
+
+
+@dataclass
+class Survey:
+    """What the first pass knows.
+
+    Args:
+        quantiles: layer name -> running quantile.
+        tops: layer name -> top pictures.
+        used: numbers of the pictures that count.
+        bad: pictures that were set aside.
+        folder: where the finished batches lie.
+    """
+
+    quantiles: dict[str, TopQuantile]
+    tops: dict[str, TopImages]
+    used: list[int] = field(default_factory=list)
+    bad: list[Bad] = field(default_factory=list)
+    folder: Path = Path()
+
+    def groups(self, first: int) -> list[Group]:
+        """A finished batch once more: what it holds and its labels.
+
+        Args:
+            first: position that the batch begins at.
+
+        Returns:
+            Its groups, without the pictures that are set aside.
+        """
+        with np.load(finished(self.folder, first)) as arrays:
+            return [Group.unpacked(arrays, f"{group}.") for group in range(_groups(arrays))]
+
+    def thresholds(self, layer: str) -> Float[ndarray, " u"]:
+        """T of each unit.
+
+        Args:
+            layer: its name.
+
+        Returns:
+            (u,), float64.
+        """
+        return self.quantiles[layer].thresholds()
+
+    def pictures(self) -> Iterator[tuple[Group, dict[str, Float[ndarray, "n u"]]]]:
+        """All pictures once more, without their pixels.
+
+        Yields:
+            A group, and of each layer by name the highest activation of each unit in each of its pictures.
+        """
+        for path in sorted(self.folder.glob("*.npz")):
+            with np.load(path) as arrays:
+                for group in range(_groups(arrays)):
+                    peaks = {name: arrays[f"{group}.{index}.peaks"] for index, name in enumerate(self.quantiles)}
+                    yield Group.unpacked(arrays, f"{group}."), peaks
+
+    def see(self, found: Mapping[str, Tensor]) -> dict[str, ndarray]:
+        """Takes the maps of a group of pictures.
+
+        Args:
+            found: layer name -> maps, (n, u, h, w).
+
+        Returns:
+            What another process needs of them, as arrays: per layer i `i.counts`, `i.values` and `i.seen` (see
+            `Largest`), and `i.peaks` of each picture.
+
+        Raises:
+            ValueError: if an activation is not finite, with the layer.
+        """
+        arrays = {}
+        for index, (name, maps) in enumerate(found.items()):
+            try:
+                largest = self.quantiles[name].largest(maps)
+                self.quantiles[name].add(maps)
+            except ValueError as error:
+                raise ValueError(f"layer {name!r}: {error}") from error
+            for key, value in largest._asdict().items():
+                arrays[f"{index}.{key}"] = np.asarray(value)
+            arrays[f"{index}.peaks"] = maps.amax(dim=(2, 3)).cpu().numpy()
+        return arrays
+
+    def take(self, arrays: Mapping[str, ndarray], *, seen: bool) -> None:
+        """Takes a finished batch.
+
+        Args:
+            arrays: of `see` for each of its groups g, `g.` before their names, and its numbers and bad pictures.
+            seen: whether this process saw the pictures itself.
+        """
+        self.bad += [Bad(int(number), file, reason) for number, file, reason in arrays["bad"].reshape(-1, 3).tolist()]
+        group = 0
+        while f"{group}.numbers" in arrays:
+            numbers = torch.from_numpy(arrays[f"{group}.numbers"])
+            self.used += numbers.tolist()
+            for index, name in enumerate(self.quantiles):
+                own = {key: arrays[f"{group}.{index}.{key}"] for key in (*Largest._fields, "peaks")}
+                self.tops[name].add(torch.from_numpy(own["peaks"]), numbers)
+                if not seen:
+                    values = (torch.from_numpy(own["counts"]), torch.from_numpy(own["values"]), int(own["seen"]))
+                    self.quantiles[name].take(Largest(*values))
+            group += 1
+
+
+def _groups(arrays: Mapping[str, ndarray]) -> int:
+    return sum(name.endswith(".numbers") for name in arrays)
+
+
+def survey(
+    network: Network,
+    layers: Sequence[Layer],
+    read: Callable[[int], Reading],
+    sizes: Sequence[tuple[int, int]],
+    *,
+    quantile: float,
+    top_images: int,
+    batch: int,
+    workers: int,
+    folder: Path,
+    kept: Kept | None = None,
+) -> Survey:
+    """One forward pass over all pictures: exact thresholds at native resolution, and the top pictures.
+
+    Args:
+        network: to look into.
+        layers: of it.
+        read: number of a picture -> the picture, or why not.
+        sizes: (h, w) of each picture as the network will see it.
+        quantile: share of positions above the threshold.
+        top_images: pictures per unit.
+        batch: pictures per batch; fixed by position, so that an interrupted or shared run ends with the same numbers.
+        workers: threads that read.
+        folder: where finished batches lie; processes that share it share the work.
+        kept: takes what counting will need of the batches that this process sees.
+
+    Returns:
+        The survey.
+
+    Source: Bau et al. 2017, sec. 2.2.
+    """
+    positions = {x.name: sum(x.maps[size][0] * x.maps[size][1] for size in sizes) for x in layers}
+    quantiles = {x.name: TopQuantile(x.units, quantile, positions[x.name]) for x in layers}
+    state = Survey(quantiles, {x.name: TopImages(x.units, top_images) for x in layers}, folder=folder)
+    own: set[int] = set()
+
+    def see(index: int, number: int, group: Group, images: UInt8[Tensor, "n 3 h w"]) -> dict[str, ndarray]:
+        found = answers(network, images.float() / 255, layers)
+        arrays = {f"{number}.{key}": value for key, value in state.see(found).items()}
+        if kept is not None:
+            kept.add(index, number, found, {name: state.quantiles[name].floor for name in found})
+        return arrays | {f"{number}.{key}": values for key, values in group.packed().items()}
+
+    batches = mixed(len(sizes), batch)
+    with Reader(read, batches, workers) as reader:
+
+        def compute(start: range) -> dict[str, ndarray]:
+            index = start.start // batch
+            readings = reader.batch(index)
+            bad = [(str(one.number), one.file, one.reason) for one in readings if isinstance(one, Bad)]
+            arrays = {"bad": np.array(bad, dtype=np.str_)}
+            for number, group in enumerate(grouped([one for one in readings if isinstance(one, Picture)])):
+                arrays |= see(index, number, *group)
+            own.add(index)
+            return arrays
+
+        for index, arrays in enumerate(resumable(folder, len(sizes), batch, compute, "thresholds")):
+            state.take(arrays, seen=index in own)
+    return state

@@ -1,0 +1,81 @@
+"""How well a map points at an object, whatever box is drawn from it."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy import ndarray
+from scipy import ndimage
+
+from deepinside.localisation.blend import normalised
+from deepinside.localisation.boxes import overlap
+
+THRESHOLDS = np.arange(100) / 100  # of the map from 0 to 1; wsolevaluation steps by 1/1000 on request
+
+
+class Measured(NamedTuple):
+    """Of one map, or with a leading axis of n of them.
+
+    Attributes:
+        curve: the best IoU of any box with any instance at each of `THRESHOLDS`, (t,).
+        pointed: whether the map's maximum lies in an instance.
+        energy: share of the map's sum that lies in the instances; NaN where the map is zero.
+    """
+
+    curve: Float[ndarray, "*n t"]
+    pointed: Float[ndarray, "*n"]
+    energy: Float[ndarray, "*n"]
+
+
+def measured(map_: Float[ndarray, "h w"], covered: Bool[ndarray, "h w"], instances: Float[ndarray, "b 4"]) -> Measured:
+    """Measures one map against the boxes of its object.
+
+    Args:
+        map_: (h, w), not negative.
+        covered: the pixels that count.
+        instances: half-open, in pixels of the map, not rounded; at least one.
+
+    Returns:
+        The numbers.
+
+    Source: Choe et al. 2020, sec. 4.1 (boxes of every component, any instance); Zhang et al. 2018 (pointing game,
+        without their tolerance of 15 pixels); Wang et al. 2020 (Score-CAM), sec. 4.3 (energy).
+    """
+    inside = _inside(map_.shape, instances)
+    scale = normalised(map_, covered)
+    curve = np.array([_best(scale >= threshold, instances) for threshold in THRESHOLDS])
+    place = np.unravel_index(np.argmax(scale), scale.shape)
+    total = float((map_ * covered).sum())
+    energy = float((map_ * covered * inside).sum()) / total if total > 0 else float("nan")
+    return Measured(curve, np.asarray(float(inside[place])), np.asarray(energy))
+
+
+def _inside(size: tuple[int, ...], instances: Float[ndarray, "b 4"]) -> Bool[ndarray, "h w"]:
+    # A pixel is inside where its centre is.
+    y, x = np.arange(size[0])[:, None] + 0.5, np.arange(size[1])[None, :] + 0.5
+    found = [(x0 <= x) & (x < x1) & (y0 <= y) & (y < y1) for x0, y0, x1, y1 in instances]
+    return np.any(found, axis=0)
+
+
+def _best(mask: Bool[ndarray, "h w"], instances: Float[ndarray, "b 4"]) -> float:
+    labels, _ = ndimage.label(mask, structure=np.ones((3, 3)))
+    parts = [(x.start, y.start, x.stop, y.stop) for y, x in ndimage.find_objects(labels)]
+    drawn = np.array(parts, dtype=np.float64).reshape(-1, 4)
+    return float(overlap(drawn[:, None], instances).max(initial=0.0))
+
+
+def max_box_accuracy(curves: Float[ndarray, "n t"], least: float) -> tuple[float, Bool[ndarray, " n"]]:
+    """The threshold, one for all images, at which most of them have a box with that overlap; and which have.
+
+    Args:
+        curves: see `Measured`.
+        least: overlap from which on a box is right: 0.3, 0.5 or 0.7.
+
+    Returns:
+        The threshold (of several the lowest), and (n,).
+
+    Source: Choe et al. 2020, sec. 4.1 (MaxBoxAcc; MaxBoxAccV2 is the mean over the three overlaps).
+    """
+    right = curves >= least
+    best = int(np.argmax(right.sum(axis=0)))
+    return float(THRESHOLDS[best]), right[:, best]

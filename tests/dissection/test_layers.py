@@ -1,0 +1,92 @@
+import pytest
+import torch
+from torch import nn
+
+from deepinside.dissection.grid import field_knots
+from deepinside.dissection.layers import survey_layers
+from deepinside.network import Network, Preprocessing
+from deepinside.probe import convolutional
+
+
+def network(*parts, **named):
+    module = nn.Sequential(*parts)
+    for name, part in named.items():
+        module.add_module(name, part)
+    return Network(module, Preprocessing(), ("a",), "small")
+
+
+def caffenet():
+    """The geometry of CaffeNet, with two channels everywhere."""
+
+    def pool():
+        return nn.MaxPool2d(3, 2, ceil_mode=True)
+
+    return network(
+        conv1=nn.Conv2d(3, 2, 11, 4), relu1=nn.ReLU(), pool1=pool(),
+        conv2=nn.Conv2d(2, 2, 5, padding=2), relu2=nn.ReLU(), pool2=pool(),
+        conv3=nn.Conv2d(2, 2, 3, padding=1), relu3=nn.ReLU(),
+        conv4=nn.Conv2d(2, 2, 3, padding=1), relu4=nn.ReLU(),
+        conv5=nn.Conv2d(2, 2, 3, padding=1), relu5=nn.ReLU(), pool5=pool(),
+    )  # fmt: skip
+
+
+def knots(layer, axis, image, target):
+    field = layer.field
+    return field_knots(
+        layer.maps[image][axis], target, image[axis], field.size[axis], field.stride[axis], field.offset[axis]
+    )
+
+
+def test_caffenet_conv5_at_227():
+    (layer,) = survey_layers(caffenet(), ["relu5"], [(227, 227)])
+    assert (layer.units, layer.maps) == (2, {(227, 227): (13, 13)})
+    assert knots(layer, 0, (227, 227), 113).tolist() == list(range(8, 105, 8))
+
+
+def test_vgg16_conv5_3_at_224():
+    parts = []
+    for convs in (2, 2, 3, 3, 3):
+        for _ in range(convs):
+            parts += [nn.Conv2d(2 if parts else 3, 2, 3, padding=1), nn.ReLU()]
+        parts.append(nn.MaxPool2d(2, 2))
+    found = network(*parts)
+    name = convolutional(found)[-1]
+    (layer,) = survey_layers(found, [name], [(224, 224)])
+    assert knots(layer, 1, (224, 224), 112).tolist() == list(range(4, 109, 8))
+
+
+def test_all_convolutions_after_their_relus():
+    assert convolutional(caffenet()) == ("relu1", "relu2", "relu3", "relu4", "relu5")
+
+
+def test_norms_are_skipped_and_other_parts_are_not():
+    block = nn.Sequential(nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2), nn.ReLU6())
+    found = network(nn.Conv2d(3, 2, 1), nn.MaxPool2d(2), nn.ReLU(), block, nn.Conv2d(2, 2, 1))
+    assert convolutional(found) == ("0", "3.2", "4")
+    with pytest.raises(ValueError, match="no convolutional layer"):
+        convolutional(network(nn.Flatten()))
+
+
+def test_sizes_of_maps_by_size_of_picture():
+    layers = survey_layers(caffenet(), ["relu3", "relu1"], [(99, 131), (131, 99), (99, 131)])
+    assert [layer.name for layer in layers] == ["relu3", "relu1"]
+    assert layers[1].maps == {(99, 131): (23, 31), (131, 99): (31, 23)}
+
+
+def test_refuses():
+    with pytest.raises(KeyError, match="did you mean 'relu5'"):
+        survey_layers(caffenet(), ["rellu5"], [(227, 227)])
+    flat = network(nn.Conv2d(3, 2, 8), nn.Flatten(), nn.Linear(2, 2))
+    with pytest.raises(ValueError, match=r"'1' answers \(1, 2\)"):
+        survey_layers(flat, ["1"], [(8, 8)])
+    with pytest.raises(ValueError, match=r"4x9.*dissect\.input"):
+        survey_layers(caffenet(), ["relu5"], [(4, 9)])
+
+
+def test_leaves_the_network_as_it_was():
+    found = caffenet()
+    before = [name for name, _ in found.named_modules()]
+    survey_layers(found, ["relu5"], [(99, 99)])
+    assert [name for name, _ in found.named_modules()] == before
+    assert not any(part._forward_hooks for part in found.modules())
+    assert torch.is_grad_enabled()

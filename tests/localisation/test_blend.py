@@ -1,0 +1,60 @@
+"""Maps are (h, w), always taller or wider."""
+
+import numpy as np
+import pytest
+
+from deepinside.localisation.blend import blended, normalised, window
+from deepinside.localisation.settings import Settings
+
+COVERED = np.ones((2, 3), bool)
+
+
+def test_saliency_alone_is_taken_as_it_is():
+    map_ = np.array([[3.0, 1, 2], [5, 4, 9]])
+    assert blended(map_, None, COVERED, Settings()) is map_
+
+
+def test_the_sum_by_hand():
+    """Saliency 0 1/2 1 weighs 1, activation 0 0 1 weighs 3: 0, 0.5, 4 of 4."""
+    saliency, activation = np.array([[2.0, 3, 4]]), np.array([[0.0, 0, 7]])
+    found = blended(saliency, activation, np.ones((1, 3), bool), Settings(saliency=1, activation=3))
+    assert found.tolist() == [[0, 0.125, 1]]
+
+
+def test_weights_count_by_their_ratio_only():
+    random = np.random.default_rng(0)
+    one, two = random.uniform(size=(2, 5, 7))
+    covered = np.ones((5, 7), bool)
+    first = blended(one, two, covered, Settings(saliency=0.3, activation=0.7))
+    assert blended(9 * one, 0.01 * two, covered, Settings(saliency=3, activation=7)) == pytest.approx(first)
+
+
+def test_uncovered_pixels_do_not_set_the_scale():
+    covered = np.array([[True, True, False]])
+    assert normalised(np.array([[1.0, 3, 100]]), covered).tolist() == [[0, 1, 0]]
+
+
+@pytest.mark.parametrize("covered", [np.ones((2, 3), bool), np.zeros((2, 3), bool)])
+def test_a_flat_map_is_zero(covered):
+    assert not normalised(np.full((2, 3), 4.0), covered).any()
+
+
+def test_the_window_by_hand():
+    """Two rows: y = -1/4 and 1/4; one column: x = 0."""
+    assert window((2, 1), 0.25) == pytest.approx(np.full((2, 1), np.exp(-0.5)))
+    seen = window((4, 7), 0.3)
+    assert seen == pytest.approx(seen[::-1, ::-1])
+    assert np.unravel_index(seen.argmax(), seen.shape)[1] == 3
+
+
+def test_a_map_that_is_asked_for_must_be_there():
+    with pytest.raises(ValueError, match="expected a class activation map"):
+        blended(np.zeros((2, 3)), None, COVERED, Settings(activation=1))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"segmentation": "cut"}, {"threshold": 1.0}, {"centre": 0.0}, {"saliency": 0.0}, {"activation": -1.0}]
+)
+def test_senseless_settings_are_refused(wrong):
+    with pytest.raises(ValueError, match="expected"):
+        Settings(**wrong)
