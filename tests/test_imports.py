@@ -10,6 +10,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "deepinside"
 FLOORS = {  # a module imports from its own floor and from those below
     0: (
+        "defaults",
         "network",
         "records",
         "statistics",
@@ -34,7 +35,7 @@ FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
 ROOMS = ("models", "data", "methods", "localisation", "dissection")  # these do not know one another
 ONLY = {
     "hydra": ("configuration", "stages"),
-    "omegaconf": ("configuration", "estimate.py", "planning", "stages", "pipeline", "claims/evidence.py"),
+    "omegaconf": ("configuration", "defaults", "estimate.py", "planning", "stages", "pipeline", "claims/evidence.py"),
     "wandb": ("tracking",),
     "matplotlib": ("plots",),
     "pytorch_lightning": ("models/classifier.py", "models/watch.py", "data/datamodule.py", "stages"),

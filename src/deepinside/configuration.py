@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 
 import hydra
 from hydra import compose, initialize_config_dir
@@ -16,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from deepinside import pipeline
 from deepinside.artifact import flat
+from deepinside.defaults import folder
 from deepinside.terminal import COMMANDS
 
 __all__ = [
@@ -28,16 +28,6 @@ _PATHS = (_PATHS | {"judge.weights"}) - {"model.target"}
 _WORDS = {"random", "null"}  # what a path may be, too
 _VALUED = {"--cfg", "-c", "--package", "-p"}  # flags of Hydra's that take the word after them
 _FIRST = [*(f"run={stage}" for stage in pipeline.STAGES), *COMMANDS]
-
-
-def folder() -> Path:
-    """Where the configuration lies: inside the installed package, or beside `src` in a checkout.
-
-    Returns:
-        The folder `conf`.
-    """
-    packaged = Path(__file__).parent / "conf"
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "conf"
 
 
 def _closest(name: str, known: Iterable[str]) -> str:

@@ -2,15 +2,18 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from deepinside.defaults import defaults
 from deepinside.memory import halved
 
 _LISTED = 24  # names in an error message
+_ROOM = 256 / 224  # shorter side over input, as networks for ImageNet have it (Krizhevsky et al. 2012, sec. 2)
 
 
 def closest(name: str, known: Iterable[str], count: int = 3) -> str:
@@ -59,6 +62,27 @@ class Preprocessing:
             raise ValueError(f"expected 3 means and 3 positive standard deviations, got {self.mean} and {self.std}")
         if not 0 < self.input <= self.resize:
             raise ValueError(f"expected 0 < input <= resize, got input={self.input}, resize={self.resize}")
+
+    @classmethod
+    def of(cls, choice: str, **given: Any) -> Self:
+        """As a network of `conf/model` wants its pictures, which is where that is written down.
+
+        Args:
+            choice: name of its file.
+            **given: fields to take instead; None: as the file says.
+
+        Returns:
+            The preprocessing; where neither says `resize`, 8/7 of the input.
+
+        Raises:
+            KeyError: if there is no such choice or no such field, with the closest names.
+        """
+        own = {field.name for field in fields(cls)}
+        if unknown := sorted(given.keys() - own):
+            raise KeyError(f"{choice} has no preprocessing {unknown[0]!r}; {closest(unknown[0], sorted(own))}")
+        told = defaults("model", choice, {key: value for key, value in given.items() if value is not None})
+        told["resize"] = told["resize"] or round(_ROOM * told["input"])
+        return cls(**{name: told[name] for name in own})
 
     @property
     def colour(self) -> Float[Tensor, "3"]:

@@ -1,10 +1,14 @@
+import json
+
 import numpy as np
 import pytest
 import torch
 from scipy.io import savemat
 
+from deepinside.configuration import composed
 from deepinside.models.convnet import ConvNet
 from deepinside.models.matconvnet import vgg_f
+from deepinside.stages.load import save
 
 SIZE, KERNEL = 63, 11  # 14 -> 7 -> 3 -> 1 at stride 4
 NAMES = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
@@ -147,3 +151,12 @@ def test_other_files_are_refused(tmp_path, net):
         vgg_f(weights=str(path))
     with pytest.raises(FileNotFoundError, match=r"model\.weights=FILE"):
         vgg_f(weights=str(tmp_path / "none.mat"))
+
+
+def test_the_files_own_preprocessing_is_kept_with_the_network(tmp_path, net):
+    read = vgg_f(write(tmp_path / "f.mat", net))
+    cfg = composed(["model=vgg_f", f"model.weights={tmp_path / 'f.mat'}"])
+    save(read, cfg.model, tmp_path)
+    kept = json.loads((tmp_path / "network.json").read_text())["model"]
+    assert kept["mean"] == pytest.approx([80, 40, 20])  # of the file, which is not at hand when the network is reopened
+    assert (kept["input"], kept["resize"], kept["interpolation"]) == (63, 72, "bicubic")

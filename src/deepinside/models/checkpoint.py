@@ -186,13 +186,14 @@ def load_weights(module: nn.Module, path: str | Path) -> None:
     load_tensors(module, read_weights(path), path)
 
 
-def save_weights(module: nn.Module, path: Path) -> None:
+def save_weights(module: nn.Module, path: str | Path) -> None:
     """Writes a state dict as safetensors: the same weights give the same bytes.
 
     Args:
         module: whose.
         path: where to; replaced in one step.
     """
+    path = Path(path)
     temporary = path.with_suffix(".tmp")
     save_file(
         {name: value.detach().cpu().contiguous().clone() for name, value in module.state_dict().items()}, temporary

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -130,9 +131,9 @@ def feature_sides(input: int, kernel: int = 11, stride: int = 4) -> dict[str, in
 
 
 def convnet(
+    weights: str | Path | None = None,
     *,
     classes: Sequence[str] | None = None,
-    weights: str | None = None,
     name: str = "convnet",
     fit: bool = True,  # ruff: ignore[unused-function-argument]  read by the train stage
     widths: Sequence[int] = (64, 256, 256, 256, 256),
@@ -149,8 +150,8 @@ def convnet(
     """Builds a ConvNet with its preprocessing.
 
     Args:
-        classes: one name per output; None: as many outputs as `weights` has (1000 without), ImageNet's names for 1000.
         weights: safetensors or state-dict file; None or `random`: random weights from torch's global generator.
+        classes: one name per output; None: as many outputs as `weights` has (1000 without), ImageNet's names for 1000.
         name: for titles.
         fit: whether the train stage trains it when `weights` is None.
         widths: channels of conv1..conv5.
@@ -162,7 +163,8 @@ def convnet(
         dropout: share of fc6's and fc7's units silenced in training.
         input: side of the square input, in pixels.
         groups: columns of conv2, conv4 and conv5 that do not see one another.
-        **preprocessing: mean, std, resize, bgr, scale, interpolation, as in `Preprocessing`.
+        **preprocessing: mean, std, resize, bgr, scale, interpolation, as in `Preprocessing`; what is None or missing is
+            as in `conf/model/convnet.yaml`.
 
     Returns:
         The network, frozen.
@@ -185,4 +187,5 @@ def convnet(
     )
     if tensors is not None:
         load_tensors(module, tensors, str(weights))
-    return Network(module, Preprocessing(input=input, **preprocessing), class_names(classes, count), name)
+    settings = Preprocessing.of("convnet", input=input, **preprocessing)
+    return Network(module, settings, class_names(classes, count), name)

@@ -5,6 +5,7 @@ import inspect
 import logging
 import pkgutil
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,9 +19,9 @@ _LOG = logging.getLogger(__name__)
 
 
 def custom(
-    *,
     target: str,
-    weights: str | None = None,
+    weights: str | Path | None = None,
+    *,
     classes: Sequence[str] | None = None,
     name: str = "custom",
     fit: bool = False,  # ruff: ignore[unused-function-argument]  read by the train stage
@@ -35,7 +36,7 @@ def custom(
         classes: one name per output; None: ImageNet's for 1000 outputs, else numbers.
         name: for titles.
         fit: whether the train stage trains it when `weights` is None.
-        **preprocessing: as in `Preprocessing`.
+        **preprocessing: as in `Preprocessing`; what is None or missing is as in `conf/model/custom.yaml`.
 
     Returns:
         The network, frozen.
@@ -48,12 +49,41 @@ def custom(
     module = function(**wanted)
     if not isinstance(module, nn.Module):
         raise TypeError(f"{target} returned {type(module).__name__}: it must return a torch.nn.Module")
+    return wrapped(module, weights, classes=classes, name=name, called=target, **preprocessing)
+
+
+def wrapped(
+    module: nn.Module,
+    weights: str | Path | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    name: str = "custom",
+    called: str | None = None,
+    **preprocessing: Any,
+) -> Network:
+    """A torch module as everything here takes it. The module is changed: it is frozen, and in evaluation mode.
+
+    Args:
+        module: takes normalised images (n, 3, h, w), returns scores (n, k) before softmax.
+        weights: a file to load into it; None or `random`: as it is.
+        classes: one name per output; None: ImageNet's for 1000 outputs, else numbers.
+        name: for titles.
+        called: what error messages call it; None: `name`.
+        **preprocessing: as in `Preprocessing`; what is None or missing is as in `conf/model/custom.yaml`.
+
+    Returns:
+        The network, on the device of the module's parameters.
+
+    Raises:
+        ValueError: if its answer is no (n, k).
+    """
     if weights not in {None, "random"}:
         load_weights(module, str(weights))
-    settings = Preprocessing(**preprocessing)
-    network = Network(module, settings, (), name)
-    count = _outputs(network, target)
-    return Network(module, settings, class_names(classes, count), name)
+    settings = Preprocessing.of("custom", **preprocessing)
+    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
+    network = Network(module, settings, (), name).to(device)
+    network.classes = class_names(classes, _outputs(network, called or name))
+    return network
 
 
 def imported(target: str) -> Any:
@@ -98,10 +128,10 @@ def _neighbours(name: str) -> str:
 def _outputs(network: Network, target: str) -> int:
     side = network.preprocessing.input
     with torch.no_grad():
-        scores = network(torch.full((2, 3, side, side), 0.5))
+        scores = network(torch.full((2, 3, side, side), 0.5, device=network.device))
     if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != 2:
         came = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
         raise ValueError(f"{target}: expected scores (n, k) for images (n, 3, {side}, {side}), got {came}")
-    if bool((scores >= 0).all()) and torch.allclose(scores.sum(1), torch.ones(2), atol=1e-4):
+    if bool((scores >= 0).all()) and torch.allclose(scores.sum(1), scores.new_ones(2), atol=1e-4):
         _LOG.warning("%s: its scores sum to 1, as after a softmax: take the softmax off", target)
     return scores.shape[1]

@@ -130,12 +130,12 @@ def hog(
         block: side in cells.
         orientations: bins over 180 degrees.
         binning: `hard` or `linear`.
-        **preprocessing: as in `Preprocessing`.
+        **preprocessing: as in `Preprocessing`; what is None or missing is as in `conf/model/hog.yaml`.
 
     Returns:
         The network.
     """
     module = nn.Sequential(OrderedDict(hog=Hog(cell, block, orientations, binning), flatten=nn.Flatten()))
-    settings = Preprocessing(**preprocessing)
+    settings = Preprocessing.of("hog", **preprocessing)
     count = orientations * block**2 * (settings.input // cell - block + 1) ** 2
     return Network(module, settings, class_names(classes, count), name)

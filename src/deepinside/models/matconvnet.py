@@ -29,8 +29,8 @@ Layer = dict[str, Any]
 
 
 def vgg_f(
+    weights: str | Path | None = None,
     *,
-    weights: str | None = None,
     classes: Sequence[str] | None = None,
     name: str = "vgg_f",
     fit: bool = False,  # ruff: ignore[unused-function-argument]  read by the train stage

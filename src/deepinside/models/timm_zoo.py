@@ -3,6 +3,7 @@
 import importlib
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -15,9 +16,9 @@ from deepinside.network import Network, Preprocessing, closest
 
 
 def timm_model(
-    *,
     arch: str,
-    weights: str | None = None,
+    weights: str | Path | None = None,
+    *,
     classes: Sequence[str] | None = None,
     name: str | None = None,
     fit: bool = False,  # ruff: ignore[unused-function-argument]  read by the train stage

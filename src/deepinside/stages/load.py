@@ -1,6 +1,7 @@
 """A network that others trained -> the same artifact as training leaves."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -25,14 +26,15 @@ def run(cfg: DictConfig, _inputs: dict[str, Path], out: Path) -> None:
 
 
 def save(network: Network, model: DictConfig, out: Path) -> None:
-    """Keeps a network: how to build it, and its weights.
+    """Keeps a network: how to build it, with the preprocessing that it has, and its weights.
 
     Args:
         network: any.
         model: the configuration that built it.
         out: folder of the artifact.
     """
-    recipe = OmegaConf.to_container(model, resolve=True) | {"weights": None}  # type: ignore[operator]
+    recipe: dict = OmegaConf.to_container(model, resolve=True)  # type: ignore[assignment]
+    recipe |= {"weights": None, **asdict(network.preprocessing)}
     content = {"model": recipe, "classes": list(network.classes), "layers": list(network.layers)}
     (out / "network.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.module.state_dict().items()}

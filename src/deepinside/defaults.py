@@ -1,0 +1,82 @@
+"""What the files in `conf` say, read without Hydra: the defaults that Python shares with the command line."""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+_SELF = "_self_"  # where a file's own keys come in its list of defaults; last, if it does not say
+
+
+def folder() -> Path:
+    """Where the configuration lies: inside the installed package, or beside `src` in a checkout.
+
+    Returns:
+        The folder `conf`.
+    """
+    packaged = Path(__file__).parent / "conf"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "conf"
+
+
+def choices(group: str) -> list[str]:
+    """The choices of a group.
+
+    Args:
+        group: such as `model` or `method`.
+
+    Returns:
+        Names of its files, sorted.
+    """
+    return sorted(file.stem for file in (folder() / group).glob("*.yaml"))
+
+
+def defaults(group: str, choice: str, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The settings of one choice of a group, some of them changed.
+
+    Args:
+        group: such as `model` or `method`.
+        choice: name of its file.
+        given: setting -> value to take instead; what is nested is merged.
+
+    Returns:
+        Setting -> value, in Python's own types.
+
+    Raises:
+        KeyError: if there is no such choice or no such setting, with the closest names.
+    """
+    from omegaconf import OmegaConf  # not for what only imports this module
+
+    _check(choice, choices(group), f"{group} has no choice")
+    settings = _read(group, choice)
+    for key in given or {}:
+        _check(key, [str(name) for name in settings], f"{group}={choice} has no setting")
+    whole = OmegaConf.merge(settings, dict(given or {}))
+    return OmegaConf.to_container(whole, resolve=True)  # type: ignore[return-value]
+
+
+def _check(name: str, known: list[str], said: str) -> None:
+    if name not in known:
+        from deepinside.network import closest  # torch is slow to import: only for who misspelt something
+
+        raise KeyError(f"{said} {name!r}; {closest(name, known)}")
+
+
+@cache
+def _read(group: str, choice: str) -> "DictConfig":
+    from omegaconf import OmegaConf
+
+    own: Any = OmegaConf.load(folder() / group / f"{choice}.yaml")
+    listed = [str(item) for item in own.pop("defaults", [])]
+    order = listed if _SELF in listed else [*listed, _SELF]
+    return OmegaConf.merge(*(own if item == _SELF else _base(group, choice, item) for item in order))  # type: ignore[return-value]
+
+
+def _base(group: str, choice: str, item: str) -> Any:
+    # What a file builds upon: `name`, or `name@key` for what goes under a key of it.
+    name, _, place = item.partition("@")
+    for here in ("_here_", f"_global_.{group}.{choice}."):
+        place = place.removeprefix(here)
+    return {place: _read(group, name)} if place else _read(group, name)
