@@ -222,7 +222,7 @@ def sweep(folder: Path, older_than: float = _DAY, spared: str = "") -> list[Path
     return removed
 
 
-def read_manifest(path: Path) -> Content:
+def read_manifest(path: str | Path) -> Content:
     """The manifest of a finished artifact.
 
     Args:
@@ -235,6 +235,7 @@ def read_manifest(path: Path) -> Content:
         FileNotFoundError: if there is none: not an artifact, or not finished.
         ValueError: if it is no JSON.
     """
+    path = Path(path)
     file = path / MANIFEST
     if not file.exists():
         raise FileNotFoundError(f"{file} is missing, so {path} is no finished artifact; run its stage (again)")

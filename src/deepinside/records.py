@@ -188,19 +188,20 @@ class Table:
         except StopIteration:
             raise KeyError(f"no metric {metric!r} here; there are {[row.metric for row in self.rows]}") from None
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: str | Path) -> None:
         """Writes `table.csv`; what is not known is an empty cell.
 
         Args:
             folder: where to.
         """
+        folder = Path(folder)
         with (folder / "table.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(Row._fields)
             writer.writerows([_cell(value) for value in row] for row in self.rows)
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
+    def read(cls, folder: str | Path) -> Self:
         """Reads `table.csv`.
 
         Args:
@@ -209,6 +210,7 @@ class Table:
         Returns:
             The table; empty cells are NaN.
         """
+        folder = Path(folder)
         with (folder / "table.csv").open(newline="", encoding="utf-8") as file:
             lines = list(csv.DictReader(file))
         return cls(

@@ -135,13 +135,14 @@ class Study:
     numbers: tuple[Row, ...] = ()
     shown: Mapping[str, ndarray] = field(default_factory=dict)
 
-    def write(self, folder: Path, name: str) -> None:
+    def write(self, folder: str | Path, name: str) -> None:
         """Keeps it, `<name>.json` last.
 
         Args:
             folder: where to.
             name: of the method.
         """
+        folder = Path(folder)
         self.table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
         np.savez(folder / f"{name}.npz", **self.shown)  # type: ignore[arg-type]
         text = [column for column in self.table if not pd.api.types.is_numeric_dtype(self.table[column])]
@@ -149,7 +150,7 @@ class Study:
         (folder / f"{name}.json").write_text(content, encoding="utf-8")
 
     @classmethod
-    def read(cls, folder: Path, name: str) -> Self:
+    def read(cls, folder: str | Path, name: str) -> Self:
         """Reads what `write` wrote.
 
         Args:
@@ -159,6 +160,7 @@ class Study:
         Returns:
             The same study.
         """
+        folder = Path(folder)
         content = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
         # A layer named 0.10 is no number.
         table = pd.read_csv(folder / f"{name}.csv", dtype=dict.fromkeys(content["text"], str))

@@ -31,7 +31,7 @@ class Annotation(NamedTuple):
     objects: tuple[tuple[str, tuple[float, ...]], ...]
 
     @classmethod
-    def read(cls, path: Path) -> "Annotation":
+    def read(cls, path: str | Path) -> "Annotation":
         """Reads an annotation; entities that expand or reach outside are refused.
 
         Args:
@@ -43,6 +43,7 @@ class Annotation(NamedTuple):
         Raises:
             BadAnnotation: if the file is missing, no XML, holds entities, or lacks a name, size or box.
         """
+        path = Path(path)
         expected = "an annotation in VOC form (filename, size, object/name, object/bndbox)"
         try:
             tree = fromstring(_content(path))

@@ -95,7 +95,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")  # no second copy: the largest take 270 MB
 
 
-def read_image(path: Path, opened: Callable[[Path], IO[bytes]] = _opened) -> UInt8[Tensor, "3 h w"]:
+def read_image(path: str | Path, opened: Callable[[Path], IO[bytes]] = _opened) -> UInt8[Tensor, "3 h w"]:
     """A JPEG or PNG file as RGB bytes, whatever its suffix, colours and depth.
 
     Grey becomes three equal channels, CMYK is converted, transparency is dropped (what lies under it shows), of 16 bits
@@ -111,6 +111,7 @@ def read_image(path: Path, opened: Callable[[Path], IO[bytes]] = _opened) -> UIn
     Raises:
         BadImage: if the file is missing, truncated, broken, of another format, or of more than `MAX_PIXELS` pixels.
     """
+    path = Path(path)
     try:
         with opened(path) as file, Image.open(file, formats=FORMATS) as image:
             _bounded(*image.size)
@@ -135,7 +136,7 @@ def _plain_jpeg(image: Image.Image, file: IO[bytes]) -> UInt8[Tensor, "3 h w"] |
         return None
 
 
-def read_header(path: Path, opened: Callable[[Path], IO[bytes]] = _opened) -> tuple[int, int]:
+def read_header(path: str | Path, opened: Callable[[Path], IO[bytes]] = _opened) -> tuple[int, int]:
     """The size of a JPEG or PNG file, without decoding it.
 
     Args:
@@ -148,6 +149,7 @@ def read_header(path: Path, opened: Callable[[Path], IO[bytes]] = _opened) -> tu
     Raises:
         BadImage: if the file is missing, of another format, or of more than `MAX_PIXELS` pixels.
     """
+    path = Path(path)
     try:
         with opened(path) as file:
             head = file.read(_PNG_HEAD.size)
@@ -162,7 +164,7 @@ def read_header(path: Path, opened: Callable[[Path], IO[bytes]] = _opened) -> tu
         raise BadImage(path, _EXPECTED, fault(path, error), _MEND) from error
 
 
-def pictures(folder: Path) -> list[Path]:
+def pictures(folder: str | Path) -> list[Path]:
     """The picture files in a folder and below, by their suffix.
 
     Args:
@@ -171,6 +173,7 @@ def pictures(folder: Path) -> list[Path]:
     Returns:
         Paths in sorted order; hidden files and folders are left out.
     """
+    folder = Path(folder)
     found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     shown = (path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
     return sorted(path for path in shown if path.is_file())

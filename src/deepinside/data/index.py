@@ -207,12 +207,13 @@ class Index:
         ids, classes = (tuple(name.replace("\r", "\\r") for name in names) for names in (self.ids, self.classes))
         return replace(self, ids=ids, classes=classes, entries=kept, set_aside=said)
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: str | Path) -> None:
         """Writes `images.csv`, `boxes.csv` (half-open), `classes.csv` and `set_aside.csv`.
 
         Args:
             folder: where to.
         """
+        folder = Path(folder)
         images = ((e.split, e.image, e.file, e.label, e.width, e.height, *(e.span or ("", ""))) for e in self.entries)
         boxes = ((e.image, *map(_shortest, box)) for e in self.entries for box in e.boxes.xyxy.tolist())
         classes = ((label, *names) for label, names in enumerate(zip(self.ids, self.classes, strict=True)))
@@ -222,7 +223,7 @@ class Index:
         _write(folder / "set_aside.csv", ("file", "reason"), self.set_aside)
 
     @classmethod
-    def read(cls, folder: Path, root: Path) -> "Index":
+    def read(cls, folder: str | Path, root: str | Path) -> "Index":
         """Reads what `write` wrote.
 
         Args:
@@ -235,6 +236,7 @@ class Index:
         Raises:
             ValueError: if the tables are damaged, or a file lies outside the root.
         """
+        folder, root = Path(folder), Path(root)
         try:
             return cls._read(folder, root)
         except (ValueError, IndexError, csv.Error) as error:

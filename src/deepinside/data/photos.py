@@ -56,13 +56,14 @@ def index(root: Path | str | None = None, split: str = "all") -> Index:
     return Index(folder, (), (), answer.found, answer.set_aside).split(split)
 
 
-def copy_shipped(out: Path, workers: int = 1) -> None:  # ruff: ignore[unused-function-argument]
+def copy_shipped(out: str | Path, workers: int = 1) -> None:  # ruff: ignore[unused-function-argument]
     """Copies scikit-image's photographs, so that what is made of them does not lean on an installed package.
 
     Args:
         out: gets `scikit-image/<readable name>.<suffix>`.
         workers: for the sake of the drawn data sets' signature; a few files need none.
     """
+    out = Path(out)
     folder = out / COPIES
     folder.mkdir(parents=True, exist_ok=True)
     for name, path in _shipped(_package()).items():

@@ -24,7 +24,7 @@ class Synsets(NamedTuple):
     numbered: Mapping[int, str]
 
     @classmethod
-    def find(cls, root: Path) -> "Synsets":
+    def find(cls, root: str | Path) -> "Synsets":
         """Reads the classes from `LOC_synset_mapping.txt` or `meta.mat`.
 
         Args:
@@ -39,6 +39,7 @@ class Synsets(NamedTuple):
 
         Source: ILSVRC-2012 development kit, readme: ILSVRC2012_ID is not the alphabetical order of the WordNet ids.
         """
+        root = Path(root)
         mapping, meta = (
             beside(root, "LOC_synset_mapping.txt"),
             beside(root, "meta.mat") or beside(root, "meta_clsloc.mat"),

@@ -13,7 +13,7 @@ _COUNTED = tuple(f"-{field}" for field in FIELDS[1:])
 _TOLERANCE = 1e-6  # NetDissect-Lite adds 1e-10 to every union
 
 
-def read_result(path: Path, layer: str) -> pd.DataFrame:
+def read_result(path: str | Path, layer: str) -> pd.DataFrame:
     """A `*-result.csv` of NetDissect or NetDissect-Lite, checked: IoU = I / (T + A - I) in every row.
 
     Args:
@@ -28,6 +28,7 @@ def read_result(path: Path, layer: str) -> pd.DataFrame:
         FileNotFoundError: if there is no such file.
         ValueError: if columns are missing, a unit comes twice, or a row does not add up; with its unit.
     """
+    path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no result table {path}: the published ones lie in the folder plot/ of NetDissect")
     try:

@@ -12,7 +12,7 @@ from deepinside.records import Table
 from deepinside.statistics import mean_row
 
 
-def paired(first: Path, second: Path) -> Table:
+def paired(first: str | Path, second: str | Path) -> Table:
     """How much better the first is than the second, in percentage points of each error, with intervals over images.
 
     Args:
@@ -26,6 +26,7 @@ def paired(first: Path, second: Path) -> Table:
         FileNotFoundError: if a folder has no such file.
         ValueError: if the images differ.
     """
+    first, second = Path(first), Path(second)
     ours, theirs = _columns(first), _columns(second)
     names, others = ours.pop("image"), theirs.pop("image")
     if names != others:

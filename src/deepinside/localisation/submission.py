@@ -26,7 +26,7 @@ class Guesses(NamedTuple):
     boxes: Float[ndarray, "n g 4"]
 
 
-def read(path: Path, guesses: int = 5) -> Guesses:
+def read(path: str | Path, guesses: int = 5) -> Guesses:
     """Reads a prediction file; groups beyond the last that counts are ignored, missing ones are label 0.
 
     Args:
@@ -39,6 +39,7 @@ def read(path: Path, guesses: int = 5) -> Guesses:
     Raises:
         ValueError: if a line is not made of groups of five numbers, or the file is no text or too large; with the line.
     """
+    path = Path(path)
     lines = _text(path).splitlines()
     if len(lines) > _MAX_LINES:
         raise ValueError(f"{path}: expected one line per image, got {len(lines)} lines, of {_MAX_LINES} allowed")
@@ -74,19 +75,20 @@ def _numbers(path: Path, number: int, line: str) -> Float[ndarray, "g 5"]:
     return groups
 
 
-def write(path: Path, guesses: Guesses) -> None:
+def write(path: str | Path, guesses: Guesses) -> None:
     """Writes a prediction file; numbers that are whole are written without a point.
 
     Args:
         path: the file.
         guesses: labels as the file shall have them, boxes half-open.
     """
+    path = Path(path)
     groups = np.concatenate([guesses.labels[..., None], guesses.boxes - _INCLUSIVE], axis=-1)
     lines = (" ".join(f"{value:.10g}" for value in row) for row in groups.reshape(len(groups), -1))
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def read_blacklist(path: Path, images: int) -> Bool[ndarray, " n"]:
+def read_blacklist(path: str | Path, images: int) -> Bool[ndarray, " n"]:
     """Which images localisation does not count, from a file of line numbers that start at 1.
 
     Args:
@@ -96,6 +98,7 @@ def read_blacklist(path: Path, images: int) -> Bool[ndarray, " n"]:
     Returns:
         (n,), true where an image is left out; a line that is no number from 1 to n is a ValueError that names it.
     """
+    path = Path(path)
     out = np.zeros(images, dtype=bool)
     out[[_position(path, word, images) for word in _text(path).split()]] = True
     return out

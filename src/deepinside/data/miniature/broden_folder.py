@@ -100,7 +100,7 @@ def _draw(out: Path, seed: int, images: int, side: int, world: World, index: int
 
 
 def write_broden(
-    out: Path,
+    out: str | Path,
     *,
     seed: int,
     images: int,
@@ -126,6 +126,7 @@ def write_broden(
 
     Source: Bau et al. 2017, sec. 2.1; layout of the released broden1_224.
     """
+    out = Path(out)
     for origin in SOURCES:
         (out / "images" / origin.name).mkdir(parents=True, exist_ok=True)
     draw = partial(_draw, out, seed, images, side, world or World())

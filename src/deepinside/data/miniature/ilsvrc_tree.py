@@ -146,7 +146,7 @@ def annotation(row: Drawn) -> str:
 
 
 def write_ilsvrc(
-    out: Path,
+    out: str | Path,
     *,
     seed: int,
     train: int,
@@ -174,6 +174,7 @@ def write_ilsvrc(
     Raises:
         KeyError: if there are no such labels, with those that there are.
     """
+    out = Path(out)
     if labels not in LABELS:
         raise KeyError(f"data.draw.labels={labels}: expected one of {', '.join(LABELS)}")
     world = world or World()

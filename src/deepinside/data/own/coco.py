@@ -25,7 +25,7 @@ class BadAnnotation(BadFile):
 
 
 def write_coco(
-    root: Path, out: Path, *, images: str, annotations: str, category: str = "object"
+    root: str | Path, out: str | Path, *, images: str, annotations: str, category: str = "object"
 ) -> list[tuple[str, str]]:
     """Turns COCO instances into a Broden folder: a concept is where any instance of it is, crowds included.
 
@@ -45,6 +45,7 @@ def write_coco(
 
     Source: Lin et al. 2014; format at cocodataset.org/#format-data.
     """
+    root, out = Path(root), Path(out)
     file = root / annotations
     for path in (root / images, file):
         if not path.exists():

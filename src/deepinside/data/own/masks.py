@@ -25,7 +25,7 @@ class BadMask(BadFile):
 
 
 def write_masks(
-    root: Path, out: Path, *, images: str = "images", masks: str = "masks", category: str = "object"
+    root: str | Path, out: str | Path, *, images: str = "images", masks: str = "masks", category: str = "object"
 ) -> list[tuple[str, str]]:
     """Turns pictures and masks into a Broden folder.
 
@@ -47,6 +47,7 @@ def write_masks(
         FileNotFoundError: if one of the folders is missing.
         ValueError: if two pictures have the same name but for the suffix, or nothing can be used.
     """
+    root, out = Path(root), Path(out)
     how = HOW.format(root=root, images=images, masks=masks)
     for folder in (root / images, root / masks):
         if not folder.is_dir():

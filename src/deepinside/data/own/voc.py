@@ -14,7 +14,7 @@ BACKGROUND, VOID = 0, 255  # VOID: the border that VOC's annotators left open
 
 
 def write_voc(
-    root: Path, out: Path, *, images: str, masks: str, names: Sequence[str], category: str = "object"
+    root: str | Path, out: str | Path, *, images: str, masks: str, names: Sequence[str], category: str = "object"
 ) -> list[tuple[str, str]]:
     """Turns VOC's folders, or any of the same kind, into a Broden folder.
 
@@ -35,6 +35,7 @@ def write_voc(
 
     Source: Everingham et al. 2010; VOC2012 development kit, section 4.2.
     """
+    root, out = Path(root), Path(out)
     for folder in (root / images, root / masks):
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: no such folder; expected {root}/{images}/NAME.jpg, {masks}/NAME.png")
