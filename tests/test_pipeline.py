@@ -1,12 +1,13 @@
 """What names an artifact and what does not; and that every configuration composes."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from deepinside import configuration, pipeline, planning
+from deepinside import configuration, pipeline, planning, source
 
 CONF = configuration.folder()
 
@@ -115,6 +116,48 @@ def test_commands_to_quote_name_no_folder_of_this_machine() -> None:
         "model.weights=random",
         "data.root=null",
     ]
+
+
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str]], None]:
+    """Writes a user's modules, file -> code, to a folder on Python's path."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(files: dict[str, str]) -> None:
+        for file, text in files.items():
+            (tmp_path / file).parent.mkdir(exist_ok=True)
+            (tmp_path / file).write_text(text)
+        for cached in (source._file, source._tree, source.imported, source._acting):
+            cached.cache_clear()
+
+    return write
+
+
+def test_two_functions_of_one_module_are_two_networks(tmp_path: Path, modules: Callable) -> None:
+    modules({"two.py": "def small(): ...\ndef large(): ...\n"})
+    own = ("model=custom", "model.input=32", "model.resize=36")
+    for stage in ("load", "dissect"):  # itself, and one that takes it
+        small, large = (name(tmp_path, stage, *own, f"model.target=two:{one}") for one in ("small", "large"))
+        assert small != large
+
+
+def test_a_network_of_ones_own_without_a_function_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"model=custom needs a function: model\.target="):
+        name(tmp_path, "load", "model=custom")
+
+
+def test_code_that_a_network_imports_counts(tmp_path: Path, modules: Callable) -> None:
+    own = ("model=custom", "model.target=shallow:net")
+    modules({"nets/__init__.py": "", "nets/blocks.py": "WIDTH = 4\n", "nets/deep.py": "from .blocks import WIDTH\n"})
+    modules({"shallow.py": "import nets.deep\nimport numpy\ndef net(): ...\n", "alone.py": "X = 1\n"})
+    before = name(tmp_path, "load", *own)
+    modules({"alone.py": "X = 2\n"})
+    assert name(tmp_path, "load", *own) == before
+    modules({"nets/blocks.py": "WIDTH = 8\n"})
+    changed = name(tmp_path, "load", *own)
+    assert changed != before
+    modules({"nets/__init__.py": "WIDTH = 1\n"})  # runs before any module of the package
+    assert name(tmp_path, "load", *own) != changed
 
 
 def test_unknown_stage_names_the_closest(tmp_path: Path) -> None:

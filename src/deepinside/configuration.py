@@ -24,7 +24,7 @@ __all__ = [
 ]  # fmt: skip
 
 _PATHS = {key for stage in pipeline.STAGES.values() for key in (*stage.files, *stage.places)}
-_PATHS = (_PATHS | {"judge.weights"}) - {"model.target"}
+_PATHS |= {"judge.weights"}
 _WORDS = {"random", "null"}  # what a path may be, too
 _VALUED = {"--cfg", "-c", "--package", "-p"}  # flags of Hydra's that take the word after them
 _FIRST = [*(f"run={stage}" for stage in pipeline.STAGES), *COMMANDS]

@@ -74,7 +74,7 @@ def _concepts_and_network(cfg: DictConfig) -> dict[str, str]:
     return {} if cfg.dissect.from_csv else {"concepts": "concepts"} | _network(cfg)
 
 
-_WEIGHTS = ("model.weights", "model.target")
+_WEIGHTS = ("model.weights",)
 _SHOWN = ("data.split", "data.limit")
 _DATA, _CONCEPTS = ("data.root",), ("concepts.root",)
 
@@ -194,12 +194,10 @@ class Planner:
             if key == "model.weights":
                 from deepinside.models.pretrained import locate  # torchvision is slow to import: not for `--help`
 
+                if OmegaConf.is_missing(cfg.model, "target"):
+                    raise ValueError(f"model={cfg.model.name} needs a function: model.target=package.module:function")
                 value = locate(cfg.model)
-            if value is None:
-                continue
-            if key == "model.target":
-                raw[key] = source.digest({str(value).split(":", maxsplit=1)[0]})
-            else:
+            if value is not None:
                 raw[key] = self._content(key, Path(value), cfg.data.digest if key == "data.root" else "content")
         return raw
 
@@ -236,11 +234,13 @@ def _selected(cfg: DictConfig, keys: Sequence[str], leave: Sequence[str] = ()) -
 
 
 def _targets(content: Any) -> set[str]:
-    # Modules that the configuration names: of this package, or of the user's.
+    # Modules that the configuration names, of this package or of the user's: `package.module.function` and, of a
+    # network of one's own, `target: package.module:function`.
     if isinstance(content, Mapping):
-        named = [content.get(key) for key in ("_target_", "plot")]
-        own = {name.rpartition(".")[0] for name in named if isinstance(name, str)}
-        return own.union(*map(_targets, content.values()))
+        dotted = [content.get(key) for key in ("_target_", "plot")]
+        own = {name.rpartition(".")[0] for name in dotted if isinstance(name, str)}
+        module, colon, _ = str(content.get("target")).partition(":")
+        return own.union({module} if colon else (), *map(_targets, content.values()))
     return set().union(*map(_targets, content)) if isinstance(content, list) else set()
 
 
