@@ -89,6 +89,62 @@ def test_weights_count_by_content_and_a_loaded_network_needs_no_data(tmp_path: P
     assert {role: p.stage.name for role, p in plan.inputs.items()} == {"concepts": "concepts", "network": "load"}
 
 
+def test_a_file_that_a_method_reads_counts_by_content(tmp_path: Path) -> None:
+    for file, content in (("a.png", b"1"), ("b.png", b"1"), ("c.png", b"22")):
+        (tmp_path / file).write_bytes(content)
+    chosen, key = "method=[style_only,style_transfer]", "method.style_only.style_file"  # one inherits from the other
+    first, same, other = (name(tmp_path, "visualise", chosen, f"{key}={tmp_path}/{file}.png") for file in "abc")
+    assert first == same
+    assert len({first, other, name(tmp_path, "visualise", chosen)}) == 3
+    with pytest.raises(FileNotFoundError, match=rf"{key}=.*none\.png"):
+        name(tmp_path, "visualise", chosen, f"{key}={tmp_path / 'none.png'}")
+
+
+def test_lists_beside_kaggles_folder_count(tmp_path: Path) -> None:
+    root = tmp_path / "data" / "ILSVRC"
+    root.mkdir(parents=True)
+    (root / "x.JPEG").write_bytes(b"1")
+    kaggle = ("data=ilsvrc", f"data.root={root}")
+    names = {name(tmp_path, "prepare", *kaggle)}
+    for content in ("a", "bb"):
+        (root.parent / "LOC_val_solution.csv").write_text(content)
+        names.add(name(tmp_path, "prepare", *kaggle))
+    assert len(names) == 3
+    (root.parent / "notes.txt").write_text("nobody reads them")
+    assert name(tmp_path, "prepare", *kaggle) in names
+
+
+def test_the_order_of_priors_and_methods_counts(tmp_path: Path) -> None:
+    priors = ("jitter={pixels: 8}", "blur={sigma: 1.0, every: 4}")  # each works on what the one before it left
+    orders = (priors, tuple(reversed(priors)))
+    words = [[f"+method.class_model.priors.{prior}" for prior in order] for order in orders]
+    first, second = (name(tmp_path, "visualise", "method=[class_model]", *order) for order in words)
+    assert first != second
+    first, second = (
+        name(tmp_path, "visualise", f"method=[{order}]") for order in ("guided,saliency", "saliency,guided")
+    )
+    assert first != second  # so are its tables and pictures
+
+
+def test_the_code_of_a_claims_measure_counts(tmp_path: Path, modules: Callable) -> None:
+    register = tmp_path / "register"
+    register.mkdir()
+    stated = "{statement: s, source: p, tag: S, predicted: x, otherwise: y, rule: {above: 0}, measure: {%s}}"
+    text = stated % "function: measured.value, evidence: []"
+    (register / "mine.yaml").write_text(f"claims:\n  C01: {text}\n")
+    modules({"measured.py": "def value(_folders): return 1\n"})
+    words = ["run=claims", f"claims.register={register}", "claims.worlds.real=null"]
+
+    def named() -> str:
+        return planning.planned(pipeline.Planner(tmp_path), composed(*words), words).folder.name
+
+    before = named()
+    modules({"measured.py": "def value(_folders): return 2\n"})
+    assert named() != before
+    functions = "deepinside.claims.functions"
+    assert functions in source.closure(pipeline._targets({"C01": {"function": f"{functions}.rank_correlation"}}))
+
+
 def test_no_path_reaches_what_names_the_artifact(tmp_path: Path) -> None:
     (tmp_path / "data" / "a").mkdir(parents=True)
     cfg = composed("data=folder", f"data.root={tmp_path / 'data'}")
