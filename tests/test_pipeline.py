@@ -152,6 +152,32 @@ def test_no_path_reaches_what_names_the_artifact(tmp_path: Path) -> None:
         assert str(tmp_path) not in str(pipeline.Planner(tmp_path).plan(cfg, stage).made_from)
 
 
+@pytest.mark.parametrize("run", ["claims", "report"])
+def test_no_path_of_another_run_names_the_artifact(tmp_path: Path, run: str) -> None:
+    stated = "{statement: s, source: p, tag: S, predicted: x, otherwise: y, rule: {above: 0}, measure: %s}"
+    measure = "{function: deepinside.claims.functions.concentration, evidence: [looks]}"
+    (tmp_path / "register").mkdir()
+    (tmp_path / "register" / "mine.yaml").write_text(
+        f"evidence: {{looks: {{run: [run=prepare], needs: [photographs]}}}}\nclaims: {{C01: {stated % measure}}}\n"
+    )
+    names, told = [], ""
+    for place in ("here", "there"):
+        (tmp_path / place / "a").mkdir(parents=True)
+        (tmp_path / place / "a" / "x.jpg").write_bytes(b"1")
+        data = f"data.root={tmp_path / place}"
+        words = {
+            "claims": [f"claims.worlds.real='data=photos {data}'", f"claims.register={tmp_path / 'register'}"],
+            "report": ["report.stages=[prepare]", f"report.also=[['run=prepare','data=photos','{data}']]"],
+        }[run]
+        words = [f"run={run}", *words]
+        plan = planning.planned(pipeline.Planner(tmp_path), composed(*words), words)
+        assert any(one.stage.name == "prepare" for one in plan.inputs.values())
+        names.append(plan.folder.name)
+        told += str([plan.made_from, plan.command, *(one.command for one in plan.inputs.values())])
+    assert names[0] == names[1]
+    assert str(tmp_path) not in told
+
+
 def test_a_stage_sees_only_what_its_fingerprint_covers(tmp_path: Path) -> None:
     plan = pipeline.Planner(tmp_path).plan(composed(), "localise")
     assert set(plan.cfg) == {"localise", "data", "machine", "seed"}
@@ -168,6 +194,13 @@ def test_a_second_network_that_judges_is_trained_where_it_has_no_weights(tmp_pat
 def test_commands_to_quote_name_no_folder_of_this_machine() -> None:
     words = ["run=load", "model.weights=/home/me/w.pt", "outputs=/tmp", "machine.threads=1", "report.benchmarks=b.csv"]
     assert configuration.portable(words) == ["run=load", "model.weights=MODEL_WEIGHTS"]
+    assert configuration.portable(["method.x.style_file=/home/me/x.png", "claims.register='/home/me/r'"]) == [
+        "method.x.style_file=METHOD_X_STYLE_FILE",
+        "claims.register=CLAIMS_REGISTER",
+    ]
+    assert configuration.portable(["claims.worlds.real='data=photos data.root=/home/me model=alexnet'"]) == [
+        "claims.worlds.real='data=photos data.root=DATA_ROOT model=alexnet'"
+    ]
     assert configuration.portable(["model.weights=random", "data.root=null"]) == [
         "model.weights=random",
         "data.root=null",
