@@ -1,12 +1,13 @@
 """What names an artifact and what does not; and that every configuration composes."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from deepinside import configuration, pipeline, planning
+from deepinside import configuration, pipeline, planning, source
 
 CONF = configuration.folder()
 
@@ -88,11 +89,93 @@ def test_weights_count_by_content_and_a_loaded_network_needs_no_data(tmp_path: P
     assert {role: p.stage.name for role, p in plan.inputs.items()} == {"concepts": "concepts", "network": "load"}
 
 
+def test_a_file_that_a_method_reads_counts_by_content(tmp_path: Path) -> None:
+    for file, content in (("a.png", b"1"), ("b.png", b"1"), ("c.png", b"22")):
+        (tmp_path / file).write_bytes(content)
+    chosen, key = "method=[style_only,style_transfer]", "method.style_only.style_file"  # one inherits from the other
+    first, same, other = (name(tmp_path, "visualise", chosen, f"{key}={tmp_path}/{file}.png") for file in "abc")
+    assert first == same
+    assert len({first, other, name(tmp_path, "visualise", chosen)}) == 3
+    with pytest.raises(FileNotFoundError, match=rf"{key}=.*none\.png"):
+        name(tmp_path, "visualise", chosen, f"{key}={tmp_path / 'none.png'}")
+
+
+def test_lists_beside_kaggles_folder_count(tmp_path: Path) -> None:
+    root = tmp_path / "data" / "ILSVRC"
+    root.mkdir(parents=True)
+    (root / "x.JPEG").write_bytes(b"1")
+    kaggle = ("data=ilsvrc", f"data.root={root}")
+    names = {name(tmp_path, "prepare", *kaggle)}
+    for content in ("a", "bb"):
+        (root.parent / "LOC_val_solution.csv").write_text(content)
+        names.add(name(tmp_path, "prepare", *kaggle))
+    assert len(names) == 3
+    (root.parent / "notes.txt").write_text("nobody reads them")
+    assert name(tmp_path, "prepare", *kaggle) in names
+
+
+def test_the_order_of_priors_and_methods_counts(tmp_path: Path) -> None:
+    priors = ("jitter={pixels: 8}", "blur={sigma: 1.0, every: 4}")  # each works on what the one before it left
+    orders = (priors, tuple(reversed(priors)))
+    words = [[f"+method.class_model.priors.{prior}" for prior in order] for order in orders]
+    first, second = (name(tmp_path, "visualise", "method=[class_model]", *order) for order in words)
+    assert first != second
+    first, second = (
+        name(tmp_path, "visualise", f"method=[{order}]") for order in ("guided,saliency", "saliency,guided")
+    )
+    assert first != second  # so are its tables and pictures
+
+
+def test_the_code_of_a_claims_measure_counts(tmp_path: Path, modules: Callable) -> None:
+    register = tmp_path / "register"
+    register.mkdir()
+    stated = "{statement: s, source: p, tag: S, predicted: x, otherwise: y, rule: {above: 0}, measure: {%s}}"
+    text = stated % "function: measured.value, evidence: []"
+    (register / "mine.yaml").write_text(f"claims:\n  C01: {text}\n")
+    modules({"measured.py": "def value(_folders): return 1\n"})
+    words = ["run=claims", f"claims.register={register}", "claims.worlds.real=null"]
+
+    def named() -> str:
+        return planning.planned(pipeline.Planner(tmp_path), composed(*words), words).folder.name
+
+    before = named()
+    modules({"measured.py": "def value(_folders): return 2\n"})
+    assert named() != before
+    functions = "deepinside.claims.functions"
+    assert functions in source.closure(pipeline._targets({"C01": {"function": f"{functions}.rank_correlation"}}))
+
+
 def test_no_path_reaches_what_names_the_artifact(tmp_path: Path) -> None:
     (tmp_path / "data" / "a").mkdir(parents=True)
     cfg = composed("data=folder", f"data.root={tmp_path / 'data'}")
     for stage in ("prepare", "localise", "train"):
         assert str(tmp_path) not in str(pipeline.Planner(tmp_path).plan(cfg, stage).made_from)
+
+
+@pytest.mark.parametrize("run", ["claims", "report"])
+def test_no_path_of_another_run_names_the_artifact(tmp_path: Path, run: str) -> None:
+    stated = "{statement: s, source: p, tag: S, predicted: x, otherwise: y, rule: {above: 0}, measure: %s}"
+    measure = "{function: deepinside.claims.functions.concentration, evidence: [looks]}"
+    (tmp_path / "register").mkdir()
+    (tmp_path / "register" / "mine.yaml").write_text(
+        f"evidence: {{looks: {{run: [run=prepare], needs: [photographs]}}}}\nclaims: {{C01: {stated % measure}}}\n"
+    )
+    names, told = [], ""
+    for place in ("here", "there"):
+        (tmp_path / place / "a").mkdir(parents=True)
+        (tmp_path / place / "a" / "x.jpg").write_bytes(b"1")
+        data = f"data.root={tmp_path / place}"
+        words = {
+            "claims": [f"claims.worlds.real='data=photos {data}'", f"claims.register={tmp_path / 'register'}"],
+            "report": ["report.stages=[prepare]", f"report.also=[['run=prepare','data=photos','{data}']]"],
+        }[run]
+        words = [f"run={run}", *words]
+        plan = planning.planned(pipeline.Planner(tmp_path), composed(*words), words)
+        assert any(one.stage.name == "prepare" for one in plan.inputs.values())
+        names.append(plan.folder.name)
+        told += str([plan.made_from, plan.command, *(one.command for one in plan.inputs.values())])
+    assert names[0] == names[1]
+    assert str(tmp_path) not in told
 
 
 def test_a_stage_sees_only_what_its_fingerprint_covers(tmp_path: Path) -> None:
@@ -111,10 +194,59 @@ def test_a_second_network_that_judges_is_trained_where_it_has_no_weights(tmp_pat
 def test_commands_to_quote_name_no_folder_of_this_machine() -> None:
     words = ["run=load", "model.weights=/home/me/w.pt", "outputs=/tmp", "machine.threads=1", "report.benchmarks=b.csv"]
     assert configuration.portable(words) == ["run=load", "model.weights=MODEL_WEIGHTS"]
+    assert configuration.portable(["method.x.style_file=/home/me/x.png", "claims.register='/home/me/r'"]) == [
+        "method.x.style_file=METHOD_X_STYLE_FILE",
+        "claims.register=CLAIMS_REGISTER",
+    ]
+    assert configuration.portable(["claims.worlds.real='data=photos data.root=/home/me model=alexnet'"]) == [
+        "claims.worlds.real='data=photos data.root=DATA_ROOT model=alexnet'"
+    ]
     assert configuration.portable(["model.weights=random", "data.root=null"]) == [
         "model.weights=random",
         "data.root=null",
     ]
+
+
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str]], None]:
+    """Writes a user's modules, file -> code, to a folder on Python's path."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(files: dict[str, str]) -> None:
+        for file, text in files.items():
+            (tmp_path / file).parent.mkdir(exist_ok=True)
+            (tmp_path / file).write_text(text)
+        for cached in (source._file, source._tree, source.imported, source._acting):
+            cached.cache_clear()
+
+    return write
+
+
+def test_two_functions_of_one_module_are_two_networks(tmp_path: Path, modules: Callable) -> None:
+    modules({"two.py": "def small(): ...\ndef large(): ...\n"})
+    own = ("model=custom", "model.input=32", "model.resize=36")
+    for stage in ("load", "dissect"):  # itself, and one that takes it
+        small, large = (name(tmp_path, stage, *own, f"model.target=two:{one}") for one in ("small", "large"))
+        assert small != large
+
+
+def test_a_network_of_ones_own_without_a_function_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"model=custom needs a function: model\.target="):
+        name(tmp_path, "load", "model=custom")
+
+
+def test_code_that_a_network_imports_counts(tmp_path: Path, modules: Callable) -> None:
+    own = ("model=custom", "model.target=shallow:net")
+    modules({"nets/__init__.py": "", "nets/blocks.py": "WIDTH = 4\n", "nets/deep.py": "from .blocks import WIDTH\n"})
+    modules({"shallow.py": "import nets.deep\nimport numpy\ndef net(): ...\n", "alone.py": "X = 1\n"})
+    before = name(tmp_path, "load", *own)
+    modules({"alone.py": "X = 2\n"})
+    assert name(tmp_path, "load", *own) == before
+    modules({"nets/blocks.py": "WIDTH = 8\n"})
+    changed = name(tmp_path, "load", *own)
+    assert changed != before
+    modules({"nets/__init__.py": "WIDTH = 1\n"})  # runs before any module of the package
+    assert name(tmp_path, "load", *own) != changed
 
 
 def test_unknown_stage_names_the_closest(tmp_path: Path) -> None:

@@ -53,3 +53,35 @@ def test_digest_changes_with_an_imported_module(monkeypatch: pytest.MonkeyPatch)
 def test_unknown_module_says_what_to_do() -> None:
     with pytest.raises(ModuleNotFoundError, match="PYTHONPATH"):
         source.digest({"no_such_module_here"})
+
+
+def test_an_installed_library_counts_as_a_whole_and_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "site-packages" / "bought"
+    place.mkdir(parents=True)
+    (place / "__init__.py").write_text("")
+    (place / "nets.py").write_text("from bought import blocks\n")
+    (place / "blocks.py").write_text("WIDTH = 4\n")
+    (tmp_path / "site-packages" / "single.py").write_text("X = 1\n")
+    (tmp_path / "mine.py").write_text("import bought.nets\n")
+    for folder in (tmp_path, place.parent):
+        monkeypatch.syspath_prepend(folder)
+    assert source.closure({"bought.nets"}) == {"bought.nets"}
+    assert source.closure({"mine"}) == {"mine"}  # its own versions stand in the manifest
+    before = [source.digest({one}) for one in ("bought.nets", "bought", "single", "mine")]
+    (place / "blocks.py").write_text("WIDTH = 8\n")
+    after = [source.digest({one}) for one in ("bought.nets", "bought", "single", "mine")]
+    assert [one != other for one, other in zip(before, after, strict=True)] == [True, True, False, False]
+
+
+def test_relative_imports_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = tmp_path / "outer" / "inner"
+    deep.mkdir(parents=True)
+    for file in ("outer/__init__", "outer/base", "outer/inner/other"):
+        (tmp_path / f"{file}.py").write_text("x = 1\n")
+    (deep / "__init__.py").write_text("from .other import x\n")
+    (deep / "net.py").write_text("def net():\n    from ..base import x\n    from . import missing\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    packages = {"outer", "outer.inner"}
+    assert source.closure({"outer.inner.net"}) == packages | {"outer.inner.net", "outer.base", "outer.inner.other"}

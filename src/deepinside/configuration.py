@@ -1,6 +1,7 @@
 """Hydra's side of the command line: where the configuration lies, and what a misspelt word may have meant."""
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import hydra
@@ -24,8 +25,9 @@ __all__ = [
 ]  # fmt: skip
 
 _PATHS = {key for stage in pipeline.STAGES.values() for key in (*stage.files, *stage.places)}
-_PATHS = (_PATHS | {"judge.weights"}) - {"model.target"}
+_PATHS |= {"judge.weights"}
 _WORDS = {"random", "null"}  # what a path may be, too
+_ABSOLUTE = re.compile(r"([\w.]+)=(['\"]?)[/~][^\s,'\"\]]*\2")  # any other key that names a place, also of another run
 _VALUED = {"--cfg", "-c", "--package", "-p"}  # flags of Hydra's that take the word after them
 _FIRST = [*(f"run={stage}" for stage in pipeline.STAGES), *COMMANDS]
 
@@ -156,9 +158,17 @@ def portable(overrides: Sequence[str]) -> list[str]:
     kept = []
     for override in overrides:
         key, _, value = override.lstrip("+").partition("=")
-        if key not in {"outputs", "report.benchmarks", "report.networks"} and not key.startswith(("machine", "wandb")):
-            kept.append(f"{key}={key.replace('.', '_').upper()}" if key in _PATHS and value not in _WORDS else override)
+        if key in {"outputs", "report.benchmarks", "report.networks"} or key.startswith(("machine", "wandb")):
+            continue
+        if key in _PATHS and value not in _WORDS:
+            kept.append(f"{key}={_name(key)}")
+        else:
+            kept.append(_ABSOLUTE.sub(lambda found: f"{found[1]}={_name(found[1])}", override))
     return kept
+
+
+def _name(key: str) -> str:
+    return key.replace(".", "_").upper()
 
 
 def _compose(overrides: list[str]) -> DictConfig:

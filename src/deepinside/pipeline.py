@@ -5,7 +5,9 @@ prepare ───► train ───► visualise
 concepts ─────┴───────► dissect         the report takes them all
 """
 
+import hashlib
 import importlib
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -74,7 +76,7 @@ def _concepts_and_network(cfg: DictConfig) -> dict[str, str]:
     return {} if cfg.dissect.from_csv else {"concepts": "concepts"} | _network(cfg)
 
 
-_WEIGHTS = ("model.weights", "model.target")
+_WEIGHTS = ("model.weights",)
 _SHOWN = ("data.split", "data.limit")
 _DATA, _CONCEPTS = ("data.root",), ("concepts.root",)
 
@@ -171,36 +173,39 @@ class Planner:
                 role: self.plan(_judging(cfg) if role == "judge" else cfg, needed, command)
                 for role, needed in stage.inputs(cfg).items()
             }
-        counted = OmegaConf.to_container(_selected(cfg, stage.config, leave=(*stage.files, *stage.places)))
+        files = (*stage.files, *_read_by_methods(cfg, stage))
+        counted = OmegaConf.to_container(_selected(cfg, stage.config, leave=(*files, *stage.places)))
         made_from = {
             "stage": name,
             "seed": cfg.seed if stage.seeded else 0,
             "config": counted,
+            "order": _order(counted),
             "inputs": {key: plan.folder.name for key, plan in inputs.items()},
-            "raw": self._raw(cfg, stage),
+            "raw": self._raw(cfg, files),
             "source": self._code(frozenset({f"deepinside.stages.{name}", *_targets(counted)})),
         }
         common = ("machine", "seed") if stage.seeded else ("machine",)
-        view = _selected(cfg, (*stage.config, *stage.files, *stage.places, *common))
+        view = _selected(cfg, (*stage.config, *files, *stage.places, *common))
         return Plan(stage, view, made_from, dict(inputs), self._folder(made_from), cfg, tuple(command))
 
     def _folder(self, made_from: Mapping[str, Any]) -> Path:
         return self.outputs / made_from["stage"] / artifact.fingerprint(made_from)
 
-    def _raw(self, cfg: DictConfig, stage: Stage) -> dict[str, str]:
+    def _raw(self, cfg: DictConfig, files: Sequence[str]) -> dict[str, str]:
         raw: dict[str, str] = {}
-        for key in stage.files:
+        for key in files:
             value = OmegaConf.select(cfg, key)
             if key == "model.weights":
                 from deepinside.models.pretrained import locate  # torchvision is slow to import: not for `--help`
 
+                if OmegaConf.is_missing(cfg.model, "target"):
+                    raise ValueError(f"model={cfg.model.name} needs a function: model.target=package.module:function")
                 value = locate(cfg.model)
-            if value is None:
-                continue
-            if key == "model.target":
-                raw[key] = source.digest({str(value).split(":", maxsplit=1)[0]})
-            else:
-                raw[key] = self._content(key, Path(value), cfg.data.digest if key == "data.root" else "content")
+            if value is not None:
+                how = cfg.data.digest if key == "data.root" else "content"
+                raw[key] = self._content(key, Path(value), how)
+                for path in _lists_beside(cfg, Path(value)) if key == "data.root" else ():
+                    raw[f"{key}/../{path.name}"] = self._content(key, path, how)
         return raw
 
     def _content(self, key: str, path: Path, how: str) -> str:
@@ -213,6 +218,19 @@ class Planner:
 def _judging(cfg: DictConfig) -> DictConfig:
     # The second network, as if it were the first.
     return OmegaConf.merge(cfg, {"model": None}, {"model": cfg.judge})  # type: ignore[return-value]
+
+
+def _read_by_methods(cfg: DictConfig, stage: Stage) -> Iterator[str]:
+    for name, keys in cfg.method.items() if "method" in stage.config else ():
+        yield from (f"method.{name}.{key}" for key in keys.get("files", ()))
+
+
+def _lists_beside(cfg: DictConfig, root: Path) -> Sequence[Path]:
+    if not cfg.data.index["_target_"].startswith("deepinside.data.ilsvrc."):
+        return ()
+    from deepinside.data.ilsvrc_layout import outside  # torch is slow to import: not for `--help`
+
+    return outside(root)
 
 
 _ABSENT = object()
@@ -235,12 +253,25 @@ def _selected(cfg: DictConfig, keys: Sequence[str], leave: Sequence[str] = ()) -
     return chosen
 
 
-def _targets(content: Any) -> set[str]:
-    # Modules that the configuration names: of this package, or of the user's.
+def _order(content: Any) -> str:
+    # The fingerprint itself does not see in which order keys stand, and methods and priors work one after the other.
+    return hashlib.sha256(json.dumps(_keys(content)).encode()).hexdigest()[:16]
+
+
+def _keys(content: Any) -> list:
     if isinstance(content, Mapping):
-        named = [content.get(key) for key in ("_target_", "plot")]
-        own = {name.rpartition(".")[0] for name in named if isinstance(name, str)}
-        return own.union(*map(_targets, content.values()))
+        return [[key, _keys(value)] for key, value in content.items()]
+    return [_keys(value) for value in content] if isinstance(content, list) else []
+
+
+def _targets(content: Any) -> set[str]:
+    # Modules that the configuration names, of this package or of the user's: `package.module.function` and, of a
+    # network of one's own, `target: package.module:function`.
+    if isinstance(content, Mapping):
+        dotted = [content.get(key) for key in ("_target_", "plot", "function")]
+        own = {name.rpartition(".")[0] for name in dotted if isinstance(name, str)}
+        module, colon, _ = str(content.get("target")).partition(":")
+        return own.union({module} if colon else (), *map(_targets, content.values()))
     return set().union(*map(_targets, content)) if isinstance(content, list) else set()
 
 

@@ -33,17 +33,20 @@ def planned(planner: pipeline.Planner, cfg: DictConfig, command: Sequence[str]) 
     inputs: dict[str, pipeline.Plan] = {}
     for name, plan in plans.items():
         inputs |= {step.stage.name: step for step in ((plan,) if name == "claims" else plan.chain())}
-    for overrides in cfg.report.also:
-        further = beside([str(word) for word in overrides], cfg)
+    also = [[str(word) for word in overrides] for overrides in cfg.report.also]
+    for overrides in also:
+        further = beside(overrides, cfg)
         if further.run == "sweep":  # its points are in its table
-            inputs[f"sweep.{further.name}"] = _planned_sweep(planner, further, list(overrides))
+            inputs[f"sweep.{further.name}"] = _planned_sweep(planner, further, overrides)
             continue
-        plan = planner.plan(further, further.run, tuple(overrides))
+        plan = planner.plan(further, further.run, portable(overrides))
         suffix = f"{further.data.name}.{further.model.name}"
         inputs |= {f"{step.stage.name}.{suffix}": step for step in plan.chain()}
     known = {plan.folder for plan in inputs.values()}
     evidence = plans["claims"].inputs if "claims" in plans else {}
     inputs |= {f"{plan.stage.name}.{key}": plan for key, plan in evidence.items() if plan.folder not in known}
+    cfg = cfg.copy()
+    cfg.report.also = [portable(overrides) for overrides in also]
     return planner.plan(cfg, "report", tuple(command), inputs)
 
 

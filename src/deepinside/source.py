@@ -4,12 +4,15 @@ import ast
 import hashlib
 import importlib.util
 import subprocess
-from collections.abc import Set
+import sysconfig
+from collections.abc import Iterator, Sequence, Set
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 
 PACKAGE = "deepinside"
 _ROOT = Path(__file__).resolve().parent
+_LIBRARIES = {"site-packages", "dist-packages"}  # folders that they are installed to
 
 
 @cache
@@ -30,16 +33,20 @@ def commit() -> str | None:
 
 @cache
 def _file(module: str) -> Path | None:
+    # Without importing anything, as importlib would do with the parents of a dotted name.
     first, *rest = module.split(".")
-    if first == PACKAGE:  # without importing anything, as finding a specification would
-        place = _ROOT.joinpath(*rest)
-        known = (place / "__init__.py", place.with_suffix(".py"))
-        return next((path for path in known if path.is_file()), None)
-    try:
-        spec = importlib.util.find_spec(module)
-    except ModuleNotFoundError:
-        return None
-    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+    places: Sequence[str | Path] = [_ROOT]
+    if first != PACKAGE:
+        try:
+            spec = importlib.util.find_spec(first)
+        except (ModuleNotFoundError, ValueError):
+            return None
+        if spec is None or not rest:
+            return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+        places = spec.submodule_search_locations or []
+    known = [Path(place, *rest) for place in places]
+    files = (file for path in known for file in (path / "__init__.py", path.with_suffix(".py")))
+    return next((file for file in files if file.is_file()), None)
 
 
 @cache
@@ -49,26 +56,57 @@ def _tree(path: Path) -> ast.Module:
 
 @cache
 def imported(module: str) -> frozenset[str]:
-    """Modules of this package that a module imports, at the top or inside a function.
+    """Modules that a module imports, at the top or inside a function; packages around one of the user's run before it.
 
     Args:
-        module: dotted name.
+        module: dotted name, of this package or the user's.
 
     Returns:
-        Dotted names.
+        Dotted names, none of installed libraries.
     """
     path = _file(module)
-    names = set()
-    for node in ast.walk(_tree(path)) if path else ():
+    if path is None or _installed(path):
+        return frozenset()
+    names = {module}
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return frozenset(name for name in names if name.split(".")[0] == PACKAGE and _file(name))
+        elif isinstance(node, ast.ImportFrom):
+            origin = _origin(node, module, package=path.name == "__init__.py")
+            names |= {origin} | {f"{origin}.{alias.name}" for alias in node.names}
+    around = {package for one in names for package in _packages(one)}
+    files = {name: _file(name) for name in (names | around) - {module}}
+    return frozenset(name for name, file in files.items() if file and not _installed(file))
+
+
+def _origin(node: ast.ImportFrom, module: str, *, package: bool) -> str:
+    # `from .blocks import x` in nets.deep, or in nets/__init__.py, is from nets.blocks.
+    if not node.level:
+        return node.module or ""
+    parts = module.split(".") if package else module.split(".")[:-1]
+    return ".".join([*parts[: len(parts) - node.level + 1], *([node.module] if node.module else [])])
+
+
+def _packages(module: str) -> Iterator[str]:
+    if module.partition(".")[0] != PACKAGE:  # ours hold nothing but docstrings and names
+        yield from accumulate(module.split(".")[:-1], "{}.{}".format)
+
+
+def _installed(path: Path) -> bool:
+    return not path.is_relative_to(_ROOT) and (
+        bool(_LIBRARIES & set(path.parts)) or path.is_relative_to(sysconfig.get_path("stdlib"))
+    )
+
+
+def _library(module: str, path: Path) -> bytes:
+    # All code of an installed library, which is too much to parse: timm would take 20 seconds.
+    levels = module.count(".") + (path.name == "__init__.py")
+    files = sorted(path.parents[levels - 1].rglob("*.py")) if levels else [path]
+    return b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)
 
 
 def closure(modules: Set[str]) -> set[str]:
-    """The modules, and all of this package that they import, directly or not.
+    """The modules, and all of this package and of the user's own code that they import, directly or not.
 
     Args:
         modules: dotted names.
@@ -108,7 +146,7 @@ def _acting(path: Path, _changed: int) -> str:
 
 
 def digest(modules: Set[str]) -> str:
-    """One digest of the modules, what they import from this package, and the templates beside them.
+    """One digest of the modules, of what they import but for installed libraries, and of the templates beside them.
 
     Args:
         modules: dotted names, of this package or not.
@@ -124,7 +162,8 @@ def digest(modules: Set[str]) -> str:
         path = _file(module)
         if path is None:
             raise ModuleNotFoundError(f"no module {module!r} to import; is its folder on PYTHONPATH?")
-        total.update(f"{module}\n{_acting(path, path.stat().st_mtime_ns)}\n".encode())
+        code = _library(module, path) if _installed(path) else _acting(path, path.stat().st_mtime_ns).encode()
+        total.update(module.encode() + b"\n" + code + b"\n")
         templates = path.parent / "templates"
         for template in sorted(templates.rglob("*")) if path.name == "__init__.py" else ():
             if template.is_file():

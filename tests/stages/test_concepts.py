@@ -105,3 +105,11 @@ def test_coco_end_to_end(place: Path, tmp_path: Path, monkeypatch: pytest.Monkey
 def test_without_a_folder_nothing_starts(place: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"name it, concepts\.root=FOLDER"):
         ran(place, "concepts", tmp_path, "concepts=masks", "concepts.root=null")
+
+
+@pytest.mark.parametrize("folder", ["/elsewhere", ".."])
+def test_what_lies_outside_the_folder_is_refused(place: Path, tmp_path: Path, folder: str) -> None:
+    # it would not count: after a change the old concepts would be taken
+    with pytest.raises(ValueError, match=r"concepts\.convert\.annotations=.*instances\.json: expected a path below"):
+        ran(place, "concepts", tmp_path, "concepts=coco", "concepts.convert.images=images",
+            f"concepts.convert.annotations={folder}/instances.json")  # fmt: skip

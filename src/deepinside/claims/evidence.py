@@ -91,7 +91,7 @@ def provided(cfg: DictConfig) -> frozenset[str]:
         "photographs": not drawn,
         "drawings": drawn,
         "concepts": drawn if cfg.concepts.name == "miniature" else bool(root and Path(root).exists()),
-        "training": trained and (drawn or cfg.data.index.split != "val"),
+        "training": trained and (drawn or cfg.data.index.get("split") != "val"),
         "judge": cfg.judge is not None,
         "network": trained or cfg.model.weights is not None or not cfg.model.fit,
     }
@@ -133,7 +133,7 @@ class Case(NamedTuple):
 
     Attributes:
         runs: `<world>.<evidence>` or `<world>.<evidence>.<seed>` -> overrides of the run.
-        settled: the group claims with the register itself, and with what each world lacks for each claim.
+        settled: the group claims with the register itself and what each world lacks for each claim, without the worlds.
     """
 
     runs: dict[str, list[str]]
@@ -177,8 +177,9 @@ def case(options: DictConfig, ours: Path, composed: Callable[[list[str]], DictCo
                 ]
             for name in () if lacks[world][claim.id] else _named(claim):
                 runs |= evidence[name].commands(f"{world}.{name}", world, words)
-    settled = OmegaConf.to_container(options, resolve=True) | {"register": register, "lacking": lacks}  # type: ignore[operator]
-    return Case(runs, settled)
+    settled: dict = OmegaConf.to_container(options, resolve=True)  # type: ignore[assignment]
+    del settled["worlds"]  # the runs, and what is lacking, say all that counts of them, and name no folder
+    return Case(runs, settled | {"register": register, "lacking": lacks})
 
 
 def _named(claim: Claim) -> tuple[str, ...]:

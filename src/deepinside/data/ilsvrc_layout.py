@@ -32,6 +32,14 @@ _ANNOTATIONS = {
     ),
 }
 _LIST = ("ILSVRC/ImageSets/CLS-LOC/val.txt", "ImageSets/CLS-LOC/val.txt")
+_LISTS = (
+    "LOC_synset_mapping.txt",
+    "LOC_val_solution.csv",
+    "ILSVRC2012_validation_ground_truth.txt",
+    "ILSVRC201x_clsloc_validation_blacklist.txt",
+    "meta.mat",
+    "meta_clsloc.mat",
+)
 _KIT = ("data", "ILSVRC2012_devkit_t12/data", "devkit/data", ".")
 _NUMBER = re.compile(r"_val_(\d{8})$")
 _DIGITS = 9  # a longer number is none of a picture or a class
@@ -81,13 +89,27 @@ def beside(root: Path, name: str) -> Path | None:
 
     Args:
         root: of the data, or the folder `ILSVRC` itself.
-        name: of the file.
+        name: of the file, one of the layouts' lists of labels and classes.
 
     Returns:
         The file, or None.
     """
-    found = _first(root, tuple(f"{folder}/{name}" for folder in _KIT))
-    return found or (_first(root.parent, (name,)) if root.name == "ILSVRC" else None)
+    assert name in _LISTS  # `outside` knows them all
+    around = {path.name: path for path in outside(root)}
+    return _first(root, tuple(f"{folder}/{name}" for folder in _KIT)) or around.get(name)
+
+
+def outside(root: Path) -> list[Path]:
+    """The lists that lie outside the root, where it is Kaggle's folder `ILSVRC` itself.
+
+    Args:
+        root: of the data.
+
+    Returns:
+        Paths.
+    """
+    paths = (root.parent / name for name in _LISTS) if root.name == "ILSVRC" else ()
+    return [path for path in paths if path.exists()]
 
 
 def validation_pictures(root: Path) -> tuple[Path, ...]:

@@ -20,13 +20,21 @@ def check(cfg: DictConfig) -> None:
         cfg: the whole configuration.
 
     Raises:
-        ValueError: if the folder is not named.
+        ValueError: if the folder is not named, or something to convert lies outside of it.
     """
-    if cfg.concepts.get("convert") and cfg.concepts.root is None:
+    convert = cfg.concepts.get("convert") or {}
+    if convert and cfg.concepts.root is None:
         raise ValueError(
             f"concepts={cfg.concepts.name} converts a folder: name it, concepts.root=FOLDER (conf/concepts/"
             f"{cfg.concepts.name}.yaml says what it holds)"
         )
+    for key in ("images", "masks", "annotations"):  # only what is below the root enters the fingerprint
+        path = Path(convert.get(key) or "")
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError(
+                f"concepts.convert.{key}={path}: expected a path below concepts.root={cfg.concepts.root}: name the "
+                "folder that holds everything, or put a link into it"
+            )
 
 
 def run(cfg: DictConfig, _inputs: dict[str, Path], out: Path) -> None:

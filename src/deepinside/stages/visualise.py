@@ -27,7 +27,7 @@ from deepinside.stages.visualise_pictures import draw_pictures
 from deepinside.stages.visualise_studies import conduct, material, pictures
 from deepinside.study import Pictures, Study
 
-_OURS = ("_target_", "plot", "needs")  # keys of a method's yaml that are not its parameters
+_OURS = ("_target_", "plot", "needs", "files")  # keys of a method's yaml that are not its parameters
 
 
 class Method(NamedTuple):
