@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 import deepinside
+from deepinside.data.folder import index
 
 NET = (
     "import torch\nfrom torch import nn\n\n\ndef net():\n"
@@ -46,6 +47,21 @@ def lay(folder: Path, least: tuple[int, int] = (40, 48), box: tuple[int, int, in
     (folder / "pictures" / "boxes.csv").write_text("\n".join(lines) + "\n")
     (folder / "mine.py").write_text(NET)
     return folder
+
+
+def hold_out(root: Path) -> Path:
+    """Sees to it that training on these pictures, which have no splits, holds at least one of them out.
+
+    Args:
+        root: holds a folder per class.
+
+    Returns:
+        The same; bytes may stand behind the end of its last picture, whose pixels stay.
+    """
+    last = sorted(root.rglob("*.png"))[-1]
+    while not len(index(root).divided().split("val")):
+        last.write_bytes(last.read_bytes() + b"\0")
+    return root
 
 
 def searched(place: Path) -> str:

@@ -45,7 +45,7 @@ class Growth:
 def _looked_at(cfg: DictConfig, inputs: dict[str, Path]) -> int:
     from deepinside.stages.inputs import open_index
 
-    return len(open_index(cfg, inputs["prepare"]).split(cfg.data.split).limit(cfg.data.limit))
+    return len(open_index(cfg, inputs["prepare"], inputs["network"]).split(cfg.data.split).limit(cfg.data.limit))
 
 
 def _labelled(cfg: DictConfig, inputs: dict[str, Path]) -> int:
@@ -57,13 +57,13 @@ def _labelled(cfg: DictConfig, inputs: dict[str, Path]) -> int:
 def _learnt(cfg: DictConfig, inputs: dict[str, Path]) -> int:
     from deepinside.stages.inputs import open_index
 
-    return len(open_index(cfg, inputs["prepare"]).split("train").balanced(cfg.train.limit))
+    return len(open_index(cfg, inputs["prepare"]).divided().split("train").balanced(cfg.train.limit))
 
 
 def _learnt_in_all(cfg: DictConfig, inputs: dict[str, Path]) -> float:
     from deepinside.stages.inputs import open_index
 
-    seen = len(open_index(cfg, inputs["prepare"]).split("val"))  # a forward pass alone takes a third
+    seen = len(open_index(cfg, inputs["prepare"]).divided().split("val"))  # a forward pass alone takes a third
     return cfg.train.epochs * _learnt(cfg, inputs) + (cfg.train.epochs - 1) * seen / 3
 
 

@@ -1,5 +1,7 @@
 """The list of pictures: its order, its parts, and the files that it is kept in."""
 
+import hashlib
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +49,46 @@ def test_split_and_pictures_of_every_split() -> None:
     assert mixed.split("val").classes == mixed.classes
     with pytest.raises(ValueError, match="expected a split"):
         mixed.split("test")
+
+
+def pictured(root: Path, *names: str, split: str = "all") -> Index:
+    """Files of a few bytes, named after what is in them."""
+    for name in names:
+        (root / name).write_bytes(name.rpartition("_")[2].encode())
+    return Index(root, ("a",), ("a",), tuple(Entry(name, name, split, 0, NO_BOXES, 4, 3) for name in names))
+
+
+def test_a_tenth_is_held_out_whatever_the_name_and_the_other_pictures(tmp_path: Path) -> None:
+    many = pictured(tmp_path, *(f"p_{i}" for i in range(1000))).divided()
+    held = names(many.split("val"))
+    assert 70 < len(held) < 130  # three standard deviations of 100
+    assert not set(held) & set(names(many.split("train")))
+    assert len(many) == 1000
+    expected = [f"p_{i}" for i in range(1000) if int(hashlib.sha256(str(i).encode()).hexdigest()[:8], 16) < 2**32 / 10]
+    assert held == sorted(expected)
+    renamed = pictured(tmp_path, *(f"{i}_{name.removeprefix('p_')}" for i, name in enumerate(held[:5])))
+    assert len(renamed.divided().split("val")) == 5
+
+
+def test_a_packed_picture_is_on_the_side_of_the_same_file(tmp_path: Path) -> None:
+    single = pictured(tmp_path, *(f"p_{i}" for i in range(30)))
+    entries = []
+    with tarfile.open(tmp_path / "all.tar", "w") as archive:
+        for name in names(single):
+            archive.add(tmp_path / name, f"{name}.png")
+    with tarfile.open(tmp_path / "all.tar") as archive:
+        for member in archive.getmembers():
+            span = Span(member.offset_data, member.size)
+            entries.append(Entry(member.name, f"all.tar/{member.name}", "all", 0, NO_BOXES, 4, 3, span))
+    packed = Index(tmp_path, ("a",), ("a",), tuple(entries)).divided()
+    sides = {entry.image: entry.split for entry in single.divided().entries}
+    assert {entry.image.removesuffix(".png"): entry.split for entry in packed.entries} == sides
+    assert set(sides.values()) == {"train", "val"}
+
+
+def test_who_has_a_split_keeps_it_and_is_not_read() -> None:
+    mixed = index(entry("a"), entry("b", split="train"))  # there are no such files
+    assert plain(mixed.divided()) == plain(mixed)
 
 
 def test_limit_takes_the_first_in_sorted_order() -> None:

@@ -60,10 +60,10 @@ def test_unknown_optimisers_are_refused():
 
 
 def test_history_comes_back(tmp_path):
-    history = (Epoch(0, 1.5, 1.25, 0.5, 1 / 3, 1e-3), Epoch(1, 1.0, 0.5, 0.25, 0.0, 0.0))
+    history = (Epoch(0, 1.5, 1.25, 0.5, 1e-3, 1 / 3), Epoch(1, 1.0, 0.5, 0.25, 0.0, 0.0))
     write_history(tmp_path, history)
     assert (tmp_path / "history.csv").read_text().splitlines()[:2] == [
-        "epoch,train_loss,val_loss,val_top1_error,val_top5_error,learning_rate",
-        "0,1.5,1.25,0.5,0.3333333333,0.001",
+        "epoch,train_loss,val_loss,val_top1_error,learning_rate,val_top5_error",
+        "0,1.5,1.25,0.5,0.001,0.3333333333",
     ]
     assert [tuple(row) for row in read_history(tmp_path)] == [pytest.approx(tuple(row)) for row in history]

@@ -18,7 +18,7 @@ from deepinside.records import Boxes
 _COLUMNS = ("image", "x0", "y0", "x1", "y1")
 HOW = """Lay the pictures out as
     {root}/<class>/*.jpg
-or, with pictures to train on, as
+or, with pictures to train on, as (else a training holds a tenth out)
     {root}/train/<class>/*.jpg
     {root}/val/<class>/*.jpg
 Boxes, if there are any, go to {root}/boxes.csv (image,x0,y0,x1,y1; the path relative to that folder; half-open pixels)
@@ -30,7 +30,7 @@ def index(root: Path | str, split: str = "all") -> Index:
 
     Args:
         root: holds `<class>/...`, or `train/<class>/...` and `val/<class>/...`; other folders beside those two are not
-            looked at. Pictures of a root without splits belong to `all`.
+            looked at. Pictures of a root without splits belong to `all`, see `Index.divided`.
         split: `train`, `val` or `all`.
 
     Returns:

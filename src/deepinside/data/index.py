@@ -1,6 +1,7 @@
 """The pictures of a data set: where each lies, what it shows and where, in one sorted list."""
 
 import csv
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -13,12 +14,14 @@ from torch import Tensor
 from deepinside.data.bad_file import brief
 from deepinside.data.image import BadImage, read_image
 from deepinside.data.tar import MARK, Span
+from deepinside.progress import track
 from deepinside.records import Boxes
 
 __all__ = ["NO_BOXES", "SPLITS", "BadImage", "Entry", "Index"]
 
 SPLITS = ("train", "val", "all")
 NO_BOXES = Boxes(np.empty((0, 4)))
+HELD_OUT = 0.1  # share of the pictures without a split of their own that `divided` puts into `val`
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,28 @@ class Index:
         if name not in SPLITS:
             raise ValueError(f"expected a split of {SPLITS}, got {name!r}")
         return replace(self, entries=tuple(e for e in self.entries if name == "all" or e.split in {name, "all"}))
+
+    def divided(self) -> "Index":
+        """The same pictures, each in one split: of those that belong to every split, a tenth becomes `val`.
+
+        The sha256 of a picture's file decides, so that the same picture is always in the same split, whatever its name
+        and whatever the other pictures.
+
+        Returns:
+            The index; its pictures of `all` are now in `train` or `val`, the others where they were.
+
+        Raises:
+            OSError: if a file cannot be read.
+        """
+        common = [entry for entry in self.entries if entry.split == "all"]
+        sides = {entry.image: self._side(entry) for entry in track(common, "divide")}
+        return replace(self, entries=tuple(replace(e, split=sides.get(e.image, e.split)) for e in self.entries))
+
+    def _side(self, entry: Entry) -> str:
+        path = self.root / entry.file
+        with path.open("rb") if entry.span is None else entry.span.opener(self.root, entry.file)(path) as file:
+            digest = hashlib.file_digest(file, "sha256").digest()  # type: ignore[arg-type]
+        return "val" if int.from_bytes(digest[:4]) < HELD_OUT * 2**32 else "train"
 
     def limit(self, n: int | None) -> "Index":
         """The first pictures in sorted order.

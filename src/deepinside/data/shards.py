@@ -20,7 +20,7 @@ from deepinside.data.table import read_text
 from deepinside.data.tar import MARK, Packed, Span, packed
 
 HOW = """Pack the pictures as WebDataset does, without compression:
-    {root}/train-000000.tar, {root}/val-000000.tar, ...   (without those words, every picture belongs to both splits)
+    {root}/train-000000.tar, {root}/val-000000.tar, ...   (without those words a training holds a tenth out)
     in them: key.jpg (or jpeg, png), and beside it key.cls (the number of its class, from 0) or
     key.json, such as {{"label": 3, "boxes": [[x0, y0, x1, y1]]}} (a number or a name; boxes half-open, in pixels)
 {root}/classes.txt may name the classes, a line each. Then name the folder: data.root={root}"""

@@ -18,17 +18,21 @@ from deepinside.network import Network
 from deepinside.progress import track
 
 Pairs = tuple[UInt8[Tensor, "n 3 s s"], Int[Tensor, " n"]]
+FEW_CLASSES = 10  # with no more than these, five guesses name half of them or all: no top-5 error is reported
 
 
 class Epoch(NamedTuple):
-    """One row of `history.csv`; errors are shares of the validation pictures, by their centre crop."""
+    """One row of `history.csv`; errors are shares of the validation pictures, by their centre crop.
+
+    The top-5 error is None, and has no column, where there are at most `FEW_CLASSES`.
+    """
 
     epoch: int
     train_loss: float
     val_loss: float
     val_top1_error: float
-    val_top5_error: float
     learning_rate: float
+    val_top5_error: float | None = None
 
 
 History = tuple[Epoch, ...]
@@ -191,7 +195,7 @@ class Keep(Callback):
     """Leaves history, weights and the state to resume from after every epoch, each written in one step.
 
     Args:
-        out: folder of `history.csv`, `best.safetensors`, `last.safetensors` and `checkpoints/`.
+        out: folder of `history.csv` and `checkpoints/`.
         epochs: after so many epochs the weights are kept in `epochs/` too, to see how they came about.
     """
 
@@ -225,26 +229,20 @@ class Keep(Callback):
         """
         assert isinstance(pl_module, Classifier)
         rate = float(trainer.optimizers[0].param_groups[0]["lr"])
-        self.rows.append(Epoch(trainer.current_epoch, pl_module.measured("train")[0], *pl_module.measured("val"), rate))
-        best = min(self.rows, key=lambda row: row.val_top1_error) is self.rows[-1]  # min takes the earliest of equals
+        train_loss, (val_loss, top1, top5) = pl_module.measured("train")[0], pl_module.measured("val")
+        many = len(pl_module.network.classes) > FEW_CLASSES
+        self.rows.append(Epoch(trainer.current_epoch, train_loss, val_loss, top1, rate, top5 if many else None))
         folder = self.out / "checkpoints"
         trainer.save_checkpoint(folder / "last.tmp")
         if trainer.is_global_zero:
-            self._write(pl_module, folder, best)
+            self._write(pl_module, folder)
         trainer.strategy.barrier("kept")
 
-    def _write(self, classifier: Classifier, folder: Path, best: bool) -> None:
-        names = ("best", "last") if best else ("last",)
-        for name in names:
-            save_weights(classifier.network.module, self.out / f"{name}.safetensors")
+    def _write(self, classifier: Classifier, folder: Path) -> None:
         if len(self.rows) in self.epochs:
             (self.out / "epochs").mkdir(exist_ok=True)
             save_weights(classifier.network.module, self.out / "epochs" / f"{len(self.rows):04d}.safetensors")
         write_history(self.out, tuple(self.rows))
-        if best:
-            (folder / "best.tmp").unlink(missing_ok=True)
-            (folder / "best.tmp").hardlink_to(folder / "last.tmp")
-            (folder / "best.tmp").replace(folder / "best.ckpt")
         (folder / "last.tmp").replace(folder / "last.ckpt")  # last of all: what is resumed has left all the rest
 
 
@@ -278,10 +276,11 @@ def write_history(out: Path, history: History) -> None:
         history: one row per epoch.
     """
     temporary = out / "history.tmp"
+    names = [name for name in Epoch._fields if any(getattr(row, name) is not None for row in history)]
     with temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(Epoch._fields)
-        writer.writerows([row.epoch, *(repr(round(value, 10)) for value in row[1:])] for row in history)
+        writer.writerow(names)
+        writer.writerows([row.epoch, *(repr(round(getattr(row, name), 10)) for name in names[1:])] for row in history)
     temporary.replace(out / "history.csv")
 
 
@@ -295,5 +294,5 @@ def read_history(out: Path) -> History:
         One row per epoch.
     """
     with (out / "history.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))[1:]
-    return tuple(Epoch(int(row[0]), *map(float, row[1:])) for row in rows)
+        rows = list(csv.DictReader(file))
+    return tuple(Epoch(int(row.pop("epoch")), **{name: float(value) for name, value in row.items()}) for row in rows)

@@ -5,12 +5,11 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 
-def learning(history: pd.DataFrame, best: int) -> Figure:
+def learning(history: pd.DataFrame) -> Figure:
     """Loss and error over the epochs.
 
     Args:
-        history: columns train_loss, val_loss, val_top1_error, val_top5_error (shares), a row per epoch.
-        best: row of the weights that were kept.
+        history: columns train_loss, val_loss, val_top1_error and perhaps val_top5_error (shares), a row per epoch.
 
     Returns:
         Two panels that share the horizontal axis.
@@ -21,11 +20,11 @@ def learning(history: pd.DataFrame, best: int) -> Figure:
     left.plot(epochs, history["val_loss"], "--", color="#D55E00", label="validation")
     left.set_ylabel("cross-entropy")
     right.plot(epochs, 100 * history["val_top1_error"], "-", color="#0072B2", label="top-1")
-    right.plot(epochs, 100 * history["val_top5_error"], "--", color="#D55E00", label="top-5")
+    if "val_top5_error" in history:
+        right.plot(epochs, 100 * history["val_top5_error"], "--", color="#D55E00", label="top-5")
     right.set_ylabel("validation error (%)")
     right.set_ylim(bottom=0)
     for axis in (left, right):
-        axis.axvline(best + 1, color="0.6", lw=0.8, ls=":")
         axis.set_xlabel("epoch")
         axis.legend(frameon=False, fontsize=8)
     return figure

@@ -17,7 +17,6 @@ from torch import Tensor
 from deepinside.data.augmentation import Augmentation
 from deepinside.data.datamodule import Pictures
 from deepinside.data.index import BadImage, Entry, Index
-from deepinside.models.checkpoint import load_weights
 from deepinside.models.classifier import Bar, Classifier, History, Keep, read_history
 from deepinside.models.evaluation import probabilities, wrong
 from deepinside.network import Network
@@ -47,21 +46,20 @@ def fit(
     trainer: Mapping[str, Any],
     device: str = "auto",
     workers: int = 0,
-    limit: int | None = None,
     cache_gb: float = 2.0,
     channels_last: bool = True,
     keep: Sequence[int] = (),
     callbacks: Sequence[Callback] = (),
 ) -> History:
-    """Trains a network and leaves it with its best weights, frozen.
+    """Trains a network and leaves it with the weights of the last epoch, frozen.
 
-    Leaves `history.csv`, `best.safetensors` (lowest top-1 error, the earliest of equals), `last.safetensors`, and
-    `checkpoints/last.ckpt`, from which a run that was killed goes on at the next epoch with the same result.
+    Leaves `history.csv` and `checkpoints/last.ckpt`, from which a run that was killed goes on at the next epoch with
+    the same result. No epoch is chosen: the error on `val` is that of pictures that decided nothing.
 
     Args:
         network: is changed.
         train: pictures to learn from.
-        val: pictures to choose the best epoch by.
+        val: pictures to report the error on, after every epoch.
         out: folder to write to and to resume from.
         seed: of order, variation and dropout; the initial weights are the network's own.
         epochs: how many.
@@ -71,7 +69,6 @@ def fit(
         trainer: `devices`, `precision`, `strategy` of Lightning's Trainer.
         device: `cpu`, `cuda` or `auto`.
         workers: processes that decode.
-        limit: train on so many pictures, balanced by class; None: all.
         cache_gb: memory for decoded pictures, in 10^9 bytes.
         channels_last: memory order while training.
         keep: after so many epochs the weights are kept as `epochs/<number>.safetensors`.
@@ -81,7 +78,6 @@ def fit(
         One row per epoch.
     """
     variation = Augmentation(**augmentation)
-    train = train.balanced(limit)
     pictures = Pictures(
         train, val, network.preprocessing, variation, seed=seed, batch=batch, workers=workers, cache_gb=cache_gb
     )
@@ -104,7 +100,6 @@ def fit(
             **_placed(trainer),
         )
         runner.fit(classifier, pictures, ckpt_path=str(checkpoint) if checkpoint.exists() else None, weights_only=True)
-    load_weights(network.module, out / "best.safetensors")
     return read_history(out)
 
 

@@ -15,17 +15,20 @@ from deepinside.network import Network
 NOT_FOR_BUILDING = ("fit",)
 
 
-def open_index(cfg: DictConfig, prepared: Path) -> Index:
+def open_index(cfg: DictConfig, prepared: Path, network: Path | None = None) -> Index:
     """The pictures that a data set's `prepare` listed.
 
     Args:
         cfg: with `data.root`.
         prepared: artifact of `prepare`; drawn pictures lie in it, all others stay where they are.
+        network: artifact of the network that looks at them. Where `train` made it, pictures without a split of their
+            own are divided as they were for that training, so that the network never saw those of `val`.
 
     Returns:
         All splits.
     """
-    return Index.read(prepared, prepared if cfg.data.root is None else Path(cfg.data.root))
+    index = Index.read(prepared, prepared if cfg.data.root is None else Path(cfg.data.root))
+    return index.divided() if network is not None and network.parent.name == "train" else index
 
 
 def open_broden(cfg: DictConfig, concepts: Path) -> Broden:

@@ -63,7 +63,7 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
         out: the work folder; finished codes stay, an interrupted one goes on from its last whole epoch.
     """
     network = open_network(cfg, inputs["network"])
-    train, held = _divided(open_index(cfg, inputs["prepare"]), cfg.invert)
+    train, held = _divided(open_index(cfg, inputs["prepare"], inputs["network"]), cfg.invert)
     pictures = _pictures(train, held, network, cfg)
     kept = held_out(pictures.val_views, network, cfg.invert.codes)
     floors = {name: _floor(name, cfg.invert) for name in cfg.invert.codes}

@@ -40,7 +40,7 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     Raises:
         ValueError: if the pictures have no labels or no boxes, or other classes than the network.
     """
-    index = usable(open_index(cfg, inputs["prepare"]).split(cfg.data.split).limit(cfg.data.limit))
+    index = usable(open_index(cfg, inputs["prepare"], inputs["network"]).split(cfg.data.split).limit(cfg.data.limit))
     network = open_network(cfg, inputs["network"])
     agree(index, network)
     skipped = blacklisted(inputs["prepare"])

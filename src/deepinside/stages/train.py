@@ -1,4 +1,8 @@
-"""Pictures and a network without weights -> the network trained, how often it is wrong, and what it saw meanwhile."""
+"""Pictures and a network without weights -> the network trained, how often it is wrong, and what it saw meanwhile.
+
+The network is that of the last epoch, and its errors are those on pictures that it was not trained on: the split `val`,
+or, of pictures without a split of their own, a tenth that is held out (`Index.divided`).
+"""
 
 import shutil
 from functools import partial
@@ -15,6 +19,7 @@ from PIL import Image
 from deepinside.data.canvases import Canvases
 from deepinside.data.datamodule import Views
 from deepinside.data.index import Index
+from deepinside.models.classifier import FEW_CLASSES
 from deepinside.models.watch import Watch, looks, when
 from deepinside.network import Network
 from deepinside.plots.gallery import Gallery
@@ -38,16 +43,16 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
         out: the work folder; an interrupted training goes on from its last whole epoch.
 
     Raises:
-        ValueError: if the data has no labels or only one of the two splits.
+        ValueError: if the data has no labels, or no pictures to train on or to test on.
     """
-    index = open_index(cfg, inputs["prepare"])
-    train, val = _learnable(index, "train"), _learnable(index, "val")
+    train, val = _sides(open_index(cfg, inputs["prepare"]))
     with torch.random.fork_rng():
         torch.manual_seed(cfg.seed)
-        network = built(cfg.model, list(index.classes))
+        network = built(cfg.model, list(train.classes))
     settings: dict[str, Any] = OmegaConf.to_container(cfg.train)  # type: ignore[assignment]
+    train = train.balanced(settings.pop("limit"))
     if settings.pop("shuffle_labels"):
-        train = val = train.balanced(settings["limit"]).shuffled_labels(cfg.seed)
+        train = val = train.shuffled_labels(cfg.seed)
     machine = {"device": cfg.machine.device, "workers": cfg.machine.workers}
     watch = _watch(settings.pop("watch"), network, val, out / "watch")
     watchers = [watch] if watch else []
@@ -57,7 +62,6 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     Table([*rows, *_tested(network, val, out)]).write(out)
     _draw(pd.read_csv(out / "history.csv"), network, watch, out)
     shutil.rmtree(out / "checkpoints")
-    (out / "best.safetensors").unlink()  # `model.safetensors` holds the same weights
     if watch:
         shutil.rmtree(watch.folder)  # its pictures are in the gallery
 
@@ -87,15 +91,24 @@ def _looked_at(network: Network, val: Index, images: int) -> Batch:
     return Batch(pixels[kept].float() / 255, names, labels[kept])
 
 
-def _learnable(index: Index, split: str) -> Index:
-    chosen = index.split(split)
-    labelled = [entry for entry in chosen.entries if entry.label >= 0]
-    if not labelled:
+def _sides(index: Index) -> tuple[Index, Index]:
+    # Labelled pictures to train on, and those to test on.
+    entries = tuple(entry for entry in index.entries if entry.label >= 0)
+    labelled = Index(index.root, index.ids, index.classes, entries).divided()
+    train, val = labelled.split("train"), labelled.split("val")
+    common = sum(entry.split == "all" for entry in entries)
+    if common and not (len(train) and len(val)):
         raise ValueError(
-            f"training needs pictures with labels in the splits train and val; {index.root} has none in {split!r}: "
-            "take a network that is trained already, such as model=efficientnet_lite0, or data with class labels"
+            f"{index.root}: a tenth of the pictures, chosen by a hash of their content, is held out of training to "
+            f"test on; these are {len(val)} of {common} here: add pictures, or divide them into folders train/ and val/"
         )
-    return Index(index.root, index.ids, index.classes, tuple(labelled))
+    for split, chosen in (("train", train), ("val", val)):
+        if not len(chosen):
+            raise ValueError(
+                f"training needs pictures with labels in the splits train and val; {index.root} has none in {split!r}: "
+                "take a network that is trained already, such as model=efficientnet_lite0, or data with class labels"
+            )
+    return train, val
 
 
 def _tested(network: Network, val: Index, out: Path) -> list[Row]:
@@ -103,7 +116,8 @@ def _tested(network: Network, val: Index, out: Path) -> list[Row]:
     for crops in TESTS:
         errors = classification_errors(network, val, crops=crops)
         columns["image"] = np.array(errors.images)
-        for name, wrong in (("top1", errors.top1), ("top5", errors.top5)):
+        wrongs = {"top1": errors.top1} | ({"top5": errors.top5} if len(network.classes) > FEW_CLASSES else {})
+        for name, wrong in wrongs.items():
             columns[f"{name}_error_{crops}_crop"] = wrong.astype(int)
             rows.append(mean_row(f"{name}_error_{crops}_crop", 100.0 * wrong, "%"))
     pd.DataFrame(columns).to_csv(out / "per_image.csv", index=False, lineterminator="\n")
@@ -112,13 +126,12 @@ def _tested(network: Network, val: Index, out: Path) -> list[Row]:
 
 def _draw(history: pd.DataFrame, network: Network, watch: Watch | None, out: Path) -> None:
     gallery = Gallery(out)
-    best = int(history["val_top1_error"].argmin())
     gallery.add(
-        learning(history, best),
+        learning(history),
         "history",
         group="training",
         title="Training",
-        caption=f"{network.name}: loss and validation error per epoch (centre crop); kept: epoch {best + 1}.",
+        caption=f"{network.name}: loss and error on the pictures tested on, per epoch (centre crop).",
     )
     if watch:
         _draw_looks(gallery, watch, network)

@@ -100,7 +100,7 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
         out: the work folder.
     """
     network = open_network(cfg, inputs["network"])
-    index = open_index(cfg, inputs["prepare"]).split(cfg.data.split).limit(cfg.data.limit)
+    index = open_index(cfg, inputs["prepare"], inputs["network"]).split(cfg.data.split).limit(cfg.data.limit)
     chosen = methods(OmegaConf.to_container(cfg.method))  # type: ignore[arg-type]
     kinds = {kind: {n: m for n, m in chosen.items() if m.returns is kind} for kind in (Maps, Images, Study)}
     gallery = Gallery(out)
