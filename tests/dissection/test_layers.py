@@ -1,11 +1,12 @@
 import pytest
 import torch
+import torchvision
 from torch import nn
 
 from deepinside.dissection.grid import field_knots
 from deepinside.dissection.layers import survey_layers
 from deepinside.network import Network, Preprocessing
-from deepinside.probe import convolutional
+from deepinside.probe import convolutional, last_maps
 
 
 def network(*parts, **named):
@@ -65,6 +66,35 @@ def test_norms_are_skipped_and_other_parts_are_not():
     assert convolutional(found) == ("0", "3.2", "4")
     with pytest.raises(ValueError, match="no convolutional layer"):
         convolutional(network(nn.Flatten()))
+
+
+@pytest.mark.parametrize(
+    ("arch", "layer", "units"),
+    [
+        ("alexnet", "features.11", 256),  # not the pool after it, and not `features`, which ends in that pool
+        ("vgg16", "features.29", 512),
+        ("squeezenet1_0", "features.12", 512),  # not the convolution that makes the class scores
+        ("resnet18", "layer4.1", 512),  # its ReLU runs twice
+        ("googlenet", "inception5b", 1024),  # four convolutions side by side
+    ],
+)
+def test_the_last_maps_of_known_networks(arch, layer, units):
+    options = {"init_weights": False, "aux_logits": False} if arch == "googlenet" else {}
+    with torch.device("meta"):
+        module = torchvision.models.get_model(arch, weights=None, **options)
+    module = module.to_empty(device="cpu")
+    for weights in (*module.parameters(), *module.buffers()):
+        weights.detach().zero_()  # drawing them would take seconds
+    found = Network(module, Preprocessing(), ("a",) * 1000, arch)
+    assert last_maps(found) == layer
+    assert not any(part._forward_hooks for part in found.modules())
+    (surveyed,) = survey_layers(found, [layer], [(224, 256)])
+    assert surveyed.units == units
+
+
+def test_a_network_without_maps_before_its_scores():
+    with pytest.raises(ValueError, match="name the layers"):
+        last_maps(network(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2)))
 
 
 def test_sizes_of_maps_by_size_of_picture():

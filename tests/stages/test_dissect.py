@@ -102,7 +102,7 @@ def made(cfg, network, out):
 
 @pytest.fixture(scope="module")
 def artifact(broden, network, tmp_path_factory):
-    return made(config(broden, **QUICK), network, tmp_path_factory.mktemp("artifact"))
+    return made(config(broden, layers="all", **QUICK), network, tmp_path_factory.mktemp("artifact"))
 
 
 def table(folder):
@@ -121,6 +121,15 @@ def test_all_convolutions_after_their_relus(artifact):
     fields = [f"{c}-{f}" for c in CATEGORIES for f in ("label", "truth", "activation", "intersect", "iou")]
     added = ["second_label", "second_score", "selectivity", "score_low", "score_high", "luck_score", "p_value"]
     assert list(units.columns) == expected + fields + added
+
+
+def test_the_last_convolution_unless_other_layers_are_named(broden, network, artifact, tmp_path):
+    out = made(config(broden, atlas=0, **QUICK), network, tmp_path / "out")
+    units, all_layers = pd.read_csv(out / "units.csv"), pd.read_csv(artifact / "units.csv")
+    last = all_layers[all_layers["layer"] == "relu5"].reset_index(drop=True)
+    assert set(units["layer"]) == {"relu5"}  # of relu1 to relu5, relu6 and relu7
+    assert units.drop(columns="luck_score").equals(last.drop(columns="luck_score"))
+    dissect.check(config(broden, layers="all"))
 
 
 def test_every_row_adds_up(artifact):
@@ -252,7 +261,7 @@ def test_a_killed_run_leaves_the_same_bytes(artifact, broden, network, tmp_path,
 
         monkeypatch.setattr(Labels, name, killed)
 
-    cfg = config(broden, **QUICK)
+    cfg = config(broden, layers="all", **QUICK)
     cfg.machine.workers = 1  # one thread reads in order; the number of threads is no part of the result
     killing("of", 7)  # in the first pass
     killing("unpacked", 3)  # in the second, after its first batch, which has pictures of two sizes
@@ -293,7 +302,7 @@ def test_an_early_epoch(broden, network, tmp_path):
 
 
 def test_a_process_that_helps_changes_no_byte(artifact, broden, network, tmp_path):
-    cfg = config(broden, **QUICK)
+    cfg = config(broden, layers="all", **QUICK)
     with helping():
         made(cfg, network, tmp_path)
         pytest.fail("it went on")
@@ -376,7 +385,7 @@ def test_no_picture_left(broden, network, tmp_path):
 
 
 def test_one_pass_or_two_leave_the_same_bytes(artifact, broden, network, tmp_path):
-    two = made(config(broden, memory_gb=0, **QUICK), network, tmp_path)
+    two = made(config(broden, layers="all", memory_gb=0, **QUICK), network, tmp_path)
     assert contents(two) == contents(artifact)
 
 

@@ -257,7 +257,8 @@ class Bar(Callback):
             pl_module: the classifier.
         """
         total = int(trainer.estimated_stepping_batches)
-        self.steps = track(range(trainer.global_step, total), "train", total=total - trainer.global_step)
+        steps = range(trainer.global_step, total) if trainer.is_global_zero else range(0)  # one process tells
+        self.steps = track(steps, "train")
 
     def on_train_batch_end(self, *_: Any) -> None:
         """One step further.
@@ -266,6 +267,14 @@ class Bar(Callback):
             *_: what Lightning says about it.
         """
         next(self.steps, None)
+
+    def on_train_end(self, *_: Any) -> None:
+        """Ends the progress; what follows shows its own.
+
+        Args:
+            *_: what Lightning says about it.
+        """
+        self.steps.close()
 
 
 def write_history(out: Path, history: History) -> None:

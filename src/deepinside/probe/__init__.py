@@ -6,7 +6,7 @@ Nothing stays switched on when a block ends, not even after an error.
 from deepinside.probe.activations import activations, capture
 from deepinside.probe.back_projection import UNPOOL, back_project
 from deepinside.probe.contrast import CONTRAST_RULES, contrast_rule
-from deepinside.probe.layers import before_scores, convolutional
+from deepinside.probe.layers import before_scores, convolutional, last_maps
 from deepinside.probe.receptive_field import ReceptiveField, receptive_fields
 from deepinside.probe.rule import RULES, UndefinedRule, check_ruled, graph, relu_rule
 
@@ -24,6 +24,7 @@ __all__ = [
     "contrast_rule",
     "convolutional",
     "graph",
+    "last_maps",
     "receptive_fields",
     "relu_rule",
 ]

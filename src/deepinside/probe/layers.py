@@ -1,7 +1,8 @@
 """Which layers of a network are worth a look."""
 
+from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -10,6 +11,14 @@ from torch import Tensor, nn
 from deepinside.network import Network
 
 _NORMS = (nn.BatchNorm2d, nn.GroupNorm, nn.InstanceNorm2d)
+_POOLS = (
+    nn.MaxPool2d,
+    nn.AvgPool2d,
+    nn.LPPool2d,
+    nn.FractionalMaxPool2d,
+    nn.AdaptiveMaxPool2d,
+    nn.AdaptiveAvgPool2d,
+)
 RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU)
 
 
@@ -79,15 +88,62 @@ def before_scores(network: Network, images: Float[Tensor, "n 3 h w"]) -> str:
         Dotted name; the last convolution where the scores' layer reads something that no layer answered (a mean over
         positions written as a function).
     """
-    answered: list[tuple[str, Tensor]] = []  # kept, so that no memory is used twice
-    read: list[Tensor] = []
+    seen = _traced(network, images)
+    found = [name for name, output in seen.once() if seen.input is not None and _memory(output) == _memory(seen.input)]
+    return found[0] if found else convolutional(network)[-1]
+
+
+def last_maps(network: Network) -> str:
+    """The last layer with maps before the class scores; pooling layers do not count.
+
+    The output of the last block of convolutions, after its ReLU: `relu5` in the paper's ConvNet, `features.11` in
+    torchvision's AlexNet, `features.12` (the last fire module) in SqueezeNet, `layer4.1` in ResNet-18, `inception5b` in
+    GoogLeNet. A layer that runs more than once in a forward pass does not count, for its output is ambiguous.
+
+    Args:
+        network: any; it runs on one blank image of its own input size.
+
+    Returns:
+        Dotted name.
+
+    Raises:
+        ValueError: if no layer before the class scores has maps of more than one position.
+    """
+    side = network.preprocessing.input
+    seen = _traced(network, torch.zeros(1, 3, side, side))
+    pooled = {_memory(output) for name, output in seen.outputs if isinstance(network.layer(name), _POOLS)}
+    maps = [
+        (name, _memory(output))
+        for name, output in seen.once(seen.scores)
+        if output.ndim == 4 and output[0, 0].numel() > 1 and _memory(output) not in pooled
+    ]
+    if not maps:
+        raise ValueError(f"{network.name} has no layer with maps before its class scores; name the layers to look at")
+    return next(name for name, memory in maps if memory == maps[-1][1])  # the block itself, not what contains it
+
+
+class _Traced(NamedTuple):
+    """One forward pass: outputs by name in the order of completion, and where the layer of the class scores stands."""
+
+    outputs: list[tuple[str, Tensor]]  # kept, so that no memory is used twice
+    scores: int | None  # position in `outputs` of the last linear or convolutional layer
+    input: Tensor | None  # of that layer
+
+    def once(self, stop: int | None = None) -> list[tuple[str, Tensor]]:
+        runs = Counter(name for name, _ in self.outputs)
+        return [(name, output) for name, output in self.outputs[:stop] if runs[name] == 1]
+
+
+def _traced(network: Network, images: Float[Tensor, "n 3 h w"]) -> _Traced:
+    outputs: list[tuple[str, Tensor]] = []
+    last: list[tuple[int, Tensor]] = []
 
     def hook(name: str) -> Any:
-        def keep(part: nn.Module, args: tuple, answer: Any) -> None:
-            if isinstance(answer, Tensor):
-                answered.append((name, answer))
+        def keep(part: nn.Module, args: tuple, output: Any) -> None:
             if isinstance(part, nn.Linear | nn.Conv2d):
-                read[:] = args[:1]
+                last[:] = [(len(outputs), args[0])]
+            if isinstance(output, Tensor):
+                outputs.append((name, output))
 
         return keep
 
@@ -98,10 +154,7 @@ def before_scores(network: Network, images: Float[Tensor, "n 3 h w"]) -> str:
     finally:
         for handle in handles:
             handle.remove()
-    names = [name for name, _ in answered]
-    memory = {_memory(tensor) for tensor in read}
-    found = [name for name, answer in answered if _memory(answer) in memory and names.count(name) == 1]
-    return found[0] if found else convolutional(network)[-1]
+    return _Traced(outputs, *(last[0] if last else (None, None)))
 
 
 def _memory(tensor: Tensor) -> int:

@@ -24,7 +24,7 @@ from deepinside.dissection.thresholds import Survey, survey
 from deepinside.dissection.totals import Totals
 from deepinside.network import Network, closest
 from deepinside.plots.gallery import Gallery
-from deepinside.probe import convolutional
+from deepinside.probe import convolutional, last_maps
 from deepinside.progress import alone
 from deepinside.records import Row
 from deepinside.stages.dissect_atlas import draw_atlas
@@ -52,6 +52,7 @@ _LEAST = {
     "ablate": 0,
     "memory_gb": 0,
 }
+ALL = "all"  # of `dissect.layers`: every convolution
 PUBLISHED = "published"  # a published table does not name its layer
 
 
@@ -83,7 +84,7 @@ def check(cfg: DictConfig) -> None:
     for key, least in _LEAST.items():
         if chosen[key] < least:
             raise ValueError(f"expected dissect.{key} of at least {least}, got {chosen[key]}")
-    if chosen.from_csv is None and chosen.layers is not None:
+    if chosen.from_csv is None and chosen.layers not in (None, ALL):
         with torch.random.fork_rng():  # building draws random weights
             network = built(OmegaConf.merge(cfg.model, {"weights": None}), None)  # type: ignore[arg-type]
         for name in _named(chosen.layers):
@@ -113,8 +114,14 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     gallery.write()
 
 
-def _named(layers: str | Sequence[str] | None) -> tuple[str, ...]:
-    return (layers,) if isinstance(layers, str) else tuple(layers or ())
+def _named(layers: str | Sequence[str]) -> tuple[str, ...]:
+    return (layers,) if isinstance(layers, str) else tuple(layers)
+
+
+def _layers(network: Network, chosen: str | Sequence[str] | None) -> tuple[str, ...]:
+    if not chosen:
+        return (last_maps(network),)
+    return convolutional(network) if chosen == ALL else _named(chosen)
 
 
 def _dissect(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> Gallery:
@@ -123,7 +130,7 @@ def _dissect(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> Ga
         hint = closest(chosen.transfer, vocabulary.categories)
         raise KeyError(f"dissect.transfer: no category {chosen.transfer!r}; {hint}")
     sizes = [(chosen.input, chosen.input) if chosen.input else (row.ih, row.iw) for row in broden.rows]
-    layers = survey_layers(network, _named(chosen.layers) or convolutional(network), sizes)
+    layers = survey_layers(network, _layers(network, chosen.layers), sizes)
     layers = tuple(layer.rotated(chosen.rotation, chosen.rotation_seed) for layer in layers)
     common = {"batch": chosen.batch, "workers": cfg.machine.workers}
     partners = shuffled(broden, cfg.seed) if chosen.shuffle else range(len(broden))

@@ -59,6 +59,14 @@ class KeepInversion(Callback):
         """
         next(self.steps, None)
 
+    def on_train_end(self, *_: Any) -> None:
+        """Ends the progress; what follows shows its own.
+
+        Args:
+            *_: what Lightning says about it.
+        """
+        self.steps.close()
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes everything.
 
