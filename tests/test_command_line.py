@@ -292,6 +292,11 @@ def test_a_sweep_over_a_method_of_ones_own(place: Path, tmp_path: Path) -> None:
         (["run=localise", *TINY, "data.root=pictures", "model.target=mine:nett"], "'net'"),
         (["run=localise", *TINY, "data.root=pictures", "model.target=nowhere:net"], "PYTHONPATH"),
         (["run=train", *TINY, "data=photos", "model=convnet_micro"], "labels"),
+        (
+            ["run=visualise", *OWN, "method=[saliency]", "method.saliency.layer=x"],
+            "saliency.layer: custom has no layer 'x'",
+        ),
+        (["run=invert", *OWN, "invert.codes=[x]"], "no code 'x'"),
     ],
 )
 def test_bad_input_is_one_clear_message(arguments: list[str], said: str, place: Path) -> None:
