@@ -118,6 +118,8 @@ def test_an_experiment_sets_keys_of_a_method_of_ones_own(own: Path) -> None:
     [
         ("empty", "", "method/empty.yaml: expected `_target_: package.module.function`"),
         ("aimless", "size: 3\n", "method/aimless.yaml: expected `_target_: package.module.function`"),
+        ("numbered", "_target_: 3\n", "method/numbered.yaml: expected `_target_: package.module.function`"),
+        ("unclosed", "_target_: mine.base\nsteps: [1, 2\n", "(?s)expected YAML, got .*method/unclosed.yaml"),
         ("with-dash", BASE, "with-dash.yaml: expected letters, digits and underscores"),
         ("headed", "# @package method\n" + BASE, "method._target_: expected the settings of a method"),
     ],

@@ -18,6 +18,7 @@ from hydra.errors import HydraException, InstantiationException
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
+from yaml import YAMLError
 
 from deepinside import pipeline
 from deepinside.artifact import flat
@@ -49,15 +50,18 @@ class _Files(FileConfigSource):
             Its content.
 
         Raises:
-            ConfigLoadError: if it is a method's and describes none.
+            ConfigLoadError: if it is no YAML, or a method's and describes none.
         """
-        result = super().load_config(config_path)
+        try:
+            result = super().load_config(config_path)
+        except YAMLError as error:  # which names the file and the line
+            raise ConfigLoadError(f"expected YAML, got {error}") from error
         group, _, name = config_path.removesuffix(".yaml").rpartition("/")
         if group == "method" and isinstance(result.config, DictConfig):
             file = Path(self.path) / group / f"{name}.yaml"
             if not name.isidentifier():
                 raise ConfigLoadError(f"{file}: expected letters, digits and underscores in the name of a method")
-            if not {"_target_", "defaults"} & result.config.keys():
+            if not (isinstance(result.config.get("_target_"), str) or "defaults" in result.config):
                 raise ConfigLoadError(
                     f"{file}: expected `_target_: package.module.function`, or `defaults: [NAME]` of a method to vary"
                 )
