@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from hydra.errors import InstantiationException
+from omegaconf import OmegaConf
 
 from deepinside import configuration
 from deepinside.records import Table
@@ -58,6 +60,91 @@ def test_an_experiment_with_other_methods_keeps_no_keys_of_its_own() -> None:
     assert "unit_cards" in configuration.composed(["experiment=reproduce"]).method
 
 
+@pytest.mark.parametrize("file", sorted((configuration.folder() / "method").glob("*.yaml")), ids=lambda file: file.stem)
+def test_a_method_needs_no_header_and_its_keys_are_its_own(file: Path) -> None:
+    assert "@package" not in file.read_text(encoding="utf-8")
+    method = configuration.composed([f"method=[{file.stem}]"]).method
+    assert list(method) == [file.stem]
+    assert method[file.stem]._target_.startswith("deepinside.methods.")
+
+
+BASE = "# what it is\n_target_: mine.base\nsize: 3\nsteps: [1, 2]\ninner: {deep: 1, other: 2}\n"
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A user's folder of configuration files: a method, variants of it, and an experiment."""
+    files = {
+        "method/base.yaml": BASE,
+        "method/variant.yaml": "defaults: [base]\ninner: {deep: 5}\n",
+        "method/second.yaml": "defaults: [variant, _self_]\nsize: 7\n",
+        "method/inside.yaml": "_target_: mine.inside\ndefaults: [base@part]\n",
+        "method/headed.yaml": "# @package method.headed\n" + BASE,
+        "experiment/mine.yaml": (
+            "# @package _global_\ndefaults:\n  - override /method: [saliency, variant]\n"
+            "run: visualise\nmethod: {variant: {size: 9}}\n"
+        ),
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_methods_of_a_folder_of_ones_own(own: Path) -> None:
+    words = [
+        "method=[saliency,base,variant,second,inside,headed]",
+        "method.variant.inner.other=4",
+        "+method.base.new=1",
+    ]
+    method = OmegaConf.to_container(configuration.composed(["--config-dir", str(own), *words]).method)
+    base = yaml.safe_load(BASE)
+    assert list(method) == ["saliency", "base", "variant", "second", "inside", "headed"]
+    assert method["base"] == base | {"new": 1}
+    assert method["variant"] == base | {"inner": {"deep": 5, "other": 4}}
+    assert method["second"] == base | {"size": 7, "inner": {"deep": 5, "other": 2}}
+    assert method["inside"] == {"_target_": "mine.inside", "part": base}
+    assert method["headed"] == base
+
+
+def test_an_experiment_sets_keys_of_a_method_of_ones_own(own: Path) -> None:
+    cfg = configuration.composed([f"--config-dir={own}", "experiment=mine", "method.variant.inner.deep=6"])
+    assert list(cfg.method) == ["saliency", "variant"]
+    assert (cfg.run, cfg.method.variant.size, cfg.method.variant.inner.deep) == ("visualise", 9, 6)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("empty", "", "method/empty.yaml: expected `_target_: package.module.function`"),
+        ("aimless", "size: 3\n", "method/aimless.yaml: expected `_target_: package.module.function`"),
+        ("numbered", "_target_: 3\n", "method/numbered.yaml: expected `_target_: package.module.function`"),
+        ("unclosed", "_target_: mine.base\nsteps: [1, 2\n", "(?s)expected YAML, got .*method/unclosed.yaml"),
+        ("with-dash", BASE, "with-dash.yaml: expected letters, digits and underscores"),
+        ("headed", "# @package method\n" + BASE, "method._target_: expected the settings of a method"),
+    ],
+)
+def test_a_yaml_that_describes_no_method_is_named(own: Path, name: str, text: str, said: str) -> None:
+    (own / "method" / f"{name}.yaml").write_text(text)
+    with pytest.raises((ValueError, configuration.HydraException), match=said):
+        configuration.composed(["-cd", str(own), f"method=[saliency,{name}]", "method.saliency.rule=guided"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--config-dir", "OWN_FOLDER", "method=[bsae]"], "did you mean 'base'"),
+        (["--config-dir", "OWN_FOLDER", "method=[base]", "method.base.sise=3"], "'method.base.size'"),
+        (["--config-dir", "OWN_FOLDER/nowhere", "method=[base]"], "nowhere/method/NAME.yaml"),
+        (["--config-dir", "OWN_FOLDER/method", "method=[base]"], "expected a folder with a folder per group"),
+        (["hydra.searchpath=[OWN_FOLDER]", "method=[base]"], "--config-dir FOLDER"),
+    ],
+)
+def test_what_is_wrong_with_a_folder_of_ones_own_is_said(own: Path, arguments: list[str], said: str) -> None:
+    with pytest.raises((KeyError, ValueError, FileNotFoundError), match=said):
+        configuration.check_overrides([argument.replace("OWN_FOLDER", str(own)) for argument in arguments])
+
+
 def test_errors_come_in_the_words_of_what_failed() -> None:
     inner = FileNotFoundError("a: no such folder;\nexpected b")
     outer = InstantiationException("Error in call to target 'x'")
@@ -74,6 +161,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return lay(tmp_path_factory.mktemp("mine"))
 
 
+POWER = (
+    "from deepinside.records import Maps\n\n\ndef power(network, batch, *, exponent: float) -> Maps:\n"
+    "    return Maps(batch.images.mean(dim=1, keepdim=True) ** exponent)\n"
+)
 SMALL = [*OWN, "localise.batch=1"]
 
 
@@ -180,6 +271,20 @@ def test_visualise_and_a_second_call_that_computes_nothing(place: Path) -> None:
     assert "is there" in again.stderr
 
 
+def test_a_sweep_over_a_method_of_ones_own(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "method").mkdir()
+    (tmp_path / "method" / "power.yaml").write_text("_target_: toy.power\nexponent: 1.0\n")
+    (tmp_path / "toy.py").write_text(POWER)
+    sweep = ["run=sweep", "sweep=custom", "sweep.stage=visualise", "method=[power]", "visualise.images=2"]
+    grid = ["+sweep.grid.method.power.exponent=[1.0,2.0]", "sweep.metrics.shown=[images]"]
+    root = f"data.root={place / 'pictures'}"
+    (tmp_path / "mine.py").write_text((place / "mine.py").read_text())
+    done = program("--config-dir", ".", *sweep, *grid, *OWN, root, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = pd.read_csv(tmp_path / done.stdout.strip().splitlines()[-1].removeprefix("artifact: ") / "sweep.csv")
+    assert sorted(found["method.power.exponent"].unique()) == [1.0, 2.0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -189,6 +294,11 @@ def test_visualise_and_a_second_call_that_computes_nothing(place: Path) -> None:
         (["run=localise", *TINY, "data.root=pictures", "model.target=mine:nett"], "'net'"),
         (["run=localise", *TINY, "data.root=pictures", "model.target=nowhere:net"], "PYTHONPATH"),
         (["run=train", *TINY, "data=photos", "model=convnet_micro"], "labels"),
+        (
+            ["run=visualise", *OWN, "method=[saliency]", "method.saliency.layer=x"],
+            "saliency.layer: custom has no layer 'x'",
+        ),
+        (["run=invert", *OWN, "invert.codes=[x]"], "no code 'x'"),
     ],
 )
 def test_bad_input_is_one_clear_message(arguments: list[str], said: str, place: Path) -> None:

@@ -1,18 +1,25 @@
 """Hydra's side of the command line: where the configuration lies, and what a misspelt word may have meant."""
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 import hydra
 from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, InstantiationException
+from hydra.plugins.config_source import ConfigLoadError, ConfigResult
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
+from yaml import YAMLError
 
 from deepinside import pipeline
 from deepinside.artifact import flat
@@ -20,16 +27,60 @@ from deepinside.defaults import folder
 from deepinside.terminal import COMMANDS
 
 __all__ = [
-    "DictConfig", "HydraException", "beside", "check_overrides", "composed", "folder", "groups", "main", "plain",
-    "portable",
+    "DictConfig", "HydraException", "beside", "check_overrides", "composed", "flags", "folder", "groups", "main",
+    "plain", "portable",
 ]  # fmt: skip
 
 _PATHS = {key for stage in pipeline.STAGES.values() for key in (*stage.files, *stage.places)}
 _PATHS |= {"judge.weights"}
 _WORDS = {"random", "null"}  # what a path may be, too
 _ABSOLUTE = re.compile(r"([\w.]+)=(['\"]?)[/~][^\s,'\"\]]*\2")  # any other key that names a place, also of another run
-_VALUED = {"--cfg", "-c", "--package", "-p"}  # flags of Hydra's that take the word after them
+_OWN = ("--config-dir", "-cd")  # the flag of Hydra's that adds a folder of configuration files
+_VALUED = {"--cfg", "-c", "--package", "-p", *_OWN}  # flags of Hydra's that take the word after them
 _FIRST = [*(f"run={stage}" for stage in pipeline.STAGES), *COMMANDS]
+
+
+class _Files(FileConfigSource):
+    """Configuration files, those of methods without a `# @package` header: each method's keys go under its own name."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Reads one file.
+
+        Args:
+            config_path: relative to the folder, such as `method/saliency`.
+
+        Returns:
+            Its content.
+
+        Raises:
+            ConfigLoadError: if it is no YAML, or a method's and describes none.
+        """
+        try:
+            result = super().load_config(config_path)
+        except YAMLError as error:  # which names the file and the line
+            raise ConfigLoadError(f"expected YAML, got {error}") from error
+        group, _, name = config_path.removesuffix(".yaml").rpartition("/")
+        if group == "method" and isinstance(result.config, DictConfig):
+            file = Path(self.path) / group / f"{name}.yaml"
+            if not name.isidentifier():
+                raise ConfigLoadError(f"{file}: expected letters, digits and underscores in the name of a method")
+            if not (isinstance(result.config.get("_target_"), str) or "defaults" in result.config):
+                raise ConfigLoadError(
+                    f"{file}: expected `_target_: package.module.function`, or `defaults: [NAME]` of a method to vary"
+                )
+            result.header["package"] = result.header["package"] or f"method.{name}"
+            if "defaults" in result.config:
+                result.config.defaults = [_here(item) for item in result.config.defaults]
+        return result
+
+
+def _here(item: object) -> object:
+    # What a method varies goes under the name of the variant, too.
+    return f"{item}@_here_" if isinstance(item, str) and "@" not in item and item != "_self_" else item
+
+
+Plugins.instance()  # registers Hydra's own sources, of which the next line replaces one
+SourcesRegistry.instance().types[_Files.scheme()] = _Files
 
 
 def _closest(name: str, known: Iterable[str]) -> str:
@@ -38,14 +89,48 @@ def _closest(name: str, known: Iterable[str]) -> str:
     return closest(name, known)
 
 
-def groups() -> dict[str, list[str]]:
+def groups(own: Path | None = None) -> dict[str, list[str]]:
     """The groups of the configuration.
+
+    Args:
+        own: folder of the user's with further choices; None: that of the running program, if it has one.
 
     Returns:
         Group -> its choices.
     """
-    places = sorted(path for path in folder().iterdir() if path.is_dir())
-    return {place.name: sorted(file.stem for file in place.glob("*.yaml")) for place in places}
+    names = sorted(path.name for path in folder().iterdir() if path.is_dir())
+    roots = [root for root in (folder(), own or _running()) if root is not None]
+    return {name: sorted({file.stem for root in roots for file in (root / name).glob("*.yaml")}) for name in names}
+
+
+def flags() -> list[str]:
+    """What the running program was told about where configuration files lie, for another process of the same.
+
+    Returns:
+        `--config-dir` and the folder; nothing where there is none.
+    """
+    own = _running()
+    return [] if own is None else [_OWN[0], str(own)]
+
+
+def _running() -> Path | None:
+    if not GlobalHydra.instance().is_initialized():
+        return None
+    elements = GlobalHydra.instance().config_loader().get_search_path().get_path()
+    own = [str(element.path) for element in elements if element.provider == "command-line"]
+    return Path(own[0].removeprefix("file://")) if own else None
+
+
+def _own_folder(arguments: Sequence[str]) -> Path | None:
+    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        flag, joined, value = word.partition("=")
+        if flag in _OWN:
+            own = Path(value if joined else following)
+            if not any((own / name).is_dir() for name in groups(own)):
+                expected = own / "method" / "NAME.yaml"
+                raise FileNotFoundError(f"{flag} {own}: expected a folder with a folder per group, such as {expected}")
+            return own
+    return None
 
 
 def check_overrides(arguments: Sequence[str]) -> None:
@@ -55,22 +140,29 @@ def check_overrides(arguments: Sequence[str]) -> None:
         arguments: of the command line.
 
     Raises:
+        FileNotFoundError: if the folder of `--config-dir` holds no configuration.
         KeyError: with the closest known names.
         ValueError: for a word that is no override.
     """
-    before = ["", *arguments]
-    words = [word for flag, word in zip(before, arguments, strict=False) if flag not in _VALUED and word[:1] != "-"]
+    own, words = _own_folder(arguments), _words(arguments)
     wrong = [word for word in words if "=" not in word and not word.startswith("~")]
     if wrong:
         raise ValueError(f"expected key=value, got {wrong[0]!r}; {_closest(wrong[0], _FIRST)}")
     parsed = OverridesParser.create().parse_overrides(words)
-    known = groups()
+    if any(override.key_or_group == "hydra.searchpath" for override in parsed):
+        raise ValueError(f"hydra.searchpath cannot be set; {_OWN[0]} FOLDER adds FOLDER/method/NAME.yaml")
+    known = groups(own)
     chosen = [override for override in parsed if override.key_or_group.split("@")[0] in known]
     for override in chosen:
         _check_choice(override, known[override.key_or_group.split("@")[0]])
     rest = [o for o in parsed if o not in chosen and not o.is_add() and not o.key_or_group.startswith("hydra")]
     if rest:
-        _check_keys(rest, [str(o.input_line) for o in chosen], known)
+        _check_keys(rest, _keys(_compose([str(o.input_line) for o in chosen], own)), known)
+
+
+def _words(arguments: Sequence[str]) -> list[str]:
+    before = ["", *arguments]
+    return [word for flag, word in zip(before, arguments, strict=False) if flag not in _VALUED and word[:1] != "-"]
 
 
 def _values(override: Override) -> Iterator[str]:
@@ -86,8 +178,7 @@ def _check_choice(override: Override, choices: list[str]) -> None:
             raise KeyError(f"{override.key_or_group} has no choice {choice!r}; {_closest(choice, choices)}")
 
 
-def _check_keys(overrides: list[Override], chosen: list[str], groups: dict[str, list[str]]) -> None:
-    known = _keys(_compose(chosen))
+def _check_keys(overrides: list[Override], known: set[str], groups: Iterable[str]) -> None:
     for override in overrides:
         key = override.key_or_group
         if key not in known:
@@ -171,32 +262,36 @@ def _name(key: str) -> str:
     return key.replace(".", "_").upper()
 
 
-def _compose(overrides: list[str]) -> DictConfig:
+def _compose(overrides: list[str], own: Path | None = None) -> DictConfig:
     if GlobalHydra.instance().is_initialized():
         return _chosen(compose("config", overrides=overrides))
+    place = json.dumps(f"file://{own and own.resolve()}", ensure_ascii=False)
     with initialize_config_dir(str(folder()), version_base="1.3"):
-        return _chosen(compose("config", overrides=overrides))
+        return _chosen(compose("config", overrides=[*overrides, *([f"hydra.searchpath=[{place}]"] if own else [])]))
 
 
 def _chosen(cfg: DictConfig) -> DictConfig:
     # An experiment sets keys of its methods; where the command line chose others, they are of no method.
     with open_dict(cfg):
-        for name in [name for name, keys in cfg.method.items() if "_target_" not in keys]:
-            del cfg.method[name]
+        for name, keys in list(cfg.method.items()):
+            if not isinstance(keys, DictConfig):
+                raise ValueError(f"method.{name}: expected the settings of a method, got {keys!r}")
+            if "_target_" not in keys:
+                del cfg.method[name]
     return cfg
 
 
-def composed(overrides: Sequence[str]) -> DictConfig:
+def composed(arguments: Sequence[str]) -> DictConfig:
     """The configuration that some words make, checked.
 
     Args:
-        overrides: as on the command line.
+        arguments: as on the command line.
 
     Returns:
         The whole configuration.
     """
-    check_overrides(overrides)
-    return _compose(list(overrides))
+    check_overrides(arguments)
+    return _compose(_words(arguments), _own_folder(arguments))
 
 
 def beside(overrides: list[str], like: DictConfig) -> DictConfig:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from deepinside import pipeline
+from deepinside import configuration, pipeline
 from deepinside.artifact import MANIFEST
 from deepinside.grid import Grid, Point, text
 from deepinside.records import Table
@@ -103,7 +103,7 @@ def _common(plans: Sequence[pipeline.Plan]) -> list[pipeline.Plan]:
 
 def _process(plan: pipeline.Plan, words: Sequence[str]) -> tuple[str, float]:
     started = time.monotonic()
-    command = [sys.executable, "-m", "deepinside", *words]
+    command = [sys.executable, "-m", "deepinside", *configuration.flags(), *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     seconds = time.monotonic() - started
     if _there(plan):

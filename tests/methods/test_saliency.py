@@ -220,6 +220,7 @@ def test_a_silent_unit_has_a_map_of_zeros_and_is_named(rule: str, caplog: pytest
     ("asked", "error", "said"),
     [
         ({"layer": "features.0", "unit": 0}, KeyError, "no layer 'features.0'"),
+        ({"layer": "O"}, KeyError, "no layer 'O'; known: 0"),
         ({"layer": "0", "unit": 2}, ValueError, r"units 0\.\.1, not 2"),
         ({"layer": "0", "unit": -1}, ValueError, r"units 0\.\.1, not -1"),
         ({"layer": "0", "unit": 0, "position": [4, 0]}, ValueError, r"4x5.*0\.\.3, 0\.\.4"),

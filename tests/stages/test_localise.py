@@ -6,6 +6,10 @@ same on every pixel of the colour and zero elsewhere.
 
 import csv
 import filecmp
+import importlib.machinery
+import sys
+import types
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +22,9 @@ from tests.shared import SHARED, needs_shared
 from deepinside.data.index import NO_BOXES, Entry, Index
 from deepinside.localisation import submission
 from deepinside.network import Network, Preprocessing
+from deepinside.plots.localise import steps
 from deepinside.records import Boxes, Table
-from deepinside.stages import localise, localiser, score
+from deepinside.stages import cases, localise, localiser, score
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 GREY = 90
@@ -136,6 +141,47 @@ def test_pictures_are_listed_with_true_captions(artifact):
     assert rows[2]["title"].startswith("green, IoU 0.")  # of the synonyms the first
     assert rows[2]["caption"].startswith("d: the class asked for is the true one, green;")
     assert all((artifact / row["file"]).stat().st_size > 5000 for row in rows)
+
+
+@pytest.fixture
+def grab_cut_of_seeds(monkeypatch):
+    """Stands in for OpenCV, which is not installed: what is no seed stays what it was."""
+    opencv = types.ModuleType("cv2")
+    opencv.__spec__ = importlib.machinery.ModuleSpec("cv2", None)
+    opencv.GC_BGD, opencv.GC_FGD, opencv.GC_PR_BGD, opencv.GC_PR_FGD, opencv.GC_INIT_WITH_MASK = range(5)
+    opencv.setRNGSeed = opencv.grabCut = lambda *_: None
+    monkeypatch.setitem(sys.modules, "cv2", opencv)
+    monkeypatch.setattr(localise, "cutting", lambda _workers: ThreadPoolExecutor(1))
+
+
+@pytest.mark.parametrize(
+    ("options", "caption", "panels"),
+    [
+        (
+            {"segmentation": "graph_cut", "foreground_quantile": 0.975},
+            "seeds above the 97.5 % and below the 30 % quantile of the map. Chosen",
+            ["seeds", "segmentation"],
+        ),
+        (
+            {"segmentation": "threshold", "threshold": 0.25},
+            "object: the largest part where the map is at least 25 % of its maximum. Chosen",
+            ["above the threshold", "object"],
+        ),
+        (
+            {"segmentation": "grab_cut"},
+            "seeds above the 95 % and below the 30 % quantile of the map, extended by OpenCV's grabCut. Chosen",
+            ["seeds", "segmentation"],
+        ),
+    ],
+)
+@pytest.mark.usefixtures("grab_cut_of_seeds")
+def test_pictures_say_by_which_rule_the_object_was_found(tmp_path, monkeypatch, options, caption, panels):
+    figures = []
+    monkeypatch.setattr(cases, "steps", lambda *given: figures.append(steps(*given)) or figures[-1])
+    rows = lines(located(tmp_path, monkeypatch, **options), "pictures.csv")
+    assert all(f"crops ten, {caption}" in row["caption"] for row in rows)
+    titles = [[axis.get_title() for axis in figure.axes[:5]] for figure in figures]
+    assert titles == [["photograph", "map", *panels, "box"]] * len(rows)
 
 
 def test_nothing_but_the_artifact_is_left(artifact):

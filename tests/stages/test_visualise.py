@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from torch import nn
 
-from deepinside.configuration import folder
+from deepinside.configuration import composed, folder
 from deepinside.data.index import Entry, Index
 from deepinside.methods import activation_maximization
 from deepinside.network import Network, Preprocessing
@@ -206,6 +206,33 @@ def test_a_method_that_cannot_be_called_so_is_named_before_any_work(tmp_path: Pa
         visualise.check(config(tmp_path, saliency=wrong))
     with pytest.raises(ValueError, match="must say `-> Maps`"):
         visualise.check(config(tmp_path, high={"_target_": "deepinside.methods.quality.high_frequency_share"}))
+
+
+@pytest.mark.parametrize(
+    ("method", "keys", "said"),
+    [
+        ("saliency", {"layer": "reul"}, r"method\.saliency\.layer: .* has no layer 'reul'; did you mean 'relu"),
+        ("class_model", {"layer": "reul5"}, r"method\.class_model\.layer: .* no layer 'reul5'; did you mean 'relu5'"),
+        ("top_activations", {"layer": "relu5x"}, r"method\.top_activations\.layer: .* did you mean 'relu5'"),
+        (
+            "inversion",
+            {"layers": ["relu1", "probabilities", "rleu2"]},
+            r"method\.inversion\.layers: .* 'rleu2'; .* 'relu2'",
+        ),
+        ("style_transfer", {"style_layers": ["relu6", "nonsense"]}, r"style_layers: .* 'nonsense'; known: conv1"),
+        ("invariance", {"high": "relu0"}, r"method\.invariance\.high: .* 'relu0'; did you mean"),
+    ],
+)
+def test_a_layer_that_is_not_there_is_named_before_any_work(method: str, keys: dict, said: str) -> None:
+    cfg = composed([f"method=[{method}]", "model=convnet_micro"])
+    visualise.check(cfg)
+    cfg.method[method].update(keys)
+    with pytest.raises(KeyError, match=said):
+        visualise.check(cfg)
+
+
+def test_codes_that_are_no_layers_are_left_to_the_stage_that_makes_them() -> None:
+    visualise.check(composed(["method=[inversion_compared]", "invert.codes=[relu5,top5]"]))
 
 
 def test_checkpoints_that_are_not_there_are_asked_for(run) -> None:

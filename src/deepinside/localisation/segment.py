@@ -4,6 +4,8 @@ Quantiles of the map choose seeds, two colour models are fitted to them, a minim
 connected part is the object. Or all above a share of the map's maximum is taken, as it stands.
 """
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +45,28 @@ class Segmentation(NamedTuple):
         return bool(self.mask.any())
 
 
+class Parts(NamedTuple):
+    """What a rule makes of one map: foreground and background as in `Segmentation`, and all pixels of the object."""
+
+    foreground: Bool[ndarray, "h w"]
+    background: Bool[ndarray, "h w"]
+    object: Bool[ndarray, "h w"]
+
+
+class Rule(NamedTuple):
+    """A way from the maps of a scene to the pixels of the object, with its description.
+
+    Attributes:
+        run: maps (h, w) of all classes, scene, settings -> parts for each map.
+        describe: settings -> what is done, half a sentence for a caption.
+        panels: what its foreground and background, and its object, are called above their pictures.
+    """
+
+    run: Callable[[Sequence[Float[ndarray, "h w"]], Scene, Settings], list[Parts]]
+    describe: Callable[[Settings], str]
+    panels: tuple[str, str]
+
+
 def segment(
     maps: Float[ndarray, "k H W"],
     covered: Bool[ndarray, "H W"],
@@ -78,38 +102,58 @@ def segmented(shown: Scene, settings: Settings) -> list[Segmentation]:
         One segmentation per class.
     """
     activation = [None] * len(shown.saliency) if shown.activation is None else shown.activation
-    blends = [blended(s, a, shown.covered, settings) for s, a in zip(shown.saliency, activation, strict=True)]
-    links = contrast_links(shown.picture, settings.gamma) if settings.segmentation == "graph_cut" else None
-    return [_segment(map_, shown, links, settings) for map_ in blends]
+    maps = [blended(s, a, shown.covered, settings) for s, a in zip(shown.saliency, activation, strict=True)]
+    parts = SEGMENTATIONS[settings.segmentation].run(maps, shown, settings)
+    return [_segmentation(map_, part, shown, settings) for map_, part in zip(maps, parts, strict=True)]
 
 
-def _segment(map_: Float[ndarray, "h w"], shown: Scene, links: Links | None, settings: Settings) -> Segmentation:
-    if settings.segmentation == "threshold":
-        front, back = above(map_, shown.covered, settings.threshold)
-        mask = boxes.largest_component(front, settings.connectivity)
-    else:
-        front, back = seeds(map_, shown.covered, settings.foreground_quantile, settings.background_quantile)
-        mask = np.zeros_like(front)
-        if front.any() and back.any():
-            mask = _object(shown.picture, links, front, back, settings)
+def _segmentation(map_: Float[ndarray, "h w"], part: Parts, shown: Scene, settings: Settings) -> Segmentation:
+    mask = boxes.largest_component(part.object, settings.connectivity)
     box = boxes.tight_box(mask if mask.any() else np.ones_like(mask))
-    return Segmentation(shown.picture, map_, front, back, mask, boxes.rescaled(box, mask.shape, shown.size))
+    box = boxes.rescaled(box, mask.shape, shown.size)
+    return Segmentation(shown.picture, map_, part.foreground, part.background, mask, box)
 
 
-def _object(
+def _threshold(maps: Sequence[Float[ndarray, "h w"]], shown: Scene, settings: Settings) -> list[Parts]:
+    divided = [above(map_, shown.covered, settings.threshold) for map_ in maps]
+    return [Parts(front, back, front) for front, back in divided]
+
+
+def _graph_cut(maps: Sequence[Float[ndarray, "h w"]], shown: Scene, settings: Settings) -> list[Parts]:
+    links = contrast_links(shown.picture, settings.gamma)
+    return _from_seeds(maps, shown, settings, partial(_cut, shown.picture, links, settings))
+
+
+def _grab_cut(maps: Sequence[Float[ndarray, "h w"]], shown: Scene, settings: Settings) -> list[Parts]:
+    return _from_seeds(maps, shown, settings, partial(grab_cut, shown.picture))
+
+
+def _from_seeds(
+    maps: Sequence[Float[ndarray, "h w"]],
+    shown: Scene,
+    settings: Settings,
+    extended: Callable[[Bool[ndarray, "h w"], Bool[ndarray, "h w"]], Bool[ndarray, "h w"]],
+) -> list[Parts]:
+    quantiles = settings.foreground_quantile, settings.background_quantile
+    divided = [seeds(map_, shown.covered, *quantiles) for map_ in maps]
+    return [
+        Parts(front, back, extended(front, back) if front.any() and back.any() else np.zeros_like(front))
+        for front, back in divided
+    ]
+
+
+def _cut(
     picture: Float[ndarray, "h w 3"],
-    links: Links | None,
+    links: Links,
+    settings: Settings,
     front: Bool[ndarray, "h w"],
     back: Bool[ndarray, "h w"],
-    settings: Settings,
 ) -> Bool[ndarray, "h w"]:
-    if links is None:
-        return boxes.largest_component(grab_cut(picture, front, back), settings.connectivity)
     hard = (front, back) if settings.seeds_hard else (None, None)
     models = {"components": settings.components, "samples": settings.samples, "seed": settings.seed}
     free = ~(front | back) if settings.seeds_hard else None  # the label of a seed costs nothing
     costs = np.stack([color_model.unaries(picture, side, **models, where=free) for side in (back, front)])
-    return boxes.largest_component(minimum_cut(costs, links, *hard), settings.connectivity)
+    return minimum_cut(costs, links, *hard)
 
 
 def grab_cut(
@@ -134,3 +178,23 @@ def grab_cut(
     cv2.setRNGSeed(0)
     cv2.grabCut(image, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 1, cv2.GC_INIT_WITH_MASK)
     return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+
+
+def _described_seeds(settings: Settings) -> str:
+    high, low = 100 * settings.foreground_quantile, 100 * settings.background_quantile
+    return f"seeds above the {high:.4g} % and below the {low:.4g} % quantile of the map"
+
+
+def _described_threshold(settings: Settings) -> str:
+    return f"object: the largest part where the map is at least {100 * settings.threshold:.4g} % of its maximum"
+
+
+def _described_grab_cut(settings: Settings) -> str:
+    return f"{_described_seeds(settings)}, extended by OpenCV's grabCut"
+
+
+SEGMENTATIONS = {
+    "graph_cut": Rule(_graph_cut, _described_seeds, ("seeds", "segmentation")),
+    "threshold": Rule(_threshold, _described_threshold, ("above the threshold", "object")),
+    "grab_cut": Rule(_grab_cut, _described_grab_cut, ("seeds", "segmentation")),
+}

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
-SEGMENTATIONS = ("graph_cut", "threshold", "grab_cut")
 _WEIGHTS = ("saliency", "activation")
 
 
@@ -30,8 +29,8 @@ class Settings:
         smoothing: standard deviation of the Gaussian that smooths the saliency map, as a share of the shorter side; 0
             for none.
         centre: standard deviation of a Gaussian window about the middle, as a share of each side; None for none.
-        segmentation: `graph_cut`, or `threshold`: all that lies above a share of the map's maximum, or `grab_cut`:
-            OpenCV's, from the same seeds, where cv2 is installed.
+        segmentation: a rule of `segment.SEGMENTATIONS`: `graph_cut`, or `threshold`: all from a share of the map's
+            maximum on, or `grab_cut`: OpenCV's, from the same seeds, where cv2 is installed.
         threshold: that share.
         foreground_quantile: pixels strictly above this quantile of the map are foreground seeds.
         background_quantile: pixels strictly below this one are background seeds.
@@ -63,6 +62,8 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        from deepinside.localisation.segment import SEGMENTATIONS  # whose rules take these settings
+
         low, high = self.background_quantile, self.foreground_quantile
         if not 0 < low <= high < 1:
             raise ValueError(f"expected 0 < background_quantile <= foreground_quantile < 1, got {low} and {high}")

@@ -123,6 +123,7 @@ def saliency(
     Source: Simonyan et al. 2013, sec. 3.1; with the other rules sec. 4 and Springenberg et al. 2015.
     """
     if layer is not None:
+        network.layer(layer)
         if unit is None or classes is not None:
             raise ValueError(f"expected one unit of layer {layer!r}, got unit={unit}, classes={classes}: name the unit")
         return Maps(_of_unit(network, batch, layer, unit, position, rule))

@@ -24,13 +24,13 @@ class Case(NamedTuple):
         image: the photograph, RGB bytes (H, W, 3).
         picture: on the working grid, RGB in [0, 1], (h, w, 3).
         map: saliency on that grid, (h, w).
-        foreground: seeds, (h, w).
-        background: seeds, (h, w).
+        foreground: seeds, or all from a threshold on, (h, w).
+        background: likewise, (h, w).
         mask: the object, (h, w); empty where there is none.
         box: ours, half-open x0 y0 x1 y1 in pixels of the photograph.
         truth: boxes of all instances, (b, 4).
         overlap: IoU of the box with the instance that it meets best.
-        cut: whether a cut grew the mask from seeds; otherwise it is what lies above a threshold.
+        panels: what foreground and background, and the mask, are called.
         scale: what the map's numbers are.
     """
 
@@ -43,7 +43,7 @@ class Case(NamedTuple):
     box: Float[ndarray, " 4"]
     truth: Float[ndarray, "b 4"]
     overlap: float
-    cut: bool = True
+    panels: tuple[str, str] = ("seeds", "segmentation")
     scale: str = "|score change| per unit of intensity"
 
 
@@ -62,7 +62,7 @@ def steps(case: Case, title: str) -> Figure:
     figure = Figure(figsize=(across, _PANEL))
     figure.subplots_adjust(left=0, right=1, bottom=0, top=1, wspace=0.03)
     axes = figure.subplots(1, 5)
-    for axis, name in zip(axes, _names(case), strict=True):
+    for axis, name in zip(axes, ("photograph", "map", *case.panels, "box"), strict=True):
         axis.set_title(name, fontsize=10)
         axis.set_xticks([])
         axis.set_yticks([])
@@ -73,10 +73,6 @@ def steps(case: Case, title: str) -> Figure:
     _boxes(axes[4], case)
     figure.text(0, 1 + 0.3 / _PANEL, title, fontsize=11, va="bottom")  # in the margin, which is kept on saving
     return figure
-
-
-def _names(case: Case) -> tuple[str, ...]:
-    return ("photograph", "map", *(("seeds", "segmentation") if case.cut else ("above the threshold", "object")), "box")
 
 
 def _map(figure: Figure, axis: Axes, case: Case) -> None:

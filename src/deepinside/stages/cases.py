@@ -4,6 +4,7 @@ from pathlib import Path
 
 from deepinside.data.index import Entry
 from deepinside.localisation.outcome import Outcome
+from deepinside.localisation.segment import SEGMENTATIONS
 from deepinside.localisation.settings import Settings
 from deepinside.plots.gallery import Gallery
 from deepinside.plots.localise import Case, steps
@@ -27,7 +28,7 @@ def draw(outcome: Outcome, localiser: Localiser, out: Path) -> None:
         overlap = float(outcome.known_overlaps[position])
         case = Case(
             image.permute(1, 2, 0).numpy(), *found[:5], outcome.known[position], outcome.instances[position], overlap,
-            cut=localiser.settings.segmentation == "graph_cut", scale=_scale(localiser.settings),
+            panels=SEGMENTATIONS[localiser.settings.segmentation].panels, scale=_scale(localiser.settings),
         )  # fmt: skip
         name = localiser.index.classes[entry.label].split(",")[0]  # ImageNet's names list their synonyms
         gallery.add(
@@ -41,14 +42,8 @@ def draw(outcome: Outcome, localiser: Localiser, out: Path) -> None:
 
 
 def _caption(entry: Entry, name: str, localiser: Localiser, rule: str, count: int) -> str:
-    settings, options = localiser.settings, localiser.options
-    if settings.segmentation == "graph_cut":
-        how = (
-            f"seeds above the {settings.foreground_quantile:.0%} and below the {settings.background_quantile:.0%} "
-            "quantile of the map"
-        )
-    else:
-        how = f"object: the largest part above {settings.threshold:.0%} of the map's maximum"
+    options = localiser.options
+    how = SEGMENTATIONS[localiser.settings.segmentation].describe(localiser.settings)
     return (
         f"{entry.image}: the class asked for is the true one, {name}; network {localiser.network.name}, preset "
         f"{options.name}, crops {options.crops}, {how}. Chosen by rule: the {rule} of {count} images by IoU."

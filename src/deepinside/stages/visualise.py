@@ -18,16 +18,17 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from deepinside.methods.chosen_class import chosen_class
-from deepinside.network import Network
+from deepinside.network import Network, closest
 from deepinside.plots.gallery import Gallery
 from deepinside.records import Images, Maps, Row, Table
-from deepinside.stages.inputs import open_index, open_network
+from deepinside.stages.inputs import built, open_index, open_network
 from deepinside.stages.visualise_images import draw_images
 from deepinside.stages.visualise_pictures import draw_pictures
 from deepinside.stages.visualise_studies import conduct, material, pictures
 from deepinside.study import Pictures, Study
 
 _OURS = ("_target_", "plot", "needs", "files")  # keys of a method's yaml that are not its parameters
+_LAYERS = {"layer", "layers", "content_layers", "style_layers", "low", "high"}  # parameters that name layers
 
 
 class Method(NamedTuple):
@@ -82,13 +83,31 @@ def check(cfg: DictConfig) -> None:
         cfg: the whole configuration.
 
     Raises:
+        KeyError: if a layer does not exist, with the closest names.
         ValueError: if a method cannot be called so, or a number makes no sense.
     """
-    methods(OmegaConf.to_container(cfg.method))  # type: ignore[arg-type]
+    _check_layers(cfg, methods(OmegaConf.to_container(cfg.method)))  # type: ignore[arg-type]
     for key in ("images", "measured", "classes"):
         value = cfg.visualise[key]
         if isinstance(value, int) and value < 1:
             raise ValueError(f"expected visualise.{key} of at least 1, got {value}")
+
+
+def _check_layers(cfg: DictConfig, chosen: Mapping[str, Method]) -> None:
+    asked = [
+        (f"method.{name}.{key}", layer)
+        for name, method in chosen.items()
+        for key, value in method.settings.items()
+        if key in _LAYERS and isinstance(value, str | list)
+        for layer in ([value] if isinstance(value, str) else value)
+        if layer != "probabilities" and not layer.startswith("${")  # a code of `invert`, which are checked there
+    ]
+    if asked:
+        with torch.random.fork_rng():  # building draws random weights
+            network = built(OmegaConf.merge(cfg.model, {"weights": None}), None)  # type: ignore[arg-type]
+        for key, layer in asked:
+            if layer not in network.layers:
+                raise KeyError(f"{key}: {network.name} has no layer {layer!r}; {closest(layer, network.layers)}")
 
 
 def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
