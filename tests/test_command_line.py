@@ -1,6 +1,7 @@
 """The contract that others script against, through the real program."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -161,6 +162,47 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return lay(tmp_path_factory.mktemp("mine"))
 
 
+def test_what_is_set_aside_is_named_stage_by_stage(place: Path, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    shutil.copytree(place / "pictures" / "class_0", pictures)
+    whole = (pictures / "0.png").read_bytes()
+    middle = len(whole) // 2
+    spoilt = {
+        "cut.png": whole[:middle],
+        "empty.jpg": b"",
+        "moving.gif": b"GIF89a",
+        "names\x1b[31m.webp": b"RIFF",
+        "torn.png": whole[:middle] + bytes(8) + whole[middle + 8 :],  # only decoding tells
+    }
+    for name, content in spoilt.items():
+        (pictures / name).write_bytes(content)
+    (tmp_path / "mine.py").write_text((place / "mine.py").read_text())
+    words = ["run=visualise", *OWN, "data=photos", "method=[saliency]", "visualise.images=9"]
+    done = program(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folders = {stage: (tmp_path / "outputs" / stage / "latest").resolve() for stage in ("prepare", "visualise")}
+    said = [line.strip() for line in done.stderr.splitlines()]
+    place_of = {stage: f"outputs/{stage}/{folder.name}/set_aside.csv" for stage, folder in folders.items()}
+    start = said.index(f"prepare: 4 set aside; all with their reasons in {place_of['prepare']}")
+    assert [line.partition(":")[0] for line in said[start + 1 : start + 5]] == [
+        "cut.png",
+        "empty.jpg",
+        "moving.gif",
+        "and 1 more",
+    ]
+    assert "got a .gif file" in said[start + 3]
+    start = said.index(
+        f"visualise: 1 set aside, beside 4 by prepare; all with their reasons in {place_of['visualise']}"
+    )
+    assert said[start + 1].startswith("torn.png: expected a whole JPEG or PNG picture, got")
+    assert "\x1b" not in done.stderr
+    counted = {stage: Table.read(folder)["images_set_aside"].value for stage, folder in folders.items()}
+    listed = {stage: len(pd.read_csv(folder / "set_aside.csv")) for stage, folder in folders.items()}
+    assert counted == listed == {"prepare": 4, "visualise": 1}
+    again = program(*words, "method=[guided]", cwd=tmp_path)
+    assert f"prepare {folders['prepare'].name} is there, 4 set aside" in again.stderr.splitlines()
+
+
 POWER = (
     "from deepinside.records import Maps\n\n\ndef power(network, batch, *, exponent: float) -> Maps:\n"
     "    return Maps(batch.images.mean(dim=1, keepdim=True) ** exponent)\n"
@@ -244,8 +286,6 @@ def test_processes_that_share_the_work_make_the_same(localised: Path, place: Pat
 
 
 def test_verify_passes_and_then_sees_a_changed_file(localised: Path, place: Path, tmp_path: Path) -> None:
-    import shutil
-
     copy = tmp_path / localised.name
     shutil.copytree(localised, copy)
     assert program("verify", str(copy), cwd=place).returncode == 0

@@ -5,6 +5,7 @@ prepare ───► train ───► visualise
 concepts ─────┴───────► dissect         the report takes them all
 """
 
+import csv
 import hashlib
 import importlib
 import json
@@ -301,7 +302,8 @@ def _checked(plan: Plan) -> None:
 
 def _executed(plan: Plan, asked: bool = False) -> Path:
     if (plan.folder / artifact.MANIFEST).exists():
-        log.info("%s %s is there", plan.stage.name, plan.folder.name)
+        count = len(_set_aside(plan.folder))
+        log.info("%s %s is there%s", plan.stage.name, plan.folder.name, f", {count} set aside" if count else "")
     else:
         inputs = {key: _executed(needed) for key, needed in plan.inputs.items()}
         _computed(plan, inputs)
@@ -347,7 +349,36 @@ def _computed(plan: Plan, inputs: dict[str, Path]) -> None:
             lambda part: _joined(plan, inputs, part) if plan.stage.shared else None,
         )
         if fresh:
+            _say_set_aside(plan)
             run.log(plan.folder)
+
+
+def _set_aside(folder: Path) -> list[list[str]]:
+    path = folder / "set_aside.csv"
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        return [row for row in list(csv.reader(file))[1:] if len(row) == 2]
+
+
+def _say_set_aside(plan: Plan, most: int = 3) -> None:
+    # Each stage lists what it could not use itself: `prepare` by how files begin and end, others by decoding them.
+    rows = _set_aside(plan.folder)
+    if not rows:
+        return
+    before = {step.stage.name: len(_set_aside(step.folder)) for step in plan.inputs.values()}
+    beside = ", ".join(f"{count} by {name}" for name, count in before.items() if count)
+    count = f"{len(rows)} set aside" + (f", beside {beside}" if beside else "")
+    log.warning("%s: %s; all with their reasons in %s", plan.stage.name, count, plan.folder / "set_aside.csv")
+    for file, reason in rows[:most]:
+        log.warning("  %s", _printable(f"{file}: {reason}"))
+    if len(rows) > most:
+        log.warning("  and %d more", len(rows) - most)
+
+
+def _printable(text: str) -> str:
+    # A file's name may hold anything but a slash, such as what would move the cursor.
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def _joined(plan: Plan, inputs: dict[str, Path], part: Path) -> None:

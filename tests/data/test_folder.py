@@ -83,6 +83,17 @@ def test_pictures_beside_the_folders_and_broken_ones_are_set_aside(tmp_path: Pat
     assert "move it into one" in index.set_aside[1][1]
 
 
+def test_pictures_of_other_formats_are_set_aside_by_name(tmp_path: Path) -> None:
+    for file in ("train/cat/1.jpg", "val/cat/1.jpg"):
+        picture(tmp_path / file)
+    for file in ("train/cat/2.webp", "val/3.GIF", "other/4.gif"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    index = folder.index(tmp_path)
+    assert [file for file, _ in index.set_aside] == ["train/cat/2.webp", "val/3.GIF"]
+    assert "got a .webp file" in index.set_aside[0][1]
+
+
 @pytest.mark.parametrize("made", [False, True])
 def test_a_missing_or_empty_root_says_how_to_lay_the_pictures_out(tmp_path: Path, made: bool) -> None:
     root = tmp_path / "mine"

@@ -12,7 +12,7 @@ from tests.data.trees import picture
 from tests.shared import SHARED, needs_shared
 
 from deepinside.data import image as module
-from deepinside.data.image import BadImage, pictures, read_header, read_image
+from deepinside.data.image import BadImage, pictures, read_header, read_image, unread
 
 
 def save(path: Path, pixels: np.ndarray, mode: str | None = None, **options: object) -> Path:
@@ -109,9 +109,34 @@ def test_orientation_is_ignored_as_boxes_ignore_it(tmp_path: Path) -> None:
 def test_a_truncated_file_is_named(tmp_path: Path, kind: str) -> None:
     path = picture(tmp_path / "cut.JPEG", 200, 100, format=kind)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(
-        BadImage, match=r"cut\.JPEG: expected a whole JPEG or PNG picture, got .+: fetch the file again"
-    ):
+    for read in (read_image, read_header):
+        with pytest.raises(BadImage, match=r"cut\.JPEG: expected a whole JPEG or PNG picture, got .+: fetch the file"):
+            read(path)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("padding", [b"\0" * 9, b"\n", b"a camera's own words " * 40])
+def test_what_follows_the_end_of_a_picture_does_not_matter(tmp_path: Path, kind: str, padding: bytes) -> None:
+    path = picture(tmp_path / "long", 40, 30, format=kind)
+    path.write_bytes(path.read_bytes() + padding)
+    assert read_header(path) == (40, 30)
+    assert read_image(path).shape == (3, 30, 40)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_whole_file_is_not_decoded_for_its_size(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_decoded", lambda _file: pytest.fail("decoded"))
+    assert read_header(picture(tmp_path / "whole", 40, 30, format=kind)) == (40, 30)
+
+
+def test_a_fault_inside_shows_when_the_picture_is_decoded(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (100, 200, 3), dtype=np.uint8)
+    path = save(tmp_path / "torn.png", noise)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 8] = bytes(8)
+    path.write_bytes(content)
+    assert read_header(path) == (200, 100)
+    with pytest.raises(BadImage, match=r"torn\.png: expected a whole"):
         read_image(path)
 
 
@@ -186,6 +211,17 @@ def test_pictures_are_found_by_suffix_and_sorted(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     (tmp_path / "folder.jpg").mkdir()
     assert [path.relative_to(tmp_path).as_posix() for path in pictures(tmp_path)] == ["B.Jpg", "a/c.png", "b.JPEG"]
+
+
+def test_pictures_of_formats_that_are_not_read_are_named(tmp_path: Path) -> None:
+    for name in ("a.gif", "b/c.WebP", "b/d.jpg", ".git/x.gif", "note.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert unread(tmp_path, tmp_path) == (
+        ("a.gif", "expected a JPEG or PNG picture, got a .gif file: save it as one of these"),
+        ("b/c.WebP", "expected a JPEG or PNG picture, got a .WebP file: save it as one of these"),
+    )
+    assert [file for file, _ in unread(tmp_path / "b", tmp_path)] == ["b/c.WebP"]
 
 
 @needs_shared

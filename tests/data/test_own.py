@@ -124,12 +124,14 @@ def test_broken_files_are_set_aside_and_said(own: Path, tmp_path: Path) -> None:
     (own / "masks" / "cat" / "torn.png").write_bytes((own / "masks" / "cat" / "a.png").read_bytes()[:40])
     mask(own / "masks" / "cat" / "large.png", np.ones((W, H)))
     mask(own / "masks" / "cat" / "nowhere.png", LEFT)
+    (own / "images" / "moving.gif").touch()
     aside = dict(write_masks(own, tmp_path / "out"))
     assert aside.keys() == {
         "images/cut.jpg",
         "masks/cat/torn.png",
         "masks/cat/large.png",
         "images/bare.jpg",
+        "images/moving.gif",
         "masks/cat/nowhere.png",
     }
     assert "6x4 pixels, got 4x6" in aside["masks/cat/large.png"]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from skimage import data
 from tests.data.trees import picture
 
@@ -57,6 +58,17 @@ def test_broken_pictures_are_set_aside(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").unlink()
     with pytest.raises(ValueError, match=r"got 1 that are not, such as b\.jpg"):
         photos.index(tmp_path)
+
+
+def test_pictures_of_other_formats_are_set_aside_by_name(tmp_path: Path) -> None:
+    Image.new("RGB", (9, 7)).save(tmp_path / "a.gif")
+    with pytest.raises(ValueError, match=r"got 1 that are not, such as a\.gif: expected a JPEG or PNG picture"):
+        photos.index(tmp_path)
+    picture(tmp_path / "a.jpg")
+    (tmp_path / "notes.txt").touch()
+    index = photos.index(tmp_path)
+    assert [entry.image for entry in index.entries] == ["a"]
+    assert [file for file, _ in index.set_aside] == ["a.gif"]
 
 
 def test_a_missing_or_empty_folder_says_what_to_do(tmp_path: Path) -> None:

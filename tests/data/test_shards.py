@@ -72,6 +72,19 @@ def test_without_any_label_all_pictures_are_taken(tmp_path: Path) -> None:
     assert ([entry.label for entry in index.entries], index.classes) == ([-1], ())
 
 
+def test_pictures_of_other_formats_are_set_aside_by_name(tmp_path: Path) -> None:
+    shard(tmp_path / "a.tar", {"1.jpg": PICTURE, "2.gif": b"GIF89a", "2.cls": b"0", "3.txt": b"?"})
+    assert aside(tmp_path) == {
+        "a.tar/2.gif": "expected a JPEG or PNG picture, got a .gif file: save it as one of these"
+    }
+
+
+def test_a_truncated_picture_is_set_aside_when_the_shard_is_listed(tmp_path: Path) -> None:
+    shard(tmp_path / "a.tar", {"1.jpg": PICTURE, "2.jpg": PICTURE[:-9]})
+    assert [entry.image for entry in shards.index(tmp_path).entries] == ["a.tar/1.jpg"]
+    assert "got image file is truncated" in aside(tmp_path)["a.tar/2.jpg"]
+
+
 def test_splits_are_words_of_the_path(tmp_path: Path) -> None:
     files = {"1.jpg": PICTURE, "1.cls": b"0"}
     shard(tmp_path / "training-0.tar", files)

@@ -120,7 +120,8 @@ def read_labels(root: Path, categories: Sequence[str]) -> tuple[tuple[Label, ...
                 raise ValueError(f"expected a new number from 1 to 65535, got {number}")
             labels[number] = _label(row, number, coverages, categories)
         except ValueError as error:
-            raise ValueError(f"{path}, line {line}: expected a label, got {brief(str(row))}: {error}") from error
+            what = f"expected a label, got {brief(str(row))}: {brief(str(error))}"
+            raise ValueError(f"{path}, line {line}: {what}") from error
     numbers = tuple(sorted(labels))
     return tuple(label for label in (labels[number] for number in numbers) if label), numbers
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from deepinside.data.annotation import Annotation, BadAnnotation
 from deepinside.data.bad_file import BadFile, brief
-from deepinside.data.image import pictures, read_header
+from deepinside.data.image import pictures, read_header, unread
 from deepinside.data.index import NO_BOXES, Entry, Index
 from deepinside.data.survey import survey
 from deepinside.data.table import read_table
@@ -42,7 +42,8 @@ def index(root: Path | str, split: str = "all") -> Index:
     """
     root = Path(root)
     paths = list(_found(root)) if root.is_dir() else []
-    if not paths:
+    others = tuple(row for _, base in _bases(root) for row in unread(base, root))
+    if not paths and not others:
         raise FileNotFoundError(
             f"{root}: expected pictures (jpg, jpeg, png) in class folders, got none.\n{HOW.format(root=root)}"
         )
@@ -51,18 +52,22 @@ def index(root: Path | str, split: str = "all") -> Index:
     boxes = _listed(root / "boxes.csv", {path.relative_to(root).as_posix() for *_, path in paths})
     labels = {class_: label for label, class_ in enumerate(ids)}
     answer = survey(root, paths, partial(_look, root, labels, boxes), "pictures")
+    aside = answer.set_aside + others
     if not answer.found:
-        file, reason = answer.set_aside[0]
-        raise ValueError(f"{root}: expected usable pictures, got {len(paths)} that are not, such as {file}: {reason}")
+        file, reason = aside[0]
+        raise ValueError(f"{root}: expected usable pictures, got {len(aside)} that are not, such as {file}: {reason}")
     readable = tuple(class_.replace("_", " ") for class_ in ids)
-    return Index(root, ids, readable, answer.found, answer.set_aside).split(split)
+    return Index(root, ids, readable, answer.found, aside).split(split)
+
+
+# Split and folder of its classes.
+def _bases(root: Path) -> list[tuple[str, Path]]:
+    return [(name, root / name) for name in ("train", "val") if (root / name).is_dir()] or [("all", root)]
 
 
 # (split, class or nothing, path) of every picture.
 def _found(root: Path) -> Iterator[tuple[str, str, Path]]:
-    splits = [name for name in ("train", "val") if (root / name).is_dir()]
-    for split in splits or ["all"]:
-        base = root / split if splits else root
+    for split, base in _bases(root):
         for path in pictures(base):
             folders = path.relative_to(base).parts[:-1]
             yield split, folders[0] if folders else "", path

@@ -1,6 +1,7 @@
 """Photographs from disk: whatever the suffix says, JPEG or PNG, as RGB bytes."""
 
 import errno
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -18,11 +19,20 @@ from deepinside.data.bad_file import BadFile
 
 FORMATS = ("JPEG", "PNG")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+# Pictures that somebody may take for part of the data, and that are not read.
+UNREAD = frozenset(
+    {
+        *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jxl", ".pbm", ".pgm", ".ppm", ".svg"),
+        *(".arw", ".cr2", ".cr3", ".dng", ".nef", ".psd", ".tga", ".tif", ".tiff", ".webp"),
+    }
+)
 # 67 million pixels, 200 MB as RGB: four times the largest picture of ILSVRC and far from exhausting the memory.
 MAX_PIXELS = 2**26
 
 _EXPECTED = "a whole JPEG or PNG picture"
 _MEND = "fetch the file again or take it out of the data"
+_ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}  # the end of image, which JPEG's data cannot contain, and the last chunk
+_TAIL = 16  # bytes in which it is looked for: a checksum or padding may follow
 _PNG_HEAD = struct.Struct(">8s4x4sII")  # signature, length of the first chunk, its name, width, height
 # Names that no file can have; all else that the machine refuses is not the data's fault.
 _NO_NAME = {
@@ -113,16 +123,22 @@ def read_image(path: str | Path, opened: Callable[[Path], IO[bytes]] = _opened) 
     """
     path = Path(path)
     try:
-        with opened(path) as file, Image.open(file, formats=FORMATS) as image:
-            _bounded(*image.size)
-            plain = _plain_jpeg(image, file)
-            if plain is not None:
-                return plain
-            channels = [np.asarray(channel) for channel in _rgb(image).split()]  # cheaper than to move axes
-            pixels = np.stack(channels)
+        with opened(path) as file:
+            return _decoded(file)
     except BROKEN as error:
         raise BadImage(path, _EXPECTED, fault(path, error), _MEND) from error
-    return torch.from_numpy(pixels)
+
+
+def _decoded(file: IO[bytes]) -> UInt8[Tensor, "3 h w"]:
+    file.seek(0)
+    with Image.open(file, formats=FORMATS) as image:
+        _bounded(*image.size)
+        plain = _plain_jpeg(image, file)
+        if plain is not None:
+            return plain
+        return torch.from_numpy(
+            np.stack([np.asarray(channel) for channel in _rgb(image).split()])
+        )  # cheaper than to move axes
 
 
 def _plain_jpeg(image: Image.Image, file: IO[bytes]) -> UInt8[Tensor, "3 h w"] | None:
@@ -137,7 +153,9 @@ def _plain_jpeg(image: Image.Image, file: IO[bytes]) -> UInt8[Tensor, "3 h w"] |
 
 
 def read_header(path: str | Path, opened: Callable[[Path], IO[bytes]] = _opened) -> tuple[int, int]:
-    """The size of a JPEG or PNG file, without decoding it.
+    """The size of a JPEG or PNG file; only a file that does not end as its format does is decoded.
+
+    What is broken elsewhere than at its beginning or end shows when it is decoded, by `read_image`.
 
     Args:
         path: of the file.
@@ -147,21 +165,34 @@ def read_header(path: str | Path, opened: Callable[[Path], IO[bytes]] = _opened)
         Width and height in pixels.
 
     Raises:
-        BadImage: if the file is missing, of another format, or of more than `MAX_PIXELS` pixels.
+        BadImage: if the file is missing, truncated, of another format, or of more than `MAX_PIXELS` pixels.
     """
     path = Path(path)
     try:
         with opened(path) as file:
-            head = file.read(_PNG_HEAD.size)
-            if len(head) == _PNG_HEAD.size:
-                signature, name, width, height = _PNG_HEAD.unpack(head)
-                if signature == b"\x89PNG\r\n\x1a\n" and name == b"IHDR":  # half the time of Pillow
-                    return _bounded(width, height)
-            file.seek(0)
-            with Image.open(file, formats=FORMATS) as image:
-                return _bounded(*image.size)
+            kind, size = _head(file)
+            if not _ends(file, kind):
+                _decoded(file)
+            return size
     except BROKEN as error:
         raise BadImage(path, _EXPECTED, fault(path, error), _MEND) from error
+
+
+def _head(file: IO[bytes]) -> tuple[str, tuple[int, int]]:
+    head = file.read(_PNG_HEAD.size)
+    if len(head) == _PNG_HEAD.size:
+        signature, name, width, height = _PNG_HEAD.unpack(head)
+        if signature == b"\x89PNG\r\n\x1a\n" and name == b"IHDR":  # half the time of Pillow
+            return "PNG", _bounded(width, height)
+    file.seek(0)
+    with Image.open(file, formats=FORMATS) as image:
+        return str(image.format), _bounded(*image.size)
+
+
+def _ends(file: IO[bytes], kind: str) -> bool:
+    length = file.seek(0, os.SEEK_END)
+    file.seek(max(0, length - _TAIL))
+    return _ENDS[kind] in file.read(_TAIL)
 
 
 def pictures(folder: str | Path) -> list[Path]:
@@ -173,7 +204,25 @@ def pictures(folder: str | Path) -> list[Path]:
     Returns:
         Paths in sorted order; hidden files and folders are left out.
     """
-    folder = Path(folder)
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    return _files(Path(folder), SUFFIXES)
+
+
+def unread(folder: Path, root: Path) -> tuple[tuple[str, str], ...]:
+    """The files in a folder and below that are pictures by their suffix, of a format that is not read.
+
+    Args:
+        folder: to look in.
+        root: of the data.
+
+    Returns:
+        Rows of `set_aside.csv`: file relative to the root, and reason.
+    """
+    mend = "save it as one of these"
+    bad = (BadFile(path, "a JPEG or PNG picture", f"a {path.suffix} file", mend) for path in _files(folder, UNREAD))
+    return tuple(one.row(root) for one in bad)
+
+
+def _files(folder: Path, suffixes: frozenset[str]) -> list[Path]:
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
     shown = (path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
     return sorted(path for path in shown if path.is_file())

@@ -7,7 +7,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from deepinside.data.image import pictures, read_header
+from deepinside.data.image import pictures, read_header, unread
 from deepinside.data.index import NO_BOXES, Entry, Index
 from deepinside.data.survey import survey
 
@@ -45,15 +45,18 @@ def index(root: Path | str | None = None, split: str = "all") -> Index:
     """
     folder = _package() if root is None else Path(root)
     copies = folder / COPIES
+    own = root is not None and not copies.is_dir()
     paths = _shipped(folder) if root is None else _named(copies if copies.is_dir() else folder)
-    if not paths:
+    others = unread(folder, folder) if own else ()
+    if not paths and not others:
         how = "put some there, or leave data.root=null for the photographs of scikit-image"
         raise FileNotFoundError(f"{folder}: expected a folder of pictures (jpg, jpeg, png), got none: {how}")
     answer = survey(folder, sorted(paths.items()), partial(_look, folder), "pictures")
+    aside = answer.set_aside + others
     if not answer.found:
-        file, reason = answer.set_aside[0]
-        raise ValueError(f"{folder}: expected usable pictures, got {len(paths)} that are not, such as {file}: {reason}")
-    return Index(folder, (), (), answer.found, answer.set_aside).split(split)
+        file, reason = aside[0]
+        raise ValueError(f"{folder}: expected usable pictures, got {len(aside)} that are not, such as {file}: {reason}")
+    return Index(folder, (), (), answer.found, aside).split(split)
 
 
 def copy_shipped(out: str | Path, workers: int = 1) -> None:  # ruff: ignore[unused-function-argument]

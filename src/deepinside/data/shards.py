@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from deepinside.data.bad_file import BadFile
-from deepinside.data.image import SUFFIXES, read_header
+from deepinside.data.image import SUFFIXES, UNREAD, read_header
 from deepinside.data.index import Entry, Index
 from deepinside.data.sidecar import MAX_BYTES, Label, Sidecar, read_sidecar
 from deepinside.data.survey import survey
@@ -111,6 +111,9 @@ def _samples(root: Path, task: tuple[Path, str]) -> Iterator[_Sample | BadFile]:
         folder, _, base = item.name.rpartition("/")
         stem, _, suffix = base.partition(".")  # as WebDataset has it: the key ends at the first dot
         kind = "picture" if f".{suffix.lower()}" in SUFFIXES else suffix.lower()
+        if f".{kind}" in UNREAD:
+            path_inside = Path(f"{path}/{item.name}")
+            yield BadFile(path_inside, "a JPEG or PNG picture", f"a .{kind} file", "save it as one of these")
         if kind in {"picture", "cls", "json"}:
             sample = samples.setdefault(f"{folder}/{stem}", _Sample(split))
             try:

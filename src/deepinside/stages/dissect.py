@@ -169,8 +169,8 @@ def _dissect(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> Ga
 
 
 def _counted(broden: Broden, seen: Survey, partners: Sequence[int] | None, out: Path) -> list[Row]:
-    # Which pictures count, and, in a file of its own, which do not and why.
-    aside = [*broden.set_aside, *((bad.file, bad.reason) for bad in sorted(seen.bad))]
+    # Which pictures count, and, in a file of its own, which do not and why, beside those that `concepts` set aside.
+    aside = [(bad.file, bad.reason) for bad in sorted(seen.bad)]
     write_csv(pd.DataFrame(aside, columns=["file", "reason"]), out / "set_aside.csv")
     counts = {"": len(seen.used), "_set_aside": len(aside), "_without_labels": len(broden.unlabelled)}
     if partners is not None:

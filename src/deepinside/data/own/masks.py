@@ -10,7 +10,7 @@ from numpy import ndarray
 from PIL import Image
 
 from deepinside.data.bad_file import BadFile
-from deepinside.data.image import pictures
+from deepinside.data.image import pictures, unread
 from deepinside.data.own.outlined import Outlined, Regions, write_broden
 
 HOW = """expected
@@ -70,7 +70,7 @@ def write_masks(
     bare = [
         (f"{images}/{named[name].relative_to(root / images).as_posix()}", "no mask") for name in named.keys() - found
     ]
-    return [*write_broden(out, root, outlined), *sorted(bare), *orphans]
+    return [*write_broden(out, root, outlined), *sorted(bare), *orphans, *unread(root / images, root)]
 
 
 def _named(folder: Path) -> dict[str, Path]:

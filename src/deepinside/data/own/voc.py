@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepinside.data.image import pictures
+from deepinside.data.image import pictures, unread
 from deepinside.data.own.masks import BadMask, read_values
 from deepinside.data.own.outlined import Outlined, Regions, write_broden
 
@@ -46,7 +46,7 @@ def write_voc(
     ]
     if not outlined:
         raise ValueError(f"{root / masks}: expected PNG files named as the pictures in {images}, got none")
-    return write_broden(out, root, outlined)
+    return [*write_broden(out, root, outlined), *unread(root / images, root)]
 
 
 @dataclass(frozen=True)
