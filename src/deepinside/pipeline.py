@@ -81,7 +81,7 @@ _DATA, _CONCEPTS = ("data.root",), ("concepts.root",)
 # fmt: off
 _ROWS = (
     #     name         kind       may see                                        raw files       places      inputs
-    Stage("prepare",   "dataset", ("data.name", "data.draw", "data.index"),      (*_DATA, "data.blacklist"), seeded=False),
+    Stage("prepare",   "dataset", ("data.name", "data.draw", "data.index"),      (*_DATA, "data.blacklist", "data.boxes"), seeded=False),
     Stage("concepts",  "dataset", ("concepts.name", "concepts.draw", "concepts.convert"), _CONCEPTS, seeded=False),
     Stage("train",     "model",   ("model", "train"),                            _WEIGHTS,       _DATA,      _pictures, lower="train.batch"),
     Stage("load",      "model",   ("model",),                                    _WEIGHTS),
@@ -197,6 +197,11 @@ class Planner:
                 value = locate(cfg.model)
             if value is None:
                 continue
+            group = cfg[key.partition(".")[0]]
+            if key in _DATA + _CONCEPTS and group.get("fetch"):
+                from deepinside.stages.inputs import fetch  # torch is slow to import
+
+                fetch(group)
             if key == "model.target":
                 raw[key] = source.digest({str(value).split(":", maxsplit=1)[0]})
             else:

@@ -2,8 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
-from hydra.utils import instantiate
+from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from deepinside import machine
@@ -13,6 +14,20 @@ from deepinside.models.checkpoint import load_weights
 from deepinside.network import Network
 
 NOT_FOR_BUILDING = ("fit",)
+
+
+def fetch(group: DictConfig) -> None:
+    """Downloads a public data set where that is asked for and it is not there.
+
+    Args:
+        group: data or concepts, with `fetch` (what knows how), `root` and `download`.
+
+    Raises:
+        FileNotFoundError: if it is not there and is not to be, or cannot be, downloaded.
+    """
+    keys: dict[str, Any] = OmegaConf.to_container(group.fetch, resolve=True)  # type: ignore[assignment]
+    work = get_method(keys.pop("_target_"))  # and not `instantiate`, which would wrap the error
+    work(Path(group.root), download=group.download, **keys)
 
 
 def open_index(cfg: DictConfig, prepared: Path) -> Index:
