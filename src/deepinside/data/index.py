@@ -15,9 +15,10 @@ from deepinside.data.image import BadImage, read_image
 from deepinside.data.tar import MARK, Span
 from deepinside.records import Boxes
 
-__all__ = ["NO_BOXES", "SPLITS", "BadImage", "Entry", "Index"]
+__all__ = ["NO_BOXES", "PICTURES", "SPLITS", "BadImage", "Entry", "Index"]
 
 SPLITS = ("train", "val", "all")
+PICTURES = "pictures"  # folder of an artifact that the pictures of a data set without files are written to
 NO_BOXES = Boxes(np.empty((0, 4)))
 
 

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from deepinside import machine
 from deepinside.data.broden import Broden
-from deepinside.data.index import Index
+from deepinside.data.index import PICTURES, Index
 from deepinside.models.checkpoint import load_weights
 from deepinside.network import Network
 
@@ -35,12 +35,13 @@ def open_index(cfg: DictConfig, prepared: Path) -> Index:
 
     Args:
         cfg: with `data.root`.
-        prepared: artifact of `prepare`; drawn pictures lie in it, all others stay where they are.
+        prepared: artifact of `prepare`; drawn pictures and those of arrays lie in it, all others stay where they are.
 
     Returns:
         All splits.
     """
-    return Index.read(prepared, prepared if cfg.data.root is None else Path(cfg.data.root))
+    inside = cfg.data.root is None or (prepared / PICTURES).is_dir()
+    return Index.read(prepared, prepared if inside else Path(cfg.data.root))
 
 
 def open_broden(cfg: DictConfig, concepts: Path) -> Broden:
