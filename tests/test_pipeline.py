@@ -75,6 +75,17 @@ def test_content_of_raw_data_counts_and_not_its_place(tmp_path: Path) -> None:
     assert name(tmp_path, "prepare", "data=folder", f"data.root={roots[1]}") != names[0]
 
 
+def test_boxes_that_come_apart_count_by_content(tmp_path: Path) -> None:
+    (tmp_path / "data" / "train").mkdir(parents=True)
+    words = ("data=imagenette", f"data.root={tmp_path / 'data'}")
+    names = {name(tmp_path, "prepare", *words)}
+    for file, content in (("a.csv", "1"), ("b.csv", "1"), ("c.csv", "2")):
+        (tmp_path / file).write_text(content)
+        names.add(name(tmp_path, "prepare", *words, f"data.boxes={tmp_path / file}"))
+    assert len(names) == 3
+    assert configuration.portable(["data.boxes=/home/me/b.csv"]) == ["data.boxes=DATA_BOXES"]
+
+
 def test_weights_count_by_content_and_a_loaded_network_needs_no_data(tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(b"1")
     (tmp_path / "b.safetensors").write_bytes(b"1")
@@ -257,6 +268,8 @@ def test_unknown_stage_names_the_closest(tmp_path: Path) -> None:
 def test_missing_raw_data_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
         name(tmp_path, "prepare", "data=ilsvrc", f"data.root={tmp_path / 'nowhere'}")
+    with pytest.raises(FileNotFoundError, match=r"nowhere: expected Imagenette(.|\n)*data\.download=true"):
+        name(tmp_path, "prepare", "data=imagenette", f"data.root={tmp_path / 'nowhere'}")
 
 
 CHOICES = [

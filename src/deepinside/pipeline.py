@@ -84,7 +84,7 @@ _DATA, _CONCEPTS = ("data.root",), ("concepts.root",)
 # fmt: off
 _ROWS = (
     #     name         kind       may see                                        raw files       places      inputs
-    Stage("prepare",   "dataset", ("data.name", "data.draw", "data.index"),      (*_DATA, "data.blacklist"), seeded=False),
+    Stage("prepare",   "dataset", ("data.name", "data.draw", "data.index"),      (*_DATA, "data.blacklist", "data.boxes"), seeded=False),
     Stage("concepts",  "dataset", ("concepts.name", "concepts.draw", "concepts.convert"), _CONCEPTS, seeded=False),
     Stage("train",     "model",   ("model", "train"),                            _WEIGHTS,       _DATA,      _pictures, lower="train.batch"),
     Stage("load",      "model",   ("model",),                                    _WEIGHTS),
@@ -202,11 +202,17 @@ class Planner:
                 if OmegaConf.is_missing(cfg.model, "target"):
                     raise ValueError(f"model={cfg.model.name} needs a function: model.target=package.module:function")
                 value = locate(cfg.model)
-            if value is not None:
-                how = cfg.data.digest if key == "data.root" else "content"
-                raw[key] = self._content(key, Path(value), how)
-                for path in _lists_beside(cfg, Path(value)) if key == "data.root" else ():
-                    raw[f"{key}/../{path.name}"] = self._content(key, path, how)
+            if value is None:
+                continue
+            group = cfg[key.partition(".")[0]]
+            if key in _DATA + _CONCEPTS and group.get("fetch"):
+                from deepinside.stages.inputs import fetch  # torch is slow to import
+
+                fetch(group)
+            how = cfg.data.digest if key == "data.root" else "content"
+            raw[key] = self._content(key, Path(value), how)
+            for path in _lists_beside(cfg, Path(value)) if key == "data.root" else ():
+                raw[f"{key}/../{path.name}"] = self._content(key, path, how)
         return raw
 
     def _content(self, key: str, path: Path, how: str) -> str:

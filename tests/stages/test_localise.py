@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from tests.shared import SHARED, needs_shared
 
+from deepinside.data.imagenet import synsets
 from deepinside.data.index import NO_BOXES, Entry, Index
 from deepinside.localisation import submission
 from deepinside.network import Network, Preprocessing
@@ -43,9 +44,9 @@ class Colours(torch.nn.Module):
         return 10 * torch.relu(x - 0.6).mean(dim=(2, 3))
 
 
-def network(classes=("red", "green", "blue")):
+def network(classes=("red", "green", "blue"), module=None):
     plain = Preprocessing(mean=(0, 0, 0), std=(1, 1, 1), input=64, resize=64)
-    return Network(Colours(), plain, classes, "colours")
+    return Network(module or Colours(), plain, classes, "colours")
 
 
 def draw(folder, broken=False):
@@ -101,6 +102,26 @@ def test_the_boxes_are_those_drawn(artifact):
         assert (int(line["height"]), int(line["width"])) == size
         assert [float(line[f"{edge}_1"]) for edge in ("x0", "y0", "x1", "y1")] == pytest.approx(box, abs=2)
         assert float(line["iou_1"]) > 0.85
+
+
+class Thousand(Colours):
+    def forward(self, x):
+        return torch.cat([super().forward(x), x.new_zeros(len(x), 997)], dim=1)[:, ORDER]
+
+
+ORDER = [3, 4, 5, *range(6, 700), 0, 1, 2, *range(700, 1000)]  # the three colours are outputs 697, 698, 699
+
+
+def test_a_network_of_all_classes_of_imagenet_is_examined_on_three(tmp_path, monkeypatch, artifact):
+    prepared = draw(tmp_path)
+    wnids = list(synsets())
+    with (prepared / "classes.csv").open("w") as file:
+        file.write("label,id,name\n" + "".join(f"{i},{wnids[697 + i]},mine\n" for i in range(3)))
+    ours = lines(located(tmp_path, monkeypatch, prepared=prepared, net=network(tuple(synsets().values()), Thousand())))
+    for line, other in zip(ours, lines(artifact), strict=True):
+        assert (line["image"], int(line["label"])) == (other["image"], int(other["label"]) + 697)
+        assert int(line["label_1"]) == int(other["label_1"]) + 697
+        assert line["iou_1"] == other["iou_1"]
 
 
 def test_the_table_by_hand(artifact):

@@ -1,6 +1,6 @@
 """ILSVRC-2012 CLS-LOC: pictures of 1000 classes, and boxes. Any tree in one of its two layouts, however small."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -120,7 +120,7 @@ class _Sources:
     # The solution first, for it has boxes, too.
     def told(self, path: Path) -> _Told | None:
         if path.stem in self.solution:
-            return _solved(path, self.solution[path.stem], self.labels)
+            return _Told(*solved(path, self.solution[path.stem], self.labels))
         return _Told(self.truth[path.stem]) if path.stem in self.truth else None
 
     # An XML file that is about this picture, and the classes in it.
@@ -133,16 +133,28 @@ class _Sources:
         return annotation, names
 
 
-# One line of the solution: groups of `WNID xmin ymin xmax ymax`.
-def _solved(path: Path, text: str, labels: Mapping[str, int]) -> _Told:
+def solved(path: Path, text: str, labels: Container[str]) -> tuple[str, Boxes]:
+    """The class and the boxes that one line of `LOC_val_solution.csv` gives.
+
+    Args:
+        path: of the picture, for messages.
+        text: groups of `WNID xmin ymin xmax ymax`, corners inclusive.
+        labels: known WordNet ids.
+
+    Returns:
+        The WordNet id and the boxes, half-open, in pixels of the original picture.
+
+    Raises:
+        BadFile: if it is no such text, or of several or unknown classes.
+    """
     words = text.split()
     wnids = set(words[::5])
     expected = "`WNID xmin ymin xmax ymax` in LOC_val_solution.csv, all of one known class"
-    if not words or len(words) % 5 or len(wnids) > 1 or not wnids <= labels.keys():
+    if not words or len(words) % 5 or len(wnids) > 1 or words[0] not in labels:
         raise BadFile(path, expected, repr(text), _MEND)
     try:
         corners = [[float(word) for word in words[start + 1 : start + 5]] for start in range(0, len(words), 5)]
-        return _Told(words[0], Boxes.from_inclusive(corners))
+        return words[0], Boxes.from_inclusive(corners)
     except ValueError as error:
         raise BadFile(path, expected, repr(text), _MEND) from error
 

@@ -17,9 +17,10 @@ from deepinside.data.tar import MARK, Span
 from deepinside.progress import track
 from deepinside.records import Boxes
 
-__all__ = ["NO_BOXES", "SPLITS", "BadImage", "Entry", "Index"]
+__all__ = ["NO_BOXES", "PICTURES", "SPLITS", "BadImage", "Entry", "Index"]
 
 SPLITS = ("train", "val", "all")
+PICTURES = "pictures"  # folder of an artifact that the pictures of a data set without files are written to
 NO_BOXES = Boxes(np.empty((0, 4)))
 HELD_OUT = 0.1  # share of the pictures without a split of their own that `divided` puts into `val`
 
@@ -209,7 +210,8 @@ class Index:
             raise ValueError(
                 f"expected boxes, got none for {len(bare)} pictures of {self.root}: ILSVRC has them in "
                 "ILSVRC2012_bbox_val_v3.tgz (unpack to bbox/val) or, from Kaggle, in ILSVRC/Annotations; "
-                "a folder of your own takes a boxes.csv (image,x0,y0,x1,y1) or a VOC XML file beside each picture"
+                "a folder of your own takes a boxes.csv (image,x0,y0,x1,y1) or a VOC XML file beside each picture; "
+                "data=imagenette takes any of these files as data.boxes=PATH"
             )
         aside = tuple((entry.file, "expected a box, got none: add one or leave the picture out") for entry in bare)
         kept = tuple(entry for entry in self.entries if len(entry.boxes))

@@ -2,17 +2,32 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
-from hydra.utils import instantiate
+from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from deepinside import machine
 from deepinside.data.broden import Broden
-from deepinside.data.index import Index
+from deepinside.data.index import PICTURES, Index
 from deepinside.models.checkpoint import load_weights
 from deepinside.network import Network
 
 NOT_FOR_BUILDING = ("fit",)
+
+
+def fetch(group: DictConfig) -> None:
+    """Downloads a public data set where that is asked for and it is not there.
+
+    Args:
+        group: data or concepts, with `fetch` (what knows how), `root` and `download`.
+
+    Raises:
+        FileNotFoundError: if it is not there and is not to be, or cannot be, downloaded.
+    """
+    keys: dict[str, Any] = OmegaConf.to_container(group.fetch, resolve=True)  # type: ignore[assignment]
+    work = get_method(keys.pop("_target_"))  # and not `instantiate`, which would wrap the error
+    work(Path(group.root), download=group.download, **keys)
 
 
 def open_index(cfg: DictConfig, prepared: Path, network: Path | None = None) -> Index:
@@ -20,14 +35,15 @@ def open_index(cfg: DictConfig, prepared: Path, network: Path | None = None) -> 
 
     Args:
         cfg: with `data.root`.
-        prepared: artifact of `prepare`; drawn pictures lie in it, all others stay where they are.
+        prepared: artifact of `prepare`; drawn pictures and those of arrays lie in it, all others stay where they are.
         network: artifact of the network that looks at them. Where `train` made it, pictures without a split of their
             own are divided as they were for that training, so that the network never saw those of `val`.
 
     Returns:
         All splits.
     """
-    index = Index.read(prepared, prepared if cfg.data.root is None else Path(cfg.data.root))
+    inside = cfg.data.root is None or (prepared / PICTURES).is_dir()
+    index = Index.read(prepared, prepared if inside else Path(cfg.data.root))
     return index.divided() if network is not None and network.parent.name == "train" else index
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy import ndarray
 from omegaconf import DictConfig
 
+from deepinside.data.imagenet import matched
 from deepinside.data.index import Index
 from deepinside.localisation import strata, submission
 from deepinside.localisation.measure import Measured
@@ -42,6 +43,7 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     """
     index = usable(open_index(cfg, inputs["prepare"], inputs["network"]).split(cfg.data.split).limit(cfg.data.limit))
     network = open_network(cfg, inputs["network"])
+    index = matched(index, network.classes)
     agree(index, network)
     skipped = blacklisted(inputs["prepare"])
     with cutting(cfg.machine.workers) as pool:

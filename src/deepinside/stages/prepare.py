@@ -23,7 +23,9 @@ def run(cfg: DictConfig, _inputs: dict[str, Path], out: Path) -> None:
     root = out if cfg.data.root is None else Path(cfg.data.root)
     if cfg.data.draw and cfg.data.root is None:
         instantiate(cfg.data.draw, out=out, workers=cfg.machine.workers)
-    found: Index = instantiate(cfg.data.index, root=root)
+    given = {"boxes": cfg.data.boxes} if cfg.data.get("boxes") else {}
+    given |= {"out": out} if "out" in cfg.data.index else {}
+    found: Index = instantiate(cfg.data.index, root=root, **given)
     index = found.tabular()
     index.write(out)
     excluded = ilsvrc.blacklist(root, cfg.data.blacklist) if cfg.data.name == "ilsvrc" else frozenset()

@@ -17,6 +17,7 @@ from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from deepinside.data.imagenet import matched
 from deepinside.methods.chosen_class import chosen_class
 from deepinside.network import Network, closest
 from deepinside.plots.gallery import Gallery
@@ -119,7 +120,8 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
         out: the work folder.
     """
     network = open_network(cfg, inputs["network"])
-    index = open_index(cfg, inputs["prepare"], inputs["network"]).split(cfg.data.split).limit(cfg.data.limit)
+    index = matched(open_index(cfg, inputs["prepare"], inputs["network"]), network.classes)
+    index = index.split(cfg.data.split).limit(cfg.data.limit)
     chosen = methods(OmegaConf.to_container(cfg.method))  # type: ignore[arg-type]
     kinds = {kind: {n: m for n, m in chosen.items() if m.returns is kind} for kind in (Maps, Images, Study)}
     gallery = Gallery(out)

@@ -1,0 +1,23 @@
+"""From the files of a data set to the list that all other stages read."""
+
+from pathlib import Path
+
+from tests.data.test_imagenette import lay
+from tests.data.trees import name
+
+from deepinside import configuration
+from deepinside.records import Table
+from deepinside.stages import prepare
+from deepinside.stages.inputs import open_index
+
+
+def test_boxes_that_come_apart_reach_the_index(tmp_path: Path) -> None:
+    (tmp_path / "b.csv").write_text(f"image,x0,y0,x1,y1\n{name(101)}.JPEG,1,2,30,40\n")
+    root, out = lay(tmp_path / "data"), tmp_path / "out"
+    out.mkdir()
+    cfg = configuration.composed(["data=imagenette", f"data.root={root}", f"data.boxes={tmp_path / 'b.csv'}"])
+    prepare.run(cfg, {}, out)
+    assert Table.read(out)["images_with_boxes"].value == 1
+    (boxed,) = open_index(cfg, out).boxed().entries
+    assert (boxed.image, boxed.boxes.xyxy.tolist()) == (name(101), [[1, 2, 30, 40]])
+    assert open_index(cfg, out).picture(boxed).shape == (3, 160, 200)
