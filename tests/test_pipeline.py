@@ -1,13 +1,17 @@
 """What names an artifact and what does not; and that every configuration composes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from deepinside import configuration, pipeline, planning, source
+from deepinside.models import pretrained
 
 CONF = configuration.folder()
 
@@ -280,8 +284,6 @@ CHOICES = [
 @pytest.mark.parametrize(("group", "choice"), sorted(CHOICES))
 def test_every_choice_composes_and_resolves(group: str, choice: str) -> None:
     cfg = composed(f"{group}=[{choice}]" if group == "method" else f"{group}={choice}")
-    from omegaconf import OmegaConf
-
     assert OmegaConf.to_container(cfg, resolve=True)
 
 
@@ -296,3 +298,174 @@ def test_the_report_takes_all_artifacts_of_all_runs(tmp_path: Path) -> None:
     looks = plan.inputs["claims"].inputs
     assert looks["miniature.looks"].folder == plan.inputs["visualise"].folder
     assert looks["real.looks"].folder == plan.inputs["visualise.photos.efficientnet_lite0"].folder
+
+
+# ---------------------------------------------------------------------------- every key of the whole configuration
+
+# Keys that cannot change a result, and why; they are held to it below.
+STILL = {
+    "run": "says which stage is asked for, not how it is made",
+    "outputs": "the place of all artifacts",
+    "estimate": "another answer, of which no artifact is made",
+    "machine.*": "where and how fast; conf/machine/default.yaml says so of the last bits, too",
+    "wandb.*": "a mirror of what is finished",
+    "sweep.jobs": "how many points at a time",
+    "sweep.fixed": "the points see what it sets, and they are the sweep's inputs: a test of its own",
+}
+SPECIAL = {"data.digest": "stat"}  # another value, where only some are known
+TURNS = ("data", "concepts", "model", "train", "invert", "localise", "dissect", "watch")
+Leaf = tuple[str, ...]
+
+
+def leaves(content: Any, at: Leaf = ()) -> dict[Leaf, Any]:
+    """Path -> value that is no mapping, or an empty one."""
+    if not isinstance(content, dict) or not content:
+        return {at: content}
+    return {leaf: value for key, part in content.items() for leaf, value in leaves(part, (*at, key)).items()}
+
+
+def files(cfg: DictConfig) -> set[str]:
+    """Keys that name files or folders."""
+    of_methods = {f"method.{name}.{key}" for name, keys in cfg.method.items() for key in keys.get("files", ())}
+    known = {key for stage in pipeline.STAGES.values() for key in (*stage.files, *stage.places)}
+    return known | of_methods | {"judge.weights"}
+
+
+def another(value: Any) -> Any:
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value + 1
+    if isinstance(value, list):
+        return [*value, "x"]
+    return {"x": 1} if isinstance(value, dict) else f"{value or ''}x"
+
+
+@contextmanager
+def edited(cfg: DictConfig, leaf: Leaf, value: Any) -> Generator[None]:
+    *places, last = leaf
+    holder = cfg
+    for place in places:
+        holder = holder[place]
+    with open_dict(cfg):
+        before = OmegaConf.to_container(holder)[last]
+        holder[last] = value
+        try:
+            yield
+        finally:
+            holder[last] = before
+
+
+def whole(folder: Path) -> Iterator[DictConfig]:
+    """Configurations in which every key is active; all choices of the groups that stages see have their turn."""
+    of = {group: [choice for one, choice in sorted(CHOICES) if one == group] for group in (*TURNS, "method")}
+    rounds = (len(of["model"]) + 1) // 2  # the other half judges
+    for number in range(rounds):
+        words = [f"{group}={of[group][number % len(of[group])]}" for group in TURNS]
+        words += [f"model@judge={of['model'][number - rounds]}", f"method=[{','.join(of['method'][number::rounds])}]"]
+        cfg = composed(
+            *words, "sweep=localise_best", *(f"{key}={folder / 'old'}" for key in ("data.root", "concepts.root"))
+        )
+        for model in (cfg.model, cfg.judge):
+            model.weights = str(folder / "old" / "file")
+            if OmegaConf.is_missing(model, "target"):
+                model.target = "two:small"
+        for key in ("words", "glossary", "chapters", "findings", "showcase"):  # two of a hundred alike
+            part = OmegaConf.to_container(cfg.report[key])
+            cfg.report[key] = dict(list(part.items())[:2]) if isinstance(part, dict) else part[:2]
+        yield cfg
+
+
+@pytest.fixture
+def places(tmp_path: Path, modules: Callable) -> Path:
+    """Two files in two folders, `old` and `new`, that differ, and a network of one's own."""
+    modules({"two.py": "def small(): ...\n"})
+    for place in ("old", "new"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "file").write_text(place)
+    return tmp_path
+
+
+def test_every_key_that_can_change_a_result_changes_the_fingerprint(places: Path) -> None:
+    planner, tested, silent = pipeline.Planner(places), set(), []
+    for cfg in whole(places):
+        named = files(cfg)
+        plans = {stage: planner.plan(cfg, stage) for stage in pipeline.STAGES}
+        seen = {stage: leaves(plan.view) for stage, plan in plans.items()}
+        for leaf, value in leaves(OmegaConf.to_container(cfg)).items():
+            key = ".".join(leaf)
+            if (leaf, str(value)) in tested or any(fnmatchcase(key, still) for still in STILL):
+                continue
+            tested.add((leaf, str(value)))
+            new = SPECIAL.get(key, another(value))
+            if key in named:
+                new = str(places / "new" if key.endswith(".root") else places / "new" / "file")
+            own = [stage for stage in plans if leaf in seen[stage] and key not in pipeline.STAGES[stage].places]
+            with edited(cfg, leaf, new):
+                if own:  # what takes the artifacts of these stages has their names in its own fingerprint
+                    after = {stage: planner.plan(cfg, stage, inputs=plans[stage].inputs) for stage in own}
+                    silent += [f"{key}={new} ({stage})" for stage in own if after[stage].folder == plans[stage].folder]
+                elif all(planner.plan(cfg, stage).folder == plan.folder for stage, plan in plans.items()):
+                    silent.append(f"{key}={new}")
+    assert len(tested) > 500
+    assert not silent
+
+
+def test_keys_that_cannot_change_a_result_do_not_change_the_fingerprint(places: Path) -> None:
+    planner, cfg = pipeline.Planner(places), next(whole(places))
+    before = {stage: planner.plan(cfg, stage).folder for stage in pipeline.STAGES}
+    matched = set()
+    for leaf, value in leaves(OmegaConf.to_container(cfg)).items():
+        patterns = [still for still in STILL if fnmatchcase(".".join(leaf), still)]
+        matched |= set(patterns)
+        if patterns:
+            with edited(cfg, leaf, another(value)):
+                assert {stage: planner.plan(cfg, stage).folder for stage in pipeline.STAGES} == before, leaf
+    assert matched == STILL.keys()  # a key that is gone is none of the list
+
+
+def test_what_a_sweep_fixes_is_in_its_points(tmp_path: Path) -> None:
+    grid = ("sweep=custom", "sweep.stage=prepare", "+sweep.grid.data.draw.train=[10]", "sweep.metrics.shown=[boxes]")
+    names = set()
+    for fixed in ("data.draw.val=5", "data.draw.val=6"):
+        words = [*grid, f"sweep.fixed=['{fixed}']"]
+        names.add(planning.planned(pipeline.Planner(tmp_path), composed(*words), words).folder.name)
+    assert len(names) == 2
+
+
+def keys_of_files() -> list[tuple[str, str]]:
+    """Stage and key of everything that a stage reads."""
+    of_stages = [(name, key) for name, stage in pipeline.STAGES.items() for key in stage.files]
+    return [*of_stages, ("visualise", "judge.weights"), ("visualise", "method.style_transfer.style_file")]
+
+
+@pytest.mark.parametrize(("stage", "key"), keys_of_files())
+def test_the_content_of_a_file_counts_and_not_its_place(places: Path, stage: str, key: str) -> None:
+    words = ("method=[style_transfer]", "model=squeezenet", "model.weights=random", "model@judge=squeezenet")
+    cfg, planner = composed(*words, "judge.weights=random"), pipeline.Planner(places)
+
+    def named(place: str) -> str:
+        OmegaConf.update(cfg, key, str(places / place if key.endswith(".root") else places / place / "file"))
+        return planner.plan(cfg, stage).folder.name
+
+    first = named("old")
+    (places / "old").rename(places / "elsewhere")
+    assert named("elsewhere") == first
+    (places / "elsewhere" / "file").write_text("changed")
+    assert named("elsewhere") != first
+
+
+@pytest.mark.parametrize("model", [one for group, one in sorted(CHOICES) if group == "model"])
+def test_other_weights_make_another_network(places: Path, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, maker in enumerate(("_downloaded", "_packaged")):
+        (places / maker).write_bytes(bytes([number]))
+        monkeypatch.setattr(pretrained, maker, lambda *_, path=places / maker: path)
+    cfg, planner = composed(f"model={model}", "model.fit=true"), pipeline.Planner(places)
+    if OmegaConf.is_missing(cfg.model, "target"):
+        cfg.model.target = "two:small"
+    kinds = [None, "random", "package", str(places / "new" / "file"), *(["torchvision"] if "arch" in cfg.model else [])]
+    found = set()
+    for cfg.model.weights in kinds:
+        network = planner.plan(cfg, "dissect").inputs["network"]
+        found.add((network.stage.name, network.folder.name))
+    assert len(found) == len(kinds)

@@ -12,7 +12,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property, reduce
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,7 @@ class Plan:
 
     Args:
         stage: of the table.
-        cfg: what the stage may see.
+        view: what the stage may see.
         made_from: what names the artifact.
         inputs: key -> plan of an artifact that it takes.
         folder: where the artifact will lie.
@@ -116,12 +116,19 @@ class Plan:
     """
 
     stage: Stage
-    cfg: DictConfig
+    view: dict[str, Any]
     made_from: dict[str, Any]
     inputs: dict[str, "Plan"]
     folder: Path
     whole: DictConfig
     command: tuple[str, ...]
+
+    @cached_property
+    def cfg(self) -> DictConfig:
+        """The view as the stage takes it."""
+        return OmegaConf.create(
+            self.view
+        )  # half of the time that planning would take, and only stages that run need it
 
     def chain(self) -> Iterator["Plan"]:
         """All plans that this one rests on, and itself, inputs first.
@@ -175,7 +182,7 @@ class Planner:
                 for role, needed in stage.inputs(cfg).items()
             }
         files = (*stage.files, *_read_by_methods(cfg, stage))
-        counted = OmegaConf.to_container(_selected(cfg, stage.config, leave=(*files, *stage.places)))
+        counted = _selected(cfg, stage.config, leave=(*files, *stage.places))
         made_from = {
             "stage": name,
             "seed": cfg.seed if stage.seeded else 0,
@@ -187,7 +194,8 @@ class Planner:
         }
         common = ("machine", "seed") if stage.seeded else ("machine",)
         view = _selected(cfg, (*stage.config, *files, *stage.places, *common))
-        return Plan(stage, view, made_from, dict(inputs), self._folder(made_from), cfg, tuple(command))
+        folder = self._folder(made_from)
+        return Plan(stage, view, made_from, dict(inputs), folder, cfg, tuple(command))
 
     def _folder(self, made_from: Mapping[str, Any]) -> Path:
         return self.outputs / made_from["stage"] / artifact.fingerprint(made_from)
@@ -243,20 +251,17 @@ def _lists_beside(cfg: DictConfig, root: Path) -> Sequence[Path]:
 _ABSENT = object()
 
 
-def _selected(cfg: DictConfig, keys: Sequence[str], leave: Sequence[str] = ()) -> DictConfig:
-    chosen = OmegaConf.create()
+def _selected(cfg: DictConfig, keys: Sequence[str], leave: Sequence[str] = ()) -> dict[str, Any]:
+    chosen: dict[str, Any] = {}
     for key in keys:
         value = OmegaConf.select(cfg, key, default=_ABSENT)
-        if value is _ABSENT:
-            continue  # not every choice of a group has every key
-        if isinstance(value, DictConfig):
-            value = OmegaConf.create(OmegaConf.to_container(value, resolve=True))
-        OmegaConf.update(chosen, key, value, force_add=True)
+        if value is not _ABSENT:  # not every choice of a group has every key
+            plain = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+            *places, last = key.split(".")
+            reduce(lambda holder, place: holder.setdefault(place, {}), places, chosen)[last] = plain
     for key in leave:
-        place, _, last = key.rpartition(".")
-        holder = OmegaConf.select(chosen, place) if place else chosen
-        if holder is not None and last in holder:
-            del holder[last]
+        *places, last = key.split(".")
+        reduce(lambda holder, place: holder.get(place, {}), places, chosen).pop(last, None)
     return chosen
 
 
