@@ -156,7 +156,9 @@ class Classifier(LightningModule):
         Returns:
             Loss, top-1 error, top-5 error.
         """
-        loss, top1, top5, count = self.trainer.strategy.reduce(self.sums[split], reduce_op="sum").tolist()
+        none = torch.zeros(4, dtype=torch.float64, device=self.device)  # fewer pictures than devices
+        sums = self.trainer.strategy.reduce(self.sums.get(split, none), reduce_op="sum")
+        loss, top1, top5, count = sums.tolist()
         return loss / count, top1 / count, top5 / count
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -257,7 +259,8 @@ class Bar(Callback):
             pl_module: the classifier.
         """
         total = int(trainer.estimated_stepping_batches)
-        self.steps = track(range(trainer.global_step, total), "train", total=total - trainer.global_step)
+        steps = range(trainer.global_step, total if trainer.is_global_zero else trainer.global_step)
+        self.steps = track(steps, "train")
 
     def on_train_batch_end(self, *_: Any) -> None:
         """One step further.
