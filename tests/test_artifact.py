@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,49 @@ def test_two_at_once_compute_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(computed) == 1
+
+
+def test_who_follows_joins_what_another_has_begun_and_writes_nothing(tmp_path: Path) -> None:
+    begun, joined = threading.Event(), threading.Event()
+
+    def compute(out: Path) -> None:
+        (out / "half.txt").write_text("half")
+        begun.set()
+        assert joined.wait(30)
+
+    def join(part: Path) -> None:
+        assert [path.name for path in part.iterdir()] == ["half.txt"]
+        joined.set()
+
+    with ThreadPoolExecutor() as pool:
+        followed = pool.submit(artifact.follow, tmp_path, MADE, begun.is_set, join)
+        time.sleep(3 * artifact._POLL)
+        assert not followed.done()  # it waits for the other to begin, and is not the one to make it
+        assert list(tmp_path.iterdir()) == []
+        made, _ = artifact.make(tmp_path, MADE, compute, dict)
+        assert followed.result(30) == made
+    assert artifact.verify(made) == []
+
+
+def test_who_follows_takes_what_is_finished(tmp_path: Path) -> None:
+    made, _ = make(tmp_path)
+    assert artifact.follow(tmp_path, MADE, lambda: False, pytest.fail) == made
+
+
+def test_who_follows_one_that_fails_ends_with_an_error(tmp_path: Path) -> None:
+    begun, joined = threading.Event(), threading.Event()
+
+    def fail(_out: Path) -> None:
+        begun.set()
+        assert joined.wait(30)
+        raise RuntimeError("killed")
+
+    with ThreadPoolExecutor() as pool:
+        failed = pool.submit(artifact.make, tmp_path, MADE, fail, dict)
+        with pytest.raises(OSError, match=r"\.part: the process that was making it has failed"):
+            artifact.follow(tmp_path, MADE, begun.is_set, lambda _part: joined.set())
+        assert isinstance(failed.exception(30), RuntimeError)
+    assert make(tmp_path)[1]  # and the next run makes it
 
 
 def test_verify_sees_every_kind_of_damage(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ MANIFEST = "manifest.json"
 _DAY = 86400.0
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+_POLL = 0.2  # seconds between two looks at what another process is doing
 _LEAST = 2**20  # bytes free below which a library that gives no reason is believed to have run out of disk
 _VERSIONS = (
     "deepinside",
@@ -107,6 +108,37 @@ def make(
             shutil.rmtree(part)
     lock.unlink(missing_ok=True)  # only now: after a failure it still guards the unfinished folder
     return final, True
+
+
+def follow(folder: Path, made_from: Content, begun: Callable[[], bool], join: Callable[[Path], None]) -> Path:
+    """The artifact that another process is asked to `make` with the help of this one, which itself writes nothing.
+
+    Waits without a deadline: for the other process to begin, and, after having joined it, to finish.
+
+    Args:
+        folder: of the stage, `outputs/<stage>`.
+        made_from: see `fingerprint`.
+        begun: whether the other process has begun to compute; it then holds the lock.
+        join: this process's part, for the unfinished folder.
+
+    Returns:
+        The artifact's folder.
+
+    Raises:
+        OSError: if the other process ended without an artifact.
+    """
+    name = fingerprint(made_from)
+    final, part = folder / name, folder / f"{name}.part"
+    while not begun():
+        if (final / MANIFEST).exists():
+            return final
+        time.sleep(_POLL)
+    join(part)
+    while not (final / MANIFEST).exists():
+        with suppress(Timeout), FileLock(folder / f"{name}.lock", timeout=_POLL):
+            if not (final / MANIFEST).exists():
+                raise OSError(f"{part}: the process that was making it has failed; its own message says why")
+    return final
 
 
 @contextmanager

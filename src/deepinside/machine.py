@@ -1,6 +1,8 @@
-"""What the work runs on: device, threads, seed."""
+"""What the work runs on: device, threads, seed, and the processes that `torchrun` started."""
 
+import os
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,13 +12,13 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def device(name: str) -> torch.device:
-    """The device of that name.
+    """The device of that name; of several graphics cards, a process of `torchrun` takes that of its local rank.
 
     Args:
         name: `cpu`, `cuda`, or `auto` for CUDA where there is one.
 
     Returns:
-        It.
+        It. Processes beyond the number of cards share them in turn.
 
     Raises:
         ValueError: if the name is unknown or no CUDA device is there.
@@ -25,7 +27,61 @@ def device(name: str) -> torch.device:
         raise ValueError(f"expected machine.device to be one of {DEVICES}, got {name!r}")
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("machine.device=cuda, but torch finds no CUDA device; use machine.device=auto")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    if not _launched():
+        return torch.device("cuda")
+    return torch.device("cuda", int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+
+
+def _launched() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def world() -> int:
+    """How many processes `torchrun` started.
+
+    Returns:
+        Their number, on all machines together; 1 without `torchrun`.
+    """
+    return int(os.environ["WORLD_SIZE"]) if _launched() else 1
+
+
+def rank() -> int:
+    """Which of them this process is.
+
+    Returns:
+        From 0 on; 0 without `torchrun`.
+    """
+    return int(os.environ["RANK"]) if _launched() else 0
+
+
+def announce(name: str) -> None:
+    """Tells the other processes of `torchrun`, if there are any.
+
+    Args:
+        name: of what has happened.
+    """
+    if world() > 1:
+        _store().set(name, "1")
+
+
+def announced(name: str) -> bool:
+    """Whether one of the processes of `torchrun` has told the others.
+
+    Args:
+        name: of what it waited for.
+
+    Returns:
+        At once.
+    """
+    return _store().check([name])
+
+
+@cache
+def _store() -> torch.distributed.Store:
+    store, _, _ = next(torch.distributed.rendezvous("env://"))
+    return store
 
 
 def settle(machine: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -43,5 +99,7 @@ def settle(machine: Mapping[str, Any], seed: int) -> dict[str, Any]:
     torch.manual_seed(seed)
     np.random.seed(seed)  # ruff: ignore[numpy-legacy-random]  Lightning's samplers still use it
     chosen = device(machine["device"])
+    if chosen.index is not None:
+        torch.cuda.set_device(chosen)  # for libraries that take the current one
     name = torch.cuda.get_device_name() if chosen.type == "cuda" else torch.backends.cpu.get_cpu_capability()
     return {"device": f"{chosen.type} ({name})", "threads": torch.get_num_threads()}

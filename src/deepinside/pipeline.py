@@ -12,7 +12,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, reduce
+from functools import cache, cached_property, partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class Stage:
         inputs: configuration -> role -> name of the stage whose artifact plays it; the role `judge` is played by a
             network of the configuration's group `judge`.
         shared: whether several processes that are asked for the same artifact share the work; else one waits.
+        together: whether the processes that `torchrun` started compute it together, while the first alone writes.
         seeded: whether the seed can change the result; else all seeds share the artifact, and the stage sees none.
         lower: keys to lower should memory not suffice.
     """
@@ -51,6 +52,7 @@ class Stage:
     places: tuple[str, ...] = ()
     inputs: Callable[[DictConfig], dict[str, str]] = lambda _cfg: {}
     shared: bool = False
+    together: Callable[[DictConfig], bool] = lambda _cfg: False
     seeded: bool = True
     lower: str = "machine.workers"
 
@@ -77,6 +79,10 @@ def _concepts_and_network(cfg: DictConfig) -> dict[str, str]:
     return {} if cfg.dissect.from_csv else {"concepts": "concepts"} | _network(cfg)
 
 
+def _on_several_devices(cfg: DictConfig) -> bool:
+    return cfg.train.trainer.devices * cfg.train.trainer.num_nodes > 1
+
+
 _WEIGHTS = ("model.weights",)
 _SHOWN = ("data.split", "data.limit")
 _DATA, _CONCEPTS = ("data.root",), ("concepts.root",)
@@ -86,7 +92,7 @@ _ROWS = (
     #     name         kind       may see                                        raw files       places      inputs
     Stage("prepare",   "dataset", ("data.name", "data.draw", "data.index"),      (*_DATA, "data.blacklist", "data.boxes"), seeded=False),
     Stage("concepts",  "dataset", ("concepts.name", "concepts.draw", "concepts.convert"), _CONCEPTS, seeded=False),
-    Stage("train",     "model",   ("model", "train"),                            _WEIGHTS,       _DATA,      _pictures, lower="train.batch"),
+    Stage("train",     "model",   ("model", "train"),                            _WEIGHTS,       _DATA,      _pictures, together=_on_several_devices, lower="train.batch"),
     Stage("load",      "model",   ("model",),                                    _WEIGHTS),
     Stage("invert",    "model",   ("invert",),                                   (),             _DATA,      _pictures_and_network, lower="invert.batch"),
     Stage("visualise", "maps",    ("visualise", "method", *_SHOWN),              (),             _DATA + _CONCEPTS, _seen, shared=True, lower="visualise.images"),
@@ -338,6 +344,18 @@ def _computed(plan: Plan, inputs: dict[str, Path]) -> None:
     log.info("%s %s ...", plan.stage.name, plan.folder.name)
     work = _module(plan).run
     record = machine.settle(plan.whole.machine, plan.made_from["seed"]) | {"command": list(plan.command)}
+    name = plan.folder.name
+    if machine.rank() and plan.stage.together(plan.whole):
+        with memory.explained(plan.stage.name, plan.stage.lower):
+            begun, join = partial(machine.announced, name), partial(_joined, plan, inputs)
+            artifact.follow(plan.folder.parent, plan.made_from, begun, join)
+        return
+
+    def compute(out: Path) -> None:
+        if plan.stage.together(plan.whole):
+            machine.announce(name)
+        work(plan.cfg, inputs, out)
+
     with (
         memory.accounted() as halved,
         memory.explained(plan.stage.name, plan.stage.lower),
@@ -355,7 +373,7 @@ def _computed(plan: Plan, inputs: dict[str, Path]) -> None:
         _, fresh = artifact.make(
             plan.folder.parent,
             plan.made_from,
-            lambda out: work(plan.cfg, inputs, out),
+            compute,
             lambda: record | artifact.environment() | ({"halved": halved} if halved else {}),
             lambda part: _joined(plan, inputs, part) if plan.stage.shared else None,
         )

@@ -56,7 +56,8 @@ def computed(
         Reason of every point that failed; no folder of this machine is in it.
 
     Raises:
-        ValueError: if all failed, or there is no job to compute them.
+        ValueError: if all failed, there is no job to compute them, or `torchrun` started processes that must go
+            through them together.
     """
     if jobs < 1:
         raise ValueError(f"sweep.jobs: expected at least 1, got {jobs}")
@@ -65,6 +66,7 @@ def computed(
     for label in points.keys() - set(missing):
         _check_metrics(grid, points[label], plans[label])
     log.info("sweep: %d points, %d of them are there", len(points), len(points) - len(missing))
+    _check_processes([plans[label] for label in missing])
     for step in _common([plans[label] for label in missing]):
         pipeline.execute(step)
     random.shuffle(missing)  # no result depends on the order
@@ -84,6 +86,16 @@ def computed(
     if len(reasons) == len(points):
         raise ValueError(f"all {len(points)} points failed; the first: {next(iter(reasons.values()))}")
     return {label: reasons[label] for label in points if label in reasons}
+
+
+def _check_processes(plans: Sequence[pipeline.Plan]) -> None:
+    from deepinside import machine  # torch is slow to import
+
+    if machine.world() > 1 and any(step.stage.together(step.whole) for plan in plans for step in plan.chain()):
+        raise ValueError(
+            "the points of this sweep train on several devices, and the processes of torchrun would each go through "
+            "them in an order of its own: start the sweep without torchrun"
+        )
 
 
 def _there(plan: pipeline.Plan) -> bool:

@@ -82,9 +82,11 @@ def test_order_is_a_permutation_of_its_own_for_each_epoch_and_is_dealt_out():
     assert {number for number, _ in keys(4)} == {4}
     assert [p for _, p in keys(0)] != [p for _, p in keys(1)]
     assert keys(1) == keys(1) != keys(1, seed=6)
-    assert sorted(keys(2, rank=0, world=2) + keys(2, rank=1, world=2)) == sorted(keys(2))
+    both = [keys(2, rank=rank, world=2) for rank in (0, 1)]
+    assert [len(part) for part in both] == [len(Order(11, 5, rank, 2)) for rank in (0, 1)] == [5, 5]  # as many steps
+    assert sorted(both[0] + both[1]) == sorted(keys(2)[:10])
     assert [p for _, p in keys(0, seed=None)] == list(range(11))
-    assert len(Order(11, 0, 1, 2)) == 5
+    assert [len(Order(11, None, rank, 2)) for rank in (0, 1)] == [6, 5]  # none is left out of a test
 
 
 @given(

@@ -212,7 +212,9 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     index = t.write(Path(sys.argv[1]))
     changes = {"trainer": {"devices": 2}, "epochs": 2} if sys.argv[4] == "2" else {"epochs": 400}
-    t.fitted(index, Path(sys.argv[2]), **changes)
+    network, _ = t.fitted(index, Path(sys.argv[2]), **changes)
+    last = torch.load(Path(sys.argv[2]) / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    assert all((last[f"network.module.{key}"] == weights).all() for key, weights in network.module.state_dict().items())
 """
 
 

@@ -321,6 +321,17 @@ def test_what_all_points_take_is_made_first(planner: pipeline.Planner) -> None:
     assert [step.stage.name for step in points._common(list(plan.inputs.values())[::2])] == ["prepare", "train"]
 
 
+def test_trainings_on_several_devices_are_not_swept_by_processes_of_torchrun(
+    planner: pipeline.Planner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("~sweep.grid.localise", "+sweep.grid.model.dropout=[0.1,0.2]", "train.trainer.devices=2")
+    plans = planned(planner, *TWO[:1], *words).inputs
+    for name, value in (("TORCHELASTIC_RUN_ID", "x"), ("WORLD_SIZE", "2"), ("RANK", "0"), ("LOCAL_RANK", "0")):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match="start the sweep without torchrun"):
+        points._check_processes(list(plans.values()))
+
+
 def test_no_job_is_no_sweep() -> None:
     with pytest.raises(ValueError, match=r"sweep\.jobs"):
         points.computed(grid(), {}, {}, 0)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from tests.own import hold_out
 
-from deepinside import configuration, pipeline
+from deepinside import configuration, machine, pipeline
 from deepinside.data import folder
 from deepinside.models.checkpoint import read_weights
 from deepinside.models.classifier import Classifier, Epoch, read_history, write_history
@@ -123,6 +124,30 @@ def test_the_first_five_guesses_count_where_there_are_more_than_ten_classes(
     assert any(row.metric.startswith("top5") for row in Table.read(out).rows) == there
     for name in ("per_image.csv", "history.csv"):
         assert any("top5" in column for column in pd.read_csv(out / name).columns) == there, name
+
+
+@pytest.mark.parametrize(
+    ("words", "world", "said"),
+    [
+        (["devices=2"], 1, None),
+        (["devices=2", "strategy=ddp"], 1, None),
+        (["devices=2", "num_nodes=2"], 4, None),
+        (["devices=1"], 4, None),  # one of them trains
+        (["devices=4"], 2, r"need 4 processes, but 2 were started: torchrun --nnodes=1 --nproc-per-node=4 -m"),
+        (["devices=2", "num_nodes=2"], 1, r"--nnodes=2 --nproc-per-node=2"),
+        (["devices=2", "strategy=ddp_find_unused_parameters_true"], 1, "need 2 processes, but 1 were started"),
+        (["devices=3"], 1, "train.batch to be a multiple of the 3 devices, got 8"),
+        (["devices=-1"], 1, "train.trainer.devices to be a whole number from 1 on, got -1"),
+        (["num_nodes=many"], 1, "train.trainer.num_nodes to be a whole number from 1 on, got 'many'"),
+    ],
+)
+def test_the_processes_must_be_those_that_were_started(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], world: int, said: str | None
+) -> None:
+    monkeypatch.setattr(machine, "world", lambda: world)
+    cfg = composed(*(f"train.trainer.{word}" for word in words))
+    with pytest.raises(ValueError, match=said) if said else nullcontext():
+        train.check(cfg)
 
 
 def test_a_history_without_top5_comes_back_and_is_drawn(tmp_path: Path) -> None:

@@ -79,6 +79,8 @@ def mean_colour(preprocessing: Preprocessing) -> UInt8[Tensor, "3 1 1"]:
 class Order(Sampler[Key]):
     """The keys of an epoch, shuffled by (seed, epoch) or in order, dealt out to the devices in turn.
 
+    Shuffled, each device has as many, or one would wait for another's step for ever: the last few are then left out.
+
     Args:
         count: number of pictures.
         seed: of the shuffling; None: in order.
@@ -102,13 +104,16 @@ class Order(Sampler[Key]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(range(self.rank, self.count, self.world))
+        return len(range(self.rank, self._dealt(), self.world))
 
     def __iter__(self) -> Iterator[Key]:
         order = np.arange(self.count)
         if self.seed is not None:
             order = np.random.default_rng((self.seed, self.epoch)).permutation(self.count)
-        return ((self.epoch, int(position)) for position in order[self.rank :: self.world])
+        return ((self.epoch, int(position)) for position in order[: self._dealt()][self.rank :: self.world])
+
+    def _dealt(self) -> int:
+        return self.count if self.seed is None else self.count - self.count % self.world
 
 
 class Pictures(LightningDataModule):

@@ -156,7 +156,9 @@ class Classifier(LightningModule):
         Returns:
             Loss, top-1 error, top-5 error.
         """
-        loss, top1, top5, count = self.trainer.strategy.reduce(self.sums[split], reduce_op="sum").tolist()
+        none = torch.zeros(4, dtype=torch.float64, device=self.device)  # fewer pictures than devices
+        sums = self.trainer.strategy.reduce(self.sums.get(split, none), reduce_op="sum")
+        loss, top1, top5, count = sums.tolist()
         return loss / count, top1 / count, top5 / count
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

@@ -14,13 +14,14 @@ from numpy import ndarray
 from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 
+from deepinside import machine
 from deepinside.data.augmentation import Augmentation
 from deepinside.data.datamodule import Pictures
 from deepinside.data.index import BadImage, Entry, Index
 from deepinside.models.classifier import Bar, Classifier, History, Keep, read_history
 from deepinside.models.evaluation import probabilities, wrong
 from deepinside.network import Network
-from deepinside.progress import track
+from deepinside.progress import alone, track
 
 
 class Errors(NamedTuple):
@@ -66,7 +67,7 @@ def fit(
         batch: pictures per step, over all devices.
         optimiser: arguments of `Classifier`.
         augmentation: arguments of `Augmentation`.
-        trainer: `devices`, `precision`, `strategy` of Lightning's Trainer.
+        trainer: `devices`, `num_nodes`, `precision`, `strategy` of Lightning's Trainer.
         device: `cpu`, `cuda` or `auto`.
         workers: processes that decode.
         cache_gb: memory for decoded pictures, in 10^9 bytes.
@@ -76,6 +77,9 @@ def fit(
 
     Returns:
         One row per epoch.
+
+    Raises:
+        AllTaken: in a process that helps another to train, when both are done: what remains is not its work.
     """
     variation = Augmentation(**augmentation)
     pictures = Pictures(
@@ -87,7 +91,6 @@ def fit(
     with _trainable(network, channels_last), _quiet(), _torch_state():
         runner = Trainer(
             max_epochs=epochs,
-            accelerator=_accelerator(device),
             callbacks=[Bar(), *callbacks, Keep(out, keep)],
             default_root_dir=out,
             deterministic="warn",  # Lightning's word for: as far as the device can
@@ -97,24 +100,31 @@ def fit(
             logger=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
-            **_placed(trainer),
+            **placed(device, trainer),
         )
         runner.fit(classifier, pictures, ckpt_path=str(checkpoint) if checkpoint.exists() else None, weights_only=True)
+    alone()
     return read_history(out)
 
 
-def _placed(trainer: Mapping[str, Any]) -> dict[str, Any]:
-    # Lightning's own choice for several devices starts this whole program again, once per device
-    told = {"devices": 1, "strategy": "auto"} | dict(trainer)
-    if told["devices"] != 1 and told["strategy"] == "auto":
-        told["strategy"] = "ddp_spawn"
-    return told
+def placed(device: str, trainer: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Where Lightning is to train.
 
+    Args:
+        device: `cpu`, `cuda` or `auto`.
+        trainer: arguments of its Trainer that say it in part; by default it trains on one device.
 
-def _accelerator(device: str) -> str:
-    if device == "auto":
-        return "gpu" if torch.cuda.is_available() else "cpu"
-    return {"cuda": "gpu"}.get(device, device)
+    Returns:
+        The arguments, complete.
+    """
+    told: dict[str, Any] = {"devices": 1, "num_nodes": 1, "strategy": "auto"} | dict(trainer or {})
+    place = machine.device(device)
+    if told["devices"] * told["num_nodes"] == 1:
+        told["devices"] = 1 if place.index is None else [place.index]
+    elif told["strategy"] in {"auto", "ddp", "ddp_spawn"}:
+        # Without `torchrun` Lightning's ddp would start this whole program again, once per device.
+        told["strategy"] = "ddp" if machine.world() > 1 else "ddp_spawn"
+    return told | {"accelerator": "gpu" if place.type == "cuda" else place.type}
 
 
 @contextmanager
@@ -138,15 +148,17 @@ def _order(network: Network, memory: torch.memory_format) -> None:
 @contextmanager
 def _quiet() -> Generator[None, None, None]:
     """Lightning tells of accelerators, workers and folders, none of which the user chose here."""
-    log = logging.getLogger("pytorch_lightning")
-    level = log.level
-    log.setLevel(logging.ERROR)
+    logs = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
             yield
     finally:
-        log.setLevel(level)
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from deepinside.data.datamodule import Pictures
 from deepinside.progress import track
-from deepinside.stages.fitting import _accelerator, _quiet, _torch_state
+from deepinside.stages.fitting import _quiet, _torch_state, placed
 from deepinside.stages.inversion import Inversion
 
 
@@ -101,8 +101,6 @@ def train_inverter(
     with _quiet(), _torch_state():
         runner = Trainer(
             max_epochs=epochs,
-            accelerator=_accelerator(device),
-            devices=1,
             callbacks=[KeepInversion(folder)],
             default_root_dir=folder,
             deterministic="warn",
@@ -112,6 +110,7 @@ def train_inverter(
             logger=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
+            **placed(device),
         )
         runner.fit(inversion, pictures, ckpt_path=str(checkpoint) if checkpoint.exists() else None, weights_only=True)
     inversion.module.requires_grad_(False).eval().to(inversion.frozen[0].device)

@@ -16,6 +16,7 @@ from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
+from deepinside import machine
 from deepinside.data.canvases import Canvases
 from deepinside.data.datamodule import Views
 from deepinside.data.index import Index
@@ -32,6 +33,30 @@ from deepinside.statistics import mean_row
 
 MOMENTS = 8  # of a training, side by side, at most
 TESTS = ("centre", "ten")  # views: the network is judged by both (Krizhevsky et al. 2012, sec. 4.1)
+
+
+def check(cfg: DictConfig) -> None:
+    """Says before any work what is wrong with the processes that are to train.
+
+    Args:
+        cfg: with `train.trainer` and `train.batch`.
+
+    Raises:
+        ValueError: if they are not as many as `torchrun` started, or cannot share a batch.
+    """
+    devices, nodes = cfg.train.trainer.devices, cfg.train.trainer.num_nodes
+    for key, value in (("devices", devices), ("num_nodes", nodes)):
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"expected train.trainer.{key} to be a whole number from 1 on, got {value!r}")
+    asked, started, strategy = devices * nodes, machine.world(), cfg.train.trainer.strategy
+    starts_them = nodes == 1 and (strategy in {"auto", "ddp"} or "spawn" in strategy or "fork" in strategy)
+    if asked > 1 and asked != started and not (started == 1 and starts_them):
+        raise ValueError(
+            f"train.trainer.devices={devices}, num_nodes={nodes}, strategy={strategy} need {asked} processes, but "
+            f"{started} were started: torchrun --nnodes={nodes} --nproc-per-node={devices} -m deepinside ..."
+        )
+    if cfg.train.batch % asked:
+        raise ValueError(f"expected train.batch to be a multiple of the {asked} devices, got {cfg.train.batch}")
 
 
 def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
@@ -53,10 +78,10 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     train = train.balanced(settings.pop("limit"))
     if settings.pop("shuffle_labels"):
         train = val = train.shuffled_labels(cfg.seed)
-    machine = {"device": cfg.machine.device, "workers": cfg.machine.workers}
+    runs_on = {"device": cfg.machine.device, "workers": cfg.machine.workers}
     watch = _watch(settings.pop("watch"), network, val, out / "watch")
     watchers = [watch] if watch else []
-    history = fit(network, train, val, out=out, seed=cfg.seed, callbacks=watchers, **machine, **settings)
+    history = fit(network, train, val, out=out, seed=cfg.seed, callbacks=watchers, **runs_on, **settings)
     save(network, cfg.model, out)
     rows = [Row("epochs", len(history), "epochs"), Row("training_images", len(train), "images"), *described(network)]
     Table([*rows, *_tested(network, val, out)]).write(out)
