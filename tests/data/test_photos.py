@@ -73,5 +73,5 @@ def test_pictures_of_other_formats_are_set_aside_by_name(tmp_path: Path) -> None
 
 def test_a_missing_or_empty_folder_says_what_to_do(tmp_path: Path) -> None:
     for root in (tmp_path, tmp_path / "gone"):
-        with pytest.raises(FileNotFoundError, match=r"expected a folder of pictures .*data\.root=null"):
+        with pytest.raises(FileNotFoundError, match=r"expected a folder of pictures .*\n.*data\.root=null"):
             photos.index(root)

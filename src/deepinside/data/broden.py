@@ -14,6 +14,7 @@ from torch import Tensor
 from deepinside.data.broden_labels import Label, read_categories, read_labels
 from deepinside.data.broden_rows import BadRow, Row, read_index
 from deepinside.data.image import BROKEN, BadImage, fault, read_image
+from deepinside.data.layouts import concepts_instead
 
 __all__ = ["HOW", "BadRow", "Broden", "Label", "Row"]
 
@@ -67,7 +68,8 @@ class Broden:
         """
         root = Path(root)
         if not (root / "index.csv").is_file():
-            raise FileNotFoundError(f"{root}: expected a probe set, got no index.csv.\n{HOW.format(root=root)}")
+            what = f"{root}: expected a probe set, got no index.csv.{concepts_instead(root, 'broden')}"
+            raise FileNotFoundError(f"{what}\n{HOW.format(root=root)}")
         names = read_categories(root, categories)
         labels, numbers = read_labels(root, names)
         rows, aside, bare = read_index(root, names, numbers)

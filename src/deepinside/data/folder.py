@@ -11,6 +11,7 @@ from deepinside.data.annotation import Annotation, BadAnnotation
 from deepinside.data.bad_file import BadFile, brief
 from deepinside.data.image import pictures, read_header, unread
 from deepinside.data.index import NO_BOXES, Entry, Index
+from deepinside.data.layouts import instead
 from deepinside.data.survey import survey
 from deepinside.data.table import read_table
 from deepinside.records import Boxes
@@ -45,7 +46,7 @@ def index(root: Path | str, split: str = "all") -> Index:
     others = tuple(row for _, base in _bases(root) for row in unread(base, root))
     if not paths and not others:
         raise FileNotFoundError(
-            f"{root}: expected pictures (jpg, jpeg, png) in class folders, got none.\n{HOW.format(root=root)}"
+            f"{root}: expected pictures (jpg, jpeg, png) in class folders, got none{instead(root, 'folder', HOW)}"
         )
     names = {class_ for _, class_, _ in paths if class_}
     ids = tuple(sorted(names))
@@ -55,7 +56,8 @@ def index(root: Path | str, split: str = "all") -> Index:
     aside = answer.set_aside + others
     if not answer.found:
         file, reason = aside[0]
-        raise ValueError(f"{root}: expected usable pictures, got {len(aside)} that are not, such as {file}: {reason}")
+        what = f"{root}: expected usable pictures, got {len(aside)} that are not, such as {file}: {reason}"
+        raise ValueError(what if ids else f"{what}{instead(root, 'folder', HOW)}")
     readable = tuple(class_.replace("_", " ") for class_ in ids)
     return Index(root, ids, readable, answer.found, aside).split(split)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from deepinside.data.image import pictures, read_header, unread
 from deepinside.data.index import NO_BOXES, Entry, Index
+from deepinside.data.layouts import instead
 from deepinside.data.survey import survey
 
 # The photographs of things in scikit-image's wheel (not its drawings, scans, textures and micrographs), with what its
@@ -24,6 +25,7 @@ SHIPPED = {
     "motorcycle": "motorcycle_left.png",  # Middlebury stereo benchmark 2014, no licence named
     "rocket": "rocket.jpg",  # SpaceX, public domain
 }
+HOW = "Put some there, or leave data.root=null for the photographs of scikit-image"
 COPIES = "scikit-image"  # folder that they are copied to
 
 
@@ -49,8 +51,8 @@ def index(root: Path | str | None = None, split: str = "all") -> Index:
     paths = _shipped(folder) if root is None else _named(copies if copies.is_dir() else folder)
     others = unread(folder, folder) if own else ()
     if not paths and not others:
-        how = "put some there, or leave data.root=null for the photographs of scikit-image"
-        raise FileNotFoundError(f"{folder}: expected a folder of pictures (jpg, jpeg, png), got none: {how}")
+        what = f"{folder}: expected a folder of pictures (jpg, jpeg, png), got none"
+        raise FileNotFoundError(f"{what}{instead(folder, 'photos', HOW)}")
     answer = survey(folder, sorted(paths.items()), partial(_look, folder), "pictures")
     aside = answer.set_aside + others
     if not answer.found:

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from deepinside.data.bad_file import BadFile
 from deepinside.data.image import SUFFIXES, UNREAD, read_header
 from deepinside.data.index import Entry, Index
+from deepinside.data.layouts import instead
 from deepinside.data.sidecar import MAX_BYTES, Label, Sidecar, read_sidecar
 from deepinside.data.survey import survey
 from deepinside.data.table import read_text
@@ -87,7 +88,7 @@ def _found(root: Path, pattern: str) -> list[Path]:
     paths = [path for path in sorted(root.glob(pattern)) if path.name.endswith(".tar") and path.is_file()]
     paths = [path for path in paths if not path.name.startswith(".")]
     if not paths:
-        raise FileNotFoundError(f"{root}: expected tar shards ({pattern}), got none.\n{HOW.format(root=root)}")
+        raise FileNotFoundError(f"{root}: expected tar shards ({pattern}), got none{instead(root, 'shards', HOW)}")
     odd = [path.parent for path in paths if MARK in f"{path.relative_to(root).parent}/"]
     if odd:
         raise ValueError(f"{odd[0]}: expected a folder that is not named like a shard: rename it")

@@ -9,6 +9,7 @@ import numpy as np
 from deepinside import matlab
 from deepinside.data.bad_file import brief
 from deepinside.data.ilsvrc_layout import HOW, beside
+from deepinside.data.layouts import instead
 from deepinside.data.table import read_text
 
 # What a file that is no .mat file or a struct of another kind leads to.
@@ -46,8 +47,8 @@ class Synsets(NamedTuple):
         )
         file = mapping or meta
         if file is None:
-            what = f"{root}: expected the classes in LOC_synset_mapping.txt or data/meta.mat, got neither."
-            raise FileNotFoundError(f"{what}\n{HOW.format(root=root)}")
+            what = f"{root}: expected the classes in LOC_synset_mapping.txt or data/meta.mat, got neither"
+            raise FileNotFoundError(f"{what}{instead(root, 'ilsvrc', HOW)}")
         numbered, words = ({}, _mapped(file)) if mapping else _leaves(file)
         ids = tuple(sorted(words))
         if not ids:

@@ -11,9 +11,10 @@ from jaxtyping import Bool
 from numpy import ndarray
 
 from deepinside.data.bad_file import BadFile
+from deepinside.data.layouts import concepts_instead
 from deepinside.data.own.outlined import Outlined, Regions, write_broden
 
-HOW = """expected
+HOW = """Expected
     {root}/{images}/NAME.jpg    pictures
     {root}/{annotations}        COCO instances: images, annotations, categories
 and other names as concepts.convert.images=FOLDER concepts.convert.annotations=FILE"""
@@ -49,7 +50,8 @@ def write_coco(
     file = root / annotations
     for path in (root / images, file):
         if not path.exists():
-            raise FileNotFoundError(f"{path}: nothing is there; {HOW.format(root=root, **_names(images, annotations))}")
+            how = HOW.format(root=root, **_names(images, annotations))
+            raise FileNotFoundError(f"{path}: nothing is there.{concepts_instead(root, 'coco')} {how}")
     content = _content(file)
     names = {entry["id"]: str(entry["name"]) for entry in content["categories"]}
     drawn: dict[Any, list[Mapping[str, Any]]] = {entry["id"]: [] for entry in content["images"]}

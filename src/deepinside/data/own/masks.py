@@ -11,9 +11,10 @@ from PIL import Image
 
 from deepinside.data.bad_file import BadFile
 from deepinside.data.image import pictures, unread
+from deepinside.data.layouts import concepts_instead
 from deepinside.data.own.outlined import Outlined, Regions, write_broden
 
-HOW = """expected
+HOW = """Expected
     {root}/{images}/NAME.jpg                      pictures, JPEG or PNG, of any size
     {root}/{masks}/CONCEPT/NAME.png               not zero where the concept is
     {root}/{masks}/CATEGORY/CONCEPT/NAME.png      the same, with categories of your own"""
@@ -51,7 +52,7 @@ def write_masks(
     how = HOW.format(root=root, images=images, masks=masks)
     for folder in (root / images, root / masks):
         if not folder.is_dir():
-            raise FileNotFoundError(f"{folder}: no such folder; {how}")
+            raise FileNotFoundError(f"{folder}: no such folder.{concepts_instead(root, 'masks')} {how}")
     named = _named(root / images)
     found: dict[str, dict[Key, Path]] = {}
     orphans = []
@@ -61,7 +62,7 @@ def write_masks(
         else:
             orphans.append(BadMask(path, f"a picture {name}.jpg or .png", "none", f"add it to {images}/").row(root))
     if not found:
-        raise ValueError(f"{root / masks}: no mask belongs to one of {len(named)} pictures; {how}")
+        raise ValueError(f"{root / masks}: no mask belongs to one of {len(named)} pictures. {how}")
     outlined = [
         Outlined(path, path.relative_to(root / images).as_posix(), _Read(found[name]))
         for name, path in named.items()

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from deepinside.data.image import pictures, unread
+from deepinside.data.layouts import concepts_instead
 from deepinside.data.own.masks import BadMask, read_values
 from deepinside.data.own.outlined import Outlined, Regions, write_broden
 
@@ -38,7 +39,8 @@ def write_voc(
     root, out = Path(root), Path(out)
     for folder in (root / images, root / masks):
         if not folder.is_dir():
-            raise FileNotFoundError(f"{folder}: no such folder; expected {root}/{images}/NAME.jpg, {masks}/NAME.png")
+            how = f"Expected {root}/{images}/NAME.jpg, {masks}/NAME.png"
+            raise FileNotFoundError(f"{folder}: no such folder.{concepts_instead(root, 'voc')} {how}")
     outlined = [
         Outlined(path, path.name, _Read(mask, tuple(names), category))
         for path in pictures(root / images)
