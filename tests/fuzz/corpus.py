@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from scipy.io import savemat
 from tests.data.trees import devkit, kaggle, kaggle_xml, picture, picture_bytes, shard, xml
 
-from deepinside.data import folder, ilsvrc, shards
+from deepinside.data import folder, ilsvrc, imagenette, public, shards
 from deepinside.data.annotation import Annotation
 from deepinside.data.bad_file import BadFile
 from deepinside.data.broden import Broden
@@ -156,6 +156,27 @@ def _unpacked(root: Path, _path: Path) -> None:
     for entry in index.entries:
         with suppress(BadFile):
             index.picture(entry)
+
+
+def _apart(root: Path, text: str) -> Path:
+    for folder_ in ("train", "val"):  # of a class that is neither of Imagenette nor of Imagewoof
+        picture(root / f"data/{folder_}/n01443537/ILSVRC2012_val_{len(folder_):08d}.JPEG", 300, 200)
+    (root / "boxes.csv").write_text(text)
+    return root / "boxes.csv"
+
+
+BOXES = "image,x0,y0,x1,y1,width,height\nILSVRC2012_val_00000003.JPEG,1,2,30,20,60,40\n"
+SOLUTION = "ImageId,PredictionString\nILSVRC2012_val_00000003,n01443537 1 2 30 20 \nx,n01443537 1 2 3 4\n"
+
+
+def _outlines(root: Path) -> Path:
+    base = root / "caltech101"
+    for category in ("BACKGROUND_Google", "cup"):
+        picture(base / f"101_ObjectCategories/{category}/image_0001.jpg")
+    (base / "Annotations/cup").mkdir(parents=True)
+    file = base / "Annotations/cup/annotation_0001.mat"
+    savemat(file, {"box_coord": np.array([[3, 10, 5, 20]], np.uint16)})
+    return file
 
 
 def _inside(index: Index) -> None:
@@ -314,6 +335,13 @@ KINDS = {
     "xml": Kind(_voc, _annotated),
     "xml_of_a_tree": Kind(lambda root: kaggle_xml(kaggle(root), 2), lambda root, _path: _inside(ilsvrc.index(root))),
     "boxes": Kind(_pictures, lambda root, _path: _inside(folder.index(root))),
+    "boxes_apart": Kind(
+        lambda root: _apart(root, BOXES), lambda root, path: _inside(imagenette.index(root / "data", boxes=path))
+    ),
+    "solution_apart": Kind(
+        lambda root: _apart(root, SOLUTION), lambda root, path: _inside(imagenette.index(root / "data", boxes=path))
+    ),
+    "outlines": Kind(_outlines, lambda root, _path: _inside(public.index(root, "Caltech101"))),
     "shard": Kind(_shard, _unpacked),
     "solution": Kind(_lists(kaggle, "LOC_val_solution.csv"), lambda root, _path: _inside(ilsvrc.index(root))),
     "mapping": Kind(_lists(kaggle, "LOC_synset_mapping.txt"), lambda root, _path: _inside(ilsvrc.index(root))),

