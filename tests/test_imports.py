@@ -27,15 +27,25 @@ FLOORS = {  # a module imports from its own floor and from those below
         "matlab",
     ),
     1: ("models", "data", "methods", "localisation", "dissection", "plots", "machine", "claims"),
-    2: ("report", "stages", "tracking", "ancestry", "excerpt", "difference"),
+    2: ("report", "results", "stages", "tracking", "ancestry", "excerpt", "difference"),
     3: ("pipeline",),
-    4: ("configuration", "estimate", "planning", "points", "terminal", "__main__"),
+    4: ("api", "configuration", "estimate", "loading", "planning", "points", "terminal", "__main__"),
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
 ROOMS = ("models", "data", "methods", "localisation", "dissection")  # these do not know one another
 ONLY = {
     "hydra": ("configuration", "stages"),
-    "omegaconf": ("configuration", "defaults", "estimate.py", "planning", "stages", "pipeline", "claims/evidence.py"),
+    "omegaconf": (
+        "api",
+        "configuration",
+        "defaults",
+        "estimate.py",
+        "loading",
+        "planning",
+        "stages",
+        "pipeline",
+        "claims/evidence.py",
+    ),
     "wandb": ("tracking",),
     "matplotlib": ("plots",),
     "pytorch_lightning": ("models/classifier.py", "models/watch.py", "data/datamodule.py", "stages"),

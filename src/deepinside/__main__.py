@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import deepinside
 from deepinside import terminal
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ def main() -> None:
 
 
 def _dispatched(arguments: Sequence[str]) -> int:
+    if list(arguments) == ["--version"]:  # Hydra would answer with its own
+        print(f"deepinside {deepinside.__version__}")
+        return 0
     if arguments and arguments[0] in terminal.COMMANDS:
         return terminal.answer(arguments[0], arguments[1:])
     from deepinside import configuration  # Hydra is slow to import: not for the commands of the terminal

@@ -6,6 +6,7 @@ import pytest
 import torch
 from tests.shared import SHARED, needs_shared
 
+import deepinside
 from deepinside.configuration import composed, groups
 from deepinside.data.image import read_image
 from deepinside.models.convnet import convnet
@@ -33,7 +34,7 @@ IN_PYTHON: dict[str, Callable[[], Network]] = {
     "vgg16": lambda: torchvision_model("vgg16"),
     "vgg_f": lambda: vgg_f("random"),
 }
-VARIANTS = {"convnet_mini", "convnet_micro"}  # of `convnet`, made by its arguments: they have no factory of their own
+VARIANTS = {"convnet_mini", "convnet_micro"}  # have no factory of their own: `convnet` with arguments of their yaml
 
 
 def seeded(build: Callable[[], Network]) -> Network:
@@ -52,14 +53,18 @@ def test_every_choice_is_compared() -> None:
     assert {*IN_PYTHON, *VARIANTS} == set(groups()["model"])
 
 
-@pytest.mark.parametrize("choice", IN_PYTHON)
+@pytest.mark.parametrize("choice", groups()["model"])
 def test_scores_from_python_are_those_from_the_command_line(choice: str) -> None:
-    ours, theirs = seeded(IN_PYTHON[choice]), from_the_command_line(choice)
-    assert ours.preprocessing == theirs.preprocessing
     picture = (torch.rand(3, 90, 120, generator=torch.Generator().manual_seed(1)) * 255).byte()
-    scores = [probabilities(network, [picture]) for network in (ours, theirs)]
-    assert torch.equal(*scores)
-    assert scores[0].std() > 0
+    theirs = from_the_command_line(choice)
+    (expected,) = probabilities(theirs, [picture])
+    assert expected.std() > 0
+    own = {"target": MINE} if choice == "custom" else {}
+    by_name = seeded(lambda: deepinside.load(choice, weights="random", **own))
+    assert (by_name.name, by_name.classes) == (theirs.name, theirs.classes)
+    for ours in (by_name, *(seeded(build) for name, build in IN_PYTHON.items() if name == choice)):
+        assert ours.preprocessing == theirs.preprocessing
+        assert torch.equal(probabilities(ours, [picture])[0], expected)
 
 
 def test_what_is_not_said_of_ones_own_network_is_as_on_the_command_line() -> None:

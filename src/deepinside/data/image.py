@@ -4,13 +4,14 @@ import errno
 import os
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
+from numpy import ndarray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg
@@ -28,6 +29,9 @@ UNREAD = frozenset(
 )
 # 67 million pixels, 200 MB as RGB: four times the largest picture of ILSVRC and far from exhausting the memory.
 MAX_PIXELS = 2**26
+_ROUNDING = 1e-6  # beyond [0, 1], as resizing leaves it
+
+ImageLike = str | Path | Image.Image | ndarray | Tensor  # see `rgb`
 
 _EXPECTED = "a whole JPEG or PNG picture"
 _MEND = "fetch the file again or take it out of the data"
@@ -139,6 +143,67 @@ def _decoded(file: IO[bytes]) -> UInt8[Tensor, "3 h w"]:
         return torch.from_numpy(
             np.stack([np.asarray(channel) for channel in _rgb(image).split()])
         )  # cheaper than to move axes
+
+
+def rgb(image: ImageLike) -> UInt8[Tensor, "3 h w"]:
+    """An image of any kind as RGB bytes.
+
+    Args:
+        image: path of a JPEG or PNG file; PIL image of any mode; array (h, w, 3) or tensor (3, h, w), of bytes or of
+            floating-point numbers in [0, 1].
+
+    Returns:
+        RGB bytes, (3, h, w).
+
+    Raises:
+        BadImage: if the file is missing or broken.
+        TypeError: if it is none of these.
+        ValueError: if its shape, its type of numbers or their range is another.
+    """
+    if isinstance(image, str | Path):
+        return read_image(image)
+    if isinstance(image, Image.Image):
+        return torch.from_numpy(np.asarray(_rgb(image)).copy()).permute(2, 0, 1)
+    if isinstance(image, ndarray):
+        return _bytes(torch.from_numpy(np.array(image)), "an array (h, w, 3)", axis=2).permute(2, 0, 1)
+    if isinstance(image, Tensor):
+        return _bytes(image.detach().cpu(), "a tensor (3, h, w)", axis=0)
+    kinds = "a path, a PIL image, an array (h, w, 3) or a tensor (3, h, w)"
+    raise TypeError(f"expected an image ({kinds}), got {type(image).__name__}")
+
+
+def _bytes(values: Tensor, kind: str, axis: int) -> UInt8[Tensor, "_ _ _"]:
+    if values.ndim != 3 or values.shape[axis] != 3 or not values.numel():
+        raise ValueError(f"expected {kind} of RGB, got the shape {tuple(values.shape)}")
+    if values.dtype == torch.uint8:
+        return values
+    if not values.is_floating_point():
+        raise ValueError(f"expected {kind} of bytes (uint8) or of floats in [0, 1], got {values.dtype}")
+    low, high = float(values.min()), float(values.max())
+    if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # NaN, too
+        raise ValueError(
+            f"expected floats in [0, 1], got {low:.4g} to {high:.4g}: divide bytes by 255; do not normalise"
+        )
+    return (values.clamp(0, 1) * 255).round().byte()
+
+
+def images(given: ImageLike | Sequence[ImageLike]) -> tuple[list[UInt8[Tensor, "3 h w"]], bool]:
+    """One image or several, of any kinds.
+
+    Args:
+        given: what `rgb` takes, a sequence of it, or a batch: tensor (n, 3, h, w) or array (n, h, w, 3).
+
+    Returns:
+        RGB bytes of each, and whether there was a sequence or a batch.
+
+    Raises:
+        ValueError: if there is no image, or one is not as `rgb` expects it.
+    """
+    several = isinstance(given, list | tuple) or (isinstance(given, ndarray | Tensor) and given.ndim == 4)
+    listed: list[ImageLike] = list(given) if several else [given]  # type: ignore[arg-type,list-item]
+    if not listed:
+        raise ValueError("expected images, got none")
+    return [rgb(image) for image in listed], several
 
 
 def _plain_jpeg(image: Image.Image, file: IO[bytes]) -> UInt8[Tensor, "3 h w"] | None:

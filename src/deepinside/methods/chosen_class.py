@@ -1,5 +1,6 @@
 """Classes that a person names, by number or by word."""
 
+import operator
 from collections.abc import Sequence
 
 from deepinside.network import Network, closest
@@ -19,7 +20,8 @@ def chosen_class(network: Network, wanted: int | str) -> int:
         KeyError: if no class has that name, with the closest names.
         ValueError: if the number lies outside the network's classes.
     """
-    if isinstance(wanted, int):
+    if not isinstance(wanted, str):
+        wanted = operator.index(wanted)  # numpy's and torch's whole numbers, too
         if not 0 <= wanted < len(network.classes):
             raise ValueError(
                 f"expected a class of 0..{len(network.classes) - 1}, got {wanted}: {network.name} has none"

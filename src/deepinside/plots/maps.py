@@ -5,9 +5,33 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from jaxtyping import Float
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy import ndarray
+
+
+def draw_map(axis: Axes, map_: Float[ndarray, "h w"], title: str, *, signed: bool = False) -> None:
+    """One map with its scale, up to the 99.5 % quantile of its magnitude.
+
+    Args:
+        axis: to draw on.
+        map_: (h, w).
+        title: above it.
+        signed: whether it is drawn from blue to red with zero in the middle; otherwise it starts at zero.
+    """
+    top = max(float(np.quantile(np.abs(map_), 0.995)), 1e-12)
+    colours, low = ("RdBu_r", -top) if signed else ("magma", 0.0)
+    drawn = axis.imshow(map_, cmap=colours, vmin=low, vmax=top)
+    axis.set_title(title, fontsize=8)
+    if not map_.any():
+        axis.text(0.5, 0.5, "nothing comes back", color="white", fontsize=8, ha="center", transform=axis.transAxes)
+    bar = axis.figure.colorbar(
+        drawn, ax=axis, orientation="horizontal", shrink=0.8, pad=0.02, aspect=30, ticks=MaxNLocator(4)
+    )
+    bar.ax.tick_params(labelsize=5)
+    bar.ax.ticklabel_format(axis="x", scilimits=(-2, 2))
+    bar.ax.xaxis.get_offset_text().set_fontsize(5)
 
 
 def beside(
@@ -36,18 +60,7 @@ def beside(
     axes[0].imshow(picture)
     axes[0].set_title(title, fontsize=8)
     for axis, (name, map_) in zip(axes[1:], maps.items(), strict=True):
-        top = max(float(np.quantile(np.abs(map_), 0.995)), 1e-12)
-        look = {"cmap": "RdBu_r", "vmin": -top} if name in signed else {"cmap": "magma", "vmin": 0}
-        drawn = axis.imshow(map_, vmax=top, **look)
-        axis.set_title(name, fontsize=8)
-        if not map_.any():
-            axis.text(0.5, 0.5, "nothing comes back", color="white", fontsize=8, ha="center", transform=axis.transAxes)
-        bar = figure.colorbar(
-            drawn, ax=axis, orientation="horizontal", shrink=0.8, pad=0.02, aspect=30, ticks=MaxNLocator(4)
-        )
-        bar.ax.tick_params(labelsize=5)
-        bar.ax.ticklabel_format(axis="x", scilimits=(-2, 2))
-        bar.ax.xaxis.get_offset_text().set_fontsize(5)
+        draw_map(axis, map_, name, signed=name in signed)
     for axis in axes:
         axis.set_xticks([])
         axis.set_yticks([])

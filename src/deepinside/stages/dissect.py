@@ -109,7 +109,7 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
         if cfg.dissect.categories is not None:
             broden = Broden.open(broden.root, tuple(cfg.dissect.categories))
         network = open_network(cfg, inputs["network"], cfg.dissect.epoch)
-        gallery = _dissect(cfg, broden.limit(cfg.concepts.limit), network, out)
+        gallery = dissected(cfg, broden.limit(cfg.concepts.limit), network, out)
         shutil.rmtree(out / "parts")
     gallery.write()
 
@@ -124,7 +124,21 @@ def _layers(network: Network, chosen: str | Sequence[str] | None) -> tuple[str, 
     return convolutional(network) if chosen == ALL else _named(chosen)
 
 
-def _dissect(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> Gallery:
+def dissected(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> Gallery:
+    """Dissects a network and writes what `run` writes, but for the list of pictures.
+
+    Args:
+        cfg: group dissect, `machine.workers`, `seed`.
+        broden: the probe set.
+        network: any.
+        out: folder for the tables and pictures; finished batches are kept in `parts` in it.
+
+    Returns:
+        The pictures, to be written.
+
+    Raises:
+        KeyError: if the probe set has no category `transfer`.
+    """
     chosen, vocabulary = cfg.dissect, vocabulary_of(broden)
     if chosen.transfer is not None and chosen.transfer not in vocabulary.categories:
         hint = closest(chosen.transfer, vocabulary.categories)

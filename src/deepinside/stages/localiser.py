@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from numpy import ndarray
 from omegaconf import DictConfig
 from torch import Tensor
@@ -57,10 +57,7 @@ class Localiser:
     @cached_property
     def layer(self) -> str | None:
         """Whose class activation is wanted, if any is."""
-        if self.settings.activation == 0 and not self.others:
-            return None
-        side = self.network.preprocessing.input
-        return spatial_layer(self.network, torch.zeros(1, 3, side, side))
+        return None if self.settings.activation == 0 and not self.others else last_positions(self.network)
 
     @cached_property
     def control(self) -> Network:
@@ -131,7 +128,7 @@ class Localiser:
         height, width = work.view.canvas.shape[1:]
 
         def placed(found: ndarray) -> ndarray:
-            return boxes.whole_pixels(boxes.rescaled(found, (height, width), size), size)
+            return on_photograph(found, (height, width), size)
 
         ours = placed(located.boxes)
         row = self._nothing() | {"known": ours[work.known], "seeds": placed(located.seeds)}
@@ -178,6 +175,35 @@ class Work(NamedTuple):
     future: "Future[Located]"
     pixels: Pixels | None
     drawn: dict[str, "Future[ndarray]"]
+
+
+def last_positions(network: Network) -> str:
+    """The layer whose class activation is taken.
+
+    Args:
+        network: any with a convolution.
+
+    Returns:
+        Dotted name.
+    """
+    side = network.preprocessing.input
+    return spatial_layer(network, torch.zeros(1, 3, side, side))
+
+
+def on_photograph(
+    found: Float[ndarray, "k 4"], canvas: tuple[int, int], size: tuple[int, int]
+) -> Float[ndarray, "k 4"]:
+    """Boxes on the canvas as boxes on the photograph, in whole pixels.
+
+    Args:
+        found: half-open x0 y0 x1 y1 in pixels of the canvas.
+        canvas: its (h, w).
+        size: (h, w) of the photograph.
+
+    Returns:
+        Half-open boxes in pixels of the photograph.
+    """
+    return boxes.whole_pixels(boxes.rescaled(found, canvas, size), size)
 
 
 def arrays(view: Viewed) -> Pixels:

@@ -1,26 +1,25 @@
 """The part of visualise that looks at one picture after the other."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy import ndarray
 from omegaconf import DictConfig
 
-from deepinside import views
 from deepinside.data.bad_file import BadFile
 from deepinside.data.index import Entry, Index
-from deepinside.memory import halved
+from deepinside.methods.crops import cropped, mapped
 from deepinside.methods.quality import energy_ratio
 from deepinside.network import Network
 from deepinside.plots.gallery import Gallery
 from deepinside.plots.maps import beside
 from deepinside.probe.randomise import randomised
 from deepinside.progress import resumable
-from deepinside.records import Batch, Boxes, Maps, Row
+from deepinside.records import Boxes, Row
 from deepinside.statistics import mean_row
 
 RANDOM = "random_weights"
@@ -103,38 +102,28 @@ def _seen(
         image = index.picture(entry)
     except BadFile as error:
         return {"reason": np.array(error.reason)}
-    recipe = network.preprocessing
-    canvas = views.warped(image, recipe) if crops == "warp" else views.canvas(image, recipe)
-    height, width = canvas.shape[1:]
-    places = views.placements(height, width, recipe.input, "centre" if crops == "warp" else crops)
-    cut = views.cut(canvas, places, recipe.input)
-    probabilities = network.scores(cut).softmax(dim=1).mean(dim=0).cpu()
+    view = cropped(network, image, crops)
+    probabilities = network.scores(view.pixels).softmax(dim=1).mean(dim=0).cpu()
     predicted = int(probabilities.argmax())
-    batch = Batch(cut, tuple(f"{entry.image}.{i}" for i in range(len(cut))), torch.full((len(cut),), predicted))
+    height, width = view.canvas.shape[1:]
     answer: dict[str, ndarray] = {
         "predicted": np.array(predicted),
         "probability": np.array(float(probabilities[predicted])),
-        "canvas": canvas.permute(1, 2, 0).numpy(),
-        "crops": np.array(len(cut)),
+        "canvas": view.canvas.permute(1, 2, 0).numpy(),
+        "crops": np.array(len(view.pixels)),
     }
     boxes = Boxes(entry.boxes.xyxy * np.array([width / entry.width, height / entry.height] * 2))
     for name, method in methods.items():
         for suffix, seer in (("", network), (f".{RANDOM}", control)):
             if seer is None or (seer is control and not len(boxes)):
                 continue
-            maps = _maps(seer, batch, method, name)
-            merged, _ = views.merged(maps.values.cpu(), places, height, width)
+            work = partial(method.work, **method.settings)
+            map_, signed = mapped(seer, view, predicted, work, entry.image, name)
             if seer is network:
-                answer[f"map.{name}"] = merged[0].numpy()
-                answer[f"signed.{name}"] = np.array(maps.signed)
-            answer[f"ratio.{name}{suffix}"] = np.array(energy_ratio(merged[0].abs(), boxes) if len(boxes) else np.nan)
+                answer[f"map.{name}"] = map_.numpy()
+                answer[f"signed.{name}"] = np.array(signed)
+            answer[f"ratio.{name}{suffix}"] = np.array(energy_ratio(map_.abs(), boxes) if len(boxes) else np.nan)
     return answer
-
-
-def _maps(network: Network, batch: Batch, method: Any, name: str) -> Maps:
-    # A method looks at each crop by itself.
-    parts = halved(lambda part: method.work(network, batch[part], **method.settings), len(batch), f"crops of {name}")
-    return Maps(torch.cat([part.values for part in parts]), parts[0].signed)
 
 
 def _row(

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 from hydra.utils import get_method
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from omegaconf import DictConfig
 from torch import Tensor
 
@@ -20,6 +20,7 @@ from deepinside.data.bad_file import BadFile
 from deepinside.data.broden import Broden
 from deepinside.data.index import Entry, Index
 from deepinside.memory import explained
+from deepinside.methods.crops import cropped
 from deepinside.models.inverter import load_inverters
 from deepinside.network import Network
 from deepinside.plots.gallery import Gallery
@@ -135,7 +136,7 @@ def pictures(network: Network, index: Index, crops: str, broken: Broken) -> Pict
     def read(position: int) -> Float[Tensor, "3 h w"] | None:
         entry = index.entries[position]
         try:
-            return _view(network, index.picture(entry), crops)
+            return shown(network, index.picture(entry), crops)
         except BadFile as error:
             _note(broken, error.row(index.root))
             return None
@@ -148,18 +149,23 @@ def pictures(network: Network, index: Index, crops: str, broken: Broken) -> Pict
     )
 
 
+def shown(network: Network, image: UInt8[Tensor, "3 h w"], crops: str) -> Float[Tensor, "3 s s"]:
+    """A picture as methods take it that look at each picture once.
+
+    Args:
+        network: whose input it is to be.
+        image: RGB bytes, (3, h, w).
+        crops: `warp` squeezes it; anything else takes the centre crop.
+
+    Returns:
+        RGB in [0, 1], (3, input, input).
+    """
+    return cropped(network, image, crops if crops == "warp" else "centre").pixels[0]
+
+
 def _note(broken: Broken, row: tuple[str, str]) -> None:
     if row not in broken:
         broken.append(row)
-
-
-def _view(network: Network, image: Tensor, crops: str) -> Float[Tensor, "3 h w"]:
-    recipe = network.preprocessing
-    if crops == "warp":
-        return views.warped(image, recipe)
-    canvas = views.canvas(image, recipe)
-    height, width = canvas.shape[1:]
-    return views.cut(canvas, views.placements(height, width, recipe.input, "centre"), recipe.input)[0]
 
 
 def _boxes(entry: Entry, network: Network, crops: str) -> Boxes:

@@ -1,0 +1,18 @@
+from deepinside.api import dissect, invert, localise, maximise, saliency, show
+from deepinside.loading import load
+from deepinside.probe import capture, relu_rule
+
+__all__ = [
+    "__version__",
+    "capture",
+    "dissect",
+    "invert",
+    "load",
+    "localise",
+    "maximise",
+    "relu_rule",
+    "saliency",
+    "show",
+]
+
+__version__: str
