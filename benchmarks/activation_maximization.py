@@ -23,7 +23,7 @@ import torchvision
 import yaml
 from record import Record, keep
 
-from deepinside.configuration import folder
+from deepinside.pipeline.configuration import folder
 from deepinside.methods.activation_maximization import activation_maximization
 from deepinside.network import Network, Preprocessing
 from deepinside.records import Batch

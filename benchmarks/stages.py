@@ -38,7 +38,7 @@ from deepinside.models.convnet import convnet
 from deepinside.probe.randomise import randomised
 from deepinside.records import Boxes
 from deepinside.stages import dissect, localise, visualise
-from deepinside.stages.fitting import fit
+from deepinside.models.training import fit
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 WIDTH, HEIGHT, CLASSES = 500, 375, 1000

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from deepinside.report.given import comparisons
+from deepinside.report.external_tables import comparisons
 
 HERE = Path(__file__).resolve().parent
 DRAWN = "model=convnet_micro train.limit=3000 train.epochs=12 data.limit=100 model@judge=convnet_micro"

@@ -1,4 +1,4 @@
-from deepinside import ancestry, artifact
+from deepinside.artifacts import ancestry, artifact
 
 
 def make(outputs, stage, config, **inputs):

@@ -19,14 +19,17 @@ from skimage.data import chelsea
 from torch import nn
 
 import deepinside as di
-from deepinside import configuration, pipeline, results
-from deepinside.data.bad_file import BadFile
+from deepinside.api import results
 from deepinside.data.image import read_image
-from deepinside.data.miniature import write_broden
+from deepinside.data.reading import BadFile
 from deepinside.localisation import submission
+from deepinside.miniature import write_broden
 from deepinside.models.checkpoint import save_weights
-from deepinside.models.evaluation import probabilities
+from deepinside.models.training import probabilities
 from deepinside.network import Network
+from deepinside.pipeline import configuration
+from deepinside.pipeline.execution import execute
+from deepinside.pipeline.plan import Planner
 from deepinside.records import Table
 from tests.own import lay
 
@@ -62,7 +65,7 @@ def artifact(place: Path, stage: str, *words: str) -> Path:
     where = [f"outputs={place / 'out'}", "wandb=disabled", "machine.workers=1"]
     cfg = configuration.composed([f"run={stage}", *model, *where, *words])
     with torch.random.fork_rng():
-        return pipeline.execute(pipeline.Planner(place / "out").plan(cfg, stage))
+        return execute(Planner(place / "out").plan(cfg, stage))
 
 
 def on_pictures(place: Path, stage: str, *words: str) -> Path:
@@ -116,7 +119,7 @@ def test_the_version_is_ours() -> None:
     assert done.stdout == "deepinside 0.1.0\n"
 
 
-@pytest.mark.parametrize("name", ["deepinside", "deepinside.api", "deepinside.loading"])
+@pytest.mark.parametrize("name", ["deepinside", "deepinside.api.functions", "deepinside.api.loading"])
 def test_the_examples_of_the_documentation_run(name: str) -> None:
     done = doctest.testmod(importlib.import_module(name))
     assert done.attempted >= 5

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from deepinside import artifact
-from deepinside.difference import difference
-from deepinside.digests import RawDigests
+from deepinside.artifacts import artifact
+from deepinside.artifacts.digest import RawDigests
+from deepinside.artifacts.excerpt import difference
 from deepinside.records import Row, Table
 
 MADE = {"stage": "toy", "seed": 0, "config": {"a": {"b": 1}}, "inputs": {}, "raw": {}, "source": "s"}

@@ -12,7 +12,7 @@ import yaml
 from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 
-from deepinside import configuration
+from deepinside.pipeline import configuration
 from deepinside.records import Table
 from tests.own import OWN, TINY, lay, program, searched
 

@@ -3,8 +3,8 @@
 import pytest
 from omegaconf import OmegaConf
 
-from deepinside.configuration import composed
 from deepinside.defaults import choices, defaults
+from deepinside.pipeline.configuration import composed
 
 GROUPS = ("model", "method", "localise", "dissect", "visualise", "concepts", "invert", "machine")
 CODES = {"inversion_compared": {"layers": ["relu5"]}}  # it takes them from another group

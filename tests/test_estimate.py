@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from deepinside.estimate import Cost, lines
+from deepinside.pipeline.estimate import Cost, lines
 from tests.own import OWN, lay, program
 
 

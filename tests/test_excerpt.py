@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from deepinside import excerpt
+from deepinside.artifacts import excerpt
 from deepinside.records import Row, Table
 
 

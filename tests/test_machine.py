@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from deepinside import machine
-from deepinside.stages.fitting import placed
+from deepinside.models.training import placed
+from deepinside.runtime import machine
 
 
 @pytest.fixture

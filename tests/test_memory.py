@@ -3,12 +3,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from deepinside.memory import OutOfMemory, accounted, explained, halved, note, short
-from deepinside.methods.crops import viewed
+from deepinside.localisation.crops import viewed
 from deepinside.methods.deconvnet import project
 from deepinside.network import Network, Preprocessing
 from deepinside.probe import activations
-from deepinside.progress import resumable
+from deepinside.runtime.memory import OutOfMemory, accounted, explained, halved, note, short
+from deepinside.runtime.progress import resumable
 
 NOT_ENOUGH = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),

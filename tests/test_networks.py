@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules import module as nn_module
 
-from deepinside.methods.crops import viewed
+from deepinside.localisation.crops import viewed
 from deepinside.methods.deconvnet import project
 from deepinside.methods.input_x_gradient import input_x_gradient
 from deepinside.methods.saliency import saliency

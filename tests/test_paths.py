@@ -9,13 +9,13 @@ import torch
 from PIL import Image
 from torch import nn
 
-from deepinside.artifact import read_manifest
+from deepinside.artifacts.artifact import read_manifest
+from deepinside.data.broden.masks import write_masks
 from deepinside.data.image import pictures, read_header, read_image
 from deepinside.data.index import NO_BOXES, Entry, Index
-from deepinside.data.miniature import write_broden
-from deepinside.data.own import write_masks
 from deepinside.data.photos import copy_shipped
 from deepinside.localisation import submission
+from deepinside.miniature import write_broden
 from deepinside.models.checkpoint import load_weights, save_weights
 from deepinside.models.convnet import ConvNet, convnet
 from deepinside.models.pretrained import efficientnet_lite0, squeezenet, torchvision_model

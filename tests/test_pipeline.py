@@ -10,8 +10,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from deepinside import configuration, pipeline, planning, source
+from deepinside.artifacts import digest
 from deepinside.models import pretrained
+from deepinside.pipeline import configuration, table
+from deepinside.pipeline.plan import Planner, planned
 
 CONF = configuration.folder()
 
@@ -22,7 +24,7 @@ def composed(*overrides: str) -> DictConfig:
 
 
 def name(tmp_path: Path, stage: str, *overrides: str) -> str:
-    return pipeline.Planner(tmp_path).plan(composed(*overrides), stage).folder.name
+    return Planner(tmp_path).plan(composed(*overrides), stage).folder.name
 
 
 @pytest.mark.parametrize(
@@ -98,7 +100,7 @@ def test_weights_count_by_content_and_a_loaded_network_needs_no_data(tmp_path: P
         for file in ("a.safetensors", "b.safetensors")
     ]
     assert names[0] == names[1]
-    plan = pipeline.Planner(tmp_path).plan(
+    plan = Planner(tmp_path).plan(
         composed("model=squeezenet", f"model.weights={tmp_path / 'a.safetensors'}"), "dissect"
     )
     assert {role: p.stage.name for role, p in plan.inputs.items()} == {"concepts": "concepts", "network": "load"}
@@ -151,20 +153,20 @@ def test_the_code_of_a_claims_measure_counts(tmp_path: Path, modules: Callable) 
     words = ["run=claims", f"claims.register={register}", "claims.worlds.real=null"]
 
     def named() -> str:
-        return planning.planned(pipeline.Planner(tmp_path), composed(*words), words).folder.name
+        return planned(Planner(tmp_path), composed(*words), words).folder.name
 
     before = named()
     modules({"measured.py": "def value(_folders): return 2\n"})
     assert named() != before
     functions = "deepinside.claims.functions"
-    assert functions in source.closure(pipeline._targets({"C01": {"function": f"{functions}.rank_correlation"}}))
+    assert functions in digest.closure(table._targets({"C01": {"function": f"{functions}.rank_correlation"}}))
 
 
 def test_no_path_reaches_what_names_the_artifact(tmp_path: Path) -> None:
     (tmp_path / "data" / "a").mkdir(parents=True)
     cfg = composed("data=folder", f"data.root={tmp_path / 'data'}")
     for stage in ("prepare", "localise", "train"):
-        assert str(tmp_path) not in str(pipeline.Planner(tmp_path).plan(cfg, stage).made_from)
+        assert str(tmp_path) not in str(Planner(tmp_path).plan(cfg, stage).made_from)
 
 
 @pytest.mark.parametrize("run", ["claims", "report"])
@@ -185,7 +187,7 @@ def test_no_path_of_another_run_names_the_artifact(tmp_path: Path, run: str) -> 
             "report": ["report.stages=[prepare]", f"report.also=[['run=prepare','data=photos','{data}']]"],
         }[run]
         words = [f"run={run}", *words]
-        plan = planning.planned(pipeline.Planner(tmp_path), composed(*words), words)
+        plan = planned(Planner(tmp_path), composed(*words), words)
         assert any(one.stage.name == "prepare" for one in plan.inputs.values())
         names.append(plan.folder.name)
         told += str([plan.made_from, plan.command, *(one.command for one in plan.inputs.values())])
@@ -194,13 +196,13 @@ def test_no_path_of_another_run_names_the_artifact(tmp_path: Path, run: str) -> 
 
 
 def test_a_stage_sees_only_what_its_fingerprint_covers(tmp_path: Path) -> None:
-    plan = pipeline.Planner(tmp_path).plan(composed(), "localise")
+    plan = Planner(tmp_path).plan(composed(), "localise")
     assert set(plan.cfg) == {"localise", "data", "machine", "seed"}
     assert set(plan.cfg.data) == {"root", "split", "limit"}
 
 
 def test_a_second_network_that_judges_is_trained_where_it_has_no_weights(tmp_path: Path) -> None:
-    plan = pipeline.Planner(tmp_path).plan(composed("model@judge=convnet_micro"), "visualise")
+    plan = Planner(tmp_path).plan(composed("model@judge=convnet_micro"), "visualise")
     judge, ours = plan.inputs["judge"], plan.inputs["network"]
     assert (judge.stage.name, judge.cfg.model.name, ours.cfg.model.name) == ("train", "convnet_micro", "convnet_mini")
     assert judge.inputs["prepare"].folder == plan.inputs["prepare"].folder
@@ -231,7 +233,7 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[s
         for file, text in files.items():
             (tmp_path / file).parent.mkdir(exist_ok=True)
             (tmp_path / file).write_text(text)
-        for cached in (source._file, source._tree, source.imported, source._acting):
+        for cached in (digest._file, digest._tree, digest.imported, digest._acting):
             cached.cache_clear()
 
     return write
@@ -289,7 +291,7 @@ def test_every_choice_composes_and_resolves(group: str, choice: str) -> None:
 
 def test_the_report_takes_all_artifacts_of_all_runs(tmp_path: Path) -> None:
     cfg = composed("experiment=reproduce")
-    plan = planning.planned(pipeline.Planner(tmp_path), cfg, ["experiment=reproduce"])
+    plan = planned(Planner(tmp_path), cfg, ["experiment=reproduce"])
     assert set(plan.inputs) == {
         *("prepare", "concepts", "train", "invert", "visualise", "localise", "dissect", "claims"),
         *(f"{stage}.photos.efficientnet_lite0" for stage in ("prepare", "load", "visualise")),
@@ -327,7 +329,7 @@ def leaves(content: Any, at: Leaf = ()) -> dict[Leaf, Any]:
 def files(cfg: DictConfig) -> set[str]:
     """Keys that name files or folders."""
     of_methods = {f"method.{name}.{key}" for name, keys in cfg.method.items() for key in keys.get("files", ())}
-    known = {key for stage in pipeline.STAGES.values() for key in (*stage.files, *stage.places)}
+    known = {key for stage in table.STAGES.values() for key in (*stage.files, *stage.places)}
     return known | of_methods | {"judge.weights"}
 
 
@@ -387,10 +389,10 @@ def places(tmp_path: Path, modules: Callable) -> Path:
 
 
 def test_every_key_that_can_change_a_result_changes_the_fingerprint(places: Path) -> None:
-    planner, tested, silent = pipeline.Planner(places), set(), []
+    planner, tested, silent = Planner(places), set(), []
     for cfg in whole(places):
         named = files(cfg)
-        plans = {stage: planner.plan(cfg, stage) for stage in pipeline.STAGES}
+        plans = {stage: planner.plan(cfg, stage) for stage in table.STAGES}
         seen = {stage: leaves(plan.view) for stage, plan in plans.items()}
         for leaf, value in leaves(OmegaConf.to_container(cfg)).items():
             key = ".".join(leaf)
@@ -400,7 +402,7 @@ def test_every_key_that_can_change_a_result_changes_the_fingerprint(places: Path
             new = SPECIAL.get(key, another(value))
             if key in named:
                 new = str(places / "new" if key.endswith(".root") else places / "new" / "file")
-            own = [stage for stage in plans if leaf in seen[stage] and key not in pipeline.STAGES[stage].places]
+            own = [stage for stage in plans if leaf in seen[stage] and key not in table.STAGES[stage].places]
             with edited(cfg, leaf, new):
                 if own:  # what takes the artifacts of these stages has their names in its own fingerprint
                     after = {stage: planner.plan(cfg, stage, inputs=plans[stage].inputs) for stage in own}
@@ -412,15 +414,15 @@ def test_every_key_that_can_change_a_result_changes_the_fingerprint(places: Path
 
 
 def test_keys_that_cannot_change_a_result_do_not_change_the_fingerprint(places: Path) -> None:
-    planner, cfg = pipeline.Planner(places), next(whole(places))
-    before = {stage: planner.plan(cfg, stage).folder for stage in pipeline.STAGES}
+    planner, cfg = Planner(places), next(whole(places))
+    before = {stage: planner.plan(cfg, stage).folder for stage in table.STAGES}
     matched = set()
     for leaf, value in leaves(OmegaConf.to_container(cfg)).items():
         patterns = [still for still in STILL if fnmatchcase(".".join(leaf), still)]
         matched |= set(patterns)
         if patterns:
             with edited(cfg, leaf, another(value)):
-                assert {stage: planner.plan(cfg, stage).folder for stage in pipeline.STAGES} == before, leaf
+                assert {stage: planner.plan(cfg, stage).folder for stage in table.STAGES} == before, leaf
     assert matched == STILL.keys()  # a key that is gone is none of the list
 
 
@@ -429,20 +431,20 @@ def test_what_a_sweep_fixes_is_in_its_points(tmp_path: Path) -> None:
     names = set()
     for fixed in ("data.draw.val=5", "data.draw.val=6"):
         words = [*grid, f"sweep.fixed=['{fixed}']"]
-        names.add(planning.planned(pipeline.Planner(tmp_path), composed(*words), words).folder.name)
+        names.add(planned(Planner(tmp_path), composed(*words), words).folder.name)
     assert len(names) == 2
 
 
 def keys_of_files() -> list[tuple[str, str]]:
     """Stage and key of everything that a stage reads."""
-    of_stages = [(name, key) for name, stage in pipeline.STAGES.items() for key in stage.files]
+    of_stages = [(name, key) for name, stage in table.STAGES.items() for key in stage.files]
     return [*of_stages, ("visualise", "judge.weights"), ("visualise", "method.style_transfer.style_file")]
 
 
 @pytest.mark.parametrize(("stage", "key"), keys_of_files())
 def test_the_content_of_a_file_counts_and_not_its_place(places: Path, stage: str, key: str) -> None:
     words = ("method=[style_transfer]", "model=squeezenet", "model.weights=random", "model@judge=squeezenet")
-    cfg, planner = composed(*words, "judge.weights=random"), pipeline.Planner(places)
+    cfg, planner = composed(*words, "judge.weights=random"), Planner(places)
 
     def named(place: str) -> str:
         OmegaConf.update(cfg, key, str(places / place if key.endswith(".root") else places / place / "file"))
@@ -460,7 +462,7 @@ def test_other_weights_make_another_network(places: Path, model: str, monkeypatc
     for number, maker in enumerate(("_downloaded", "_packaged")):
         (places / maker).write_bytes(bytes([number]))
         monkeypatch.setattr(pretrained, maker, lambda *_, path=places / maker: path)
-    cfg, planner = composed(f"model={model}", "model.fit=true"), pipeline.Planner(places)
+    cfg, planner = composed(f"model={model}", "model.fit=true"), Planner(places)
     if OmegaConf.is_missing(cfg.model, "target"):
         cfg.model.target = "two:small"
     kinds = [None, "random", "package", str(places / "new" / "file"), *(["torchvision"] if "arch" in cfg.model else [])]

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepinside import progress
-from deepinside.progress import EVERY, duration, helping, rate, resumable, timed, track
+from deepinside.runtime import progress
+from deepinside.runtime.progress import EVERY, duration, helping, rate, resumable, timed, track
 from tests.own import searched
 
 BATCHES, HERE = 8, Path(__file__).parent
@@ -68,7 +68,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch, caplog):
-    caplog.set_level(logging.INFO, logger="deepinside.progress")
+    caplog.set_level(logging.INFO, logger="deepinside.runtime.progress")
     monkeypatch.setattr(progress, "_clock", clock := Clock())
     monkeypatch.setattr(progress._Lines, "last", -EVERY)
     return clock

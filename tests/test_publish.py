@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from deepinside import artifact, terminal
+from deepinside import terminal
+from deepinside.artifacts import artifact
 from tests import transaction_log
 from tests.test_tracking import build
 

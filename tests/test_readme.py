@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from deepinside import configuration
+from deepinside.pipeline import configuration
 from deepinside.terminal import COMMANDS
 from tests.own import OWN, lay
 
@@ -42,7 +42,7 @@ def test_a_file_of_the_readme_is_there(name: str) -> None:
 
 @pytest.mark.parametrize("row", re.findall(r"^\| (`\w+`.*?) \|", TEXT, re.MULTILINE))
 def test_a_method_or_stage_of_the_readme_is_there(row: str) -> None:
-    from deepinside.pipeline import STAGES
+    from deepinside.pipeline.table import STAGES
 
     known = {*STAGES, *configuration.groups()["method"]}
     assert set(re.findall(r"`([a-z]\w+)`", row)) <= known

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from deepinside import source
+from deepinside.artifacts import digest
 
 
 def test_comments_and_docstrings_do_not_count_but_code_does(tmp_path: Path) -> None:
     def stripped(text: str) -> str:
         path = tmp_path / "m.py"
         path.write_text(text)
-        return source.stripped(path)
+        return digest.stripped(path)
 
     plain = stripped("def f(x):\n    return x + 1\n")
     assert stripped('"""Doc."""\n\ndef f(x):  # why\n    """What."""\n    return (x + 1)\n') == plain
@@ -25,34 +25,34 @@ def test_the_commit_is_that_of_the_checkout(tmp_path: Path, monkeypatch: pytest.
         subprocess.run(["git", "-C", str(tmp_path), *command.split()], check=True)
     place = tmp_path / "src" / "package"
     place.mkdir(parents=True)
-    monkeypatch.setattr(source, "_ROOT", place)
+    monkeypatch.setattr(digest, "_ROOT", place)
     head = subprocess.check_output(["git", "-C", str(tmp_path), "rev-parse", "HEAD"], text=True)
-    assert source.commit.__wrapped__() == head[:12]
-    monkeypatch.setattr(source, "_ROOT", place / "site" / "package")  # installed, inside somebody else's repository
-    assert source.commit.__wrapped__() is None
+    assert digest.commit.__wrapped__() == head[:12]
+    monkeypatch.setattr(digest, "_ROOT", place / "site" / "package")  # installed, inside somebody else's repository
+    assert digest.commit.__wrapped__() is None
 
 
 def test_closure_follows_imports_also_inside_functions() -> None:
-    found = source.closure({"deepinside.stages.localise"})
+    found = digest.closure({"deepinside.stages.localise"})
     assert {"deepinside.localisation.graph_cut", "deepinside.methods.saliency", "deepinside.probe.rule"} <= found
-    assert "deepinside.pipeline" not in found  # the engine does not change results
+    assert "deepinside.pipeline.table" not in found  # the engine does not change results
     assert "deepinside.dissection.tally" not in found
 
 
 def test_digest_changes_with_an_imported_module(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = source.digest({"deepinside.stages.localise"})
-    original = source.stripped
-    other = source._file("deepinside.localisation.graph_cut")
-    monkeypatch.setattr(source, "stripped", lambda path: original(path) + ("#" if path == other else ""))
-    source._acting.cache_clear()
-    after = source.digest({"deepinside.stages.localise"})
-    source._acting.cache_clear()
+    before = digest.digest({"deepinside.stages.localise"})
+    original = digest.stripped
+    other = digest._file("deepinside.localisation.graph_cut")
+    monkeypatch.setattr(digest, "stripped", lambda path: original(path) + ("#" if path == other else ""))
+    digest._acting.cache_clear()
+    after = digest.digest({"deepinside.stages.localise"})
+    digest._acting.cache_clear()
     assert after != before
 
 
 def test_unknown_module_says_what_to_do() -> None:
     with pytest.raises(ModuleNotFoundError, match="PYTHONPATH"):
-        source.digest({"no_such_module_here"})
+        digest.digest({"no_such_module_here"})
 
 
 def test_an_installed_library_counts_as_a_whole_and_is_not_followed(
@@ -67,11 +67,11 @@ def test_an_installed_library_counts_as_a_whole_and_is_not_followed(
     (tmp_path / "mine.py").write_text("import bought.nets\n")
     for folder in (tmp_path, place.parent):
         monkeypatch.syspath_prepend(folder)
-    assert source.closure({"bought.nets"}) == {"bought.nets"}
-    assert source.closure({"mine"}) == {"mine"}  # its own versions stand in the manifest
-    before = [source.digest({one}) for one in ("bought.nets", "bought", "single", "mine")]
+    assert digest.closure({"bought.nets"}) == {"bought.nets"}
+    assert digest.closure({"mine"}) == {"mine"}  # its own versions stand in the manifest
+    before = [digest.digest({one}) for one in ("bought.nets", "bought", "single", "mine")]
     (place / "blocks.py").write_text("WIDTH = 8\n")
-    after = [source.digest({one}) for one in ("bought.nets", "bought", "single", "mine")]
+    after = [digest.digest({one}) for one in ("bought.nets", "bought", "single", "mine")]
     assert [one != other for one, other in zip(before, after, strict=True)] == [True, True, False, False]
 
 
@@ -84,4 +84,4 @@ def test_relative_imports_are_followed(tmp_path: Path, monkeypatch: pytest.Monke
     (deep / "net.py").write_text("def net():\n    from ..base import x\n    from . import missing\n")
     monkeypatch.syspath_prepend(tmp_path)
     packages = {"outer", "outer.inner"}
-    assert source.closure({"outer.inner.net"}) == packages | {"outer.inner.net", "outer.base", "outer.inner.other"}
+    assert digest.closure({"outer.inner.net"}) == packages | {"outer.inner.net", "outer.base", "outer.inner.other"}

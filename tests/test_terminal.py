@@ -14,7 +14,9 @@ from types import SimpleNamespace
 import pytest
 from filelock import FileLock
 
-from deepinside import artifact, configuration, terminal
+from deepinside import terminal
+from deepinside.artifacts import artifact
+from deepinside.pipeline import configuration
 from deepinside.records import Row, Table
 from deepinside.terminal.inventory import Inventory, in_words
 from deepinside.terminal.screen import aligned

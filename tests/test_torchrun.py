@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepinside.artifact import read_manifest, verify
+from deepinside.artifacts.artifact import read_manifest, verify
 from deepinside.models.checkpoint import read_weights
 from deepinside.models.classifier import read_history
 from tests.faults.harness import artifacts, same

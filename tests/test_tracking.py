@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepinside import artifact
+from deepinside.artifacts import artifact
 from deepinside.records import Row, Table
 from deepinside.tracking import Limits, artifact_name, tracked
 from tests import transaction_log

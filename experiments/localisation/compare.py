@@ -8,7 +8,7 @@ Writes FOLDER/table.csv: what the first gains over the second, in percentage poi
 import sys
 from pathlib import Path
 
-from deepinside.localisation.paired import paired
+from deepinside.localisation.tables import paired
 
 if __name__ == "__main__":
     first, second, folder = map(Path, sys.argv[1:4])

@@ -22,7 +22,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from deepinside.localisation.boxes import overlap, rescaled
-from deepinside.localisation.scene import Scene, scene
+from deepinside.localisation.maps import Scene, scene
 from deepinside.localisation.segment import segmented
 from deepinside.localisation.settings import Settings
 
@@ -59,15 +59,15 @@ def store(folder: Path, overrides: Sequence[str]) -> None:
 
     from deepinside.data import ilsvrc
     from deepinside.data.index import read_image
-    from deepinside.methods.class_activation import spatial_layer
-    from deepinside.methods.crops import viewed
-    from deepinside.stages.inputs import built
-    from deepinside.stages.localiser import arrays
+    from deepinside.methods.grad_cam import spatial_layer
+    from deepinside.localisation.crops import viewed
+    from deepinside.models.saved import build
+    from deepinside.localisation.localiser import arrays
 
     with initialize_config_dir(str(HERE.parents[1] / "conf"), version_base=None):
         cfg = compose("config", list(overrides))
     index = ilsvrc.index(Path(cfg.data.root)).boxed()
-    net = built(cfg.model, None)
+    net = build(cfg.model, None)
     layer = None
     for entry in index.entries:
         path = folder / f"{entry.image}.npz"

@@ -13,14 +13,14 @@ from typing import Any
 # Where each name is defined: nothing is imported before it is used, for torch takes seconds. Types are in __init__.pyi.
 _HOMES = {
     "capture": "deepinside.probe",
-    "dissect": "deepinside.api",
-    "invert": "deepinside.api",
-    "load": "deepinside.loading",
-    "localise": "deepinside.api",
-    "maximise": "deepinside.api",
+    "dissect": "deepinside.api.functions",
+    "invert": "deepinside.api.functions",
+    "load": "deepinside.api.loading",
+    "localise": "deepinside.api.functions",
+    "maximise": "deepinside.api.functions",
     "relu_rule": "deepinside.probe",
-    "saliency": "deepinside.api",
-    "show": "deepinside.api",
+    "saliency": "deepinside.api.functions",
+    "show": "deepinside.api.functions",
 }
 __all__ = ["__version__", *_HOMES]  # ruff: ignore[undefined-export]
 

@@ -1,5 +1,5 @@
-from deepinside.api import dissect, invert, localise, maximise, saliency, show
-from deepinside.loading import load
+from deepinside.api.functions import dissect, invert, localise, maximise, saliency, show
+from deepinside.api.loading import load
 from deepinside.probe import capture, relu_rule
 
 __all__ = [

@@ -11,7 +11,7 @@ import deepinside
 from deepinside import terminal
 
 if TYPE_CHECKING:
-    from deepinside.configuration import DictConfig
+    from deepinside.pipeline.configuration import DictConfig
 
 
 def main() -> None:
@@ -36,10 +36,10 @@ def _dispatched(arguments: Sequence[str]) -> int:
         return 0
     if arguments and arguments[0] in terminal.COMMANDS:
         return terminal.answer(arguments[0], arguments[1:])
-    from deepinside import configuration  # Hydra is slow to import: not for the commands of the terminal
+    from deepinside.pipeline import configuration  # Hydra is slow to import: not for the commands of the terminal
 
     try:
-        configuration.check_overrides(arguments)
+        configuration.check_overrides(arguments, terminal.COMMANDS)
         configuration.main(_run)
     except configuration.HydraException as error:
         raise ValueError(str(error)) from error
@@ -47,18 +47,19 @@ def _dispatched(arguments: Sequence[str]) -> int:
 
 
 def _run(cfg: "DictConfig", command: list[str]) -> None:
-    from deepinside import pipeline, planning
+    from deepinside.pipeline.execution import execute
+    from deepinside.pipeline.plan import Planner, planned, settled
     from deepinside.report import summary
 
-    planner = pipeline.Planner(Path(cfg.outputs))
+    planner = Planner(Path(cfg.outputs))
     if cfg.estimate:
-        from deepinside import estimate
+        from deepinside.pipeline import estimate
 
-        for line in estimate.lines(list(estimate.estimate(planning.planned(planner, cfg, command)))):
+        for line in estimate.lines(list(estimate.estimate(planned(planner, cfg, command)))):
             print(line)
         return
-    plan = planning.settled if cfg.run == "sweep" else planning.planned
-    folder = pipeline.execute(plan(planner, cfg, command))
+    plan = (settled if cfg.run == "sweep" else planned)(planner, cfg, command)
+    folder = execute(plan)
     for line in summary.lines(folder):
         print(line)
     print(f"artifact: {folder}")

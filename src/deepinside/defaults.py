@@ -59,7 +59,7 @@ def defaults(group: str, choice: str, given: Mapping[str, Any] | None = None) ->
 
 def _check(name: str, known: list[str], said: str) -> None:
     if name not in known:
-        from deepinside.network import closest  # torch is slow to import: only for who misspelt something
+        from deepinside.spelling import closest  # torch is slow to import: only for who misspelt something
 
         raise KeyError(f"{said} {name!r}; {closest(name, known)}")
 

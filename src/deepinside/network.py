@@ -1,7 +1,6 @@
 """A trained network as everything downstream sees it: RGB in [0, 1] in, class scores before softmax out."""
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -10,27 +9,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepinside.defaults import defaults
-from deepinside.memory import halved
+from deepinside.runtime.memory import halved
+from deepinside.spelling import closest
 
-_LISTED = 24  # names in an error message
 _ROOM = 256 / 224  # shorter side over input, as networks for ImageNet have it (Krizhevsky et al. 2012, sec. 2)
-
-
-def closest(name: str, known: Iterable[str], count: int = 3) -> str:
-    """What a person who wrote `name` may have meant.
-
-    Args:
-        name: the misspelt name.
-        known: the names there are.
-        count: how many to offer.
-
-    Returns:
-        A half sentence for an error message.
-    """
-    known = list(known)
-    near = difflib.get_close_matches(name, known, n=count, cutoff=0.4)
-    more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
-    return f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known[:_LISTED])}{more}"
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,20 @@ class Placement(NamedTuple):
     mirrored: bool
 
 
+class Crops(NamedTuple):
+    """A photograph as the network is shown it.
+
+    Attributes:
+        canvas: the photograph at the network's scale, RGB in [0, 1], (3, H, W).
+        places: where each crop was cut from the canvas.
+        pixels: the crops, RGB in [0, 1], (m, 3, s, s).
+    """
+
+    canvas: Float[Tensor, "3 H W"]
+    places: tuple[Placement, ...]
+    pixels: Float[Tensor, "m 3 s s"]
+
+
 def resized(
     image: UInt8[Tensor, "3 h w"], height: int, width: int, interpolation: str = "bilinear"
 ) -> Float[Tensor, "3 height width"]:
@@ -62,6 +76,21 @@ def to_bytes(images: Float[Tensor, "n 3 h w"]) -> UInt8[ndarray, "n h w 3"]:
     return (images.permute(0, 2, 3, 1).cpu().numpy() * 255).round().astype(np.uint8)
 
 
+def canvas_size(height: int, width: int, resize: int) -> tuple[int, int]:
+    """The size of a photograph's canvas.
+
+    Args:
+        height: of the photograph, in pixels.
+        width: likewise.
+        resize: length of the canvas's shorter side, in pixels.
+
+    Returns:
+        Height and width, in pixels.
+    """
+    factor = resize / min(height, width)
+    return max(resize, round(height * factor)), max(resize, round(width * factor))
+
+
 def canvas(image: UInt8[Tensor, "3 h w"], preprocessing: Preprocessing) -> Float[Tensor, "3 H W"]:
     """The photograph with its shorter side at the network's resize length.
 
@@ -72,9 +101,7 @@ def canvas(image: UInt8[Tensor, "3 h w"], preprocessing: Preprocessing) -> Float
     Returns:
         RGB in [0, 1], (3, H, W), min(H, W) = resize.
     """
-    height, width = image.shape[1:]
-    factor = preprocessing.resize / min(height, width)
-    height, width = (max(preprocessing.resize, round(side * factor)) for side in (height, width))
+    height, width = canvas_size(image.shape[1], image.shape[2], preprocessing.resize)
     return resized(image, height, width, preprocessing.interpolation)
 
 
@@ -131,6 +158,27 @@ def cut(picture: Float[Tensor, "3 H W"], places: tuple[Placement, ...], side: in
     """
     crops = [picture[:, p.top : p.top + side, p.left : p.left + side] for p in places]
     return torch.stack([crop.flip(-1) if p.mirrored else crop for crop, p in zip(crops, places, strict=True)])
+
+
+def crops_of(image: UInt8[Tensor, "3 h w"], preprocessing: Preprocessing, crops: str) -> Crops:
+    """A photograph as a network is shown it.
+
+    Args:
+        image: RGB bytes, (3, h, w), of any size.
+        preprocessing: of the network.
+        crops: `ten` (corners, centre, mirrored) or `centre`, cut from the canvas; or `warp`: the whole photograph
+            squeezed to the input, which is then the canvas.
+
+    Returns:
+        The canvas and its crops.
+
+    Raises:
+        ValueError: if `crops` is unknown.
+    """
+    warp = crops == "warp"
+    picture = warped(image, preprocessing) if warp else canvas(image, preprocessing)
+    places = placements(picture.shape[1], picture.shape[2], preprocessing.input, "centre" if warp else crops)
+    return Crops(picture, places, cut(picture, places, preprocessing.input))
 
 
 def merged(

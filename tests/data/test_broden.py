@@ -15,8 +15,8 @@ from PIL import Image
 from tests.data.trees import picture
 from tests.shared import SHARED, needs_shared
 
-from deepinside.data.broden import BadRow, Broden
-from deepinside.data.broden_labels import primary
+from deepinside.data.broden.labels import primary
+from deepinside.data.broden.reader import BadRow, Broden
 
 PROBE = SHARED / "data/broden_coco128"
 TALLY = SHARED / "data/reference/netdissect_lite_squeezenet_fire9/tally.csv"

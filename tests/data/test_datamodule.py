@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from deepinside.data.augmentation import Augmentation, Look, look, seen
-from deepinside.data.canvases import Canvases, canvas_size
-from deepinside.data.datamodule import Order, Pictures, Views, mean_colour
+from deepinside.data.datamodule import Canvases, Order, Pictures, Views, canvas_size, mean_colour
 from deepinside.data.index import NO_BOXES, Entry, Index, read_image
 from deepinside.network import Preprocessing
 from deepinside.views import canvas, cut, placements

@@ -8,10 +8,9 @@ import pytest
 from tests.data.trees import picture, picture_bytes, shard
 
 from deepinside.data import folder, ilsvrc, layouts, photos, shards
-from deepinside.data.broden import Broden
-from deepinside.data.own.coco import write_coco
-from deepinside.data.own.masks import write_masks
-from deepinside.data.own.voc import write_voc
+from deepinside.data.broden.coco import write_coco
+from deepinside.data.broden.masks import write_masks, write_voc
+from deepinside.data.broden.reader import Broden
 
 
 def loose(root: Path) -> None:

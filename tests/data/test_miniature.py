@@ -9,11 +9,11 @@ from PIL import Image
 from sklearn.linear_model import RidgeClassifier
 
 from deepinside.data import ilsvrc
-from deepinside.data.broden import Broden
-from deepinside.data.miniature import World, ceiling, read_ceilings, write_broden, write_ilsvrc
-from deepinside.data.miniature.compose import compose
-from deepinside.data.miniature.ilsvrc_tree import size, val_kind
-from deepinside.data.miniature.objects import KINDS
+from deepinside.data.broden.reader import Broden
+from deepinside.miniature import World, ceiling, read_ceilings, write_broden, write_ilsvrc
+from deepinside.miniature.compose import compose
+from deepinside.miniature.ilsvrc_tree import size, val_kind
+from deepinside.miniature.objects import KINDS
 
 
 def files(folder: Path) -> dict[str, bytes]:

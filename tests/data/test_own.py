@@ -12,10 +12,10 @@ from numpy import ndarray
 from PIL import Image
 from pycocotools import mask as coco_tools
 
-from deepinside.data.broden import Broden
-from deepinside.data.own import write_coco, write_masks, write_voc
-from deepinside.data.own.coco import outline
-from deepinside.data.own.outlined import levels
+from deepinside.data.broden.coco import outline, write_coco
+from deepinside.data.broden.masks import write_masks, write_voc
+from deepinside.data.broden.reader import Broden
+from deepinside.data.broden.writer import levels
 
 H, W = 4, 6
 LEFT, RIGHT, MIDDLE = (np.zeros((H, W), dtype=bool) for _ in range(3))

@@ -11,13 +11,13 @@ from PIL import Image
 from scipy.io import savemat
 from tests.data.trees import picture, xml
 
-from deepinside import configuration
 from deepinside.data import public
-from deepinside.data.broden import Broden
+from deepinside.data.broden.reader import Broden
 from deepinside.data.index import Index
+from deepinside.data.opening import open_index
+from deepinside.pipeline import configuration
 from deepinside.records import Table
 from deepinside.stages import concepts, prepare
-from deepinside.stages.inputs import open_index
 
 
 def rows(index: Index) -> list[tuple[str, str, int, list[list[float]]]]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from deepinside.dissection.ablate import ablation, concepts, without
+from deepinside.dissection.ablation import ablation, concepts, without
 from deepinside.network import Network, Preprocessing
 
 

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 from tests.shared import SHARED, needs_shared
 
-from deepinside.dissection.classic import classic
-from deepinside.dissection.published import read_result
+from deepinside.dissection.netdissect import classic, read_result
 from deepinside.dissection.score import detector_counts, runners_up, sensitivity, units_frame
 from deepinside.dissection.vocabulary import Vocabulary
 

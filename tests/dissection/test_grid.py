@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from deepinside.dissection.grid import Axis, field_knots, grid, resize_knots
+from deepinside.dissection.upsample import Axis, field_knots, grid, resize_knots
 from deepinside.probe import ReceptiveField
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tests.dissection.test_passes import network, run, same, world
 
-from deepinside.dissection.kept import Kept
+from deepinside.dissection.activation_cache import Kept
 
 
 class Counting:
@@ -51,7 +51,7 @@ def test_a_layer_that_does_not_fit_takes_a_second_pass_that_ends_there(tmp_path,
     probe = Kept(1 << 30)
     run(found, PICTURES, tmp_path / "probe", bad=(5,), kept=probe)
     assert probe.bytes == 0  # given out
-    monkeypatch.setattr("deepinside.dissection.kept._START", 0)
+    monkeypatch.setattr("deepinside.dissection.activation_cache._START", 0)
     counting = Counting(found)
     kept = Kept(16000)  # room for the small maps of the second layer, not for those of the first
     same(run(found, PICTURES, tmp_path / "some", bad=(5,), kept=kept), two_passes[0])
@@ -76,7 +76,7 @@ def test_thinning_forgets_what_the_floor_has_passed_but_not_the_neighbours():
 
 
 def test_memory_stays_within_the_budget(monkeypatch):
-    monkeypatch.setattr("deepinside.dissection.kept._START", 1000)
+    monkeypatch.setattr("deepinside.dissection.activation_cache._START", 1000)
     kept = Kept(4000)
     for batch in range(20):
         maps = {"a": torch.rand(2, 3, 5, 5), "b": torch.rand(2, 3, 2, 2)}

@@ -3,8 +3,8 @@ import torch
 import torchvision
 from torch import nn
 
-from deepinside.dissection.grid import field_knots
 from deepinside.dissection.layers import survey_layers
+from deepinside.dissection.upsample import field_knots
 from deepinside.network import Network, Preprocessing
 from deepinside.probe import convolutional, last_maps
 

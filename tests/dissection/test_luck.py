@@ -7,8 +7,8 @@ from tests.dissection.test_passes import SIZES, VOCABULARY, network, opener, rea
 
 from deepinside.dissection.counting import Counter, totals
 from deepinside.dissection.layers import answers, survey_layers
-from deepinside.dissection.luck import chance
-from deepinside.dissection.reading import mixed
+from deepinside.dissection.permutation import chance
+from deepinside.dissection.probe_set import mixed
 from deepinside.dissection.score import iou
 from deepinside.dissection.tally import Counts
 from deepinside.dissection.thresholds import survey

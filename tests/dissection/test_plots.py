@@ -3,8 +3,14 @@ import io
 import numpy as np
 import pytest
 
-from deepinside.plots.dissect import colour, ordered, unique_detectors, unit_card, units_per_concept
-from deepinside.plots.dissect_threshold import unique_by_threshold
+from deepinside.plots.dissection import (
+    colour,
+    ordered,
+    unique_by_threshold,
+    unique_detectors,
+    unit_card,
+    units_per_concept,
+)
 
 
 def drawn(figure):

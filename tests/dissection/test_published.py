@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 from tests.shared import SHARED, needs_shared
 
-from deepinside.dissection.published import read_result
+from deepinside.dissection.netdissect import read_result
 from deepinside.dissection.score import detector_counts
 
 TABLES = SHARED / "data" / "netdissect_tables"

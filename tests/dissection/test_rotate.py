@@ -5,8 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from deepinside.dissection.layers import answers, survey_layers
-from deepinside.dissection.rotate import logits_moved, rotation, turned
+from deepinside.dissection.layers import answers, logits_moved, rotation, survey_layers, turned
 from deepinside.network import Network, Preprocessing
 
 

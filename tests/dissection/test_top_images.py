@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepinside.dissection.top_images import TopImages
+from deepinside.dissection.thresholds import TopImages
 
 
 @given(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 5), st.integers(1, 4))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from deepinside.dissection.transfer import told_apart
+from deepinside.dissection.tables import told_apart
 
 
 def test_a_label_that_the_peaks_hold_is_told_apart_and_one_that_they_do_not_is_not():

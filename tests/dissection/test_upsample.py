@@ -7,8 +7,7 @@ from PIL import Image
 from scipy.interpolate import RectBivariateSpline
 from torch.nn.functional import interpolate
 
-from deepinside.dissection.grid import grid
-from deepinside.dissection.upsample import dense, hits
+from deepinside.dissection.upsample import dense, grid, hits
 from deepinside.probe import ReceptiveField
 
 CONV5 = ReceptiveField((163, 163), (16, 16), (-64, -64))

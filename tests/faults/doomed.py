@@ -53,7 +53,7 @@ def jump(seconds: list[float]) -> None:
 
     time.time = lambda: real() + next(wrong)
     time.time_ns = lambda: int(time.time() * 1e9)
-    importlib.import_module("deepinside.artifact").datetime = Wrong  # type: ignore[attr-defined]
+    importlib.import_module("deepinside.artifacts.artifact").datetime = Wrong  # type: ignore[attr-defined]
 
 
 def child(job: dict, counter: mmap.mmap) -> None:

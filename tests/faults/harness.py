@@ -16,8 +16,8 @@ from tests import own
 from tests.data.trees import picture
 from tests.fuzz.corpus import BRODEN
 
-from deepinside.artifact import verify
-from deepinside.difference import difference
+from deepinside.artifacts.artifact import verify
+from deepinside.artifacts.excerpt import difference
 
 DOOMED = Path(__file__).with_name("doomed.py")
 COMMON = [

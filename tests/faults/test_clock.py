@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.faults.harness import KILLED, RUNS, Warm, artifacts, laid, same, warmed
 
-from deepinside import artifact
+from deepinside.artifacts import artifact
 
 YEARS = 365.0 * 86400
 WRONG = (0.0, 10 * YEARS, -10 * YEARS, -3600.0, 3600.0)

@@ -14,8 +14,8 @@ from tests import own
 from tests.data.trees import shard
 from tests.faults.harness import RUNS, Warm, laid, same, warmed
 
-from deepinside import artifact
-from deepinside.digests import RawDigests
+from deepinside.artifacts import artifact
+from deepinside.artifacts.digest import RawDigests
 
 MADE = {"stage": "toy", "seed": 0, "config": {}, "inputs": {}, "raw": {}, "source": "s"}
 

@@ -8,7 +8,7 @@ from collections.abc import Generator
 import pytest
 from tests.faults.harness import KILLED, RUNS, Warm, alive, artifacts, laid, same, start, warmed
 
-from deepinside.artifact import verify
+from deepinside.artifacts.artifact import verify
 
 ROUNDS, KILLS = 4, 3  # per stage: rounds from nothing, kills in a row in each; with the timed ones, 52 kills in all
 SEED = 20261125

@@ -9,7 +9,7 @@ import pytest
 from tests.faults.harness import RUNS, Warm, artifacts, laid, warmed
 from tests.own import NET
 
-from deepinside.artifact import read_manifest, verify
+from deepinside.artifacts.artifact import read_manifest, verify
 
 TOLERANCE = 1e-5  # batches of other sizes change the last bits of single precision
 TIGHT = """

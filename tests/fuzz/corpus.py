@@ -16,11 +16,11 @@ from tests.data.trees import devkit, kaggle, kaggle_xml, picture, picture_bytes,
 
 from deepinside.data import folder, ilsvrc, imagenette, public, shards
 from deepinside.data.annotation import Annotation
-from deepinside.data.bad_file import BadFile
-from deepinside.data.broden import Broden
+from deepinside.data.broden.reader import Broden
 from deepinside.data.image import read_header, read_image
 from deepinside.data.index import Index
-from deepinside.dissection.published import read_result
+from deepinside.data.reading import BadFile
+from deepinside.dissection.netdissect import read_result
 from deepinside.localisation import submission
 from deepinside.models.checkpoint import read_weights
 from deepinside.models.convnet import ConvNet

@@ -17,17 +17,17 @@ from tests.data.trees import kaggle, picture, xml
 from tests.fuzz.corpus import KINDS, matconvnet
 from tests.fuzz.limits import Hang, limited
 
-from deepinside import configuration, matlab
-from deepinside.data import folder, ilsvrc
+from deepinside.data import folder, ilsvrc, matlab
 from deepinside.data.annotation import Annotation, BadAnnotation
-from deepinside.data.bad_file import BadFile
-from deepinside.data.broden import Broden
-from deepinside.data.broden_labels import read_categories
+from deepinside.data.broden.labels import read_categories
+from deepinside.data.broden.reader import Broden
 from deepinside.data.image import MAX_PIXELS, BadImage, read_header, read_image
 from deepinside.data.index import Index
+from deepinside.data.reading import BadFile
 from deepinside.localisation import submission
 from deepinside.models.checkpoint import read_weights
 from deepinside.models.matconvnet import vgg_f
+from deepinside.pipeline import configuration
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as Linux does it")
 

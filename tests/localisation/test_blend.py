@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from deepinside.localisation.blend import blended, normalised, window
+from deepinside.localisation.maps import blended, normalised, window
 from deepinside.localisation.settings import Settings
 
 COVERED = np.ones((2, 3), bool)

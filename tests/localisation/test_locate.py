@@ -3,7 +3,7 @@
 import numpy as np
 
 from deepinside.localisation.baselines import from_maps
-from deepinside.localisation.locate import Pixels, borrowed, drawn, locate
+from deepinside.localisation.localiser import Pixels, borrowed, drawn, locate
 from deepinside.localisation.segment import segment
 from deepinside.localisation.settings import Settings
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from deepinside.localisation import summary
+from deepinside.localisation import tables
 from deepinside.localisation.outcome import Outcome
 
 
@@ -46,7 +46,7 @@ def test_errors(outcome):
 
 
 def test_the_table(outcome):
-    table = summary.table(outcome)
+    table = tables.table(outcome)
     assert table["top1_classification_error"].value == pytest.approx(200 / 3)
     assert table["top1_classification_error"].n == 3
     assert table["top5_localisation_error"][1:4] == (50, "%", 2)
@@ -72,7 +72,7 @@ def test_every_number_of_the_table_can_be_had_from_the_file(outcome, tmp_path):
         ("known_error", "class_known_localisation_error"),
     ):
         numbers = [float(line[column]) for line in lines if line[column]]
-        assert 100 * sum(numbers) / len(numbers) == summary.table(outcome)[metric].value
+        assert 100 * sum(numbers) / len(numbers) == tables.table(outcome)[metric].value
 
 
 def test_no_images_give_no_numbers(tmp_path):
@@ -80,6 +80,6 @@ def test_no_images_give_no_numbers(tmp_path):
         (), np.zeros((0, 2), int), np.zeros(0, int), (), np.zeros(0, bool), np.zeros((0, 5), int),
         np.zeros((0, 5, 4)), np.zeros((0, 5), bool), np.zeros((0, 4)),
     )  # fmt: skip
-    assert math.isnan(summary.table(none)["top1_localisation_error"].value)
+    assert math.isnan(tables.table(none)["top1_localisation_error"].value)
     none.write(tmp_path)
     assert len((tmp_path / "per_image.csv").read_text().splitlines()) == 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from deepinside.localisation.paired import paired
+from deepinside.localisation.tables import paired
 
 HEAD = "image,iou_known,cls_error_1,loc_error_1,cls_error_5,loc_error_5,known_error,label\n"
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from skimage import data
 
-from deepinside.localisation.blend import smoothed
-from deepinside.localisation.seeds import seeds
-from deepinside.localisation.segment import segment
+from deepinside.localisation.maps import smoothed
+from deepinside.localisation.segment import seeds, segment
 from deepinside.localisation.settings import Settings
 
 RED, GREEN = [0.8, 0.15, 0.1], [0.2, 0.6, 0.25]

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from deepinside.localisation import strata, summary
+from deepinside.localisation import tables
 from deepinside.localisation.measure import THRESHOLDS, Measured
 from deepinside.localisation.outcome import Drawn, Outcome
 
@@ -35,14 +35,14 @@ def outcome():
 
 
 def test_an_error_is_one_of_class_or_one_of_box(outcome):
-    table = summary.table(outcome)
+    table = tables.table(outcome)
     assert table["top1_localisation_error"][1:4] == (50, "%", 4)
     assert table["top1_localisation_error_by_class"][1:4] == (25, "%", 4)
     assert table["top1_localisation_error_by_box"][1:4] == (25, "%", 4)
 
 
 def test_gains_over_baselines_are_paired(outcome):
-    table = summary.table(outcome)
+    table = tables.table(outcome)
     # Known: ours right, right, wrong, right; the whole image is right everywhere.
     assert table["class_known_localisation_gain_over_whole_image"].value == -25
     assert table["class_known_localisation_gain_over_blind"].value == 75
@@ -51,7 +51,7 @@ def test_gains_over_baselines_are_paired(outcome):
 
 
 def test_measures_of_maps_leave_out_what_is_blacklisted(outcome):
-    table = summary.table(outcome)
+    table = tables.table(outcome)
     assert table["max_box_accuracy_iou_0.3"].value == 75  # thresholds 0.3 to 0.4 find three
     assert table["max_box_threshold_iou_0.3"].value == pytest.approx(0.3)
     assert table["max_box_accuracy_iou_0.7"].value == 25
@@ -63,7 +63,7 @@ def test_measures_of_maps_leave_out_what_is_blacklisted(outcome):
 
 
 def test_by_class_and_by_size(outcome, tmp_path):
-    strata.write(outcome, ("cat", "dog"), tmp_path)
+    tables.write(outcome, ("cat", "dog"), tmp_path)
     cat, dog = csv.DictReader((tmp_path / "per_class.csv").open())
     assert (cat["name"], cat["images"], float(cat["class_known_error"])) == ("cat", "2", 0)
     assert (dog["name"], dog["images"], float(dog["class_known_error"]), float(dog["top1_error"])) == (

@@ -10,9 +10,9 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deepinside.configuration import folder
 from deepinside.methods.activation_maximization import activation_maximization
 from deepinside.network import Network, Preprocessing
+from deepinside.pipeline.configuration import folder
 from deepinside.probe.activations import activations
 from deepinside.records import Batch, Boxes, Images
 from deepinside.study import Pictures

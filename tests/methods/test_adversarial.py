@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from deepinside.methods.adversarial import adversarial
-from deepinside.methods.attacks import boxed, gradient_sign, stepped
+from deepinside.methods.adversarial import adversarial, boxed, gradient_sign, stepped
 from deepinside.methods.box_descent import box_descent
 from deepinside.methods.chosen_class import chosen_class, chosen_classes
 from deepinside.network import Network, Preprocessing

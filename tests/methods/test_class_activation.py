@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn import functional
 
 from deepinside import views
-from deepinside.methods.class_activation import class_activation, evidence, spatial_layer
-from deepinside.methods.crops import viewed
+from deepinside.localisation.crops import viewed
+from deepinside.methods.grad_cam import class_activation, evidence, spatial_layer
 from deepinside.network import Network, Preprocessing
 from deepinside.records import Batch
 

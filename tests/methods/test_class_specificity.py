@@ -7,7 +7,7 @@ from torch import nn
 
 from deepinside.methods.class_specificity import class_specificity
 from deepinside.network import Network, Preprocessing
-from deepinside.plots.class_specificity import cascade
+from deepinside.plots.maps import cascade
 from deepinside.probe.randomise import randomised, with_weights
 from deepinside.records import Boxes
 from deepinside.study import Pictures

@@ -7,8 +7,18 @@ import pytest
 import torch
 from torch import nn
 
-from deepinside.methods.correspondence import correspondence, pair_interval, sign_distances
-from deepinside.methods.part_squares import Case, Square, _random, _steps, find_cases, parts_of, square_over
+from deepinside.methods.correspondence import (
+    Case,
+    Square,
+    _random,
+    _steps,
+    correspondence,
+    find_cases,
+    pair_interval,
+    parts_of,
+    sign_distances,
+    square_over,
+)
 from deepinside.network import Network, Preprocessing
 from deepinside.plots.correspondence import bars
 from deepinside.records import Boxes

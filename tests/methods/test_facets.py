@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from deepinside.methods.facets import facets
 from deepinside.network import Network, Preprocessing
-from deepinside.plots.facets import facets as plot
+from deepinside.plots.synthesis import facets as plot
 from deepinside.records import Boxes
 from deepinside.study import Pictures, Study
 

@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from deepinside.methods.filter_spectrum import first_convolution, folded_share, frequencies, spectrum
-from deepinside.methods.first_layer import first_layer
+from deepinside.methods.first_layer import first_convolution, first_layer, folded_share, frequencies, spectrum
 from deepinside.network import Network, Preprocessing
 from deepinside.plots.first_layer import filters
 from deepinside.records import Boxes

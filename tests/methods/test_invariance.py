@@ -9,8 +9,7 @@ from scipy import ndimage
 from torch import nn
 from torchvision.models import resnet18, squeezenet1_0
 
-from deepinside.methods.invariance import invariance
-from deepinside.methods.motion import motion, moved
+from deepinside.methods.invariance import invariance, motion, moved
 from deepinside.models.convnet import ConvNet
 from deepinside.network import Network, Preprocessing
 from deepinside.plots.invariance import curves

@@ -8,10 +8,9 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from deepinside.configuration import folder
-from deepinside.methods.inversion import inversion
-from deepinside.methods.pre_image import features
+from deepinside.methods.inversion import features, inversion
 from deepinside.network import Network, Preprocessing
+from deepinside.pipeline.configuration import folder
 from deepinside.plots.inversion import sheets
 from deepinside.records import Boxes
 from deepinside.study import Pictures, Study

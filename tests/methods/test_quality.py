@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from deepinside.methods.quality import energy_ratio, high_frequency_share
+from deepinside.metrics import energy_ratio, high_frequency_share
 from deepinside.records import Boxes
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from deepinside.methods.relation import relation
 from deepinside.network import Network, Preprocessing
-from deepinside.plots.relation import distances
+from deepinside.plots.maps import distances
 from deepinside.records import Boxes
 from deepinside.study import Pictures
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from deepinside import views
-from deepinside.methods.crops import viewed
+from deepinside.localisation.crops import viewed
 from deepinside.methods.deconvnet import project
 from deepinside.methods.saliency import saliency
 from deepinside.network import Network, Preprocessing

@@ -10,9 +10,17 @@ from PIL import Image
 from torch import nn
 from torchvision.models import resnet18, vgg19
 
-from deepinside.methods.style_layers import Layers, chosen_layers, features
-from deepinside.methods.style_losses import aim, content_loss, gram, losses, style_loss
-from deepinside.methods.style_transfer import style_transfer
+from deepinside.methods.style_transfer import (
+    Layers,
+    aim,
+    chosen_layers,
+    content_loss,
+    features,
+    gram,
+    losses,
+    style_loss,
+    style_transfer,
+)
 from deepinside.network import Network, Preprocessing
 from deepinside.plots.style_transfer import transferred
 from deepinside.records import Boxes

@@ -11,10 +11,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from torch import nn
 
-from deepinside.configuration import folder
 from deepinside.methods.top_activations import top_activations
 from deepinside.methods.unit_cards import unit_cards
 from deepinside.network import Network, Preprocessing
+from deepinside.pipeline.configuration import folder
 from deepinside.plots.unit_cards import cards
 from deepinside.records import Boxes
 from deepinside.study import Pictures, Study

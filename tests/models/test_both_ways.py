@@ -7,17 +7,17 @@ import torch
 from tests.shared import SHARED, needs_shared
 
 import deepinside
-from deepinside.configuration import composed, groups
 from deepinside.data.image import read_image
 from deepinside.models.convnet import convnet
 from deepinside.models.custom import custom
-from deepinside.models.evaluation import probabilities
 from deepinside.models.hog import hog
 from deepinside.models.matconvnet import vgg_f
 from deepinside.models.pretrained import efficientnet_lite0, squeezenet, torchvision_model
+from deepinside.models.saved import build
 from deepinside.models.timm_zoo import timm_model
+from deepinside.models.training import probabilities
 from deepinside.network import Network
-from deepinside.stages.inputs import built
+from deepinside.pipeline.configuration import composed, groups
 
 MINE = "torchvision.models:squeezenet1_1"  # any function that returns a module
 IN_PYTHON: dict[str, Callable[[], Network]] = {
@@ -46,7 +46,7 @@ def seeded(build: Callable[[], Network]) -> Network:
 def from_the_command_line(choice: str, *words: str) -> Network:
     target = [f"model.target={MINE}"] if choice == "custom" else []
     cfg = composed([f"model={choice}", "model.weights=random", *target, *words])
-    return seeded(lambda: built(cfg.model, None))
+    return seeded(lambda: build(cfg.model, None))
 
 
 def test_every_choice_is_compared() -> None:
@@ -62,7 +62,7 @@ def test_scores_from_python_are_those_from_the_command_line(choice: str) -> None
     own = {"target": MINE} if choice == "custom" else {}
     by_name = seeded(lambda: deepinside.load(choice, weights="random", **own))
     assert (by_name.name, by_name.classes) == (theirs.name, theirs.classes)
-    for ours in (by_name, *(seeded(build) for name, build in IN_PYTHON.items() if name == choice)):
+    for ours in (by_name, *(seeded(made) for name, made in IN_PYTHON.items() if name == choice)):
         assert ours.preprocessing == theirs.preprocessing
         assert torch.equal(probabilities(ours, [picture])[0], expected)
 

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from deepinside.digests import file_digest
+from deepinside.artifacts.digest import file_digest
 from deepinside.models.checkpoint import load_weights, read_weights, save_weights
 
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import max_pool2d
 
+from deepinside.models.checkpoint import class_names, output_count
 from deepinside.models.convnet import ConvNet, convnet, feature_sides
-from deepinside.models.outputs import class_names, output_count
 
 TINY = {"widths": (4, 6, 6, 6, 5), "hidden": (8, 7), "kernel": 5, "stride": 2, "input": 48}
 

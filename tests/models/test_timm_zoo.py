@@ -6,9 +6,9 @@ import torch
 from hydra import compose, initialize_config_dir
 from timm.data import create_transform, resolve_model_data_config
 
-from deepinside import configuration
+from deepinside.models.saved import build
 from deepinside.models.timm_zoo import timm_model
-from deepinside.stages.inputs import built
+from deepinside.pipeline import configuration
 
 
 @pytest.fixture(scope="module")
@@ -63,4 +63,4 @@ def test_by_its_name_on_the_command_line(group):
     with initialize_config_dir(str(configuration.folder()), version_base="1.3"):
         cfg = compose("config", overrides=overrides)
     assert cfg.model.name == "resnet18"
-    assert built(cfg.model, None).name == "resnet18"
+    assert build(cfg.model, None).name == "resnet18"

@@ -8,13 +8,7 @@ import torch
 from torch import nn
 from torch.nn.functional import conv2d
 
-from deepinside.models.checkpoint import save_weights
-from deepinside.models.discriminator import Discriminator
-from deepinside.models.inverter import CONTENTS, Inverter, load_inverters
-from deepinside.models.upconvnet import CodeStatistics, UpConvNet, legible
-from deepinside.network import Network, Preprocessing
-from deepinside.probe.codes import codes, part_of, source
-from deepinside.reconstruction import (
+from deepinside.metrics import (
     contour_and_colour,
     feature_error,
     image_error,
@@ -23,6 +17,11 @@ from deepinside.reconstruction import (
     moments,
     pair_distance,
 )
+from deepinside.models.checkpoint import save_weights
+from deepinside.models.inverter import CONTENTS, Inverter, load_inverters
+from deepinside.models.upconvnet import CodeStatistics, Discriminator, UpConvNet, legible
+from deepinside.network import Network, Preprocessing
+from deepinside.probe.codes import codes, part_of, source
 
 
 def net() -> Network:

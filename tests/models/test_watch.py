@@ -23,13 +23,15 @@ from tests.test_pipeline import composed
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from deepinside import pipeline, source
+from deepinside.artifacts import digest
 from deepinside.methods.saliency import saliency
 from deepinside.methods.strongest_unit import strongest_unit
 from deepinside.models.classifier import Classifier
 from deepinside.models.watch import Watch, looks, when
 from deepinside.network import Network, Preprocessing
-from deepinside.plots.watch import grid
+from deepinside.pipeline import table
+from deepinside.pipeline.plan import Planner
+from deepinside.plots.training import grid
 from deepinside.records import Batch, Maps
 from deepinside.stages import train
 
@@ -360,7 +362,7 @@ def test_the_train_stage_hangs_what_it_saw(index: object, tmp_path: Path) -> Non
     words += ["model.widths=[4,4,6,6,6]", "model.hidden=[8,8]", "machine.device=cpu", f"data.root={index.root}"]
     out = tmp_path / "artifact"
     out.mkdir()
-    planned = pipeline._selected(composed(*words, "data=folder"), ("model", "train", "data.root", "machine", "seed"))
+    planned = table._selected(composed(*words, "data=folder"), ("model", "train", "data.root", "machine", "seed"))
     train.run(OmegaConf.create(planned), {"prepare": tmp_path}, out)
     with (out / "pictures.csv").open(newline="") as file:
         rows = [(row["file"], row["group"], row["title"].split(",")[0]) for row in csv.DictReader(file)]
@@ -377,13 +379,13 @@ def test_the_train_stage_hangs_what_it_saw(index: object, tmp_path: Path) -> Non
 
 
 def test_only_who_watches_depends_on_the_code_of_the_methods(tmp_path: Path) -> None:
-    assert "deepinside.methods.saliency" not in source.closure({"deepinside.stages.train"})
-    assert "deepinside.plots.watch" not in source.closure({"deepinside.stages.train"})
+    assert "deepinside.methods.saliency" not in digest.closure({"deepinside.stages.train"})
+    assert "deepinside.plots.training" not in digest.closure({"deepinside.stages.train"})
     names = set()
     for words in ([], ["watch=saliency"]):
-        plan = pipeline.Planner(tmp_path).plan(composed(*words), "train")
-        targets = pipeline._targets(plan.made_from["config"])
+        plan = Planner(tmp_path).plan(composed(*words), "train")
+        targets = table._targets(plan.made_from["config"])
         assert ("deepinside.methods.saliency" in targets) is bool(words)
-        assert ("deepinside.plots.watch" in targets) is bool(words)
+        assert ("deepinside.plots.training" in targets) is bool(words)
         names.add(plan.folder.name)
     assert len(names) == 2

@@ -4,7 +4,7 @@ import pytest
 from tests.report.artifacts import CLAIMS, artifact, claims, settings, world, write
 
 from deepinside.report.compose import compose
-from deepinside.report.render import render, written
+from deepinside.report.page import render, written
 
 TEXT = dict(zip(CLAIMS[0], range(len(CLAIMS[0])), strict=True))
 

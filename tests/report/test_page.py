@@ -16,7 +16,7 @@ from tests.report.artifacts import artifact, settings, world
 
 from deepinside.records import Row
 from deepinside.report.compose import compose
-from deepinside.report.render import render
+from deepinside.report.page import render
 from deepinside.report.results import write_results
 
 VOID = {"meta", "link", "img", "br", "input"}

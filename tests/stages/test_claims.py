@@ -8,10 +8,10 @@ import pytest
 from omegaconf import OmegaConf
 from tests.own import lay, program
 
-from deepinside import configuration
 from deepinside.claims.evidence import Evidence
 from deepinside.claims.register import Claim
-from deepinside.pipeline import STAGES
+from deepinside.pipeline import configuration
+from deepinside.pipeline.table import STAGES
 from deepinside.records import Table
 
 OURS = configuration.folder() / "claims" / "register"

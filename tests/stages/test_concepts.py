@@ -10,7 +10,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from deepinside import configuration, pipeline
+from deepinside.pipeline import configuration
+from deepinside.pipeline.execution import execute
+from deepinside.pipeline.plan import Planner
 from deepinside.records import Table
 
 NET = """from torch import nn
@@ -71,7 +73,7 @@ def ran(place: Path, stage: str, outputs: Path, *words: str) -> Path:
     own += ["model.mean=[0,0,0]", "model.std=[1,1,1]", "wandb=disabled", "machine.workers=0", "machine.threads=1"]
     with initialize_config_dir(str(configuration.folder()), version_base="1.3"):
         cfg = compose("config", overrides=[*own, *words])
-    return pipeline.execute(pipeline.Planner(outputs).plan(cfg, stage))
+    return execute(Planner(outputs).plan(cfg, stage))
 
 
 def test_dissect_finds_what_the_masks_outline(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,14 +13,14 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from tests.shared import SHARED, needs_shared
 
-from deepinside.data.broden import Broden
+from deepinside.data.broden.reader import Broden
+from deepinside.dissection.atlas import GAP, SIDE
 from deepinside.dissection.labels import Labels
-from deepinside.dissection.published import read_result
+from deepinside.dissection.netdissect import read_result
+from deepinside.dissection.probe_set import shuffled
 from deepinside.dissection.score import detector_counts
-from deepinside.progress import helping
+from deepinside.runtime.progress import helping
 from deepinside.stages import dissect, load
-from deepinside.stages.dissect_atlas import GAP, SIDE
-from deepinside.stages.dissect_probe import shuffled
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 SMALL = {"widths": [4, 5, 6, 6, 6], "hidden": [4, 4], "kernel": 5, "stride": 2, "input": 45, "resize": 45}

@@ -14,7 +14,7 @@ from deepinside.data.index import NO_BOXES, Entry, Index
 from deepinside.models import classifier as classifier_module
 from deepinside.models.classifier import Classifier, read_history
 from deepinside.models.convnet import convnet
-from deepinside.stages.fitting import classification_errors, fit
+from deepinside.models.training import classification_errors, fit
 
 NET = {"widths": (4, 4, 6, 6, 6), "hidden": (8, 8), "kernel": 3, "stride": 1, "input": 24, "resize": 26}
 TRAIN = {

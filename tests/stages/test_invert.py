@@ -13,14 +13,15 @@ from omegaconf import OmegaConf
 from PIL import Image
 from torch import nn
 
-from deepinside import configuration
 from deepinside.data.index import NO_BOXES, Entry, Index
+from deepinside.inversion.training import Inversion
 from deepinside.models.hog import hog
 from deepinside.models.inverter import load_inverters
 from deepinside.network import Network, Preprocessing
+from deepinside.pipeline import configuration
 from deepinside.records import Table
-from deepinside.stages import invert, visualise_studies
-from deepinside.stages.inversion import Inversion
+from deepinside.stages import invert
+from deepinside.visualisation import studies
 
 CODES = ["relu", "probabilities"]
 
@@ -159,7 +160,7 @@ def test_inverters_come_back_and_reach_the_methods(run, index) -> None:
     def method(*, inverters):
         return inverters
 
-    material = visualise_studies.material(method, network, index, config(), {"invert": out}, [])
+    material = studies.material(method, network, index, config(), {"invert": out}, [])
     assert torch.equal(material["inverters"]["relu"](images), inverters["relu"](images))
 
 

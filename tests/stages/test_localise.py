@@ -21,11 +21,11 @@ from tests.shared import SHARED, needs_shared
 
 from deepinside.data.imagenet import synsets
 from deepinside.data.index import NO_BOXES, Entry, Index
-from deepinside.localisation import submission
+from deepinside.localisation import cases, localiser, submission
 from deepinside.network import Network, Preprocessing
-from deepinside.plots.localise import steps
+from deepinside.plots.localisation import steps
 from deepinside.records import Boxes, Table
-from deepinside.stages import cases, localise, localiser, score
+from deepinside.stages import localise, score
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 GREY = 90

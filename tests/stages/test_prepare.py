@@ -5,10 +5,10 @@ from pathlib import Path
 from tests.data.test_imagenette import lay
 from tests.data.trees import name
 
-from deepinside import configuration
+from deepinside.data.opening import open_index
+from deepinside.pipeline import configuration
 from deepinside.records import Table
 from deepinside.stages import prepare
-from deepinside.stages.inputs import open_index
 
 
 def test_boxes_that_come_apart_reach_the_index(tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ from omegaconf import OmegaConf
 from scipy import stats
 from tests.own import OWN, lay, program
 
-from deepinside import configuration, pipeline, planning, points
-from deepinside.grid import Grid, text
+from deepinside.pipeline import configuration, plan
+from deepinside.pipeline.plan import Plan, Planner
 from deepinside.plots.sweep import curves
 from deepinside.records import Row, Table
 from deepinside.stages import sweep
+from deepinside.stages.sweep import Grid, text
 
 LOWER = {"error": "lower"}
 
@@ -104,7 +105,7 @@ def test_the_command_of_a_point_keeps_the_users_words_and_leaves_out_the_sweeps(
         "name=n",
         "hydra.verbose=1",
     ]
-    found = points.overrides(grid(keys={"a.x": [1]}), ["data.limit=9"], command, 3, "n")
+    found = sweep.overrides(grid(keys={"a.x": [1]}), ["data.limit=9"], command, 3, "n")
     assert found == {"a.x=1": ["run=localise", "name=n", "seed=3", "data.limit=9", "data.root=/here", "a.x=1"]}
 
 
@@ -232,14 +233,14 @@ TWO = ["sweep=graphcut_quantiles", "sweep.grid.localise.foreground_quantile=[0.9
 
 
 @pytest.fixture(scope="module")
-def planner(tmp_path_factory: pytest.TempPathFactory) -> pipeline.Planner:
-    return pipeline.Planner(tmp_path_factory.mktemp("outputs"))
+def planner(tmp_path_factory: pytest.TempPathFactory) -> Planner:
+    return Planner(tmp_path_factory.mktemp("outputs"))
 
 
-def planned(planner: pipeline.Planner, *words: str) -> pipeline.Plan:
+def planned(planner: Planner, *words: str) -> Plan:
     with initialize_config_dir(str(configuration.folder()), version_base="1.3"):
         cfg = compose("config", overrides=list(words))
-    return planning.planned(planner, cfg, list(words))
+    return plan.planned(planner, cfg, list(words))
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -247,13 +248,13 @@ def test_every_shipped_sweep_has_the_words_of_a_stage(name: str) -> None:
     with initialize_config_dir(str(configuration.folder()), version_base="1.3"):
         cfg = compose("config", overrides=[f"sweep={name}"])
     found = Grid.of(OmegaConf.to_container(cfg.sweep))
-    commands = list(points.overrides(found, list(cfg.sweep.fixed), [], cfg.seed, cfg.name).values())
+    commands = list(sweep.overrides(found, list(cfg.sweep.fixed), [], cfg.seed, cfg.name).values())
     assert (cfg.run, cfg.name, len(commands)) == ("sweep", name, len(found))
     assert cfg.sweep.says.endswith(".")
     configuration.check_overrides(list(dict.fromkeys(word for words in commands for word in words)))
 
 
-def test_points_are_the_artifacts_that_their_own_commands_would_make(planner: pipeline.Planner) -> None:
+def test_points_are_the_artifacts_that_their_own_commands_would_make(planner: Planner) -> None:
     plan = planned(planner, *TWO, "data.limit=7", "seed=3")
     alone = planned(planner, "run=localise", "data.limit=7", "seed=3", "localise.foreground_quantile=0.9")
     assert [*plan.inputs] == [
@@ -267,7 +268,7 @@ def test_points_are_the_artifacts_that_their_own_commands_would_make(planner: pi
     assert planned(planner, *TWO, "data.limit=8", "seed=3").folder != plan.folder
 
 
-def test_a_swept_seed_is_not_overruled(planner: pipeline.Planner) -> None:
+def test_a_swept_seed_is_not_overruled(planner: Planner) -> None:
     plan = planned(planner, *TWO[:1], "~sweep.grid.localise", "+sweep.grid.seed=[0,1]", "seed=5")
     assert [point.made_from["seed"] for point in plan.inputs.values()] == [0, 1]
 
@@ -282,19 +283,19 @@ def test_a_swept_seed_is_not_overruled(planner: pipeline.Planner) -> None:
         (["+sweep.grid.visualise.images=[1,2]"], "changes nothing"),
     ],
 )
-def test_misspelt_and_idle_keys_fail_before_any_work(planner: pipeline.Planner, words: list[str], said: str) -> None:
+def test_misspelt_and_idle_keys_fail_before_any_work(planner: Planner, words: list[str], said: str) -> None:
     with pytest.raises((KeyError, ValueError), match=said):
         planned(planner, *TWO, *words)
 
 
-def test_the_report_takes_a_sweep_under_its_name(planner: pipeline.Planner) -> None:
+def test_the_report_takes_a_sweep_under_its_name(planner: Planner) -> None:
     also = ",".join(f"'{word}'" for word in TWO)
     page = planned(planner, "run=report", "report.stages=[localise]", f"report.also=[[{also}]]", "name=page")
     assert page.inputs["sweep.graphcut_quantiles"].folder == planned(planner, *TWO).folder
     assert not [key for key in page.inputs if key.startswith("localise.")]  # points are in the sweep's table
 
 
-def test_a_sweep_without_a_name_says_which_there_are(planner: pipeline.Planner) -> None:
+def test_a_sweep_without_a_name_says_which_there_are(planner: Planner) -> None:
     with pytest.raises(ValueError, match="graphcut_quantiles"):
         planned(planner, "run=sweep")
 
@@ -309,32 +310,32 @@ def test_a_sweep_without_a_name_says_which_there_are(planner: pipeline.Planner) 
     ],
 )
 def test_the_reason_of_a_failure_holds_no_folder_of_this_machine(stderr: str, code: int, reason: str) -> None:
-    assert points._reason(stderr, code) == reason
+    assert sweep._reason(stderr, code) == reason
 
 
-def test_what_all_points_take_is_made_first(planner: pipeline.Planner) -> None:
+def test_what_all_points_take_is_made_first(planner: Planner) -> None:
     plan = planned(planner, *TWO[:1], "~sweep.grid.localise", "+sweep.grid.localise.gamma=[1,2]",
                    "+sweep.grid.model.dropout=[0.1,0.2]")  # fmt: skip
-    found = points._common(list(plan.inputs.values()))
+    found = sweep._common(list(plan.inputs.values()))
     assert [step.stage.name for step in found] == ["prepare"]  # each network serves two of the four points
-    assert points._common(list(plan.inputs.values())[:1]) == []
-    assert [step.stage.name for step in points._common(list(plan.inputs.values())[::2])] == ["prepare", "train"]
+    assert sweep._common(list(plan.inputs.values())[:1]) == []
+    assert [step.stage.name for step in sweep._common(list(plan.inputs.values())[::2])] == ["prepare", "train"]
 
 
 def test_trainings_on_several_devices_are_not_swept_by_processes_of_torchrun(
-    planner: pipeline.Planner, monkeypatch: pytest.MonkeyPatch
+    planner: Planner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ("~sweep.grid.localise", "+sweep.grid.model.dropout=[0.1,0.2]", "train.trainer.devices=2")
     plans = planned(planner, *TWO[:1], *words).inputs
     for name, value in (("TORCHELASTIC_RUN_ID", "x"), ("WORLD_SIZE", "2"), ("RANK", "0"), ("LOCAL_RANK", "0")):
         monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match="start the sweep without torchrun"):
-        points._check_processes(list(plans.values()))
+        sweep._check_processes(list(plans.values()))
 
 
 def test_no_job_is_no_sweep() -> None:
     with pytest.raises(ValueError, match=r"sweep\.jobs"):
-        points.computed(grid(), {}, {}, 0)
+        sweep.computed(grid(), {}, {}, 0)
 
 
 # The program

@@ -13,14 +13,17 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from tests.own import hold_out
 
-from deepinside import configuration, machine, pipeline
 from deepinside.data import folder
+from deepinside.data.opening import open_index
 from deepinside.models.checkpoint import read_weights
 from deepinside.models.classifier import Classifier, Epoch, read_history, write_history
-from deepinside.plots.history import learning
+from deepinside.pipeline import configuration, table
+from deepinside.pipeline.execution import execute
+from deepinside.pipeline.plan import Planner
+from deepinside.plots.training import learning
 from deepinside.records import Table
+from deepinside.runtime import machine
 from deepinside.stages import train
-from deepinside.stages.inputs import open_index
 
 SMALL = ["model=convnet_micro", "model.input=24", "model.resize=26", "model.kernel=3", "model.stride=1"]
 SMALL += ["model.widths=[4,4,6,6,6]", "model.hidden=[8,8]", "train.batch=8", "train.epochs=2", "train.keep=[1,2]"]
@@ -48,7 +51,7 @@ def ran(place: Path, root: Path, *words: str) -> Path:
     for made in (prepared, out):
         made.mkdir(parents=True)
     folder.index(root).write(prepared)
-    cfg = pipeline._selected(composed(f"data.root={root}", *words), ("model", "train", "data.root", "machine", "seed"))
+    cfg = table._selected(composed(f"data.root={root}", *words), ("model", "train", "data.root", "machine", "seed"))
     train.run(OmegaConf.create(cfg), {"prepare": prepared}, out)
     return out
 
@@ -176,8 +179,8 @@ def test_a_stage_takes_the_pictures_that_its_network_was_not_trained_on(tmp_path
     corners = ["image,x0,y0,x1,y1", *(f"{path.relative_to(root)},2,2,9,9" for path in root.rglob("*.png"))]
     (root / "boxes.csv").write_text("\n".join(corners) + "\n")
     words = [f"data.root={root}", "wandb=disabled", "localise.crops=centre", "localise.pictures=0"]
-    plan = pipeline.Planner(tmp_path / "outputs").plan(composed(*words), "localise")
-    pipeline.execute(plan)
+    plan = Planner(tmp_path / "outputs").plan(composed(*words), "localise")
+    execute(plan)
     tested, localised = (pd.read_csv(one.folder / "per_image.csv") for one in (plan.inputs["network"], plan))
     assert localised["image"].tolist() == tested["image"].tolist()
 

@@ -12,14 +12,14 @@ from omegaconf import OmegaConf
 from PIL import Image
 from torch import nn
 
-from deepinside.configuration import composed, folder
 from deepinside.data.index import Entry, Index
 from deepinside.methods import activation_maximization
 from deepinside.network import Network, Preprocessing
+from deepinside.pipeline.configuration import composed, folder
 from deepinside.records import Boxes, Row, Table
 from deepinside.stages import visualise
-from deepinside.stages.visualise_studies import pictures
 from deepinside.study import Pictures, Study
+from deepinside.visualisation.studies import pictures
 
 CALLS: list[str] = []
 
@@ -205,7 +205,7 @@ def test_a_method_that_cannot_be_called_so_is_named_before_any_work(tmp_path: Pa
     with pytest.raises(ValueError, match=r"takes no \['rul'\]"):
         visualise.check(config(tmp_path, saliency=wrong))
     with pytest.raises(ValueError, match="must say `-> Maps`"):
-        visualise.check(config(tmp_path, high={"_target_": "deepinside.methods.quality.high_frequency_share"}))
+        visualise.check(config(tmp_path, high={"_target_": "deepinside.metrics.high_frequency_share"}))
 
 
 @pytest.mark.parametrize(

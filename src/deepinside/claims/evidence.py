@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 from omegaconf import DictConfig, OmegaConf
 
 from deepinside.claims.register import WORLDS, Claim, chosen
-from deepinside.network import closest
+from deepinside.spelling import closest
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from deepinside.claims.verdict import Rule
-from deepinside.network import closest
+from deepinside.spelling import closest
 
 WORLDS = ("miniature", "real", "ilsvrc")
 

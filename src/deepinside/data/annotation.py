@@ -8,8 +8,8 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from deepinside.data.bad_file import BadFile
 from deepinside.data.index import NO_BOXES
+from deepinside.data.reading import BadFile
 from deepinside.records import Boxes
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")

@@ -8,11 +8,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from deepinside.data.annotation import Annotation, BadAnnotation
-from deepinside.data.bad_file import brief
 from deepinside.data.ilsvrc import solved
 from deepinside.data.ilsvrc_layout import annotation_folder
 from deepinside.data.index import NO_BOXES
-from deepinside.data.table import read_table
+from deepinside.data.reading import brief, read_table
 from deepinside.records import Boxes
 
 Size = tuple[int, int]  # width, height in pixels

@@ -1,6 +1,8 @@
 """Batches for training: the same pictures, varied in the same way, whatever the number of workers and devices."""
 
+import logging
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +13,60 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from deepinside.data.augmentation import Augmentation, Look, look, seen
-from deepinside.data.canvases import Canvases
-from deepinside.data.index import Index
+from deepinside.data.image import BadImage
+from deepinside.data.index import Entry, Index
 from deepinside.network import Preprocessing
-from deepinside.views import placements
+from deepinside.runtime.progress import track
+from deepinside.views import canvas, canvas_size, placements
+
+_LOG = logging.getLogger(__name__)
+
+
+class Canvases:
+    """The pictures of an index at the network's resize length, as bytes, by position.
+
+    Args:
+        index: the pictures.
+        preprocessing: of the network.
+        cache_gb: memory that may be spent on keeping them, in 10^9 bytes; where they need more, each is decoded
+            whenever it is asked for.
+
+    A picture that cannot be decoded is None, and a warning names its file.
+    """
+
+    def __init__(self, index: Index, preprocessing: Preprocessing, cache_gb: float) -> None:
+        self.index = index
+        self.preprocessing = preprocessing
+        self.kept: list[UInt8[Tensor, "3 H W"] | None] | None = None
+        sizes = (canvas_size(entry.height, entry.width, preprocessing.resize) for entry in index.entries)
+        self.fits = sum(3 * height * width for height, width in sizes) <= cache_gb * 1e9
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def keep(self, threads: int) -> None:
+        """Decodes all pictures into memory, if they fit.
+
+        Args:
+            threads: how many decode at a time; the result does not depend on it.
+        """
+        if not self.fits or self.kept is not None:
+            return
+        with ThreadPoolExecutor(max(1, threads)) as pool:
+            made = pool.map(self._made, self.index.entries)
+            self.kept = list(track(made, "decode", total=len(self)))
+
+    def __getitem__(self, position: int) -> UInt8[Tensor, "3 H W"] | None:
+        return self._made(self.index.entries[position]) if self.kept is None else self.kept[position]
+
+    def _made(self, entry: Entry) -> UInt8[Tensor, "3 H W"] | None:
+        try:
+            image = self.index.picture(entry)
+        except BadImage as error:  # one of a million files may be broken: days of training do not end for it
+            _LOG.warning("left out of the training: %s", error)
+            return None
+        return (canvas(image, self.preprocessing) * 255).round().to(torch.uint8)
+
 
 Key = tuple[int, int]  # epoch, position
 Pairs = tuple[UInt8[Tensor, "n 3 s s"], Int[Tensor, " n"]]

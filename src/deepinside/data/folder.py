@@ -8,12 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from deepinside.data.annotation import Annotation, BadAnnotation
-from deepinside.data.bad_file import BadFile, brief
 from deepinside.data.image import pictures, read_header, unread
 from deepinside.data.index import NO_BOXES, Entry, Index
 from deepinside.data.layouts import instead
-from deepinside.data.survey import survey
-from deepinside.data.table import read_table
+from deepinside.data.reading import BadFile, brief, read_table, survey
 from deepinside.records import Boxes
 
 _COLUMNS = ("image", "x0", "y0", "x1", "y1")

@@ -8,12 +8,10 @@ from typing import NamedTuple
 
 from deepinside.data import ilsvrc_layout as layout
 from deepinside.data.annotation import Annotation, BadAnnotation
-from deepinside.data.bad_file import BadFile, brief
 from deepinside.data.image import pictures, read_header
 from deepinside.data.index import NO_BOXES, Entry, Index
-from deepinside.data.survey import Survey, survey
+from deepinside.data.reading import BadFile, Survey, brief, read_text, survey
 from deepinside.data.synsets import Synsets
-from deepinside.data.table import read_text
 from deepinside.records import Boxes
 
 _MEND = "fetch both files again from one source or take the picture out of the data"

@@ -4,9 +4,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from deepinside.data.bad_file import brief
 from deepinside.data.image import pictures
-from deepinside.data.table import read_table, read_text
+from deepinside.data.reading import brief, read_table, read_text
 
 # First place that exists wins; Kaggle's first.
 _PICTURES = {

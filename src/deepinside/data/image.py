@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg
 
-from deepinside.data.bad_file import BadFile
+from deepinside.data.reading import BadFile
 
 FORMATS = ("JPEG", "PNG")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})

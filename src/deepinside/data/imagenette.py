@@ -10,12 +10,11 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from deepinside.data.bad_file import BadFile
 from deepinside.data.box_source import Solution, Source, open_boxes
 from deepinside.data.image import pictures, read_header
 from deepinside.data.imagenet import synsets
 from deepinside.data.index import NO_BOXES, Entry, Index
-from deepinside.data.survey import survey
+from deepinside.data.reading import BadFile, survey
 
 log = logging.getLogger(__name__)
 # Source: the folders of the archives at github.com/fastai/imagenette.

@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import UInt8
 from torch import Tensor
 
-from deepinside.data.bad_file import brief
 from deepinside.data.image import BadImage, read_image
+from deepinside.data.reading import brief
 from deepinside.data.tar import MARK, Span
-from deepinside.progress import track
 from deepinside.records import Boxes
+from deepinside.runtime.progress import track
 
 __all__ = ["NO_BOXES", "PICTURES", "SPLITS", "BadImage", "Entry", "Index"]
 

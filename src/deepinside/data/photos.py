@@ -10,7 +10,7 @@ from pathlib import Path
 from deepinside.data.image import pictures, read_header, unread
 from deepinside.data.index import NO_BOXES, Entry, Index
 from deepinside.data.layouts import instead
-from deepinside.data.survey import survey
+from deepinside.data.reading import survey
 
 # The photographs of things in scikit-image's wheel (not its drawings, scans, textures and micrographs), with what its
 # documentation says of their licence.

@@ -9,16 +9,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from deepinside import matlab
+from deepinside.data import matlab
 from deepinside.data.annotation import Annotation
-from deepinside.data.bad_file import BadFile
+from deepinside.data.broden.masks import read_values
+from deepinside.data.broden.writer import Outlined, Regions, write_broden
 from deepinside.data.image import read_header
 from deepinside.data.index import NO_BOXES, PICTURES, Entry, Index
-from deepinside.data.own.masks import read_values
-from deepinside.data.own.outlined import Outlined, Regions, write_broden
-from deepinside.data.survey import survey
-from deepinside.progress import track
+from deepinside.data.reading import BadFile, survey
 from deepinside.records import Boxes
+from deepinside.runtime.progress import track
 
 log = logging.getLogger(__name__)
 FOREGROUND = 1  # in the trimaps of Oxford-IIIT Pet; 2 is background, 3 the border that was left open
@@ -166,7 +165,7 @@ def _outlines(mask: Path, concepts: Iterable[str], category: str, height: int, w
 
 def _known(dataset: str) -> _Known:
     if dataset not in DATASETS:
-        from deepinside.network import closest
+        from deepinside.spelling import closest
 
         mend = "data=folder and data=shards take pictures in other layouts"
         raise KeyError(f"no data set {dataset!r} here; {closest(dataset, DATASETS)} ({mend})")

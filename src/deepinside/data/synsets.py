@@ -6,11 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deepinside import matlab
-from deepinside.data.bad_file import brief
+from deepinside.data import matlab
 from deepinside.data.ilsvrc_layout import HOW, beside
 from deepinside.data.layouts import instead
-from deepinside.data.table import read_text
+from deepinside.data.reading import brief, read_text
 
 # What a file that is no .mat file or a struct of another kind leads to.
 _BROKEN = (ValueError, OverflowError, KeyError, TypeError, IndexError, AttributeError, StopIteration)

@@ -8,7 +8,7 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
-from deepinside.data.bad_file import BadFile, brief
+from deepinside.data.reading import BadFile, brief
 
 MARK = ".tar/"  # in the name of a packed file, between the archive and the file's own name
 MAX_BYTES = 2**28  # of one packed file: the largest picture that is decoded takes no more, even if it is not compressed

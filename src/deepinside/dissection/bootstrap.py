@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from deepinside.dissection.parts import Arrays, unpacked
-from deepinside.dissection.reading import mixed
+from deepinside.dissection.probe_set import mixed
 from deepinside.dissection.tally import qualifying
 from deepinside.dissection.vocabulary import Vocabulary
 

@@ -12,19 +12,18 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from deepinside.dissection.grid import Grid, grid
-from deepinside.dissection.kept import Kept
+from deepinside.dissection.activation_cache import Kept
 from deepinside.dissection.labels import Placed
 from deepinside.dissection.layers import Layer, answers
 from deepinside.dissection.parts import Part, joined, packed, sparse
-from deepinside.dissection.reading import Group, Reader, mixed
+from deepinside.dissection.probe_set import Group, Reader, mixed
 from deepinside.dissection.tally import Spots, summed, tally
 from deepinside.dissection.thresholds import Survey
 from deepinside.dissection.totals import Totals, totalled
-from deepinside.dissection.upsample import hits
+from deepinside.dissection.upsample import Grid, grid, hits
 from deepinside.dissection.vocabulary import Vocabulary
 from deepinside.network import Network
-from deepinside.progress import resumable
+from deepinside.runtime.progress import resumable
 
 Maps = Mapping[str, Tensor]  # by name of the layer
 

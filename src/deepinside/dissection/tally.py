@@ -10,7 +10,7 @@ from torch import Tensor
 from deepinside.dissection.labels import Carried, Labels, Placed
 from deepinside.dissection.upsample import Hits
 from deepinside.dissection.vocabulary import Vocabulary
-from deepinside.network import closest
+from deepinside.spelling import closest
 
 RULES = ("image", "hit")
 

@@ -7,8 +7,8 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from scipy import ndimage
 
-from deepinside.localisation.blend import normalised
 from deepinside.localisation.boxes import overlap
+from deepinside.localisation.maps import normalised
 
 THRESHOLDS = np.arange(100) / 100  # of the map from 0 to 1; wsolevaluation steps by 1/1000 on request
 

@@ -15,8 +15,9 @@ from deepinside.methods.synthesis.material import needed, prepared
 from deepinside.methods.synthesis.photographs import largest
 from deepinside.methods.synthesis.priors import Priors
 from deepinside.methods.synthesis.target import Frame, Target, Unit, answered, frame, looking, target
-from deepinside.network import Network, closest
+from deepinside.network import Network
 from deepinside.records import Batch, Images
+from deepinside.spelling import closest
 from deepinside.study import Pictures
 
 Settings = Mapping[str, Any]

@@ -7,17 +7,237 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float, Int
 from numpy import ndarray
+from scipy.stats import spearmanr
 from torch import Tensor
 
-from deepinside.methods.attacked import Look, compared, look
-from deepinside.methods.attacks import boxed, gradient_sign, stepped
+from deepinside.methods.box_descent import box_descent
 from deepinside.methods.chosen_class import chosen_class
+from deepinside.methods.saliency import saliency
 from deepinside.network import Network
-from deepinside.probe import convolutional
-from deepinside.records import Row
+from deepinside.probe import capture, convolutional
+from deepinside.records import Batch, Row
 from deepinside.statistics import mean_row
 from deepinside.study import Pictures, Study
+
+
+class Look(NamedTuple):
+    """Pictures, and what the network makes of them.
+
+    Attributes:
+        names: one per picture.
+        images: RGB in [0, 1], (n, 3, h, w).
+        chances: softmax, (n, k).
+        features: layer -> answers, (n, f).
+        maps: saliency of the class that is seen, (n, h, w).
+    """
+
+    names: tuple[str, ...]
+    images: Float[Tensor, "n 3 h w"]
+    chances: Float[Tensor, "n k"]
+    features: dict[str, Float[Tensor, "n f"]]
+    maps: Float[Tensor, "n h w"]
+
+    @property
+    def seen(self) -> Int[Tensor, " n"]:
+        """The most probable class of each."""
+        return self.chances.argmax(dim=1)
+
+    def first(self, count: int) -> "Look":
+        """The first of them.
+
+        Args:
+            count: how many.
+
+        Returns:
+            These alone.
+        """
+        features = {layer: values[:count] for layer, values in self.features.items()}
+        return Look(self.names[:count], self.images[:count], self.chances[:count], features, self.maps[:count])
+
+
+def look(network: Network, images: Float[Tensor, "n 3 h w"], names: tuple[str, ...], layers: Sequence[str]) -> Look:
+    """Probabilities, features and saliency of pictures.
+
+    Args:
+        network: any.
+        images: RGB in [0, 1], (n, 3, h, w).
+        names: one per picture.
+        layers: dotted names.
+
+    Returns:
+        What the network makes of them.
+
+    Raises:
+        KeyError: if there is no such layer, with the closest names.
+    """
+    images = images.to(network.device)
+    with torch.no_grad(), capture(network, layers) as kept:
+        chances = network(images).softmax(dim=1)
+    features = {layer: kept[layer].flatten(1).double() for layer in layers}
+    return Look(names, images, chances, features, _maps(network, images, names, chances.argmax(dim=1)))
+
+
+def _maps(network: Network, images: Tensor, names: tuple[str, ...], classes: Tensor) -> Float[Tensor, "n h w"]:
+    return saliency(network, Batch(images, names), classes=classes[:, None]).values[:, 0]
+
+
+def compared(
+    network: Network, clean: Look, now: Look, true: Sequence[int], goals: Sequence[int]
+) -> list[dict[str, Any]]:
+    """How pictures differ from what they were, and what that changed.
+
+    Args:
+        network: any.
+        clean: before.
+        now: the same pictures after.
+        true: class of each, -1 where unknown.
+        goals: class that each was to be seen as, -1 for any but the one first seen.
+
+    Returns:
+        Per picture: the columns that `adversarial` describes.
+    """
+    change = (now.images - clean.images).flatten(1).double()
+    same = _maps(network, now.images, now.names, clean.seen)
+    rows = []
+    for i, name in enumerate(now.names):
+        before, after, goal = int(clean.seen[i]), int(now.seen[i]), goals[i]
+        counted = true[i] in {-1, before} and goal != before
+        success = float(after == goal if goal >= 0 else after != before) if counted else math.nan
+        rows.append({
+            "picture": name, "true": true[i], "target": goal, "seen_before": before, "seen_after": after,
+            "counted": counted, "success": success,
+            "probability_before": float(clean.chances[i, before]), "probability_after": float(now.chances[i, before]),
+            "probability_seen_after": float(now.chances[i, after]),
+            "l2": float(change[i].norm()), "linf": float(change[i].abs().max()),
+            **{f"distance.{layer}": _distance(now.features[layer][i], old[i]) for layer, old in clean.features.items()},
+            "saliency_same": _rank_correlation(clean.maps[i], same[i]),
+            "saliency_now": _rank_correlation(clean.maps[i], now.maps[i]),
+        })  # fmt: skip
+    return rows
+
+
+def _distance(one: Tensor, other: Tensor) -> float:
+    return float((one - other).norm() / other.norm())
+
+
+def _rank_correlation(one: Tensor, other: Tensor) -> float:
+    # A map of one value has no ranks to compare.
+    if one.amin() == one.amax() or other.amin() == other.amax():
+        return math.nan
+    return float(spearmanr(one.flatten().cpu().numpy(), other.flatten().cpu().numpy()).statistic)
+
+
+_FACTOR = 10.0  # by which the weight of the loss grows until the target is reached
+_ROUNDS = 7  # of growth, at most
+
+
+def gradient_sign(
+    network: Network, images: Float[Tensor, "n 3 h w"], labels: Int[Tensor, " n"]
+) -> Float[Tensor, "n 3 h w"]:
+    """sign(dJ/dI), J the cross-entropy of the labels: where each pixel has to go for the label to lose most.
+
+    Args:
+        network: any.
+        images: RGB in [0, 1], (n, 3, h, w).
+        labels: class to lead away from, (n,).
+
+    Returns:
+        -1, 0 or 1, (n, 3, h, w).
+
+    Source: Goodfellow et al. 2015, sec. 4 (the fast gradient sign method, whose step is eps times this).
+    """
+    leaf = images.to(network.device).detach().clone().requires_grad_()
+    with torch.enable_grad():
+        loss = torch.nn.functional.cross_entropy(network(leaf), labels.to(network.device), reduction="sum")
+        return torch.autograd.grad(loss, leaf)[0].sign()
+
+
+def stepped(images: Float[Tensor, "n 3 h w"], signs: Float[Tensor, "n 3 h w"], eps: float) -> Float[Tensor, "n 3 h w"]:
+    """clip(I + eps·signs, 0, 1).
+
+    Args:
+        images: RGB in [0, 1], (n, 3, h, w).
+        signs: where to, (n, 3, h, w).
+        eps: how far, in units of 1/255; a picture kept as bytes would round 0.5 away.
+
+    Returns:
+        RGB in [0, 1], (n, 3, h, w).
+    """
+    return (images + eps / 255 * signs).clamp(0, 1)
+
+
+class Boxed(NamedTuple):
+    """What the attack within the box found.
+
+    Attributes:
+        image: the changed picture, (1, 3, h, w); where the target was never reached, the last try.
+        weight: c of the loss; NaN where the target was never reached.
+        success: whether the network sees the target.
+    """
+
+    image: Float[Tensor, "1 3 h w"]
+    weight: float
+    success: bool
+
+
+def boxed(
+    network: Network, image: Float[Tensor, "1 3 h w"], target: int, *, weight: float, steps: int, bisections: int
+) -> Boxed:
+    """The argmin over r of |r|² + c·J(I + r, target), I + r in [0, 1], with the smallest c that reaches the target.
+
+    c grows tenfold from `weight` until the network sees the target, and is then bisected on a logarithmic scale between
+    the last that failed and the first that did not. Each try starts at the picture itself.
+
+    Args:
+        network: any.
+        image: RGB in [0, 1], (1, 3, h, w).
+        target: class to be seen.
+        weight: first c; where it already succeeds, a tenth of it is taken to fail.
+        steps: of L-BFGS per try.
+        bisections: tries after the first success.
+
+    Returns:
+        The nearest picture found.
+
+    Source: Szegedy et al. 2014, sec. 4.1.
+    Deviation: the paper writes c|r| + J and searches for the minimum c, which as it stands would seek the largest r; c
+    is at the loss here, and the norm is squared, so that it is smooth at zero (Carlini & Wagner 2017 read it so too).
+    """
+    image = image.to(network.device)
+    aim = torch.tensor([target], device=network.device)
+    best, failed, c = None, weight / _FACTOR, weight
+    tried = image
+    for _ in range(_ROUNDS):
+        tried = _nearest(network, image, aim, c, steps)
+        if _seen(network, tried) == target:
+            best = Boxed(tried, c, success=True)
+            break
+        failed, c = c, c * _FACTOR
+    if best is None:
+        return Boxed(tried, float("nan"), success=False)
+    for _ in range(bisections):
+        c = (failed * best.weight) ** 0.5
+        tried = _nearest(network, image, aim, c, steps)
+        if _seen(network, tried) == target:
+            best = Boxed(tried, c, success=True)
+        else:
+            failed = c
+    return best
+
+
+def _nearest(network: Network, image: Tensor, aim: Tensor, c: float, steps: int) -> Tensor:
+    def loss(picture: Tensor) -> Tensor:
+        return (picture - image).square().sum() + c * torch.nn.functional.cross_entropy(network(picture), aim)
+
+    return box_descent(loss, image, steps=steps)
+
+
+def _seen(network: Network, image: Tensor) -> int:
+    with torch.no_grad():
+        return int(network(image).argmax())
+
 
 _DRAWN = 4  # pictures that are shown
 

@@ -3,7 +3,8 @@
 import operator
 from collections.abc import Sequence
 
-from deepinside.network import Network, closest
+from deepinside.network import Network
+from deepinside.spelling import closest
 
 
 def chosen_class(network: Network, wanted: int | str) -> int:

@@ -7,10 +7,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from deepinside.memory import halved
-from deepinside.network import Network, closest
+from deepinside.network import Network
 from deepinside.probe import check_ruled, contrast_rule, relu_rule
 from deepinside.probe.activations import reached
+from deepinside.runtime.memory import halved
+from deepinside.spelling import closest
 
 
 class Projection(NamedTuple):

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from deepinside.methods.chosen_class import chosen_classes
-from deepinside.methods.quality import high_frequency_share
+from deepinside.metrics import high_frequency_share
 from deepinside.network import Network
 from deepinside.records import Row
 from deepinside.statistics import mean_row

@@ -11,9 +11,10 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from torch import Tensor
 
-from deepinside.network import Network, closest
+from deepinside.network import Network
 from deepinside.probe import capture
 from deepinside.records import Batch, Maps
+from deepinside.spelling import closest
 
 OF = ("score", "probability")
 

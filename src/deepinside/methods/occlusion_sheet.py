@@ -13,8 +13,8 @@ from deepinside.methods.deconvnet import project
 from deepinside.methods.occlusion import Answers, Occluded, Windows, colour, occluded
 from deepinside.network import Network
 from deepinside.probe import convolutional
-from deepinside.progress import track
 from deepinside.records import Batch, Boxes, Row
+from deepinside.runtime.progress import track
 from deepinside.statistics import mean_row
 from deepinside.study import Pictures, Study
 from deepinside.views import to_bytes

@@ -8,8 +8,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from deepinside.methods.saliency import forward, gradients, targets
-from deepinside.network import Network, closest
+from deepinside.network import Network
 from deepinside.records import Batch, Maps
+from deepinside.spelling import closest
 
 # What is averaged of each gradient, and what is made of the average.
 _AVERAGES: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,16 +10,273 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 from numpy import ndarray
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from deepinside.methods.box_descent import box_descent
-from deepinside.methods.style_layers import Layers, chosen_layers, features
-from deepinside.methods.style_losses import WEIGHTINGS, Aim, aim, losses
-from deepinside.methods.style_pictures import from_file, picked
 from deepinside.network import Network
+from deepinside.probe import convolutional
+from deepinside.probe.activations import reached
 from deepinside.records import Row
+from deepinside.spelling import closest
 from deepinside.statistics import mean_row
 from deepinside.study import Pictures, Study
+
+_STYLES = 5  # layers of style, one per resolution: conv1_1 .. conv5_1 in VGG
+_CONTENT = 4  # of which resolution the content is: conv4_2 in VGG
+
+
+class Layers(NamedTuple):
+    """Dotted names of the layers that tell content and style."""
+
+    content: tuple[str, ...]
+    style: tuple[str, ...]
+
+
+def chosen_layers(
+    network: Network,
+    images: Float[Tensor, "n 3 h w"],
+    content: Sequence[str] | None,
+    style: Sequence[str] | None,
+) -> Layers:
+    """The layers asked for, or the network's nearest to those of the paper.
+
+    Args:
+        network: any with convolutions.
+        images: one picture is enough.
+        content: dotted names; None: the second convolution, or the only one, of the fourth resolution or the last.
+        style: dotted names; None: the first convolution of each of the first five resolutions.
+
+    Returns:
+        Names; each convolution after its ReLU where one follows.
+
+    Raises:
+        KeyError: if there is no such layer, with the closest names.
+        ValueError: if no name is given where one is expected.
+    """
+    for names in (content, style):
+        if names is not None and not names:
+            raise ValueError("expected layers of content and of style, got none: name one or more, or say null")
+        for name in names or ():
+            if name not in network.layers:
+                raise KeyError(f"{network.name} has no layer {name!r}; {closest(name, network.layers)}")
+    if content is not None and style is not None:
+        return Layers(tuple(content), tuple(style))
+    groups = list(_resolutions(network, images[:1]).values())
+    fourth = groups[min(_CONTENT, len(groups)) - 1]
+    found = tuple(group[0] for group in groups[:_STYLES])
+    return Layers(tuple(content or fourth[min(1, len(fourth) - 1) :][:1]), tuple(style or found))
+
+
+def _resolutions(network: Network, image: Tensor) -> dict[tuple[int, ...], list[str]]:
+    # Height and width -> convolutions that answer so, in order; those that run once and tell positions apart.
+    answered: list[tuple[str, tuple[int, ...]]] = []
+    handles = [
+        network.layer(name).register_forward_hook(lambda _m, _a, y, name=name: answered.append((name, y.shape[2:])))
+        for name in dict.fromkeys(convolutional(network))
+    ]
+    try:
+        with torch.no_grad():
+            network(image.to(network.device))
+    finally:
+        for handle in handles:
+            handle.remove()
+    ran = [name for name, _ in answered]
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for name, size in answered:
+        if ran.count(name) == 1 and min(size, default=1) > 1:
+            groups.setdefault(tuple(size), []).append(name)
+    if not groups:
+        raise ValueError(f"{network.name} has no convolution with more than one position: name the layers")
+    return groups
+
+
+def features(network: Network, image: Float[Tensor, "1 3 h w"], layers: Layers) -> dict[str, Float[Tensor, "u y x"]]:
+    """What the layers answer, by a forward pass that ends at the deepest of them.
+
+    Args:
+        network: any.
+        image: RGB in [0, 1], (1, 3, h, w), of any size that the layers take.
+        layers: whose answers.
+
+    Returns:
+        Layer name -> answer, attached to the graph.
+
+    Raises:
+        ValueError: if a layer has no positions, or the picture is too small for it.
+    """
+    names = tuple(dict.fromkeys((*layers.content, *layers.style)))
+    try:
+        answers = reached(network, image, names)
+    except RuntimeError as error:  # torch's own words for a kernel that is larger than what it shall slide over
+        size = "x".join(map(str, image.shape[2:]))
+        raise ValueError(
+            f"expected a picture that {names[-1]!r} can see, got {size} pixels: take a larger one"
+        ) from error
+    for name, answer in answers.items():
+        if answer.ndim != 4:
+            raise ValueError(f"expected layers with positions, (n, u, y, x), got {name!r} of {tuple(answer.shape)}")
+    return {name: answer[0] for name, answer in answers.items()}
+
+
+WEIGHTINGS = ("paper", "author")
+
+
+class Aim(NamedTuple):
+    """What a picture is to come close to.
+
+    Attributes:
+        content: layer -> features of the content picture, in units of `scale`.
+        gram: layer -> Gram matrix of the style picture over its number of positions, in squared units of `scale`.
+        scale: layer -> mean |feature| of the two pictures.
+    """
+
+    content: dict[str, Float[Tensor, "u y x"]]
+    gram: dict[str, Float[Tensor, "u u"]]
+    scale: dict[str, float]
+
+
+def gram(features: Float[Tensor, "u y x"]) -> Float[Tensor, "u u"]:
+    """G_ij = (1/M) sum over the M positions of F_i F_j.
+
+    Args:
+        features: of one picture, (u, y, x).
+
+    Returns:
+        (u, u), symmetric.
+
+    Source: Gatys et al. 2016, eq. 3.
+    Deviation: divided by M, so that pictures of different sizes have comparable matrices.
+    """
+    flat = features.flatten(1)
+    return flat @ flat.T / flat.shape[1]
+
+
+def content_loss(now: Float[Tensor, "u y x"], aim: Float[Tensor, "u y x"], weighting: str) -> Float[Tensor, ""]:
+    """1/2 sum (F - P)² (`paper`), or the mean of (F - P)² (`author`).
+
+    Args:
+        now: features of the picture.
+        aim: those of the content picture.
+        weighting: `paper` or `author`.
+
+    Returns:
+        The loss of one layer.
+
+    Source: Gatys et al. 2016, eq. 1; github.com/leongatys/PytorchNeuralStyleTransfer.
+    """
+    squares = (now - aim).square()
+    return squares.sum() / 2 if weighting == "paper" else squares.mean()
+
+
+def style_loss(now: Float[Tensor, "u u"], aim: Float[Tensor, "u u"], weighting: str) -> Float[Tensor, ""]:
+    """Sum (G - A)² / (4 N² M²) (`paper`), or 1e3/N² times the mean of (G/M - A/M)² (`author`).
+
+    Args:
+        now: Gram matrix of the picture, over its M positions (see `gram`).
+        aim: that of the style picture, over its own.
+        weighting: `paper` or `author`; of one layer they differ by the factor 4e3/N².
+
+    Returns:
+        The loss of one layer.
+
+    Source: Gatys et al. 2016, eq. 4; github.com/leongatys/PytorchNeuralStyleTransfer.
+    """
+    units = len(now)
+    squares = (now - aim).square()
+    return squares.sum() / (4 * units**2) if weighting == "paper" else 1e3 / units**2 * squares.mean()
+
+
+def aim(network: Network, content: Float[Tensor, "1 3 h w"], style: Float[Tensor, "1 3 y x"], layers: Layers) -> Aim:
+    """What is to be matched.
+
+    Args:
+        network: any.
+        content: picture whose content is kept.
+        style: picture whose style is taken, of any size.
+        layers: of both.
+
+    Returns:
+        Features, Gram matrices and the scale that both are in.
+
+    Deviation: the paper scales VGG's weights so that each unit's mean activation over ImageNet is one; here each layer
+    is divided by the mean magnitude of its answers to these two pictures, so that weights suit any network.
+    """
+    with torch.no_grad():
+        ours, theirs = features(network, content, layers), features(network, style, layers)
+    scale = {name: max(float((ours[name].abs().mean() + theirs[name].abs().mean()) / 2), 1e-12) for name in ours}
+    return Aim(
+        {name: ours[name] / scale[name] for name in layers.content},
+        {name: gram(theirs[name] / scale[name]) for name in layers.style},
+        scale,
+    )
+
+
+def losses(now: Mapping[str, Float[Tensor, "u y x"]], wanted: Aim, weighting: str) -> dict[str, Float[Tensor, ""]]:
+    """How far a picture is from what it shall come close to.
+
+    Args:
+        now: features of the picture.
+        wanted: by it.
+        weighting: `paper` or `author`.
+
+    Returns:
+        `content`, summed over its layers, and `style.<layer>`, unweighted.
+    """
+    content = [content_loss(now[n] / wanted.scale[n], to, weighting) for n, to in wanted.content.items()]
+    style = {f"style.{n}": style_loss(gram(now[n] / wanted.scale[n]), to, weighting) for n, to in wanted.gram.items()}
+    return {"content": torch.stack(content).sum(), **style}
+
+
+def picked(pictures: Pictures, positions: Sequence[int]) -> dict[str, Float[Tensor, "1 3 h w"]]:
+    """Pictures of a data set.
+
+    Args:
+        pictures: of it.
+        positions: which, from 0.
+
+    Returns:
+        Name -> RGB in [0, 1], (1, 3, h, w).
+
+    Raises:
+        ValueError: if a position is outside the data set, or a picture cannot be read.
+    """
+    if not positions or min(positions) < 0 or max(positions) >= len(pictures):
+        raise ValueError(f"expected positions of pictures, 0..{len(pictures) - 1}, got {list(positions)}")
+    found = {pictures.names[position]: pictures.read(position) for position in positions}
+    broken = [name for name, image in found.items() if image is None]
+    if broken:
+        raise ValueError(f"expected pictures that can be read, got {broken} that cannot: name others")
+    return {name: image[None] for name, image in found.items() if image is not None}
+
+
+def from_file(file: str, shorter: int) -> dict[str, Float[Tensor, "1 3 h w"]]:
+    """A picture file, shrunk where it is large, never squeezed.
+
+    Args:
+        file: path to it.
+        shorter: most pixels of its shorter side.
+
+    Returns:
+        Name -> RGB in [0, 1], (1, 3, h, w).
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no picture.
+    """
+    path = Path(file)
+    if not path.is_file():
+        raise FileNotFoundError(f"expected a style picture, got no file {file}: give its path in style_file")
+    try:
+        with Image.open(path) as image:
+            pixels = image.convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f"expected a picture, got {file}, which cannot be read: {error}") from error
+    factor = min(1.0, shorter / min(pixels.size))
+    pixels = pixels.resize((round(pixels.width * factor), round(pixels.height * factor)), Image.Resampling.BICUBIC)
+    values = torch.from_numpy(np.asarray(pixels).copy()).permute(2, 0, 1).float() / 255
+    return {path.stem: values[None]}
+
 
 STARTS = ("content", "noise")
 

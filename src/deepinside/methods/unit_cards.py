@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from deepinside.methods.activation_maximization import activation_maximization
-from deepinside.methods.pre_image import Recipe, pre_images
+from deepinside.methods.inversion import Recipe, pre_images
 from deepinside.methods.top_activations import top_activations
 from deepinside.network import Network
 from deepinside.records import Batch, Row

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from deepinside.models.checkpoint import save_weights
 from deepinside.network import Network
-from deepinside.progress import track
+from deepinside.runtime.progress import track
 
 Pairs = tuple[UInt8[Tensor, "n 3 s s"], Int[Tensor, " n"]]
 FEW_CLASSES = 10  # with no more than these, five guesses name half of them or all: no top-5 error is reported

@@ -7,8 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from deepinside.models.checkpoint import load_tensors, read_weights
-from deepinside.models.outputs import class_names, output_count
+from deepinside.models.checkpoint import class_names, load_tensors, output_count, read_weights
 from deepinside.network import Network, Preprocessing
 
 _NORMALISATIONS = ("lrn", "batch", "none")

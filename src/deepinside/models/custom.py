@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deepinside.models.checkpoint import load_weights
-from deepinside.models.outputs import class_names
-from deepinside.network import Network, Preprocessing, closest
+from deepinside.models.checkpoint import class_names, load_weights
+from deepinside.network import Network, Preprocessing
+from deepinside.spelling import closest
 
 _LOG = logging.getLogger(__name__)
 

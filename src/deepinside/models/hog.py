@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pad, unfold
 
-from deepinside.models.outputs import class_names
+from deepinside.models.checkpoint import class_names
 from deepinside.network import Network, Preprocessing
 
 BINNINGS = ("hard", "linear")

@@ -12,10 +12,9 @@ from numpy import ndarray
 from scipy.io.matlab import mat_struct
 from torch import Tensor
 
-from deepinside import matlab
-from deepinside.models.checkpoint import existing, load_tensors, refuse_broken
+from deepinside.data import matlab
+from deepinside.models.checkpoint import class_names, existing, load_tensors, output_count, refuse_broken
 from deepinside.models.convnet import ConvNet
-from deepinside.models.outputs import class_names, output_count
 from deepinside.network import Network, Preprocessing
 
 _BLOCK = ["conv", "relu", "lrn", "pool"]

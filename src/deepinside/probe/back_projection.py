@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.autograd.graph import Node
 from torch.nn import functional
 
-from deepinside.network import closest
 from deepinside.probe.rule import RULES, check_ruled, graph, rectified_back
+from deepinside.spelling import closest
 
 UNPOOL = ("accumulate", "overwrite")
 

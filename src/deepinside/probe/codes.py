@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from deepinside.network import Network, closest
+from deepinside.network import Network
 from deepinside.probe.activations import capture, reached
+from deepinside.spelling import closest
 
 _TOP = 5
 BINARISED = ".binarised"  # after a code's name

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from deepinside.network import closest
+from deepinside.spelling import closest
 
 CONTRAST_RULES = ("gradient", "identity")
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 
-from deepinside.network import closest
+from deepinside.spelling import closest
 
 RULES = ("gradient", "deconvnet", "guided")
 

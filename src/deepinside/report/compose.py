@@ -11,19 +11,17 @@ from deepinside.report.boxes import boxes, class_names
 from deepinside.report.catalogue import Catalogue
 from deepinside.report.claims import claims, told
 from deepinside.report.describe import describe
-from deepinside.report.exhibit import Exhibits, hang
+from deepinside.report.environment import surroundings, trace
+from deepinside.report.exhibit import Exhibits, hang, highlights
+from deepinside.report.external_tables import benchmarks, comparisons
 from deepinside.report.folder import Folder, read
-from deepinside.report.found import found
-from deepinside.report.given import benchmarks, comparisons
-from deepinside.report.highlight import highlights
+from deepinside.report.key_results import found
 from deepinside.report.lineage import drawings
 from deepinside.report.measure import numbers
-from deepinside.report.origin import trace
 from deepinside.report.page import Artifact, Number, Page, Section
 from deepinside.report.section import lay_out, place
 from deepinside.report.settings import Settings
 from deepinside.report.strips import Strip, strips
-from deepinside.report.surroundings import surroundings
 
 SUMMARIES = ("claims", "sweep")  # stages that join what was made of several data and networks
 PICTURES = 0.9  # share of the page's weight that pictures may take; the rest is text

@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-from deepinside.artifact import flat
+from deepinside.artifacts.artifact import flat
 from deepinside.report import number
+from deepinside.report.environment import command
 from deepinside.report.folder import Folder
-from deepinside.report.origin import command
 from deepinside.report.page import Artifact, Sheet
 from deepinside.report.settings import Settings
 

@@ -1,7 +1,8 @@
 """The galleries: which pictures, how small, in which grid."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from statistics import median
 from urllib.parse import quote
@@ -9,7 +10,8 @@ from urllib.parse import quote
 from deepinside.report import number
 from deepinside.report.embed import Embedded, embed_all
 from deepinside.report.folder import Folder, Listed
-from deepinside.report.page import Artifact, Gallery, Picture
+from deepinside.report.page import Artifact, Gallery, Highlight, Picture, Section
+from deepinside.report.settings import Showcase
 
 TINY = 160  # pixels: below this a picture is enlarged as squares instead of being smoothed
 FEWEST = 4  # a gallery is not cut below this to keep the page small
@@ -160,3 +162,50 @@ def _grid(pictures: Sequence[Picture]) -> str:
     fitting = (name for limit, name in _GRIDS if median(widths) * COMFORT < limit)
     size = next(fitting, "banner")
     return "banner" if strip and size == "large" else size
+
+
+def highlights(
+    showcase: Iterable[Showcase], sections: Sequence[Section], exhibits: Exhibits, budget: float
+) -> list[Highlight]:
+    """The pictures that the showcase asks for, each once more than in its gallery.
+
+    Args:
+        showcase: what to show, in this order.
+        sections: of the page.
+        exhibits: all pictures.
+        budget: of all pictures together, in bytes; what exceeds it is left out.
+
+    Returns:
+        Those that are there.
+    """
+    taken: list[Highlight] = []
+    room = budget - exhibits.weight
+    for wish in showcase:
+        found = _first(wish, sections, exhibits)
+        if found is not None and len(found.picture.embedded.uri) <= room:
+            taken.append(found)
+            room -= len(found.picture.embedded.uri)
+    return taken
+
+
+def _first(wish: Showcase, sections: Sequence[Section], exhibits: Exhibits) -> Highlight | None:
+    # The galleries know the pictures as they are shown; the groups know the names that patterns are about.
+    homes = {
+        one.anchor: (section, part.artifact)
+        for section in sections
+        for part in section.parts
+        for gallery in part.galleries
+        for one in (*gallery.pictures, *gallery.rest)
+    }
+    for pattern in wish.pictures:
+        for (key, _), ones in exhibits.groups.items():
+            for one in ones:
+                anchor = exhibits.anchor(key, one)
+                if _fits(key, one, pattern) and anchor in homes:
+                    section, artifact = homes[anchor]
+                    return Highlight(wish.title, wish.says, picture(one, exhibits, artifact), section.title)
+    return None
+
+
+def _fits(key: str, one: Listed, pattern: str) -> bool:
+    return fnmatchcase(f"{key}:{one.group}:{one.title}", pattern)

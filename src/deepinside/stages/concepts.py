@@ -9,8 +9,8 @@ from pathlib import Path
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from deepinside.data.opening import open_broden
 from deepinside.records import Row, Table
-from deepinside.stages.inputs import open_broden
 
 
 def check(cfg: DictConfig) -> None:

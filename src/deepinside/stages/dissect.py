@@ -9,28 +9,20 @@ import pandas as pd
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from deepinside.data.broden import Broden
-from deepinside.dissection.ablate import ablation, concepts
+from deepinside.data.broden.reader import Broden
+from deepinside.data.opening import open_broden
+from deepinside.dissection.ablation import ablation, concepts
+from deepinside.dissection.activation_cache import Kept
+from deepinside.dissection.atlas import draw_atlas
 from deepinside.dissection.bootstrap import grouped_sums, intervals, rivals
 from deepinside.dissection.counting import Counter, stored, totals
-from deepinside.dissection.grid import MODES
-from deepinside.dissection.kept import Kept
+from deepinside.dissection.figures import draw_cards, draw_counts, draw_sensitivity
 from deepinside.dissection.layers import survey_layers
-from deepinside.dissection.luck import chance
-from deepinside.dissection.published import read_result
+from deepinside.dissection.netdissect import read_result
+from deepinside.dissection.permutation import chance
+from deepinside.dissection.probe_set import image_of, pictures, reader, shuffled, vocabulary_of
 from deepinside.dissection.score import iou, runners_up, units_frame
-from deepinside.dissection.tally import RULES
-from deepinside.dissection.thresholds import Survey, survey
-from deepinside.dissection.totals import Totals
-from deepinside.network import Network, closest
-from deepinside.plots.gallery import Gallery
-from deepinside.probe import convolutional, last_maps
-from deepinside.progress import alone
-from deepinside.records import Row
-from deepinside.stages.dissect_atlas import draw_atlas
-from deepinside.stages.dissect_pictures import draw_cards, draw_counts, draw_sensitivity
-from deepinside.stages.dissect_probe import image_of, pictures, reader, shuffled, vocabulary_of
-from deepinside.stages.dissect_tables import (
+from deepinside.dissection.tables import (
     Sure,
     by_threshold,
     ceiling_rows,
@@ -40,7 +32,17 @@ from deepinside.stages.dissect_tables import (
     write_csv,
     write_tables,
 )
-from deepinside.stages.inputs import built, open_broden, open_network
+from deepinside.dissection.tally import RULES
+from deepinside.dissection.thresholds import Survey, survey
+from deepinside.dissection.totals import Totals
+from deepinside.dissection.upsample import MODES
+from deepinside.models.saved import build, open_network
+from deepinside.network import Network
+from deepinside.plots.gallery import Gallery
+from deepinside.probe import convolutional, last_maps
+from deepinside.records import Row
+from deepinside.runtime.progress import alone
+from deepinside.spelling import closest
 
 _LEAST = {
     "batch": 1,
@@ -86,7 +88,7 @@ def check(cfg: DictConfig) -> None:
             raise ValueError(f"expected dissect.{key} of at least {least}, got {chosen[key]}")
     if chosen.from_csv is None and chosen.layers not in (None, ALL):
         with torch.random.fork_rng():  # building draws random weights
-            network = built(OmegaConf.merge(cfg.model, {"weights": None}), None)  # type: ignore[arg-type]
+            network = build(OmegaConf.merge(cfg.model, {"weights": None}), None)  # type: ignore[arg-type]
         for name in _named(chosen.layers):
             network.layer(name)
 

@@ -13,18 +13,18 @@ from omegaconf import DictConfig, OmegaConf
 from deepinside.data.augmentation import Augmentation
 from deepinside.data.datamodule import Pictures
 from deepinside.data.index import Index
+from deepinside.data.opening import open_index
+from deepinside.inversion.figures import draw
+from deepinside.inversion.score import held_out, score
+from deepinside.inversion.survey import Survey, survey
+from deepinside.inversion.training import TERMS, Inversion, train_inverter
 from deepinside.models.checkpoint import load_weights, save_weights
 from deepinside.models.inverter import CONTENTS, Inverter
+from deepinside.models.saved import build, open_network
 from deepinside.models.upconvnet import UpConvNet
 from deepinside.network import Network
 from deepinside.probe.codes import OF_SCORES, check_code
 from deepinside.records import Row, Table
-from deepinside.stages.inputs import built, open_index, open_network
-from deepinside.stages.inversion import TERMS, Inversion
-from deepinside.stages.invert_pictures import draw
-from deepinside.stages.invert_score import held_out, score
-from deepinside.stages.invert_survey import Survey, survey
-from deepinside.stages.inverting import train_inverter
 
 _ANY = ("any",)  # no classes: all that a label says here is that the picture could be read
 
@@ -49,7 +49,7 @@ def check(cfg: DictConfig) -> None:
     if min(weights.values()) < 0 or not any(weights.values()):
         raise ValueError(f"expected weights of at least 0 in invert.loss, not all of them 0, got {weights}")
     with torch.random.fork_rng():  # building draws random weights
-        network = built(OmegaConf.merge(cfg.model, {"weights": None}), None)  # type: ignore[arg-type]
+        network = build(OmegaConf.merge(cfg.model, {"weights": None}), None)  # type: ignore[arg-type]
     for name in [*chosen.codes, *([chosen.loss.comparator] if chosen.loss.comparator else [])]:
         check_code(network, name)
 

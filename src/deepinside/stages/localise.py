@@ -13,19 +13,20 @@ from omegaconf import DictConfig
 
 from deepinside.data.imagenet import matched
 from deepinside.data.index import Index
-from deepinside.localisation import strata, submission
+from deepinside.data.opening import blacklisted, open_index
+from deepinside.localisation import submission, tables
+from deepinside.localisation.cases import draw
+from deepinside.localisation.localiser import OTHER, Localiser, cutting
 from deepinside.localisation.measure import Measured
 from deepinside.localisation.outcome import Drawn, Outcome
 from deepinside.localisation.settings import Settings
-from deepinside.localisation.summary import table
-from deepinside.network import Network, closest
+from deepinside.localisation.tables import table
+from deepinside.models.saved import open_network
+from deepinside.network import Network
 from deepinside.probe import RULES
-from deepinside.progress import resumable
 from deepinside.records import Row, Table
-from deepinside.stages.cases import draw
-from deepinside.stages.cutting import cutting
-from deepinside.stages.inputs import open_index, open_network
-from deepinside.stages.localiser import OTHER, Localiser
+from deepinside.runtime.progress import resumable
+from deepinside.spelling import closest
 
 log = logging.getLogger(__name__)
 
@@ -119,22 +120,6 @@ def agree(index: Index, network: Network) -> None:
         )
 
 
-def blacklisted(prepared: Path) -> frozenset[str]:
-    """The images that localisation does not count.
-
-    Args:
-        prepared: artifact of `prepare`.
-
-    Returns:
-        Their names; none where the data have no such list.
-    """
-    path = prepared / "blacklist.csv"
-    if not path.exists():
-        return frozenset()
-    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-        return frozenset(line["image"] for line in csv.DictReader(file))
-
-
 def judged(index: Index, answers: dict[str, ndarray], skipped: frozenset[str]) -> Outcome:
     """The answers beside the truth, without the pictures that could not be read.
 
@@ -171,7 +156,7 @@ def _write(outcome: Outcome, index: Index, answers: dict[str, ndarray], out: Pat
     aside = sorted({*index.set_aside, *broken})
     Table([*table(outcome).rows, Row("images_set_aside", len(aside), "images")]).write(out)
     outcome.write(out)
-    strata.write(outcome, index.classes, out)
+    tables.write(outcome, index.classes, out)
     # One line for every picture of the index, as the format wants it: label 0 where one could not be read.
     submission.write(out / "predictions.txt", submission.Guesses(answers["labels"] + 1, answers["boxes"]))
     with (out / "set_aside.csv").open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:

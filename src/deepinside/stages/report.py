@@ -7,8 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from deepinside.records import Row, Table
 from deepinside.report.compose import compose
 from deepinside.report.folder import Folder
-from deepinside.report.page import Page
-from deepinside.report.render import render, written
+from deepinside.report.page import Page, render, written
 from deepinside.report.results import write_found, write_results, write_tables
 from deepinside.report.settings import Settings
 

@@ -9,12 +9,11 @@ from numpy import ndarray
 from omegaconf import DictConfig
 
 from deepinside.data.index import Index
+from deepinside.data.opening import blacklisted, open_index
 from deepinside.data.synsets import Synsets
 from deepinside.localisation import error, submission
-from deepinside.network import closest
 from deepinside.records import Row, Table
-from deepinside.stages.inputs import open_index
-from deepinside.stages.localise import blacklisted
+from deepinside.spelling import closest
 
 LABELS = ("wnid_rank", "ilsvrc_id")
 

@@ -12,23 +12,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
-from deepinside import machine
-from deepinside.data.canvases import Canvases
-from deepinside.data.datamodule import Views
+from deepinside.data.datamodule import Canvases, Views
 from deepinside.data.index import Index
+from deepinside.data.opening import open_index
 from deepinside.models.classifier import FEW_CLASSES
+from deepinside.models.saved import build, described, save
+from deepinside.models.training import classification_errors, fit
 from deepinside.models.watch import Watch, looks, when
 from deepinside.network import Network
 from deepinside.plots.gallery import Gallery
-from deepinside.plots.history import learning
+from deepinside.plots.training import learning
 from deepinside.records import Batch, Row, Table
-from deepinside.stages.fitting import classification_errors, fit
-from deepinside.stages.inputs import built, open_index
-from deepinside.stages.load import described, save
+from deepinside.runtime import machine
+from deepinside.spelling import resolved
 from deepinside.statistics import mean_row
 
 MOMENTS = 8  # of a training, side by side, at most
@@ -73,7 +72,7 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     train, val = _sides(open_index(cfg, inputs["prepare"]))
     with torch.random.fork_rng():
         torch.manual_seed(cfg.seed)
-        network = built(cfg.model, list(train.classes))
+        network = build(cfg.model, list(train.classes))
     settings: dict[str, Any] = OmegaConf.to_container(cfg.train)  # type: ignore[assignment]
     train = train.balanced(settings.pop("limit"))
     if settings.pop("shuffle_labels"):
@@ -98,12 +97,12 @@ def _watch(options: dict[str, Any], network: Network, val: Index, folder: Path) 
     methods = {name: partial(rule, rule=name) for name in options["methods"]}
     methods |= {f"strongest unit of {layer}": partial(unit, layer=layer) for layer in options["layers"]}
     pictures = _looked_at(network, val, options["images"])
-    return Watch(pictures, methods, every=options["every"], folder=folder, draw=get_method(options["plot"]))
+    return Watch(pictures, methods, every=options["every"], folder=folder, draw=resolved(options["plot"]))
 
 
 def _method(keys: dict[str, Any]) -> partial:
     # By the name in the configuration: who does not watch does not depend on the methods' code.
-    return partial(get_method(keys["_target_"]), **{key: value for key, value in keys.items() if key != "_target_"})
+    return partial(resolved(keys["_target_"]), **{key: value for key, value in keys.items() if key != "_target_"})
 
 
 def _looked_at(network: Network, val: Index, images: int) -> Batch:

@@ -6,75 +6,29 @@ A method says by its signature what it takes: one that returns `Maps` gets a pic
 """
 
 import csv
-import inspect
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import torch
-from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from deepinside.data.imagenet import matched
+from deepinside.data.opening import open_index
 from deepinside.methods.chosen_class import chosen_class
-from deepinside.network import Network, closest
+from deepinside.models.saved import build, open_network
+from deepinside.network import Network
 from deepinside.plots.gallery import Gallery
 from deepinside.records import Images, Maps, Row, Table
-from deepinside.stages.inputs import built, open_index, open_network
-from deepinside.stages.visualise_images import draw_images
-from deepinside.stages.visualise_pictures import draw_pictures
-from deepinside.stages.visualise_studies import conduct, material, pictures
+from deepinside.spelling import closest
 from deepinside.study import Pictures, Study
+from deepinside.visualisation.images import draw_images
+from deepinside.visualisation.maps import draw_pictures
+from deepinside.visualisation.method import Method, methods
+from deepinside.visualisation.studies import conduct, material, pictures
 
-_OURS = ("_target_", "plot", "needs", "files")  # keys of a method's yaml that are not its parameters
 _LAYERS = {"layer", "layers", "content_layers", "style_layers", "low", "high"}  # parameters that name layers
-
-
-class Method(NamedTuple):
-    """A method with its settings.
-
-    Attributes:
-        work: the function.
-        settings: its hyper-parameters.
-        returns: `Maps`, `Images` or `Study`.
-        plot: dotted name of what draws its study, if anything does.
-    """
-
-    work: Callable[..., Any]
-    settings: dict[str, Any]
-    returns: type
-    plot: str | None
-
-
-def methods(chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, Method]:
-    """The methods that a configuration chose.
-
-    Args:
-        chosen: name -> content of its yaml.
-
-    Returns:
-        Name -> method.
-
-    Raises:
-        ValueError: if a method returns something else, or lacks a parameter.
-    """
-    found = {}
-    for name, keys in chosen.items():
-        work = get_method(keys["_target_"])
-        signature = inspect.signature(work)
-        if signature.return_annotation not in {Maps, Images, Study}:
-            said = getattr(signature.return_annotation, "__name__", signature.return_annotation)
-            raise ValueError(
-                f"method {name}: {keys['_target_']} must say `-> Maps`, `-> Images` or `-> Study`, not {said}"
-            )
-        settings = {key: value for key, value in keys.items() if key not in _OURS}
-        unknown = settings.keys() - signature.parameters.keys()
-        if unknown:
-            raise ValueError(f"method {name}: {keys['_target_']} takes no {sorted(unknown)}; look at its yaml")
-        found[name] = Method(work, settings, signature.return_annotation, keys.get("plot"))
-    return found
 
 
 def check(cfg: DictConfig) -> None:
@@ -105,7 +59,7 @@ def _check_layers(cfg: DictConfig, chosen: Mapping[str, Method]) -> None:
     ]
     if asked:
         with torch.random.fork_rng():  # building draws random weights
-            network = built(OmegaConf.merge(cfg.model, {"weights": None}), None)  # type: ignore[arg-type]
+            network = build(OmegaConf.merge(cfg.model, {"weights": None}), None)  # type: ignore[arg-type]
         for key, layer in asked:
             if layer not in network.layers:
                 raise KeyError(f"{key}: {network.name} has no layer {layer!r}; {closest(layer, network.layers)}")

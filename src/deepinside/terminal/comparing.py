@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from deepinside.difference import difference
+from deepinside.artifacts.excerpt import difference
 from deepinside.terminal.screen import say
 
 

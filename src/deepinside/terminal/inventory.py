@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from deepinside.artifact import MANIFEST, Content, flat
+from deepinside.artifacts.artifact import MANIFEST, Content, flat
 
 _NAME = re.compile(r"[0-9a-f]{16}")
 _UNFINISHED = re.compile(r"[0-9a-f]{16}\.(part|removed)")

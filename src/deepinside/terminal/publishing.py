@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from deepinside import ancestry
-from deepinside.artifact import MANIFEST, read_manifest
+from deepinside.artifacts import ancestry
+from deepinside.artifacts.artifact import MANIFEST, read_manifest
 from deepinside.terminal.screen import say
 from deepinside.tracking import artifact_name, published, tracked
 
@@ -41,7 +41,7 @@ def answer(given: argparse.Namespace) -> int:
     Raises:
         ValueError: if W&B is disabled.
     """
-    from deepinside.configuration import composed  # Hydra is slow to import: not for the other commands
+    from deepinside.pipeline.configuration import composed  # Hydra is slow to import: not for the other commands
 
     paths = [Path(word) for word in given.words if "=" not in word]
     words = [word for word in given.words if "=" in word]
@@ -77,7 +77,7 @@ def _folders(folder: Path, inputs: Mapping[str, str]) -> dict[str, Path]:
 
 
 def _publish(folder: Path, wandb: Mapping[str, Any], group: str) -> str:
-    from deepinside.pipeline import STAGES
+    from deepinside.pipeline.table import STAGES
 
     manifest = read_manifest(folder)
     stage, config = manifest["stage"], manifest["made_from"]["config"]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from deepinside.artifact import MANIFEST, flat, read_manifest
+from deepinside.artifacts.artifact import MANIFEST, flat, read_manifest
 from deepinside.report import summary
 from deepinside.terminal.inventory import Inventory, in_words
 from deepinside.terminal.screen import aligned, say

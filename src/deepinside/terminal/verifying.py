@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from deepinside import artifact
+from deepinside.artifacts import artifact
 from deepinside.terminal.screen import say
 
 

@@ -13,7 +13,7 @@ computation synced twice is still one run.
 """
 
 from deepinside.tracking.job import Limits, artifact_name
-from deepinside.tracking.published import published
+from deepinside.tracking.run import published
 from deepinside.tracking.tracked import tracked
 
 __all__ = ["Limits", "artifact_name", "published", "tracked"]

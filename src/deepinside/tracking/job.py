@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deepinside import ancestry
+from deepinside.artifacts import ancestry
 
 _NAMING = ("data", "concepts", "model")
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from deepinside.methods.synthesis.penalties import alpha_norm, l2, total_variation
+from deepinside.methods.synthesis.priors import alpha_norm, l2, total_variation
 
 
 def pictures() -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from deepinside.methods.synthesis.draws import Draws
-from deepinside.network import closest
+from deepinside.spelling import closest
 
 # Square root of the covariance of RGB in ImageNet's pixels, divided by its largest column norm, so that colours of a
 # picture vary together as in photographs. Olah et al. 2017 (facts from their library's documentation of the figure).

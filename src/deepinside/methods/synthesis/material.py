@@ -10,7 +10,8 @@ from deepinside.methods.synthesis.canvas import CANVASES, Canvas, centred, fouri
 from deepinside.methods.synthesis.draws import Draws
 from deepinside.methods.synthesis.photographs import bank, mean_pictures
 from deepinside.methods.synthesis.target import Frame, Target
-from deepinside.network import Network, closest
+from deepinside.network import Network
+from deepinside.spelling import closest
 from deepinside.study import Pictures
 
 

@@ -16,10 +16,136 @@ from torch import Tensor
 
 from deepinside.methods.synthesis.draws import Draws
 from deepinside.methods.synthesis.operators import OPERATORS
-from deepinside.methods.synthesis.penalties import PENALTIES
-from deepinside.methods.synthesis.steering import STEERING
 from deepinside.methods.synthesis.views import VIEWS
-from deepinside.network import closest
+from deepinside.spelling import closest
+
+_SMALLEST = 1e-5  # squared slope below which total variation with beta < 2 counts as flat
+
+
+def l2(grey: Float[Tensor, "n 3 h w"], *, weight: float) -> Float[Tensor, " n"]:
+    """The squared norm: weight · Σ x².
+
+    Args:
+        grey: pictures.
+        weight: per squared grey level.
+
+    Returns:
+        Cost per picture.
+
+    Source: Simonyan et al. 2013, sec. 2.
+    """
+    return weight * grey.square().sum(dim=(1, 2, 3))
+
+
+def alpha_norm(
+    grey: Float[Tensor, "n 3 h w"], *, weight: float, alpha: float, joint: bool, mean: bool
+) -> Float[Tensor, " n"]:
+    """The alpha norm, weight · Σ |x|^alpha: small for intensities up to a typical one, huge beyond.
+
+    Args:
+        grey: pictures.
+        weight: of the cost.
+        alpha: exponent.
+        joint: whether |x| is the norm of a pixel's three colours (2016) or each colour's own magnitude (2015).
+        mean: whether to divide by the number of pixels (2016).
+
+    Returns:
+        Cost per picture.
+
+    Source: Mahendran & Vedaldi 2015, eq. 4; 2016, eq. 4.
+    """
+    # |x|^alpha of the sum of squares, so that no square root of zero is differentiated
+    powers = (grey.square().sum(dim=1, keepdim=True) if joint else grey.square()).pow(alpha / 2)
+    pixels = grey.shape[2] * grey.shape[3] if mean else 1
+    return weight * powers.sum(dim=(1, 2, 3)) / pixels
+
+
+def total_variation(grey: Float[Tensor, "n 3 h w"], *, weight: float, beta: float, mean: bool) -> Float[Tensor, " n"]:
+    """Total variation: weight · Σ (dx² + dy²)^(beta/2), with dx and dy zero beyond the last column and row.
+
+    Args:
+        grey: pictures.
+        weight: of the cost.
+        beta: exponent: 1 is total variation, 2 spreads steps out.
+        mean: whether to divide by the number of pixels (2016).
+
+    Returns:
+        Cost per picture.
+
+    Source: Mahendran & Vedaldi 2015, eq. 5 and 6 (the guard at small slopes is their code's).
+    """
+    padded_x = grey.diff(dim=3, append=grey[..., -1:]).square()
+    padded_y = grey.diff(dim=2, append=grey[..., -1:, :]).square()
+    slope = padded_x + padded_y
+    slope = slope if beta >= 2 else slope.clamp(min=_SMALLEST)
+    pixels = grey.shape[2] * grey.shape[3] if mean else 1
+    return weight * slope.pow(beta / 2).sum(dim=(1, 2, 3)) / pixels
+
+
+PENALTIES: dict[str, Callable[..., Tensor]] = {"l2": l2, "alpha_norm": alpha_norm, "total_variation": total_variation}
+
+
+def centre(gradient: Float[Tensor, "n 3 h w"], _variable: Tensor, *, margin: float) -> Float[Tensor, "n 3 h w"]:
+    """No gradient outside the middle.
+
+    Args:
+        gradient: by the pixels.
+        margin: width of the silent border in pixels.
+
+    Returns:
+        The gradient.
+
+    Raises:
+        ValueError: if nothing is left in the middle.
+
+    Source: Nguyen et al. 2016 (MFV), code: centre bias.
+    """
+    border = round(margin)
+    if 2 * border >= min(gradient.shape[2:]):
+        raise ValueError(f"a margin of {border} pixels leaves nothing of {tuple(gradient.shape[2:])}; lower it")
+    kept = torch.zeros_like(gradient[:1])
+    kept[..., border : gradient.shape[2] - border, border : gradient.shape[3] - border] = 1
+    return gradient * kept
+
+
+def pull(
+    gradient: Tensor, variable: Tensor, *, weight: float, reconstructed: Callable[[Tensor], Tensor]
+) -> Float[Tensor, "n ..."]:
+    """Adds weight · (E(G(h)) - h): towards codes that the generator's own picture has.
+
+    Args:
+        gradient: by the code, (n, ...).
+        variable: the code h.
+        weight: epsilon 1.
+        reconstructed: h -> E(G(h)).
+
+    Returns:
+        The gradient.
+
+    Source: Nguyen et al. 2017 (PPGN), eq. 11.
+    """
+    with torch.no_grad():
+        return gradient + weight * (reconstructed(variable) - variable)
+
+
+def heat(gradient: Tensor, _variable: Tensor, *, draws: Draws, sigma: float) -> Tensor:
+    """Adds white noise, so that the ascent becomes a sampler.
+
+    Args:
+        gradient: (n, ...).
+        draws: the pictures' chance.
+        sigma: epsilon 3.
+
+    Returns:
+        The gradient.
+
+    Source: Nguyen et al. 2017 (PPGN), eq. 11.
+    """
+    return gradient + sigma * draws.normal(*gradient.shape[1:])
+
+
+STEERING: dict[str, Callable[..., Tensor]] = {"centre": centre, "pull": pull, "heat": heat}
+
 
 KINDS: dict[str, Mapping[str, Callable[..., Tensor]]] = {
     "penalty": PENALTIES,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from deepinside.network import closest
+from deepinside.spelling import closest
 
 Memory = dict[str, Tensor]
 

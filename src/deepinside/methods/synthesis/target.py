@@ -9,10 +9,11 @@ from torch import Tensor
 
 from deepinside.methods.synthesis.ascent import Seen
 from deepinside.methods.synthesis.canvas import centred
-from deepinside.network import Network, closest
+from deepinside.network import Network
 from deepinside.probe.activations import activations, entering, reached
 from deepinside.probe.layers import RECTIFIERS
 from deepinside.probe.receptive_field import receptive_fields
+from deepinside.spelling import closest
 
 OBJECTIVES = ("score", "log_odds", "log_probability", "probability")
 PLACES = ("centre", "everywhere")

@@ -1,0 +1,1 @@
+"""deepinside.artifacts"""

@@ -1,0 +1,161 @@
+"""What is wrong with one input file, in words that name it and say what to do."""
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from deepinside.runtime.progress import track
+
+_LONGEST = 300  # characters of a file's own words in a message; csv readers give up at 131,072
+
+
+class BadFile(ValueError):
+    """One file that cannot be used; a long run sets it aside and goes on.
+
+    Args:
+        path: of the file.
+        expected: what should have been there.
+        came: what was there instead.
+        mend: what to do about it.
+    """
+
+    def __init__(self, path: Path, expected: str, came: str, mend: str) -> None:
+        self.path, self.came = path, brief(came)
+        # without the path: artifacts name no machine's folders
+        self.reason = f"expected {expected}, got {self.came}: {mend}"
+        super().__init__(f"{path}: {self.reason}")
+
+    def row(self, root: Path) -> tuple[str, str]:
+        """The row of `set_aside.csv`.
+
+        Args:
+            root: of the data, which the file lies in.
+
+        Returns:
+            The file as a posix path relative to the root, and the reason.
+        """
+        path = self.path.relative_to(root) if self.path.is_relative_to(root) else Path(self.path.name)
+        return path.as_posix(), self.reason
+
+
+def brief(text: str) -> str:
+    """What a file says, short enough to be quoted.
+
+    Args:
+        text: of any length.
+
+    Returns:
+        The text, or its beginning and its length.
+    """
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
+
+
+MAX_BYTES = 2**26  # three times the index of Broden at 384 pixels, the largest table of a known data set
+
+
+def read_text(path: Path, errors: str = "strict", mend: str = "fetch the file again") -> str:
+    """A text file in UTF-8.
+
+    Args:
+        path: of the file.
+        errors: what becomes of bytes that are no UTF-8, as in `bytes.decode`.
+        mend: what to do about a bad one.
+
+    Returns:
+        Its text, line ends as they are.
+
+    Raises:
+        BadFile: if it has more than `MAX_BYTES` bytes or is no text.
+    """
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise BadFile(path, f"a text of at most {MAX_BYTES} bytes", f"{size}", mend)
+    try:
+        return path.read_bytes().decode("utf-8-sig", errors)
+    except UnicodeDecodeError as error:
+        raise BadFile(path, "text in UTF-8", f"{error.reason} at byte {error.start}", mend) from error
+
+
+def read_table(
+    path: Path, columns: Sequence[str], errors: str = "strict", mend: str = "fetch the file again"
+) -> list[dict[str, str]]:
+    """The rows of a table, by the names in its header.
+
+    Args:
+        path: of the csv file.
+        columns: that it must have.
+        errors: what becomes of bytes that are no UTF-8.
+        mend: what to do about a bad one.
+
+    Returns:
+        One dictionary per row; a short row has empty cells.
+
+    Raises:
+        BadFile: if it is no table in UTF-8, or a column is missing.
+    """
+    reader = csv.DictReader(io.StringIO(read_text(path, errors, mend), newline=""), restval="")
+    expected = f"columns {','.join(columns)}"
+    try:
+        known = list(reader.fieldnames or ())
+        if missing := [column for column in columns if column not in known]:
+            raise BadFile(path, expected, f"{known}: {','.join(missing)} missing", mend)
+        return list(reader)
+    except csv.Error as error:
+        raise BadFile(path, expected, f"line {reader.line_num}: {error}", mend) from error
+
+
+Task = TypeVar("Task")
+Found = TypeVar("Found")
+
+# Threads hide the latency of a disk or a network folder; parsing itself holds the interpreter's lock.
+_THREADS = 8
+_CHUNK = 64  # handing tasks over one by one would cost as much as reading a header
+
+
+@dataclass(frozen=True)
+class Survey(Generic[Found]):
+    """What was found, in the order of the tasks, and what was set aside: (file, reason)."""
+
+    found: tuple[Found, ...]
+    set_aside: tuple[tuple[str, str], ...]
+
+
+def _looked_at(look: Callable[[Task], Iterable[Found | BadFile]], tasks: Sequence[Task]) -> list[Found | BadFile]:
+    answers: list[Found | BadFile] = []
+    for task in tasks:
+        try:
+            answers.extend(look(task))
+        except BadFile as error:
+            answers.append(error)
+    return answers
+
+
+def survey(
+    root: Path, tasks: Sequence[Task], look: Callable[[Task], Iterable[Found | BadFile]], description: str
+) -> Survey[Found]:
+    """Looks at many files, several at a time.
+
+    Args:
+        root: of the data; reasons name files relative to it.
+        tasks: what to look at.
+        look: task -> what was found and what was bad beside it; raises `BadFile` where nothing can be used.
+        description: said beside the progress bar.
+
+    Returns:
+        What was found and what was set aside, in the order of the tasks.
+    """
+    chunks = [tasks[start : start + _CHUNK] for start in range(0, len(tasks), _CHUNK)]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        answers = list(_flat(track(pool.map(partial(_looked_at, look), chunks), description, total=len(chunks))))
+    found = tuple(answer for answer in answers if not isinstance(answer, BadFile))
+    return Survey(found, tuple(answer.row(root) for answer in answers if isinstance(answer, BadFile)))
+
+
+def _flat(lists: Iterable[list[Found | BadFile]]) -> Iterator[Found | BadFile]:
+    for answers in lists:
+        yield from answers

@@ -1,0 +1,285 @@
+"""The tables of a dissection."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+from omegaconf import DictConfig
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from deepinside.data.broden.reader import Broden
+from deepinside.dissection.bootstrap import Intervals
+from deepinside.dissection.figures import slug
+from deepinside.dissection.layers import Layer, logits_moved
+from deepinside.dissection.netdissect import classic
+from deepinside.dissection.permutation import Chance
+from deepinside.dissection.score import ceilings, detector_counts, sensitivity
+from deepinside.dissection.thresholds import Survey
+from deepinside.dissection.totals import Totals
+from deepinside.dissection.vocabulary import Vocabulary
+from deepinside.network import Network
+from deepinside.records import Row, Table
+from deepinside.statistics import mean_row
+
+FOLDS = 5
+
+
+def told_apart(peaks: Float[ndarray, "n u"], labels: Int[ndarray, " n"]) -> Bool[ndarray, " n"]:
+    """Which pictures a linear support vector machine on the units' peaks assigns to the right label.
+
+    Each picture is judged by a machine that has not seen it (five folds, each with the same mixture of labels). The
+    peaks are standardised, C is 1.
+
+    Args:
+        peaks: highest activation of each unit in each picture, (n, u).
+        labels: one per picture, (n,); those that fewer than five pictures carry are left out.
+
+    Returns:
+        Of the pictures that count; empty where fewer than two labels do.
+
+    Source: Bau et al. 2017, sec. 3.6 (a linear SVM on a layer's features); the folds are ours.
+    """
+    counts = np.bincount(labels)
+    chosen = counts[labels] >= FOLDS
+    known = labels[chosen]
+    if len(set(known.tolist())) < 2:
+        return np.zeros(0, dtype=bool)
+    machine = make_pipeline(StandardScaler(), LinearSVC(C=1.0, random_state=0))
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the accuracy does not wait for the last digit
+        return cross_val_predict(machine, peaks[chosen].astype(np.float64), known, cv=folds) == known
+
+
+_LUCKY = 0.05  # a p-value up to here counts as better than luck
+
+
+class Sure(NamedTuple):
+    """How sure the numbers of a layer are.
+
+    Args:
+        intervals: over images.
+        chance: what luck alone gives; None where no permutation was asked for, or no two pictures have one size.
+        permuted: pictures that took part in the permutations.
+    """
+
+    intervals: Intervals
+    chance: Chance | None
+    permuted: int
+
+    def columns(self) -> pd.DataFrame:
+        """What `units.csv` says of it.
+
+        Returns:
+            score_low, score_high, luck_score and p_value; the last two are empty without permutations.
+        """
+        low, high = self.intervals.score.T
+        luck, p = (np.nan, np.nan) if self.chance is None else (self.chance.highest, self.chance.p)
+        return pd.DataFrame({"score_low": low, "score_high": high, "luck_score": luck, "p_value": p})
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Writes a table, the same bytes on every system.
+
+    Args:
+        table: any.
+        path: of the file.
+    """
+    table.to_csv(path, index=False, lineterminator="\n")
+
+
+def write_tables(
+    units: pd.DataFrame,
+    chosen: DictConfig,
+    out: Path,
+    about: Sequence[Row] = (),
+    sure: Mapping[str, Sure] | None = None,
+) -> pd.DataFrame:
+    """Writes `units.csv`, `counts.csv`, `intervals.csv`, `sensitivity.csv`, `classic_<layer>.csv` and `table.csv`.
+
+    Args:
+        units: of all layers.
+        chosen: group dissect.
+        out: the work folder.
+        about: rows to begin the table with.
+        sure: layer name -> intervals and luck; None for published tables, which have no images.
+
+    Returns:
+        The counts.
+    """
+    sure = sure or {}
+    counts = detector_counts(units, chosen.iou)
+    write_csv(units, out / "units.csv")
+    write_csv(counts, out / "counts.csv")
+    write_csv(by_threshold(units, chosen), out / "sensitivity.csv")
+    rows, ends = list(about), []
+    for layer, members in units.groupby("layer", sort=False):
+        write_csv(classic(members), out / f"classic_{slug(str(layer))}.csv")
+        own = counts[counts["layer"] == layer]
+        if layer in sure:
+            ends.append(own.merge(sure[str(layer)].intervals.counts, on=["rule", "category"]))
+        rows += _layer_rows(str(layer), members, own if layer not in sure else ends[-1], chosen.iou, sure)
+    if ends:
+        write_csv(pd.concat(ends), out / "intervals.csv")
+    Table(rows).write(out)
+    return counts
+
+
+def by_threshold(units: pd.DataFrame, chosen: DictConfig) -> pd.DataFrame:
+    """The counts at other thresholds, the chosen one among them.
+
+    Args:
+        units: of all layers.
+        chosen: group dissect.
+
+    Returns:
+        As `score.sensitivity` returns them.
+    """
+    return sensitivity(units, sorted({*chosen.sensitivity, chosen.iou}))
+
+
+def _layer_rows(
+    layer: str, members: pd.DataFrame, counts: pd.DataFrame, threshold: float, sure: Mapping[str, Sure]
+) -> list[Row]:
+    total = {row["rule"]: row for row in counts[counts["category"] == "all"].to_dict("records")}
+    best = max(members.to_dict("records"), key=lambda row: row["score"])
+    rows = [
+        Row(f"{layer}.units", len(members), "units"),
+        _counted(f"{layer}.detectors", total["per_category"], "detector_units", "units", len(members)),
+        *(
+            _counted(f"{layer}.unique_detectors_{rule}", total[rule], "unique_detectors", "concepts", len(members))
+            for rule in total
+        ),
+        Row(f"{layer}.best_iou", *(float(best["score"]), "IoU", len(members)), *_ends(best, "score")),
+    ]
+    if members["threshold"].notna().any():
+        # A threshold of zero or less: the unit is positive on no more than the top share, a rectified one is dead.
+        rows.append(Row(f"{layer}.dead_units", int((members["threshold"] <= 0).sum()), "units", len(members)))
+    if "selectivity" in members:
+        values = members.loc[members["score"] > threshold, "selectivity"].dropna().to_numpy()
+        if len(values):
+            rows.append(mean_row(f"{layer}.mean_selectivity", values, "IoU"))
+    return rows + (_luck_rows(layer, members, threshold, sure[layer]) if layer in sure else [])
+
+
+def _counted(metric: str, row: Mapping, quantity: str, unit: str, n: int) -> Row:
+    return Row(metric, int(row[quantity]), unit, n, *_ends(row, quantity))
+
+
+def _ends(row: Mapping, quantity: str) -> tuple[float, float]:
+    return float(row.get(f"{quantity}_low", np.nan)), float(row.get(f"{quantity}_high", np.nan))
+
+
+def _luck_rows(layer: str, members: pd.DataFrame, threshold: float, sure: Sure) -> list[Row]:
+    if sure.chance is None:
+        return []
+    by_luck = sure.chance.detectors
+    # Of 19 permutations they hold one more with 90 %.
+    lowest_and_highest = float(by_luck.min()), float(by_luck.max())
+    beyond = (members["score"] > threshold) & (members["p_value"] <= _LUCKY)
+    return [
+        Row(f"{layer}.detectors_beyond_luck", int(beyond.sum()), "units", len(members)),
+        Row(f"{layer}.detectors_by_luck", float(by_luck.mean()), "units", sure.permuted, *lowest_and_highest),
+    ]
+
+
+def top_images(seen: Survey, broden: Broden) -> pd.DataFrame:
+    """The pictures that excite each unit most.
+
+    Args:
+        seen: the first pass.
+        broden: the probe set.
+
+    Returns:
+        layer, unit, rank, image, peak.
+    """
+    rows = [
+        (layer, unit, rank, broden.names(image), peak)
+        for layer, top in seen.tops.items()
+        for unit, (images, peaks) in enumerate(zip(top.image.tolist(), top.peak.tolist(), strict=True))
+        for rank, (image, peak) in enumerate(zip(images, peaks, strict=True), start=1)
+    ]
+    return pd.DataFrame(rows, columns=["layer", "unit", "rank", "image", "peak"])
+
+
+def ceiling_rows(found: Totals, vocabulary: Vocabulary, quantile: float) -> list[Row]:
+    """How much a unit could reach in each category.
+
+    Args:
+        found: the sums.
+        vocabulary: labels and categories.
+        quantile: share of positions above a threshold.
+
+    Returns:
+        Per category the pictures that carry it, and the median of its labels' highest possible IoU.
+    """
+    ceiling: Float[ndarray, " l"] = ceilings(found.truth, found.room, found.pixels, quantile, vocabulary)
+    rows = []
+    for index, category in enumerate(vocabulary.categories):
+        values = ceiling[vocabulary.members(index)]
+        values = values[~np.isnan(values)]
+        rows.append(Row(f"images_with_{category}", int(found.carriers[index]), "images"))
+        if len(values):
+            rows.append(Row(f"median_ceiling_{category}", float(np.median(values)), "IoU", len(values)))
+    return rows
+
+
+def rotation_rows(network: Network, layers: Sequence[Layer], images: Float[Tensor, "n 3 h w"]) -> list[Row]:
+    """Whether a rotation of the basis costs the network anything.
+
+    Args:
+        network: whose layers.
+        layers: each with its turn.
+        images: RGB in [0, 1], (n, 3, h, w); squeezed to the network's own input, which its last layers may need.
+
+    Returns:
+        Per layer how far the scores move when it is turned and turned back, in standard deviations of a picture's.
+    """
+    side = network.preprocessing.input
+    shown = interpolate(images, (side, side), mode="bilinear", antialias=True)
+    return [
+        mean_row(f"{layer.name}.rotation.logits_moved", logits_moved(network, layer.name, layer.turn, shown).numpy())
+        for layer in layers
+        if layer.turn is not None
+    ]
+
+
+def transfer_rows(seen: Survey, vocabulary: Vocabulary, category: str) -> list[Row]:
+    """How well the units of each layer tell other labels apart than those that the network learnt.
+
+    Args:
+        seen: the first pass.
+        vocabulary: of the probe set.
+        category: whose whole-picture labels; pictures with several of them are left out.
+
+    Returns:
+        Per layer the share of pictures that are told apart; none where fewer than two labels have enough pictures.
+    """
+    labels: list[ndarray] = []
+    peaks: dict[str, list[ndarray]] = {name: [] for name in seen.quantiles}
+    index = vocabulary.categories.index(category)
+    for group, highest in seen.pictures():
+        whole = group.labels.whole.numpy()
+        own = (vocabulary.primary[whole] == index) & (whole > 0)
+        single = own.sum(axis=1) == 1
+        labels.append((whole * own).sum(axis=1)[single])
+        for name, values in highest.items():
+            peaks[name].append(values[single])
+    known = np.concatenate(labels) if labels else np.zeros(0, dtype=int)
+    rows = []
+    for name, parts in peaks.items():
+        right = told_apart(np.concatenate(parts), known)
+        if len(right):
+            rows.append(mean_row(f"{name}.transfer.{category}", 100.0 * right, "%"))
+    return rows

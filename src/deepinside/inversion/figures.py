@@ -1,0 +1,64 @@
+"""Draws what inverters make of held-out pictures."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from jaxtyping import Float
+from omegaconf import DictConfig
+from torch import Tensor
+
+from deepinside.inversion.score import Held
+from deepinside.inversion.survey import Survey
+from deepinside.models.inverter import Inverter
+from deepinside.plots.gallery import Gallery
+from deepinside.plots.inversion import curves, reconstructions
+
+
+def draw(
+    inverters: Mapping[str, Inverter],
+    history: pd.DataFrame,
+    kept: Held,
+    found: Survey,
+    nearest: Mapping[str, Float[Tensor, "n 3 h w"]],
+    options: DictConfig,
+    out: Path,
+) -> None:
+    """Two pictures: the reconstructions, and the losses over the epochs.
+
+    Args:
+        inverters: by code.
+        history: of all codes.
+        kept: held-out pictures.
+        found: of the training pictures.
+        nearest: by code, training pictures.
+        options: group invert.
+        out: the work folder.
+    """
+    gallery, count, first = Gallery(out), options.shown, next(iter(inverters))
+    columns = {"original": kept.images[:count]}
+    columns["mean picture"] = found.mean.expand_as(columns["original"])
+    columns[f"nearest by {first}"] = nearest[first][:count]
+    columns |= {name: inverter.invert(kept.codes[name][:count]).cpu() for name, inverter in inverters.items()}
+    weights = ", ".join(f"{term} {weight}" for term, weight in options.loss.items() if weight)
+    said = (
+        f"Network {inverters[first].network.name}; {found.size} training pictures, {options.epochs} epochs, hidden "
+        f"{options.architecture.hidden}, widths {list(options.architecture.widths)}, loss: {weights}; "
+        f"artifact {out.name.removesuffix('.part')}."
+    )
+    gallery.add(
+        reconstructions(columns),
+        "reconstructions",
+        group="learned inversion",
+        title="What codes still tell of a picture",
+        caption="Rows: pictures that no inverter was trained on. Columns: the picture; the mean training picture; the "
+        f"training picture whose {first} is nearest; what an up-convolutional network makes of each code alone. {said}",
+    )
+    gallery.add(
+        curves(history),
+        "learning",
+        group="learned inversion",
+        title="While the inverters learnt",
+        caption=f"Mean squared error of pixels in [0, 1], in training and on held-out pictures. {said}",
+    )
+    gallery.write()

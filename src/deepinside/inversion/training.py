@@ -1,0 +1,274 @@
+"""Training one inverter so that it can be killed and go on: what the invert stage is glued from."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from deepinside.data.datamodule import Pairs, Pictures
+from deepinside.models.training import _quiet, _torch_state, placed
+from deepinside.models.upconvnet import Discriminator, UpConvNet
+from deepinside.network import Network
+from deepinside.probe.codes import codes
+from deepinside.runtime.progress import track
+
+TERMS = ("image", "feature", "adversarial")
+_IDLE = 0.1  # the discriminator rests while its loss is below this share of the generator's (DeePSiM; [UNVERIFIED])
+
+
+class Inversion(LightningModule):
+    """Adam on a weighted sum of losses, at a rate that falls to zero along half a cosine.
+
+    image: mean squared difference of the pixels. feature: |C(x') - C(x)|^2 / |C(x)|^2, C the comparator's answer.
+    adversarial: log(1 + exp(-D(x'))), D a discriminator that learns at the same time.
+
+    Args:
+        network: whose code is inverted, and whose layer compares; left as it is.
+        name: of the code.
+        module: is trained.
+        loss: weights of the three terms, and `comparator`, a code; None: the one inverted.
+        learning_rate: at the start.
+        momentum: the first beta of Adam.
+
+    Source: Dosovitskiy & Brox 2016 (image); Dosovitskiy & Brox 2016b (all three).
+    Deviation: the feature term is relative, so that its weight does not depend on the layer.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        name: str,
+        module: UpConvNet,
+        *,
+        loss: Mapping[str, Any],
+        learning_rate: float,
+        momentum: float = 0.9,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.frozen = (network,)  # in a tuple: neither trained nor in the checkpoint
+        self.name = name
+        self.module = module
+        self.loss = loss
+        self.judge = Discriminator() if loss["adversarial"] else None
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.sums: dict[str, Tensor] = {}
+
+    def on_train_epoch_start(self) -> None:
+        """Forgets the sums of the last epoch."""
+        self.sums = {}
+
+    def training_step(self, batch: Pairs, step: int) -> None:
+        """One step of the inverter, and of the discriminator where there is one.
+
+        Args:
+            batch: RGB bytes, and -1 for those that could not be read.
+            step: within the epoch.
+
+        Raises:
+            FloatingPointError: if the loss is not finite.
+        """
+        optimisers: Any = self.optimizers()
+        ours, judges = optimisers if self.judge else (optimisers, None)
+        self._slow(step)
+        images = _readable(batch)
+        if not len(images):
+            return
+        made = self._made(images)
+        terms = self._terms(made, images)
+        loss = sum((self.loss[term] * value for term, value in terms.items()), torch.zeros((), device=self.device))
+        if not bool(loss.isfinite()):
+            raise FloatingPointError(
+                f"the loss of inverting {self.name} became {loss.item()} in epoch {self.current_epoch}, step {step}: "
+                f"lower invert.optimiser.learning_rate={self.learning_rate} or the weights in invert.loss"
+            )
+        ours.zero_grad()
+        self.manual_backward(loss)
+        ours.step()
+        if judges:
+            self._judge(judges, made.detach(), images, terms["adversarial"].detach())
+        for term, value in terms.items():
+            self._add(f"train_{term}", value, len(images))
+
+    def _made(self, images: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n 3 s s"]:
+        with torch.no_grad():
+            read = codes(self.frozen[0], images, [self.name])[self.name]
+        return self.module(read)
+
+    def _terms(self, made: Tensor, images: Tensor) -> dict[str, Float[Tensor, ""]]:
+        terms = {"image": (made - images).square().mean()}
+        if self.loss["feature"]:
+            where = self.loss["comparator"] or self.name
+            with torch.no_grad():
+                wanted = codes(self.frozen[0], images, [where])[where].flatten(1)
+            answer = codes(self.frozen[0], made, [where])[where].flatten(1)
+            terms["feature"] = ((answer - wanted).square().sum(1) / wanted.square().sum(1).clamp(min=1e-6)).mean()
+        if self.judge:
+            terms["adversarial"] = softplus(-self.judge(made)).mean()
+        return terms
+
+    def _judge(self, optimiser: Any, made: Tensor, images: Tensor, fooled: Tensor) -> None:
+        assert self.judge is not None
+        wrong = softplus(-self.judge(images)).mean() + softplus(self.judge(made)).mean()
+        self._add("train_discriminator", wrong.detach(), len(images))
+        if wrong < _IDLE * fooled:
+            return
+        optimiser.zero_grad()
+        self.manual_backward(wrong)
+        optimiser.step()
+
+    def _slow(self, step: int) -> None:
+        whole = max(1, int(self.trainer.num_training_batches)) * int(self.trainer.max_epochs or 1)
+        done = (self.current_epoch * int(self.trainer.num_training_batches) + step) / whole
+        for optimiser in self.trainer.optimizers:
+            for group in optimiser.param_groups:
+                group["lr"] = self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+    def validation_step(self, batch: Pairs, step: int) -> None:  # ruff: ignore[unused-method-argument]
+        """Adds a batch's error.
+
+        Args:
+            batch: RGB bytes, and -1 for those that could not be read.
+            step: within the epoch.
+        """
+        images = _readable(batch)
+        if len(images):
+            self._add("val_image", (self._made(images).clamp(0, 1) - images).square().mean(), len(images))
+
+    def _add(self, what: str, value: Tensor, count: int) -> None:
+        added = torch.stack([value.detach().double() * count, value.new_tensor(count).double()])
+        self.sums[what] = self.sums.get(what, torch.zeros_like(added)) + added
+
+    def measured(self) -> dict[str, float]:
+        """Means over the pictures of the epoch.
+
+        Returns:
+            Name of the loss -> value.
+        """
+        return {what: float(total / count) for what, (total, count) in self.sums.items()}
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """One for the inverter, one for the discriminator where there is one.
+
+        Returns:
+            Both.
+        """
+        learners = [self.module, *([self.judge] if self.judge else [])]
+        return [torch.optim.Adam(part.parameters(), self.learning_rate, (self.momentum, 0.999)) for part in learners]
+
+
+def _readable(batch: Pairs) -> Float[Tensor, "n 3 s s"]:
+    pixels, labels = batch
+    return pixels[labels >= 0].float() / 255
+
+
+class KeepInversion(Callback):
+    """Leaves `history.csv` and the state to resume from after every epoch, each written in one step; shows progress.
+
+    Args:
+        folder: to write to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rows: list[dict[str, float]] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """What goes into the checkpoint.
+
+        Returns:
+            The history.
+        """
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Takes up the history of a checkpoint.
+
+        Args:
+            state_dict: as `state_dict` left it.
+        """
+        self.rows = list(state_dict["rows"])
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the progress where the run stands.
+
+        Args:
+            trainer: of the run.
+            pl_module: the inversion.
+        """
+        assert isinstance(pl_module, Inversion)
+        left = (int(trainer.max_epochs or 0) - trainer.current_epoch) * int(trainer.num_training_batches)
+        self.steps = track(range(left), f"invert {pl_module.name}")
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """One step further.
+
+        Args:
+            *_: what Lightning says about it.
+        """
+        next(self.steps, None)
+
+    def on_train_end(self, *_: Any) -> None:
+        """Ends the progress; what follows shows its own.
+
+        Args:
+            *_: what Lightning says about it.
+        """
+        self.steps.close()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes everything.
+
+        Args:
+            trainer: of the run.
+            pl_module: the inversion.
+        """
+        assert isinstance(pl_module, Inversion)
+        self.rows.append({"epoch": trainer.current_epoch + 1, **pl_module.measured()})
+        pd.DataFrame(self.rows).to_csv(self.folder / "history.csv", index=False, lineterminator="\n")
+        trainer.save_checkpoint(self.folder / "last.tmp")
+        (self.folder / "last.tmp").replace(self.folder / "last.ckpt")  # last of all: what is resumed has left the rest
+
+
+def train_inverter(
+    inversion: Inversion, pictures: Pictures, folder: Path, *, epochs: int, device: str = "auto"
+) -> pd.DataFrame:
+    """Trains an inverter, from its last whole epoch where the folder holds one.
+
+    Args:
+        inversion: its module is changed, and frozen when done.
+        pictures: to learn from, and those held out.
+        folder: gets `history.csv` and `last.ckpt`.
+        epochs: how many.
+        device: `cpu`, `cuda` or `auto`.
+
+    Returns:
+        A row per epoch: its losses.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / "last.ckpt"
+    with _quiet(), _torch_state():
+        runner = Trainer(
+            max_epochs=epochs,
+            callbacks=[KeepInversion(folder)],
+            default_root_dir=folder,
+            deterministic="warn",
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+            logger=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            **placed(device),
+        )
+        runner.fit(inversion, pictures, ckpt_path=str(checkpoint) if checkpoint.exists() else None, weights_only=True)
+    inversion.module.requires_grad_(False).eval().to(inversion.frozen[0].device)
+    return pd.read_csv(folder / "history.csv")

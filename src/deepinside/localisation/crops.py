@@ -1,0 +1,114 @@
+"""A photograph of any size through its crops: classes and their maps, laid back onto the canvas."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+
+from deepinside import views
+from deepinside.methods.grad_cam import evidence
+from deepinside.methods.saliency import forward
+from deepinside.network import Network
+from deepinside.probe.activations import capture
+from deepinside.runtime.memory import halved
+
+
+class Viewed(NamedTuple):
+    """One photograph as the network sees it through its crops.
+
+    Attributes:
+        probabilities: mean softmax over the crops, (k,).
+        classes: most probable first, then the one added by `also`, (t,).
+        maps: saliency on the canvas, averaged over the crops that cover each pixel, (t, H, W).
+        covered: pixels that a crop covers, (H, W).
+        canvas: RGB in [0, 1], (3, H, W).
+        activation: class activation likewise, (t, H, W); None where no layer was named.
+    """
+
+    probabilities: Float[Tensor, " k"]
+    classes: Int[Tensor, " t"]
+    maps: Float[Tensor, "t H W"]
+    covered: Bool[Tensor, "H W"]
+    canvas: Float[Tensor, "3 H W"]
+    activation: Float[Tensor, "t H W"] | None = None
+
+
+def viewed(
+    network: Network,
+    image: UInt8[Tensor, "3 h w"],
+    *,
+    crops: str = "ten",
+    top: int = 5,
+    also: int | None = None,
+    rule: str = "gradient",
+    layer: str | None = None,
+    classes: Sequence[int] | None = None,
+) -> Viewed:
+    """Classes and their maps for a photograph of any size, by one forward pass over its crops.
+
+    Where memory does not suffice for them all, the classes are found first, and then the maps of some crops at a time.
+    Magnitude and maximum over channels come first, per crop; then maps are un-mirrored, laid back onto the canvas and
+    averaged where they overlap. Class activation is a by-product of the same backward pass.
+
+    Args:
+        network: any.
+        image: RGB bytes, (3, h, w).
+        crops: `ten` (corners, centre, mirrored), `centre`, or `warp` (the whole photograph squeezed to the input).
+        top: how many of the most probable classes.
+        also: a class to add where it is not among them.
+        rule: backward rule of the ReLUs.
+        layer: whose class activation is wanted too (see `class_activation.spatial_layer`).
+        classes: to ask for instead of the most probable ones.
+
+    Returns:
+        Probabilities, classes, maps; on the network's device.
+
+    Source: Simonyan et al. 2013, sec. 3.1 and 3.2.
+    """
+    canvas, places, pixels = views.crops_of(image, network.preprocessing, crops)
+
+    def asked(shares: Float[Tensor, "m k"]) -> Int[Tensor, " t"]:
+        if classes is not None:
+            return torch.tensor(list(classes), device=shares.device)
+        return _asked(shares.mean(dim=0), top, also)
+
+    @cache
+    def of_all() -> Int[Tensor, " t"]:
+        return asked(network.scores(pixels).softmax(dim=1))
+
+    def look(part: slice) -> tuple[Float[Tensor, "m k"], Int[Tensor, " t"], Float[Tensor, "m s h w"]]:
+        known = None if len(pixels[part]) == len(pixels) else of_all()
+        with capture(network, [layer] if layer else []) as kept:
+            images, scores = forward(network, pixels[part], rule)
+        shares = scores.detach().softmax(dim=1)
+        chosen = asked(shares) if known is None else known
+        return shares, chosen, _maps(images, kept[layer] if layer else None, scores, chosen)
+
+    shares, chosen, maps = zip(*halved(look, len(pixels), "crops"), strict=True)
+    merged, covered = views.merged(torch.cat(maps), places, canvas.shape[1], canvas.shape[2])
+    probabilities, count = torch.cat(shares).mean(dim=0), len(chosen[0])
+    return Viewed(probabilities, chosen[0], merged[:count], covered, canvas, merged[count:] if layer else None)
+
+
+def _asked(probabilities: Float[Tensor, " k"], top: int, also: int | None) -> Int[Tensor, " t"]:
+    classes = probabilities.topk(min(top, len(probabilities))).indices
+    if also is None or also in classes.tolist():
+        return classes
+    return torch.cat([classes, classes.new_tensor([also])])
+
+
+def _maps(
+    images: Float[Tensor, "m 3 h w"], answer: Tensor | None, scores: Float[Tensor, "m k"], classes: Int[Tensor, " t"]
+) -> Float[Tensor, "m s h w"]:
+    # Saliency of every class, then, where a layer answered, class activation of every class.
+    sources = (images,) if answer is None else (images, answer)
+    saliency, activation = [], []
+    for number, label in enumerate(classes.tolist(), start=1):
+        found = torch.autograd.grad(scores[:, label].sum(), sources, retain_graph=number < len(classes))
+        saliency.append(found[0].abs().amax(dim=1))
+        if answer is not None:
+            activation.append(evidence(answer.detach(), found[1], images.shape[-2:]))
+    return torch.stack([*saliency, *activation], dim=1)

@@ -1,0 +1,151 @@
+"""A picture and its maps on the grid on which they are segmented."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy import ndarray
+from PIL import Image
+from scipy import ndimage
+
+from deepinside.localisation.settings import Settings
+
+
+class Scene(NamedTuple):
+    """One picture and its maps on the working grid.
+
+    Args:
+        picture: RGB in [0, 1], (h, w, 3).
+        covered: pixels that some crop saw, (h, w).
+        saliency: per class, (k, h, w), not negative.
+        activation: likewise, or None.
+        size: (height, width) of the canvas that all this was reduced from.
+    """
+
+    picture: Float[ndarray, "h w 3"]
+    covered: Bool[ndarray, "h w"]
+    saliency: Float[ndarray, "k h w"]
+    activation: Float[ndarray, "k h w"] | None
+    size: tuple[int, int]
+
+
+def scene(
+    maps: Float[ndarray, "k H W"],
+    covered: Bool[ndarray, "H W"],
+    canvas: Float[ndarray, "3 H W"],
+    side: int | None = None,
+    activation: Float[ndarray, "k H W"] | None = None,
+) -> Scene:
+    """A picture and its maps reduced to the working grid; what its classes share is computed once.
+
+    Args:
+        maps: saliency per class on the canvas, (k, H, W), not negative.
+        covered: pixels of the canvas that some crop saw; only these can be seeds.
+        canvas: RGB in [0, 1], (3, H, W).
+        side: shorter side of the grid, in pixels, where the canvas is larger; None for the canvas itself.
+        activation: class activation per class, (k, H, W).
+
+    Returns:
+        The scene.
+    """
+    size = (canvas.shape[1], canvas.shape[2])
+    grid = _grid(size, side)
+    picture = np.stack([_resized(channel, grid) for channel in canvas], axis=-1)
+    seen = _resized(covered.astype(np.float32), grid) > 0.5
+    small = np.stack([_resized(map_, grid) for map_ in maps])
+    return Scene(
+        picture, seen, small, None if activation is None else np.stack([_resized(m, grid) for m in activation]), size
+    )
+
+
+def _grid(size: Sequence[int], side: int | None) -> tuple[int, int]:
+    factor = 1.0 if side is None else min(1.0, side / min(size))
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+
+def _resized(values: Float[ndarray, "H W"], grid: tuple[int, int]) -> Float[ndarray, "h w"]:
+    if values.shape == grid:
+        return values
+    # Area means: a smaller map keeps its mean.
+    return np.asarray(Image.fromarray(values.astype(np.float32)).resize(grid[::-1], Image.Resampling.BOX))
+
+
+def blended(
+    saliency: Float[ndarray, "h w"],
+    activation: Float[ndarray, "h w"] | None,
+    covered: Bool[ndarray, "h w"],
+    settings: Settings,
+) -> Float[ndarray, "h w"]:
+    """(w_s n(G * saliency) + w_a n(activation)) exp(-d^2 / 2 centre^2), n(m) = (m - min m) / (max m - min m).
+
+    Saliency alone is only smoothed.
+
+    Args:
+        saliency: (h, w), not negative.
+        activation: likewise; may be missing where its weight is 0.
+        covered: the pixels that count.
+        settings: weights, smoothing, centre.
+
+    Returns:
+        (h, w), zero where nothing is covered if anything but smoothing was done.
+
+    Raises:
+        ValueError: if the activation is asked for and missing.
+    """
+    out = smoothed(saliency, covered, settings.smoothing * min(saliency.shape))
+    if settings.activation > 0:
+        if activation is None:
+            raise ValueError("expected a class activation map, for its weight is not 0, got none: name a layer")
+        mixed = settings.saliency * normalised(out, covered) + settings.activation * normalised(activation, covered)
+        out = normalised(mixed, covered)
+    return out if settings.centre is None else out * covered * window(out.shape, settings.centre)
+
+
+def smoothed(map_: Float[ndarray, "h w"], covered: Bool[ndarray, "h w"], sigma: float) -> Float[ndarray, "h w"]:
+    """The map under a Gaussian that sees covered pixels only, (G * (m c)) / (G * c).
+
+    Args:
+        map_: (h, w).
+        covered: the pixels that count.
+        sigma: standard deviation in pixels; 0 leaves the map as it is.
+
+    Returns:
+        (h, w), zero where nothing covered is near.
+    """
+    if sigma == 0:
+        return map_
+    weight = ndimage.gaussian_filter(covered.astype(np.float64), sigma, mode="constant")
+    total = ndimage.gaussian_filter(map_ * covered, sigma, mode="constant", output=np.float64)
+    return np.divide(total, weight, out=np.zeros_like(total), where=weight > 1e-6)
+
+
+def normalised(map_: Float[ndarray, "h w"], covered: Bool[ndarray, "h w"]) -> Float[ndarray, "h w"]:
+    """The map from 0 to 1 over the covered pixels, 0 elsewhere; zeros where it is flat.
+
+    Args:
+        map_: (h, w).
+        covered: the pixels that count.
+
+    Returns:
+        (h, w), in [0, 1].
+    """
+    values = map_[covered]
+    if not len(values) or values.min() == values.max():
+        return np.zeros(map_.shape)
+    low, high = float(values.min()), float(values.max())
+    return np.where(covered, (map_ - low) / (high - low), 0.0)
+
+
+def window(size: tuple[int, ...], deviation: float) -> Float[ndarray, "h w"]:
+    """exp(-(x^2 + y^2) / (2 deviation^2)), x and y from -1/2 to 1/2 across the picture: people aim at what they mean.
+
+    Args:
+        size: (h, w) in pixels.
+        deviation: as a share of each side.
+
+    Returns:
+        (h, w), in (0, 1].
+    """
+    down, across = (np.exp(-((((np.arange(n) + 0.5) / n - 0.5) / deviation) ** 2) / 2) for n in size)
+    return down[:, None] * across[None, :]

@@ -1,0 +1,242 @@
+"""Writes the miniature world as an ILSVRC CLS-LOC tree (the layout of Kaggle's competition)."""
+
+import csv
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from deepinside.miniature.compose import World, compose
+from deepinside.miniature.objects import KINDS
+from deepinside.miniature.scenes import SCENES
+from deepinside.runtime.progress import track
+
+Answer = TypeVar("Answer")
+_CHUNK = 32  # pictures that a process takes at a time
+
+
+def _several(draw: Callable[[int], Answer], indices: range) -> list[Answer]:
+    return [draw(index) for index in indices]
+
+
+def drawn(draw: Callable[[int], Answer], count: int, workers: int, description: str) -> Iterator[Answer]:
+    """Calls `draw` with 0, 1, ... count - 1.
+
+    Args:
+        draw: a picture's index -> what is to be known of it; can be sent to another process.
+        count: number of pictures.
+        workers: processes; none are started for 0 or 1.
+        description: said beside the progress bar.
+
+    Yields:
+        The answers in order.
+    """
+    chunks: Sequence[range] = [range(a, min(a + _CHUNK, count)) for a in range(0, count, _CHUNK)]
+    if workers <= 1 or len(chunks) <= 1:
+        for chunk in track(chunks, description):
+            yield from _several(draw, chunk)
+        return
+    context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+    with ProcessPoolExecutor(min(workers, len(chunks)), mp_context=context) as pool:
+        for answers in track(pool.map(partial(_several, draw), chunks), description, total=len(chunks)):
+            yield from answers
+
+
+_TRAIN, _VAL = 1, 2  # what tells the streams of random numbers apart
+ASPECTS = (1.0, 1.0, 1.25, 4 / 3, 1.5)  # longer over shorter side
+_QUALITY = 93  # of the JPEG files
+LABELS = {  # what a picture's class may be -> (number, names) of each class
+    "objects": tuple((kind.wnid, kind.names) for kind in KINDS),
+    "scenes": tuple((f"n91{place:06d}", name) for place, name in enumerate(SCENES, start=1)),
+    "turns": tuple((f"n92{turn:06d}", f"turned by {90 * turn} degrees") for turn in range(4)),
+}
+_XML = """<annotation>
+	<folder>{folder}</folder>
+	<filename>{name}</filename>
+	<source>
+		<database>miniature</database>
+	</source>
+	<size>
+		<width>{width}</width>
+		<height>{height}</height>
+		<depth>3</depth>
+	</size>
+	<segmented>0</segmented>
+{objects}</annotation>
+"""
+_OBJECT = """	<object>
+		<name>{wnid}</name>
+		<pose>Unspecified</pose>
+		<truncated>0</truncated>
+		<difficult>0</difficult>
+		<bndbox>
+			<xmin>{0}</xmin>
+			<ymin>{1}</ymin>
+			<xmax>{2}</xmax>
+			<ymax>{3}</ymax>
+		</bndbox>
+	</object>
+"""
+
+
+class Drawn(NamedTuple):
+    """What the lists and annotations say of one picture; its boxes are half-open."""
+
+    name: str
+    folder: str
+    wnid: str
+    shape: tuple[int, int]
+    boxes: tuple[tuple[int, int, int, int], ...]
+
+
+def train_kind(index: int) -> int:
+    """The class of a training picture: one after another.
+
+    Args:
+        index: of the picture, from 0.
+
+    Returns:
+        Index into `KINDS`.
+    """
+    return index % len(KINDS)
+
+
+def val_kind(seed: int, index: int) -> int:
+    """The class of a validation picture: each once in every run of as many pictures, in an order drawn anew.
+
+    Args:
+        seed: of the world.
+        index: of the picture, from 0.
+
+    Returns:
+        Index into `KINDS`.
+    """
+    block, place = divmod(index, len(KINDS))
+    return int(np.random.default_rng([seed, _VAL, block, 0]).permutation(len(KINDS))[place])
+
+
+def size(seed: tuple[int, ...], side: int) -> tuple[int, int]:
+    """Height and width of a picture: square, lying or standing.
+
+    Args:
+        seed: names the picture.
+        side: least length of the shorter side, in pixels; the greatest is an eighth more.
+
+    Returns:
+        In pixels.
+    """
+    rng = np.random.default_rng([*seed, 2])
+    short = int(rng.integers(side, side + side // 8 + 1))
+    long = round(short * ASPECTS[rng.integers(len(ASPECTS))])
+    return (short, long) if rng.random() < 0.7 else (long, short)
+
+
+def _draw(out: Path, seed: int, side: int, world: World, labels: str, train: int, index: int) -> Drawn:
+    # Draws and saves picture `index`; the first `train` are training pictures, the others validation pictures.
+    split, k = ("train", index) if index < train else ("val", index - train)
+    kind = train_kind(k) if split == "train" else val_kind(seed, k)
+    stream = (seed, _TRAIN if split == "train" else _VAL, k)
+    picture = compose(stream, kind, size(stream, side), world)
+    turn = k // len(KINDS) % 4 if labels == "turns" else 0  # each class as often in each
+    pixels = np.rot90(picture.pixels, turn)
+    height, width = pixels.shape[:2]
+    boxes = tuple(tuple(box) for box in picture.boxes.tolist())
+    place = {"objects": kind, "scenes": list(SCENES).index(picture.scene), "turns": turn}[labels]
+    if labels != "objects":  # of the whole picture
+        boxes = ((0, 0, width, height),)
+    wnid, _ = LABELS[labels][place]
+    number = k // len(KINDS) if labels == "objects" else k
+    name = f"{wnid}_{number + 1}" if split == "train" else f"ILSVRC2012_val_{k + 1:08d}"
+    folder = f"train/{wnid}" if split == "train" else "val"
+    file = out / "ILSVRC/Data/CLS-LOC" / folder / f"{name}.JPEG"
+    Image.fromarray(pixels).save(file, format="JPEG", quality=_QUALITY)
+    return Drawn(name, folder, wnid, (height, width), boxes)
+
+
+def _inclusive(row: Drawn) -> list[list[int]]:
+    from deepinside.records import Boxes  # not above: it loads torch, which the drawing processes do without
+
+    return Boxes(np.array(row.boxes)).to_inclusive().astype(int).tolist()
+
+
+def annotation(row: Drawn) -> str:
+    """The text of an annotation in the shape of PASCAL VOC: both ends of a box lie inside it.
+
+    Args:
+        row: the picture.
+
+    Returns:
+        XML.
+    """
+    objects = "".join(_OBJECT.format(*corners, wnid=row.wnid) for corners in _inclusive(row))
+    folder, (height, width) = row.folder.rpartition("/")[-1], row.shape
+    return _XML.format(folder=folder, name=row.name, width=width, height=height, objects=objects)
+
+
+def write_ilsvrc(
+    out: str | Path,
+    *,
+    seed: int,
+    train: int,
+    val: int,
+    side: int,
+    workers: int,
+    labels: str = "objects",
+    world: World | None = None,
+) -> None:
+    """Draws the miniature world as an ILSVRC CLS-LOC tree.
+
+    The first pictures of a larger world are those of a smaller one.
+
+    Args:
+        out: an existing folder; `ILSVRC/` and the lists are written into it.
+        seed: of the world.
+        train: number of training pictures, classes in turn.
+        val: number of validation pictures, classes in turn but shuffled.
+        side: least length of the shorter side in pixels.
+        workers: processes that draw.
+        labels: what the class of a picture is: its `objects`, its `scenes`, or, for learning without labels, how the
+            picture was turned (`turns`; Gidaris et al. 2018). The pictures are the same but for that.
+        world: how varied the pictures are.
+
+    Raises:
+        KeyError: if there are no such labels, with those that there are.
+    """
+    out = Path(out)
+    if labels not in LABELS:
+        raise KeyError(f"data.draw.labels={labels}: expected one of {', '.join(LABELS)}")
+    world = world or World()
+    for tree in ("Data", "Annotations"):
+        (out / "ILSVRC" / tree / "CLS-LOC/val").mkdir(parents=True, exist_ok=True)
+        for wnid, _ in LABELS[labels]:
+            (out / "ILSVRC" / tree / "CLS-LOC/train" / wnid).mkdir(parents=True, exist_ok=True)
+    draw = partial(_draw, out, seed, side, world, labels, train)
+    rows = []
+    for row in drawn(draw, train + val, workers, "drawing the miniature world"):
+        text = annotation(row)
+        (out / "ILSVRC/Annotations/CLS-LOC" / row.folder / f"{row.name}.xml").write_text(text, encoding="utf-8")
+        rows.append(row)
+    _lists(out, "train", "train_cls.txt", sorted(rows[:train]))
+    _lists(out, "val", "val.txt", sorted(rows[train:]))
+    mapping = "".join(f"{wnid} {names}\n" for wnid, names in LABELS[labels])
+    (out / "LOC_synset_mapping.txt").write_text(mapping, encoding="utf-8")
+
+
+def _lists(out: Path, split: str, file: str, rows: Sequence[Drawn]) -> None:
+    """The split's list of pictures and its solution."""
+    sets = out / "ILSVRC/ImageSets/CLS-LOC"
+    sets.mkdir(parents=True, exist_ok=True)
+    names = [f"{row.wnid}/{row.name}" if split == "train" else row.name for row in rows]
+    lines = [f"{name} {k}\n" for k, name in enumerate(names, start=1)]
+    (sets / file).write_text("".join(lines), encoding="utf-8")
+    with (out / f"LOC_{split}_solution.csv").open("w", newline="", encoding="utf-8") as solution:
+        writer = csv.writer(solution, lineterminator="\n")
+        writer.writerow(("ImageId", "PredictionString"))
+        for row in rows:
+            boxes = (f"{row.wnid} {a} {b} {c} {d}" for a, b, c, d in _inclusive(row))
+            writer.writerow((row.name, " ".join(boxes)))

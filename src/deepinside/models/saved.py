@@ -1,0 +1,108 @@
+"""Networks in artifacts: how each is built, its weights, and its size."""
+
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from safetensors.torch import save_file
+
+from deepinside.models.checkpoint import load_weights
+from deepinside.network import Network
+from deepinside.records import Row
+from deepinside.runtime import machine
+from deepinside.spelling import resolved
+
+_NOT_FOR_BUILDING = ("fit",)
+
+
+def open_network(cfg: DictConfig, artifact: Path, epoch: int | None = None) -> Network:
+    """The network of a `train` or `load` artifact, on the machine's device.
+
+    Args:
+        cfg: with `machine.device`.
+        artifact: holds `network.json`, how to build it, and `model.safetensors`.
+        epoch: as it was after so many epochs, where its training kept that; None: as it ended.
+
+    Returns:
+        The network, frozen, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: if it has no such weights.
+    """
+    recipe = json.loads((artifact / "network.json").read_text(encoding="utf-8"))
+    network = build(recipe["model"], recipe["classes"])
+    load_weights(network.module, artifact / ("model.safetensors" if epoch is None else early_weights(epoch)))
+    return network.to(machine.device(cfg.machine.device))
+
+
+def early_weights(epoch: int) -> str:
+    """Where a training keeps what it had learnt early on.
+
+    Args:
+        epoch: after how many.
+
+    Returns:
+        The file, relative to the artifact.
+    """
+    return f"epochs/{epoch:04d}.safetensors"
+
+
+def build(model: Mapping[str, Any], classes: Sequence[str] | None) -> Network:
+    """A network as the configuration describes it.
+
+    Args:
+        model: the group `model`: `_target_`, `weights` and the builder's own keys.
+        classes: names of the scores; None: as the builder knows them.
+
+    Returns:
+        The network; with random weights where `weights` is None.
+
+    Raises:
+        ValueError: if the builder lacks a key, or takes none of that name.
+    """
+    content = OmegaConf.to_container(model, resolve=True) if isinstance(model, DictConfig) else model
+    keys: dict[str, Any] = {key: value for key, value in content.items() if key not in _NOT_FOR_BUILDING}  # type: ignore[union-attr]
+    name = keys.pop("_target_")
+    builder = resolved(name)
+    try:
+        inspect.signature(builder).bind(**keys, classes=classes)
+    except TypeError as error:
+        raise ValueError(f"{name}: {error}; look at the yaml of model={keys.get('name')}") from error
+    return builder(**keys, classes=tuple(classes) if classes else None)
+
+
+def save(network: Network, model: DictConfig, out: Path) -> None:
+    """Keeps a network: how to build it, with the preprocessing that it has, and its weights.
+
+    Args:
+        network: any.
+        model: the configuration that built it.
+        out: folder of the artifact.
+    """
+    recipe: dict = OmegaConf.to_container(model, resolve=True)  # type: ignore[assignment]
+    recipe |= {"weights": None, **asdict(network.preprocessing)}
+    content = {"model": recipe, "classes": list(network.classes), "layers": list(network.layers)}
+    (out / "network.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.module.state_dict().items()}
+    save_file(tensors, out / "model.safetensors")
+
+
+def described(network: Network) -> list[Row]:
+    """The size of a network.
+
+    Args:
+        network: any.
+
+    Returns:
+        Rows for its table.
+    """
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return [
+        Row("parameters", parameters, "weights"),
+        Row("classes", len(network.classes), "classes"),
+        Row("input_side", network.preprocessing.input, "pixels"),
+    ]

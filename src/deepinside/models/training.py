@@ -1,0 +1,260 @@
+"""Training and testing a network on an index: what the train stage is glued from."""
+
+import logging
+import warnings
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from numpy import ndarray
+from pytorch_lightning import Callback, Trainer
+from torch import Tensor
+
+from deepinside.data.augmentation import Augmentation
+from deepinside.data.datamodule import Pictures
+from deepinside.data.index import BadImage, Entry, Index
+from deepinside.models.classifier import Bar, Classifier, History, Keep, read_history
+from deepinside.network import Network
+from deepinside.runtime import machine
+from deepinside.runtime.progress import alone, track
+from deepinside.views import crops_of
+
+VIEWS = {"centre": 1, "ten": 10, "warp": 1}
+
+
+def probabilities(
+    network: Network, images: Iterable[UInt8[Tensor, "3 h w"]], *, crops: str = "centre", batch: int = 64
+) -> Float[Tensor, "n k"]:
+    """Class probabilities: the mean over a photograph's views of softmax(S).
+
+    Args:
+        network: on any device.
+        images: RGB bytes, each of any size; read as they are needed.
+        crops: `centre`, `ten` or `warp`.
+        batch: views per forward pass; fixed by position, so that the last bits do not change.
+
+    Returns:
+        (n, k) on the CPU, rows sum to 1.
+
+    Source: Krizhevsky et al. 2012, sec. 4.1 (ten crops, softmax averaged).
+    """
+    stream = iter(images)
+    count = max(1, batch // VIEWS.get(crops, 1))
+    answers: list[Tensor] = [torch.empty(0, len(network.classes))]
+    with torch.inference_mode():
+        while chunk := [crops_of(image, network.preprocessing, crops).pixels for image in islice(stream, count)]:
+            scores = network.scores(torch.cat(chunk)).float().cpu()
+            answers.append(scores.softmax(1).view(len(chunk), -1, scores.shape[1]).mean(1))
+    return torch.cat(answers)
+
+
+def wrong(
+    values: Float[Tensor, "n k"], labels: Int[ndarray, " n"] | Int[Tensor, " n"], guesses: int
+) -> Bool[ndarray, " n"]:
+    """Whether the true class is missing among the first guesses.
+
+    Args:
+        values: scores or probabilities, (n, k).
+        labels: true classes, (n,).
+        guesses: how many the network may make.
+
+    Returns:
+        (n,), true where `guesses` or more classes score higher than the true one.
+    """
+    labels = torch.as_tensor(labels).long()
+    above = (values > values.gather(1, labels[:, None])).sum(1)
+    return (above >= guesses).numpy()
+
+
+class Errors(NamedTuple):
+    """Per picture, in the order of the index: wrong at the first guess, and at the first five; and what is broken."""
+
+    images: tuple[str, ...]
+    top1: Bool[ndarray, " n"]
+    top5: Bool[ndarray, " n"]
+    set_aside: tuple[tuple[str, str], ...]
+
+
+def fit(
+    network: Network,
+    train: Index,
+    val: Index,
+    *,
+    out: Path,
+    seed: int,
+    epochs: int,
+    batch: int,
+    optimiser: Mapping[str, Any],
+    augmentation: Mapping[str, Any],
+    trainer: Mapping[str, Any],
+    device: str = "auto",
+    workers: int = 0,
+    cache_gb: float = 2.0,
+    channels_last: bool = True,
+    keep: Sequence[int] = (),
+    callbacks: Sequence[Callback] = (),
+) -> History:
+    """Trains a network and leaves it with the weights of the last epoch, frozen.
+
+    Leaves `history.csv` and `checkpoints/last.ckpt`, from which a run that was killed goes on at the next epoch with
+    the same result. No epoch is chosen: the error on `val` is that of pictures that decided nothing.
+
+    Args:
+        network: is changed.
+        train: pictures to learn from.
+        val: pictures to report the error on, after every epoch.
+        out: folder to write to and to resume from.
+        seed: of order, variation and dropout; the initial weights are the network's own.
+        epochs: how many.
+        batch: pictures per step, over all devices.
+        optimiser: arguments of `Classifier`.
+        augmentation: arguments of `Augmentation`.
+        trainer: `devices`, `num_nodes`, `precision`, `strategy` of Lightning's Trainer.
+        device: `cpu`, `cuda` or `auto`.
+        workers: processes that decode.
+        cache_gb: memory for decoded pictures, in 10^9 bytes.
+        channels_last: memory order while training.
+        keep: after so many epochs the weights are kept as `epochs/<number>.safetensors`.
+        callbacks: of Lightning's; what they leave of an epoch is there before the run can be resumed after it.
+
+    Returns:
+        One row per epoch.
+
+    Raises:
+        AllTaken: in a process that helps another to train, when both are done: what remains is not its work.
+    """
+    variation = Augmentation(**augmentation)
+    pictures = Pictures(
+        train, val, network.preprocessing, variation, seed=seed, batch=batch, workers=workers, cache_gb=cache_gb
+    )
+    classifier = Classifier(network, seed=seed, channels_last=channels_last, **optimiser)
+    checkpoint = out / "checkpoints" / "last.ckpt"
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    with _trainable(network, channels_last), _quiet(), _torch_state():
+        runner = Trainer(
+            max_epochs=epochs,
+            callbacks=[Bar(), *callbacks, Keep(out, keep)],
+            default_root_dir=out,
+            deterministic="warn",  # Lightning's word for: as far as the device can
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+            logger=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            **placed(device, trainer),
+        )
+        runner.fit(classifier, pictures, ckpt_path=str(checkpoint) if checkpoint.exists() else None, weights_only=True)
+    alone()
+    return read_history(out)
+
+
+def placed(device: str, trainer: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Where Lightning is to train.
+
+    Args:
+        device: `cpu`, `cuda` or `auto`.
+        trainer: arguments of its Trainer that say it in part; by default it trains on one device.
+
+    Returns:
+        The arguments, complete.
+    """
+    told: dict[str, Any] = {"devices": 1, "num_nodes": 1, "strategy": "auto"} | dict(trainer or {})
+    place = machine.device(device)
+    if told["devices"] * told["num_nodes"] == 1:
+        told["devices"] = 1 if place.index is None else [place.index]
+    elif told["strategy"] in {"auto", "ddp", "ddp_spawn"}:
+        # Without `torchrun` Lightning's ddp would start this whole program again, once per device.
+        told["strategy"] = "ddp" if machine.world() > 1 else "ddp_spawn"
+    return told | {"accelerator": "gpu" if place.type == "cuda" else place.type}
+
+
+@contextmanager
+def _trainable(network: Network, channels_last: bool) -> Generator[None, None, None]:
+    home = network.device
+    try:
+        _order(network, torch.channels_last if channels_last else torch.contiguous_format)
+        network.requires_grad_(True).train()
+        yield
+    finally:
+        _order(network.to(home), torch.contiguous_format)
+        network.requires_grad_(False).eval()
+
+
+def _order(network: Network, memory: torch.memory_format) -> None:
+    for filters in network.parameters():
+        if filters.ndim == 4:
+            filters.data = filters.data.contiguous(memory_format=memory)
+
+
+@contextmanager
+def _quiet() -> Generator[None, None, None]:
+    """Lightning tells of accelerators, workers and folders, none of which the user chose here."""
+    logs = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
+            yield
+    finally:
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)
+
+
+@contextmanager
+def _torch_state() -> Generator[None, None, None]:
+    """Lightning and dropout change torch's generator and its flags; they are put back."""
+    flags = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    with torch.random.fork_rng(range(torch.cuda.device_count())):
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(flags[0], warn_only=flags[1])
+
+
+def classification_errors(
+    network: Network, index: Index, *, crops: str = "centre", batch: int = 64, limit: int | None = None
+) -> Errors:
+    """How often the network is wrong.
+
+    Args:
+        network: on the device that computes.
+        index: labelled pictures.
+        crops: `centre`, `ten` or `warp`.
+        batch: views per forward pass.
+        limit: only the first so many; None: all.
+
+    Returns:
+        Per picture whether the true class is missing among the first one and five guesses; broken files aside.
+
+    Raises:
+        ValueError: if a picture has no label.
+    """
+    index = index.limit(limit)
+    unknown = sum(entry.label < 0 for entry in index.entries)
+    if unknown:
+        raise ValueError(f"{index.root}: {unknown} of {len(index)} pictures have no label to compare with")
+    whole: list[Entry] = []
+    broken: list[tuple[str, str]] = []
+    values = probabilities(network, _readable(index, whole, broken), crops=crops, batch=batch)
+    labels = np.array([entry.label for entry in whole], dtype=np.int64)
+    names = tuple(entry.image for entry in whole)
+    return Errors(names, wrong(values, labels, 1), wrong(values, labels, 5), tuple(broken))
+
+
+def _readable(index: Index, whole: list[Entry], broken: list[tuple[str, str]]) -> Iterator[UInt8[Tensor, "3 h w"]]:
+    for entry in track(index.entries, "classify"):
+        try:
+            image = index.picture(entry)
+        except BadImage as error:
+            broken.append(error.row(index.root))
+        else:
+            whole.append(entry)
+            yield image

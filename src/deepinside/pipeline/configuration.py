@@ -1,0 +1,312 @@
+"""Hydra's side of the command line: where the configuration lies, and what a misspelt word may have meant."""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import hydra
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException, InstantiationException
+from hydra.plugins.config_source import ConfigLoadError, ConfigResult
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+from yaml import YAMLError
+
+from deepinside.artifacts.artifact import flat
+from deepinside.defaults import folder
+from deepinside.pipeline import table
+
+__all__ = [
+    "DictConfig", "HydraException", "beside", "check_overrides", "composed", "flags", "folder", "groups", "main",
+    "plain", "portable",
+]  # fmt: skip
+
+_PATHS = {key for stage in table.STAGES.values() for key in (*stage.files, *stage.places)}
+_PATHS |= {"judge.weights"}
+_WORDS = {"random", "null"}  # what a path may be, too
+_ABSOLUTE = re.compile(r"([\w.]+)=(['\"]?)[/~][^\s,'\"\]]*\2")  # any other key that names a place, also of another run
+_OWN = ("--config-dir", "-cd")  # the flag of Hydra's that adds a folder of configuration files
+_VALUED = {"--cfg", "-c", "--package", "-p", *_OWN}  # flags of Hydra's that take the word after them
+
+
+class _Files(FileConfigSource):
+    """Configuration files, those of methods without a `# @package` header: each method's keys go under its own name."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Reads one file.
+
+        Args:
+            config_path: relative to the folder, such as `method/saliency`.
+
+        Returns:
+            Its content.
+
+        Raises:
+            ConfigLoadError: if it is no YAML, or a method's and describes none.
+        """
+        try:
+            result = super().load_config(config_path)
+        except YAMLError as error:  # which names the file and the line
+            raise ConfigLoadError(f"expected YAML, got {error}") from error
+        group, _, name = config_path.removesuffix(".yaml").rpartition("/")
+        if group == "method" and isinstance(result.config, DictConfig):
+            file = Path(self.path) / group / f"{name}.yaml"
+            if not name.isidentifier():
+                raise ConfigLoadError(f"{file}: expected letters, digits and underscores in the name of a method")
+            if not (isinstance(result.config.get("_target_"), str) or "defaults" in result.config):
+                raise ConfigLoadError(
+                    f"{file}: expected `_target_: package.module.function`, or `defaults: [NAME]` of a method to vary"
+                )
+            result.header["package"] = result.header["package"] or f"method.{name}"
+            if "defaults" in result.config:
+                result.config.defaults = [_here(item) for item in result.config.defaults]
+        return result
+
+
+def _here(item: object) -> object:
+    # What a method varies goes under the name of the variant, too.
+    return f"{item}@_here_" if isinstance(item, str) and "@" not in item and item != "_self_" else item
+
+
+Plugins.instance()  # registers Hydra's own sources, of which the next line replaces one
+SourcesRegistry.instance().types[_Files.scheme()] = _Files
+
+
+def _closest(name: str, known: Iterable[str]) -> str:
+    from deepinside.spelling import closest  # torch is slow to import: only for who misspelt something
+
+    return closest(name, known)
+
+
+def groups(own: Path | None = None) -> dict[str, list[str]]:
+    """The groups of the configuration.
+
+    Args:
+        own: folder of the user's with further choices; None: that of the running program, if it has one.
+
+    Returns:
+        Group -> its choices.
+    """
+    names = sorted(path.name for path in folder().iterdir() if path.is_dir())
+    roots = [root for root in (folder(), own or _running()) if root is not None]
+    return {name: sorted({file.stem for root in roots for file in (root / name).glob("*.yaml")}) for name in names}
+
+
+def flags() -> list[str]:
+    """What the running program was told about where configuration files lie, for another process of the same.
+
+    Returns:
+        `--config-dir` and the folder; nothing where there is none.
+    """
+    own = _running()
+    return [] if own is None else [_OWN[0], str(own)]
+
+
+def _running() -> Path | None:
+    if not GlobalHydra.instance().is_initialized():
+        return None
+    elements = GlobalHydra.instance().config_loader().get_search_path().get_path()
+    own = [str(element.path) for element in elements if element.provider == "command-line"]
+    return Path(own[0].removeprefix("file://")) if own else None
+
+
+def _own_folder(arguments: Sequence[str]) -> Path | None:
+    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        flag, joined, value = word.partition("=")
+        if flag in _OWN:
+            own = Path(value if joined else following)
+            if not any((own / name).is_dir() for name in groups(own)):
+                expected = own / "method" / "NAME.yaml"
+                raise FileNotFoundError(f"{flag} {own}: expected a folder with a folder per group, such as {expected}")
+            return own
+    return None
+
+
+def check_overrides(arguments: Sequence[str], commands: Iterable[str] = ()) -> None:
+    """Finds misspelt groups, choices, keys and stages before Hydra does, and says what was meant.
+
+    Args:
+        arguments: of the command line.
+        commands: other words that it may begin with, to be suggested.
+
+    Raises:
+        FileNotFoundError: if the folder of `--config-dir` holds no configuration.
+        KeyError: with the closest known names.
+        ValueError: for a word that is no override.
+    """
+    own, words = _own_folder(arguments), _words(arguments)
+    wrong = [word for word in words if "=" not in word and not word.startswith("~")]
+    if wrong:
+        known = [*(f"run={stage}" for stage in table.STAGES), *commands]
+        raise ValueError(f"expected key=value, got {wrong[0]!r}; {_closest(wrong[0], known)}")
+    parsed = OverridesParser.create().parse_overrides(words)
+    if any(override.key_or_group == "hydra.searchpath" for override in parsed):
+        raise ValueError(f"hydra.searchpath cannot be set; {_OWN[0]} FOLDER adds FOLDER/method/NAME.yaml")
+    known = groups(own)
+    chosen = [override for override in parsed if override.key_or_group.split("@")[0] in known]
+    for override in chosen:
+        _check_choice(override, known[override.key_or_group.split("@")[0]])
+    rest = [o for o in parsed if o not in chosen and not o.is_add() and not o.key_or_group.startswith("hydra")]
+    if rest:
+        _check_keys(rest, _keys(_compose([str(o.input_line) for o in chosen], own)), known)
+
+
+def _words(arguments: Sequence[str]) -> list[str]:
+    before = ["", *arguments]
+    return [word for flag, word in zip(before, arguments, strict=False) if flag not in _VALUED and word[:1] != "-"]
+
+
+def _values(override: Override) -> Iterator[str]:
+    value = override.value()
+    yield from (str(part) for part in (value if isinstance(value, list) else [value]) if part is not None)
+
+
+def _check_choice(override: Override, choices: list[str]) -> None:
+    if override.is_sweep_override() or override.is_delete():
+        return
+    for choice in _values(override):
+        if choice not in choices:
+            raise KeyError(f"{override.key_or_group} has no choice {choice!r}; {_closest(choice, choices)}")
+
+
+def _check_keys(overrides: list[Override], known: set[str], groups: Iterable[str]) -> None:
+    for override in overrides:
+        key = override.key_or_group
+        if key not in known:
+            raise KeyError(f"there is no key {key!r}; {_closest(key, [*known, *groups])}")
+        if key == "run" and not override.is_sweep_override() and override.value() not in table.STAGES:
+            raise KeyError(f"no stage {override.value()!r}; {_closest(str(override.value()), table.STAGES)}")
+        if key == "seed" and not override.is_sweep_override() and not isinstance(override.value(), int):
+            raise ValueError(f"expected a whole number, got seed={override.value()}")
+
+
+def _keys(cfg: DictConfig) -> set[str]:
+    leaves = flat(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
+    parts = [key.split(".") for key in leaves]
+    return {".".join(part[:end]) for part in parts for end in range(1, len(part) + 1)}
+
+
+def main(work: Callable[[DictConfig, list[str]], None]) -> None:
+    """Composes the configuration from the command line and works with it.
+
+    Args:
+        work: takes the configuration and the overrides that made it.
+
+    Raises:
+        Exception: what `work` raises, without the frame that Hydra puts around it.
+    """
+    failed: list[Exception] = []
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come through as they are; `__main__` words them
+
+    @hydra.main(version_base="1.3", config_path=str(folder()), config_name="config")
+    def entered(cfg: DictConfig) -> None:
+        try:
+            work(_chosen(cfg), list(HydraConfig.get().overrides.task))
+        except Exception as error:
+            if HydraConfig.get().mode is RunMode.MULTIRUN:
+                raise  # the launcher tells which of the jobs it was
+            failed.append(error)
+
+    entered()
+    if failed:
+        error = plain(failed[0])
+        raise error
+
+
+def plain(error: Exception) -> Exception:
+    """What went wrong when Hydra called something, in the words of what it called.
+
+    Args:
+        error: any.
+
+    Returns:
+        The error behind it; itself where there is none.
+    """
+    cause = error.__cause__ if isinstance(error, InstantiationException) else None
+    if isinstance(cause, TypeError | AttributeError):  # an argument or a function that is not there
+        return ValueError(str(cause))
+    return cause if isinstance(cause, Exception) else error
+
+
+def portable(overrides: Sequence[str]) -> list[str]:
+    """The overrides without what is this machine's: the reader of a command fills in their own paths.
+
+    Args:
+        overrides: of the command line.
+
+    Returns:
+        Those that matter elsewhere, paths replaced by their names in capitals.
+    """
+    kept = []
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        if key in {"outputs", "report.benchmarks", "report.networks"} or key.startswith(("machine", "wandb")):
+            continue
+        if key in _PATHS and value not in _WORDS:
+            kept.append(f"{key}={_name(key)}")
+        else:
+            kept.append(_ABSOLUTE.sub(lambda found: f"{found[1]}={_name(found[1])}", override))
+    return kept
+
+
+def _name(key: str) -> str:
+    return key.replace(".", "_").upper()
+
+
+def _compose(overrides: list[str], own: Path | None = None) -> DictConfig:
+    if GlobalHydra.instance().is_initialized():
+        return _chosen(compose("config", overrides=overrides))
+    place = json.dumps(f"file://{own and own.resolve()}", ensure_ascii=False)
+    with initialize_config_dir(str(folder()), version_base="1.3"):
+        return _chosen(compose("config", overrides=[*overrides, *([f"hydra.searchpath=[{place}]"] if own else [])]))
+
+
+def _chosen(cfg: DictConfig) -> DictConfig:
+    # An experiment sets keys of its methods; where the command line chose others, they are of no method.
+    with open_dict(cfg):
+        for name, keys in list(cfg.method.items()):
+            if not isinstance(keys, DictConfig):
+                raise ValueError(f"method.{name}: expected the settings of a method, got {keys!r}")
+            if "_target_" not in keys:
+                del cfg.method[name]
+    return cfg
+
+
+def composed(arguments: Sequence[str]) -> DictConfig:
+    """The configuration that some words make, checked.
+
+    Args:
+        arguments: as on the command line.
+
+    Returns:
+        The whole configuration.
+    """
+    check_overrides(arguments)
+    return _compose(_words(arguments), _own_folder(arguments))
+
+
+def beside(overrides: list[str], like: DictConfig) -> DictConfig:
+    """The configuration of another run, on the same machine and with the same outputs, seed and name.
+
+    Args:
+        overrides: of that run.
+        like: the configuration at hand.
+
+    Returns:
+        The whole configuration.
+    """
+    cfg = _compose(overrides)
+    with open_dict(cfg):
+        own = {word.partition("=")[0] for word in overrides} | ({"name"} if cfg.run == "sweep" else set())
+        for key in {"name", "seed", "outputs", "machine", "wandb"} - own:
+            cfg[key] = like[key]
+    return cfg

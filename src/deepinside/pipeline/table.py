@@ -1,0 +1,103 @@
+"""The whole pipeline: a table of stages, and what each depends on.
+
+prepare ───► train ───► visualise
+   └──────────┼───────► localise        every arrow is a finished artifact;
+concepts ─────┴───────► dissect         the report takes them all
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from omegaconf import DictConfig, OmegaConf
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One row of the table; its work is `stages.<name>.run(cfg, inputs, out)`.
+
+    Args:
+        name: as in `run=<name>`.
+        kind: type of its artifact on W&B.
+        config: keys that can change the result; a stage sees no others, but for seed, machine and these two:
+        files: keys that name raw files or folders, whose content counts and not their place;
+        places: keys that name folders whose content the inputs already stand for.
+        inputs: configuration -> role -> name of the stage whose artifact plays it; the role `judge` is played by a
+            network of the configuration's group `judge`.
+        shared: whether several processes that are asked for the same artifact share the work; else one waits.
+        together: whether the processes that `torchrun` started compute it together, while the first alone writes.
+        seeded: whether the seed can change the result; else all seeds share the artifact, and the stage sees none.
+        lower: keys to lower should memory not suffice.
+    """
+
+    name: str
+    kind: str
+    config: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+    inputs: Callable[[DictConfig], dict[str, str]] = lambda _cfg: {}
+    shared: bool = False
+    together: Callable[[DictConfig], bool] = lambda _cfg: False
+    seeded: bool = True
+    lower: str = "machine.workers"
+
+
+def _pictures(_cfg: DictConfig) -> dict[str, str]:
+    return {"prepare": "prepare"}
+
+
+def _network(cfg: DictConfig) -> dict[str, str]:
+    return {"network": "train" if cfg.model.fit and cfg.model.weights is None else "load"}
+
+
+def _pictures_and_network(cfg: DictConfig) -> dict[str, str]:
+    return _pictures(cfg) | _network(cfg)
+
+
+def _seen(cfg: DictConfig) -> dict[str, str]:
+    asked = {name for method in cfg.method.values() for name in method.get("needs", ())}
+    judge = {"judge": _network(judging(cfg))["network"]} if cfg.judge else {}
+    return _pictures_and_network(cfg) | {name: name for name in sorted(asked)} | judge
+
+
+def _concepts_and_network(cfg: DictConfig) -> dict[str, str]:
+    return {} if cfg.dissect.from_csv else {"concepts": "concepts"} | _network(cfg)
+
+
+def _on_several_devices(cfg: DictConfig) -> bool:
+    return cfg.train.trainer.devices * cfg.train.trainer.num_nodes > 1
+
+
+_WEIGHTS = ("model.weights",)
+_SHOWN = ("data.split", "data.limit")
+_DATA, _CONCEPTS = ("data.root",), ("concepts.root",)
+
+# fmt: off
+_ROWS = (
+    #     name         kind       may see                                        raw files       places      inputs
+    Stage("prepare",   "dataset", ("data.name", "data.draw", "data.index"),      (*_DATA, "data.blacklist", "data.boxes"), seeded=False),
+    Stage("concepts",  "dataset", ("concepts.name", "concepts.draw", "concepts.convert"), _CONCEPTS, seeded=False),
+    Stage("train",     "model",   ("model", "train"),                            _WEIGHTS,       _DATA,      _pictures, together=_on_several_devices, lower="train.batch"),
+    Stage("load",      "model",   ("model",),                                    _WEIGHTS),
+    Stage("invert",    "model",   ("invert",),                                   (),             _DATA,      _pictures_and_network, lower="invert.batch"),
+    Stage("visualise", "maps",    ("visualise", "method", *_SHOWN),              (),             _DATA + _CONCEPTS, _seen, shared=True, lower="visualise.images"),
+    Stage("localise",  "maps",    ("localise", *_SHOWN),                         (),             _DATA,      _pictures_and_network, shared=True, lower="localise.batch"),
+    Stage("dissect",   "table",   ("dissect", "concepts.limit"),                 ("dissect.from_csv",), _CONCEPTS, _concepts_and_network, shared=True, lower="dissect.batch"),
+    Stage("score",     "table",   ("score", "data.split"),                       ("predictions", "score.blacklist"), _DATA, _pictures),
+    Stage("claims",    "table",   ("claims",)),
+    Stage("sweep",     "table",   ("sweep.stage", "sweep.grid", "sweep.metrics", "sweep.repeats", "sweep.says", "sweep.set_aside", "name")),
+    Stage("report",    "report",  ("report", "name"), ("report.benchmarks", "report.networks")),
+)
+# fmt: on
+STAGES = {stage.name: stage for stage in _ROWS}
+
+
+def judging(cfg: DictConfig) -> DictConfig:
+    """The configuration with the second network in the place of the first.
+
+    Args:
+        cfg: the whole configuration, with the group `judge`.
+
+    Returns:
+        A copy of it, whose group `model` is `judge`.
+    """
+    return OmegaConf.merge(cfg, {"model": None}, {"model": cfg.judge})  # type: ignore[return-value]

@@ -1,0 +1,273 @@
+"""Long loops: how far they are, with rate and time left, and batches that survive a kill."""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy import ndarray
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from deepinside.runtime import memory
+
+log = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Advance = Callable[[int], None]  # number of items finished since the last call
+EVERY = 10.0  # seconds between two lines of progress
+_clock = time.monotonic
+
+
+def track(items: Iterable[Item], description: str, total: int | None = None) -> Generator[Item]:
+    """Passes the items on while showing progress, see `advancing`.
+
+    Args:
+        items: what to go through.
+        description: of the loop, in a word or two.
+        total: how many there are, where `len` does not tell.
+
+    Yields:
+        The items.
+    """
+    with advancing(description, total if total is not None else len(items)) as advance:  # type: ignore[arg-type]
+        for item in items:
+            yield item
+            advance(1)
+
+
+@contextmanager
+def advancing(description: str, total: int, finished: int = 0) -> Generator[Advance]:
+    """Shows how far a loop is, with rate and time left.
+
+    A bar where stderr is a terminal; elsewhere a line in the log, at most one every `EVERY` seconds over all loops.
+
+    Args:
+        description: of the loop, in a word or two.
+        total: number of items.
+        finished: how many of them were finished before.
+
+    Yields:
+        What to call with the number of items that were finished since.
+    """
+    with _timed(description):
+        if sys.stderr.isatty():
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate())
+            times = (TimeElapsedColumn(), TimeRemainingColumn())
+            with Progress(*columns, *times, console=Console(stderr=True), transient=True) as bar:
+                task = bar.add_task(description, total=total, completed=finished)
+                yield lambda count: bar.advance(task, count)
+        else:
+            yield _Lines(description, total, finished).advance
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(rate(task.finished_speed or task.speed or 0))
+
+
+class _Lines:
+    """Progress in lines; the time of the last one is shared, so that loops inside one another do not add up."""
+
+    last = -EVERY
+
+    def __init__(self, description: str, total: int, finished: int) -> None:
+        self.description, self.total = description, total
+        self.start = self.done = finished
+        self.started = _clock()
+
+    def advance(self, count: int) -> None:
+        self.done += count
+        now = _clock()
+        if now - max(self.started, _Lines.last) < EVERY:
+            return
+        _Lines.last = now
+        speed = (self.done - self.start) / (now - self.started)
+        left = duration((self.total - self.done) / speed) if speed else "unknown time"
+        log.info("%s: %d of %d, %s, %s left", self.description, self.done, self.total, rate(speed), left)
+
+
+def rate(speed: float) -> str:
+    """A speed in a unit that suits it.
+
+    Args:
+        speed: items per second.
+
+    Returns:
+        Such as `12.5/s`, `4.0/min` or `1.5/h`.
+    """
+    for seconds, unit in ((1, "s"), (60, "min")):
+        if speed * seconds >= 1:
+            return f"{speed * seconds:.1f}/{unit}"
+    return f"{speed * 3600:.1f}/h"
+
+
+def duration(seconds: float) -> str:
+    """A time in words.
+
+    Args:
+        seconds: how many.
+
+    Returns:
+        Such as `0 min 08 s` or `2 h 05 min`.
+    """
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours} h {rest // 60:02} min" if hours else f"{rest // 60} min {rest % 60:02} s"
+
+
+@dataclass
+class Durations:
+    """Seconds spent in loops, by description; a loop inside another one counts for the outer one alone."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    depth: int = 0
+
+
+_durations: ContextVar[Durations | None] = ContextVar("_durations", default=None)
+
+
+@contextmanager
+def timed() -> Generator[dict[str, float]]:
+    """Measures the loops that show their progress while the block lasts, those of this thread.
+
+    Yields:
+        Description of a loop -> seconds spent in loops of that description.
+    """
+    own = Durations()
+    token = _durations.set(own)
+    try:
+        yield own.seconds
+    finally:
+        _durations.reset(token)
+
+
+@contextmanager
+def _timed(description: str) -> Generator[None]:
+    found = _durations.get()
+    if found is None:
+        yield
+        return
+    started = _clock()
+    found.depth += 1
+    try:
+        yield
+    finally:
+        found.depth -= 1
+        if not found.depth:
+            found.seconds[description] = found.seconds.get(description, 0.0) + _clock() - started
+
+
+class AllTaken(Exception):
+    """A process that only helps has nothing left to do."""
+
+
+_helping = ContextVar("_helping", default=False)
+_HALVED = "halved"  # what memory did not suffice for, beside the arrays of a batch
+
+
+@contextmanager
+def helping() -> Generator[None]:
+    """While it lasts, `resumable` leaves its answers to another process, which is making the artifact from them."""
+    token = _helping.set(True)
+    try:
+        with suppress(AllTaken):
+            yield
+    finally:
+        _helping.reset(token)
+
+
+def alone() -> None:
+    """What follows is one process's work, and no other's.
+
+    Raises:
+        AllTaken: inside `helping`.
+    """
+    if _helping.get():
+        raise AllTaken
+
+
+def finished(folder: Path, start: int) -> Path:
+    """The file of a batch of `resumable`.
+
+    Args:
+        folder: where the finished batches lie.
+        start: position that the batch begins at.
+
+    Returns:
+        The file, whether it is there or not.
+    """
+    return folder / f"{start:08d}.npz"
+
+
+def resumable(
+    folder: Path, count: int, batch: int, compute: Callable[[range], dict[str, ndarray]], description: str
+) -> Iterator[dict[str, ndarray]]:
+    """Runs `compute` on fixed batches of positions, keeps each finished batch on disk and never computes it again.
+
+    Batches are fixed by position and kept whole, so an interrupted run ends with the same numbers as any other, and
+    so does one that several processes share: each takes batches that nobody has finished or is at. The batch of a
+    process that died is free again.
+
+    Args:
+        folder: where the finished batches lie; the caller removes it when all is done. Shared by all processes.
+        count: number of items.
+        batch: items per batch.
+        compute: positions -> arrays (numbers or strings; no objects).
+        description: of the loop, for its progress.
+
+    Yields:
+        The answers in order.
+
+    Raises:
+        AllTaken: inside `helping`, once every batch is finished or in work.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    starts = range(0, count, batch)
+    sizes = {start: min(batch, count - start) for start in starts}
+
+    def finish(start: int, timeout: float) -> Path:
+        path = finished(folder, start)
+        if path.exists() or not folder.exists():  # gone: all is done
+            return path
+        lock = FileLock(path.with_suffix(".lock"))
+        with suppress(Timeout), lock.acquire(timeout=timeout):
+            if not path.exists():
+                with memory.accounted() as halved:
+                    answer = compute(range(start, start + sizes[start]))
+                answer |= {_HALVED: np.array(halved)} if halved else {}
+                temporary = path.with_suffix(f".{os.getpid()}.tmp")
+                with temporary.open("wb") as file:
+                    np.savez(file, **answer)  # type: ignore[arg-type]
+                temporary.rename(path)
+            Path(lock.lock_file).unlink(missing_ok=True)
+        return path
+
+    missing = [start for start in starts if not finished(folder, start).exists()]
+    with advancing(description, count, finished=count - sum(sizes[start] for start in missing)) as advance:
+        for start in missing:
+            finish(start, timeout=0)
+            advance(sizes[start])
+    alone()
+    for start in starts:
+        with np.load(finish(start, timeout=-1)) as stored:
+            answer = dict(stored)
+        memory.note(f"{description} from {start}: {line}" for line in answer.pop(_HALVED, np.array([])).tolist())
+        yield answer

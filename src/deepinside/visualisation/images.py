@@ -1,0 +1,223 @@
+"""The part of visualise that makes pictures: of classes, units, channels, directions."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from deepinside.metrics import blank_share, colour_distance, fragments, high_frequency_share, size, total_variation
+from deepinside.network import Network
+from deepinside.plots.gallery import Gallery
+from deepinside.plots.synthesis import grid, presets, traces
+from deepinside.records import Batch, Images, Row
+from deepinside.runtime.memory import explained
+from deepinside.runtime.progress import track
+from deepinside.statistics import mean_row
+from deepinside.views import resized, to_bytes
+
+_PLAIN = "class_model"  # plain L2, which others are compared with
+_ROWS = ("rank_one", "high_frequency_share", "total_variation", "blank_share", "fragments", "colour_distance", "size")
+_UNITS = {"total_variation": "1/pixel", "fragments": "", "colour_distance": "CIELAB", "size": "grey levels"}
+_BATCHES = ("batch", "together", "per_pass", "passes")  # as methods name their pictures per pass
+_REFERENCE = 20_000  # pixels of photographs whose colours are compared with
+
+
+def draw_images(
+    network: Network,
+    classes: list[int],
+    methods: Mapping[str, Any],
+    material: Callable[[Any], dict[str, Any]],
+    gallery: Gallery,
+    out: Path,
+    *,
+    judge: Network | None,
+    colours: Callable[[], Float[Tensor, "m 3"] | None],
+) -> list[Row]:
+    """A picture of each class or unit by every method, with `synthesis.csv` and `synthesis.npz`.
+
+    What a method made is kept at once, so that a run that was interrupted goes on with the next method.
+
+    Args:
+        network: any.
+        classes: their numbers.
+        methods: name -> method that returns `Images`.
+        material: function -> further arguments that it asks for.
+        gallery: to add to.
+        out: the work folder.
+        judge: a second network, of the same classes, that says what it sees in the pictures; None: nobody does.
+        colours: gives pixels of photographs to compare colours with; None where there are none.
+
+    Returns:
+        Rows for the table.
+    """
+    numbers: list[Row] = []
+    frames: dict[str, pd.DataFrame] = {}
+    kept: dict[str, np.ndarray] = {}
+    pictures: dict[str, np.ndarray] = {}
+    unfinished = out / "parts" / "images"
+    unfinished.mkdir(parents=True, exist_ok=True)
+    batch = Batch(torch.zeros(len(classes), 3, 1, 1), tuple(map(str, classes)), torch.tensor(classes, dtype=torch.long))
+    reference = colours() if methods else None
+    for name, method in track(list(methods.items()), "pictures") if classes else ():
+        finished = unfinished / f"{name}.pt"
+        if not finished.exists():
+            with explained(f"method {name}", lower(name, method.settings)):
+                made = method.work(network, batch, **material(method.work), **method.settings)
+            _store(made, finished)
+        images = _stored(finished)
+        frame = _measured(network, images, judge, reference)
+        frames[name] = frame
+        kept[f"{name}.images"] = to_bytes(images.values)
+        pictures[name] = images.values.permute(0, 2, 3, 1).numpy()
+        kept |= {f"{name}.{trace}": values.numpy() for trace, values in images.traces.items()}
+        _draw(name, images, pictures[name], frame, method.settings, gallery)
+        numbers += _numbers(name, frame)
+    if frames:
+        whole = pd.concat([frame.assign(method=name) for name, frame in frames.items()])
+        whole.insert(0, "method", whole.pop("method"))
+        whole.to_csv(out / "synthesis.csv", index=False, lineterminator="\n")
+        np.savez(out / "synthesis.npz", **kept)  # type: ignore[arg-type]
+        _compare(frames, pictures, gallery)
+    return [*numbers, *_gains(frames)]
+
+
+def lower(name: str, settings: Mapping[str, Any]) -> str:
+    """What takes less memory: an ascent or a study is another one in other batches, so they are the user's to choose.
+
+    Args:
+        name: of a method.
+        settings: of it.
+
+    Returns:
+        Keys of the configuration.
+    """
+    batches = [f"method.{name}.{key}" for key in _BATCHES if key in settings]
+    return " or ".join(batches or ["visualise.classes", "visualise.images"])
+
+
+def _gains(frames: Mapping[str, pd.DataFrame]) -> list[Row]:
+    # How much more often the second network recognises a class than of the plain method, class by class.
+    plain = frames.get(_PLAIN)
+    rows = []
+    for name, frame in frames.items():
+        if name == _PLAIN or plain is None or "judge_top5" not in frame or "judge_top5" not in plain:
+            continue
+        for metric in ("judge_top1", "judge_top5"):
+            gain = frame[metric].to_numpy(dtype=float) - plain[metric].to_numpy(dtype=float)
+            rows.append(mean_row(f"{name}.{metric}_above_{_PLAIN}", gain, "share"))
+    return rows
+
+
+def _store(images: Images, file: Path) -> None:
+    content = {"values": images.values, "traces": images.traces}
+    words = json.dumps({"titles": images.titles, "measured": {k: list(v) for k, v in images.measured.items()}})
+    partial = file.with_suffix(".partial")
+    torch.save(content | {"words": words}, partial)
+    partial.rename(file)
+
+
+def _stored(file: Path) -> Images:
+    content = torch.load(file, weights_only=True)
+    words = json.loads(content["words"])
+    return Images(content["values"], tuple(words["titles"]), content["traces"], words["measured"])
+
+
+def _measured(
+    network: Network, images: Images, judge: Network | None, reference: Float[Tensor, "m 3"] | None
+) -> pd.DataFrame:
+    frame = pd.DataFrame({"name": images.titles, **images.measured})
+    frame["score"] = frame["score"].astype(float).round(4)
+    if not frame["rank"].isna().any():
+        frame["rank_one"] = (frame["rank"] == 1).astype(int)
+    if "class" in frame and {"rank", "probability"} <= images.traces.keys():
+        frame["first_top1"] = _first(images.traces["rank"] <= 1)
+        frame["first_99_percent"] = _first(images.traces["probability"] > 0.99)
+    frame["high_frequency_share"] = high_frequency_share(images.values).numpy().round(6)
+    frame["total_variation"] = total_variation(images.values).numpy().round(6)
+    frame["blank_share"] = blank_share(images.values, network.preprocessing.colour).numpy().round(6)
+    frame["size"] = size(images.values, network.preprocessing.colour).numpy().round(4)
+    frame["fragments"] = fragments(images.values, network.preprocessing.colour).numpy()
+    if reference is not None:
+        frame["colour_distance"] = [round(colour_distance(image, reference), 4) for image in images.values]
+    if judge is not None and "class" in frame and pd.api.types.is_integer_dtype(frame["class"]):
+        ranks, shares = _judged(judge, images.values, frame["class"].tolist())
+        frame["judge_rank"], frame["judge_probability"] = ranks, np.round(shares, 6)
+        frame["judge_top1"], frame["judge_top5"] = (ranks <= 1).astype(int), (ranks <= 5).astype(int)
+    return frame
+
+
+def _first(reached: Bool[Tensor, "steps n"]) -> list[int | None]:
+    # The first step at which each picture is there; Nguyen et al. 2015 record both milestones.
+    steps, ever = reached.int().argmax(dim=0).tolist(), reached.any(dim=0).tolist()
+    return [step if there else None for step, there in zip(steps, ever, strict=True)]
+
+
+def _judged(judge: Network, pictures: Float[Tensor, "n 3 h w"], classes: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    # As a photograph: stored in bytes, squeezed into the judge's own input.
+    side, filter_ = judge.preprocessing.input, judge.preprocessing.interpolation
+    bytes_ = torch.from_numpy(to_bytes(pictures)).permute(0, 3, 1, 2)
+    views = torch.stack([resized(picture, side, side, filter_) for picture in bytes_])
+    scores = torch.cat([judge.scores(part).cpu() for part in views.split(32)])
+    own = scores.gather(1, torch.tensor(classes)[:, None])
+    shares = scores.softmax(dim=1).gather(1, torch.tensor(classes)[:, None])[:, 0]
+    return (scores > own).sum(dim=1).numpy() + 1, shares.numpy()
+
+
+def _numbers(name: str, frame: pd.DataFrame) -> list[Row]:
+    numbers = [
+        mean_row(f"{name}.{metric}", frame[metric], _UNITS.get(metric, "share"))
+        for metric in (*_ROWS, "judge_top1", "judge_top5")
+        if metric in frame
+    ]
+    unusual = int((frame["state"] != "ok").sum())
+    return [*numbers, Row(f"{name}.dead_or_stopped", unusual, "pictures", len(frame))]
+
+
+def _draw(
+    name: str,
+    images: Images,
+    pictures: np.ndarray,
+    frame: pd.DataFrame,
+    settings: Mapping[str, Any],
+    gallery: Gallery,
+) -> None:
+    said = ", ".join(f"{key} {value}" for key, value in settings.items() if value not in (None, {}, []))
+    caption = f"The picture that each score likes best, with the score and rank it gets ({said})."
+    words = {"group": "class models" if "class" in frame else "units", "title": name, "caption": caption}
+    gallery.add(grid(pictures, images.titles, _notes(frame)), name, **words)
+    caption = f"The ascent of {name}: score and size of the picture over the steps ({said})."
+    drawn = traces(images.traces["score"].numpy(), images.traces["norm"].numpy(), images.titles)
+    gallery.add(drawn, f"{name}_traces", **words | {"title": f"{name}: the ascent", "caption": caption})
+
+
+def _notes(frame: pd.DataFrame) -> list[str]:
+    notes = []
+    for row in frame.to_dict("records"):
+        rank = "" if pd.isna(row["rank"]) else f", rank {int(row['rank'])}"
+        second = f"; second network: rank {row['judge_rank']}" if "judge_rank" in row else ""
+        state = "" if row["state"] == "ok" else f"{row['state']}: "
+        notes.append(f"{state}score {row['score']:.1f}{rank}{second}")
+    return notes
+
+
+def _compare(frames: Mapping[str, pd.DataFrame], pictures: Mapping[str, np.ndarray], gallery: Gallery) -> None:
+    alike = {name: pictures[name] for name, frame in frames.items() if "class" in frame}
+    if len(alike) < 3:
+        return
+    first = next(iter(alike))
+    titles = frames[first]["name"].tolist()
+    notes = {name: _notes(frames[name]) for name in alike}
+    gallery.add(
+        presets(alike, titles, notes),
+        "synthesis_presets",
+        group="class models",
+        title="One class, every way of asking",
+        caption="Rows are ways to ask, columns are classes; what the pictures of a row have in common is the prior, "
+        "what those of a column have in common is the class.",
+    )

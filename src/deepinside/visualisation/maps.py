@@ -1,0 +1,224 @@
+"""The part of visualise that looks at one picture after the other."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+from omegaconf import DictConfig
+from torch import Tensor
+
+from deepinside import views
+from deepinside.data.index import Entry, Index
+from deepinside.data.reading import BadFile
+from deepinside.metrics import energy_ratio
+from deepinside.network import Network
+from deepinside.plots.gallery import Gallery
+from deepinside.plots.maps import beside
+from deepinside.probe.randomise import randomised
+from deepinside.records import Batch, Boxes, Maps, Row
+from deepinside.runtime.memory import halved
+from deepinside.runtime.progress import resumable
+from deepinside.statistics import mean_row
+
+RANDOM = "random_weights"
+_RATIO = "energy_in_box_over_area_share"
+
+
+class Seen(NamedTuple):
+    """What came of the pictures: rows for the table, classes predicted, (file, reason) set aside."""
+
+    rows: list[Row]
+    classes: list[int]
+    set_aside: list[tuple[str, str]]
+
+
+def draw_pictures(
+    network: Network,
+    index: Index,
+    methods: Mapping[str, Any],
+    options: DictConfig,
+    gallery: Gallery,
+    out: Path,
+    *,
+    seed: int,
+) -> Seen:
+    """Maps of every method for the class that the network sees, with `per_image.csv`, `maps.npz` and pictures.
+
+    Beside them, where boxes are known, how much of a map lies on the object, for the network and for the same network
+    with random weights.
+
+    Args:
+        network: any.
+        index: of the pictures.
+        methods: name -> method that returns `Maps`.
+        options: group visualise.
+        gallery: to add to.
+        out: the work folder.
+        seed: of the random weights.
+
+    Returns:
+        What came of it.
+    """
+    shown = _chosen(index, options.images)
+    measured = _chosen(index, max(options.images, options.measured)) if methods else shown
+    drawn = {entry.image for entry in shown.entries}
+    # What is drawn comes first, and what is only measured has to have a box.
+    entries = (*shown.entries, *(e for e in measured.entries if e.image not in drawn and len(e.boxes)))
+    control = randomised(network, seed) if methods else None
+    same = len(index.classes) == len(network.classes)
+
+    def compute(positions: range) -> dict[str, ndarray]:
+        return _seen(network, control, index, entries[positions[0]], methods, options.crops)
+
+    rows: list[dict[str, Any]] = []
+    kept: dict[str, ndarray] = {}
+    answers = resumable(out / "parts" / "pictures", len(entries), 1, compute, "pictures")
+    for entry, answer in zip(entries, answers, strict=True):
+        rows.append(row := _row(entry, answer, methods, network, same))
+        if entry.image in drawn and not row["reason"]:
+            kept |= {f"{entry.image}.{name}": answer[f"map.{name}"].astype(np.float16) for name in methods}
+            if methods:
+                _draw(gallery, entry, answer, row, methods, network)
+    if methods:
+        np.savez(out / "maps.npz", **kept)  # type: ignore[arg-type]
+    table = pd.DataFrame([row for row in rows if not row["reason"]]).drop(columns="reason", errors="ignore")
+    table.to_csv(out / "per_image.csv", index=False, lineterminator="\n")
+    aside = [(entry.file, row["reason"]) for entry, row in zip(entries, rows, strict=True) if row["reason"]]
+    classes = sorted(dict.fromkeys(row["predicted"] for row in rows[: len(shown)] if not row["reason"]))
+    return Seen(_measures(table, methods), classes, aside)
+
+
+def mapped(
+    network: Network,
+    view: views.Crops,
+    target: int,
+    method: Callable[[Network, Batch], Maps],
+    name: str,
+    work: str = "maps",
+) -> tuple[Float[Tensor, "H W"], bool]:
+    """The map of one class (or of the unit that the method looks for) on the whole photograph.
+
+    Args:
+        network: any.
+        view: of the photograph.
+        target: class that the method is asked for.
+        method: looks at each crop by itself.
+        name: of the photograph, for messages.
+        work: name of the method, for the record of batches that memory did not suffice for.
+
+    Returns:
+        The maps of all crops, un-mirrored, laid back onto the canvas and averaged where they overlap, (H, W); and
+        whether they are signed.
+
+    Source: Simonyan et al. 2013, sec. 3.1.
+    """
+    count = len(view.pixels)
+    batch = Batch(view.pixels, tuple(f"{name}.{i}" for i in range(count)), torch.full((count,), target))
+    parts = halved(lambda part: method(network, batch[part]), count, f"crops of {work}")
+    values = torch.cat([part.values for part in parts]).cpu()
+    merged, _ = views.merged(values, view.places, view.canvas.shape[1], view.canvas.shape[2])
+    return merged[0], parts[0].signed
+
+
+def _chosen(index: Index, images: int) -> Index:
+    labelled = any(entry.label >= 0 for entry in index.entries)
+    return index.balanced(images) if labelled else index.limit(images)
+
+
+def _seen(
+    network: Network, control: Network | None, index: Index, entry: Entry, methods: Mapping[str, Any], crops: str
+) -> dict[str, ndarray]:
+    try:
+        image = index.picture(entry)
+    except BadFile as error:
+        return {"reason": np.array(error.reason)}
+    view = views.crops_of(image, network.preprocessing, crops)
+    probabilities = network.scores(view.pixels).softmax(dim=1).mean(dim=0).cpu()
+    predicted = int(probabilities.argmax())
+    height, width = view.canvas.shape[1:]
+    answer: dict[str, ndarray] = {
+        "predicted": np.array(predicted),
+        "probability": np.array(float(probabilities[predicted])),
+        "canvas": view.canvas.permute(1, 2, 0).numpy(),
+        "crops": np.array(len(view.pixels)),
+    }
+    boxes = Boxes(entry.boxes.xyxy * np.array([width / entry.width, height / entry.height] * 2))
+    for name, method in methods.items():
+        for suffix, seer in (("", network), (f".{RANDOM}", control)):
+            if seer is None or (seer is control and not len(boxes)):
+                continue
+            work = partial(method.work, **method.settings)
+            map_, signed = mapped(seer, view, predicted, work, entry.image, name)
+            if seer is network:
+                answer[f"map.{name}"] = map_.numpy()
+                answer[f"signed.{name}"] = np.array(signed)
+            answer[f"ratio.{name}{suffix}"] = np.array(energy_ratio(map_.abs(), boxes) if len(boxes) else np.nan)
+    return answer
+
+
+def _row(
+    entry: Entry, answer: dict[str, ndarray], methods: Mapping[str, Any], network: Network, same: bool
+) -> dict[str, Any]:
+    if "reason" in answer:
+        return {"image": entry.image, "reason": str(answer["reason"])}
+    predicted = int(answer["predicted"])
+    right = same and predicted == entry.label
+    name = network.classes[entry.label] if same and entry.label >= 0 else ""
+    row: dict[str, Any] = {"image": entry.image, "label": entry.label, "name": name, "predicted": predicted}
+    row |= {"predicted_name": network.classes[predicted], "probability": round(float(answer["probability"]), 6)}
+    for method in methods:
+        for suffix in ("", f".{RANDOM}"):
+            ratio = float(answer.get(f"ratio.{method}{suffix}", np.nan)) if right else np.nan
+            row[f"{method}{suffix}.energy_ratio"] = round(ratio, 6)
+    return row | {"reason": ""}
+
+
+def _draw(
+    gallery: Gallery,
+    entry: Entry,
+    answer: dict[str, ndarray],
+    row: dict[str, Any],
+    methods: Mapping[str, Any],
+    network: Network,
+) -> None:
+    predicted = row["predicted_name"].split(",")[0]
+    title = f"{predicted} ({row['probability']:.0%})"
+    truth = f"; labelled {row['name'].split(',')[0]}" if row["name"] else ""
+    titles = {name: _titled(name, method.settings) for name, method in methods.items()}
+    maps = {titles[name]: answer[f"map.{name}"] for name in methods}
+    signed = {titles[name] for name in methods if bool(answer[f"signed.{name}"])}
+    crops = f"averaged over {answer['crops']} crops, " if answer["crops"] > 1 else ""
+    gallery.add(
+        beside(answer["canvas"], maps, title, signed),
+        f"maps_{len(gallery.rows) + 1:03d}",
+        group="maps",
+        title=title,
+        caption=f"{entry.image}{truth}. What moves the score of {predicted}, or the unit named, in {network.name}: "
+        f"maps {crops}each on its own scale up to its 99.5 % quantile; signed maps have zero in the middle.",
+    )
+
+
+def _titled(name: str, settings: Mapping[str, Any]) -> str:
+    return f"{name}, unit {settings['unit']} of {settings['layer']}" if settings.get("layer") else name
+
+
+def _measures(table: pd.DataFrame, methods: Mapping[str, Any]) -> list[Row]:
+    rows = [Row("images", len(table), "images")]
+    for name in methods:
+        values = table[f"{name}.energy_ratio"].to_numpy(dtype=float) if len(table) else np.array([])
+        others = table[f"{name}.{RANDOM}.energy_ratio"].to_numpy(dtype=float) if len(table) else np.array([])
+        known = np.isfinite(values) & np.isfinite(others)
+        if known.any():
+            pairs = {
+                f"{name}.{_RATIO}": values[known],
+                f"{name}.{RANDOM}.{_RATIO}": others[known],
+                f"{name}.{_RATIO}_above_{RANDOM}": values[known] - others[known],
+            }
+            rows += [mean_row(metric, found, "ratio") for metric, found in pairs.items()]
+    return rows

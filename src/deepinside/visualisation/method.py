@@ -1,0 +1,61 @@
+"""Methods as the configuration chooses them.
+
+A method says by its signature what it takes: one that returns `Maps` gets one image after the other, one that returns
+`Images` one class after the other, one that returns a `Study` whatever its parameters name: `pictures`, `segments`
+(images with outlined concepts), `checkpoints` (the network while it was trained).
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from deepinside.records import Images, Maps
+from deepinside.spelling import resolved
+from deepinside.study import Study
+
+_OURS = ("_target_", "plot", "needs", "files")  # keys of a method's yaml that are not its parameters
+
+
+class Method(NamedTuple):
+    """A method with its settings.
+
+    Attributes:
+        work: the function.
+        settings: its hyper-parameters.
+        returns: `Maps`, `Images` or `Study`.
+        plot: dotted name of what draws its study, if anything does.
+    """
+
+    work: Callable[..., Any]
+    settings: dict[str, Any]
+    returns: type
+    plot: str | None
+
+
+def methods(chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, Method]:
+    """The methods that a configuration chose.
+
+    Args:
+        chosen: name -> content of its yaml.
+
+    Returns:
+        Name -> method.
+
+    Raises:
+        ValueError: if a method returns something else, or lacks a parameter.
+    """
+    found = {}
+    for name, keys in chosen.items():
+        work = resolved(keys["_target_"])
+        signature = inspect.signature(work)
+        if signature.return_annotation not in {Maps, Images, Study}:
+            said = getattr(signature.return_annotation, "__name__", signature.return_annotation)
+            raise ValueError(
+                f"method {name}: {keys['_target_']} must say `-> Maps`, `-> Images` or `-> Study`, not {said}"
+            )
+        settings = {key: value for key, value in keys.items() if key not in _OURS}
+        unknown = settings.keys() - signature.parameters.keys()
+        if unknown:
+            raise ValueError(f"method {name}: {keys['_target_']} takes no {sorted(unknown)}; look at its yaml")
+        found[name] = Method(work, settings, signature.return_annotation, keys.get("plot"))
+    return found

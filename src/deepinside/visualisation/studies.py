@@ -1,0 +1,242 @@
+"""The part of visualise that looks at many pictures at once, at parts, or at a network while it learnt."""
+
+import inspect
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float, UInt8
+from omegaconf import DictConfig
+from torch import Tensor
+
+from deepinside import views
+from deepinside.data.broden.reader import Broden
+from deepinside.data.index import Entry, Index
+from deepinside.data.opening import open_broden
+from deepinside.data.reading import BadFile
+from deepinside.models.inverter import load_inverters
+from deepinside.models.saved import open_network
+from deepinside.network import Network
+from deepinside.plots.gallery import Gallery
+from deepinside.records import Boxes, Row
+from deepinside.runtime.memory import explained
+from deepinside.spelling import resolved
+from deepinside.study import Checkpoint, Pictures, Segments, Study
+from deepinside.visualisation.images import lower
+
+Broken = list[tuple[str, str]]
+
+
+def conduct(
+    network: Network,
+    index: Index,
+    methods: Mapping[str, Any],
+    cfg: DictConfig,
+    inputs: Mapping[str, Path],
+    gallery: Gallery,
+    out: Path,
+) -> tuple[list[Row], Broken]:
+    """Conducts every study that is not finished yet, and keeps `<study>.csv`, `<study>.npz` and its pictures.
+
+    Args:
+        network: any.
+        index: of the pictures.
+        methods: name -> method that returns a `Study`.
+        cfg: the stage's configuration.
+        inputs: of the stage.
+        gallery: to add to.
+        out: the work folder.
+
+    Returns:
+        Rows for the table, and (file, reason) of pictures that could not be read.
+    """
+    rows: list[Row] = []
+    broken: Broken = []
+    unfinished = out / "parts" / "studies"
+    unfinished.mkdir(parents=True, exist_ok=True)
+    for name, method in methods.items():
+        finished = unfinished / f"{name}.json"
+        if not finished.exists():
+            given = material(method.work, network, index, cfg, inputs, broken)
+            with explained(f"method {name}", lower(name, method.settings)):
+                study = method.work(network, **(given | method.settings))
+            study.write(unfinished, name)
+            (unfinished / f"{name}.broken").write_text(json.dumps(broken), encoding="utf-8")
+        study = Study.read(unfinished, name)
+        broken += [(file, reason) for file, reason in json.loads((unfinished / f"{name}.broken").read_text())]
+        study.write(out, name)
+        (out / f"{name}.json").unlink()  # its numbers are in the table
+        rows += [row._replace(metric=f"{name}.{row.metric}") for row in study.numbers]
+        if method.plot:
+            _draw(gallery, name, method, study, network, out)
+    return rows, broken
+
+
+def _draw(gallery: Gallery, name: str, method: Any, study: Study, network: Network, out: Path) -> None:
+    said = ", ".join(f"{key} {value}" for key, value in method.settings.items() if value is not None)
+    about = f" Network {network.name}; {said}; artifact {out.name.removesuffix('.part')}."
+    for drawn in resolved(method.plot)(study):
+        group = name.replace("_", " ")
+        file = f"{name}_{drawn.name}" if drawn.name else name
+        gallery.add(drawn.picture, file, group=group, title=drawn.title, caption=drawn.caption + about)
+
+
+def material(
+    work: Any, network: Network, index: Index, cfg: DictConfig, inputs: Mapping[str, Path], broken: Broken
+) -> dict[str, Any]:
+    """What a method asks for by the names of its parameters.
+
+    Args:
+        work: the method.
+        network: any.
+        index: of the pictures.
+        cfg: the stage's configuration.
+        inputs: of the stage.
+        broken: gets (file, reason) of what cannot be read.
+
+    Returns:
+        Parameter -> value.
+    """
+    asked = inspect.signature(work).parameters
+    given: dict[str, Any] = {}
+    if "pictures" in asked:
+        given["pictures"] = pictures(network, index, cfg.visualise.crops, broken)
+    if "segments" in asked:
+        given["segments"] = _segments(network, open_broden(cfg, inputs["concepts"]), broken)
+    if "checkpoints" in asked:
+        given["checkpoints"] = checkpoints(cfg, inputs["network"], network)
+    if "inverters" in asked:
+        given["inverters"] = load_inverters(inputs["invert"], network) if "invert" in inputs else {}
+    if "detectors" in asked:
+        given["detectors"] = pd.read_csv(inputs["dissect"] / "units.csv") if "dissect" in inputs else None
+    if "seed" in asked:
+        given["seed"] = cfg.seed
+    return given
+
+
+def pictures(network: Network, index: Index, crops: str, broken: Broken) -> Pictures:
+    """A data set as the network takes it: the centre crop, or the whole picture squeezed.
+
+    Args:
+        network: whose input it is to be.
+        index: of the data set.
+        crops: `warp` squeezes; anything else takes the centre crop.
+        broken: gets (file, reason) of what cannot be read.
+
+    Returns:
+        All pictures of the index.
+    """
+    same = len(index.classes) == len(network.classes)
+
+    def read(position: int) -> Float[Tensor, "3 h w"] | None:
+        entry = index.entries[position]
+        try:
+            return shown(network, index.picture(entry), crops)
+        except BadFile as error:
+            _note(broken, error.row(index.root))
+            return None
+
+    return Pictures(
+        names=tuple(entry.image for entry in index.entries),
+        labels=tuple(entry.label if same else -1 for entry in index.entries),
+        boxes=tuple(_boxes(entry, network, crops) for entry in index.entries),
+        read=read,
+    )
+
+
+def shown(network: Network, image: UInt8[Tensor, "3 h w"], crops: str) -> Float[Tensor, "3 s s"]:
+    """A picture as methods take it that look at each picture once.
+
+    Args:
+        network: whose input it is to be.
+        image: RGB bytes, (3, h, w).
+        crops: `warp` squeezes it; anything else takes the centre crop.
+
+    Returns:
+        RGB in [0, 1], (3, input, input).
+    """
+    return views.crops_of(image, network.preprocessing, crops if crops == "warp" else "centre").pixels[0]
+
+
+def _note(broken: Broken, row: tuple[str, str]) -> None:
+    if row not in broken:
+        broken.append(row)
+
+
+def _boxes(entry: Entry, network: Network, crops: str) -> Boxes:
+    side, resize = network.preprocessing.input, network.preprocessing.resize
+    if crops == "warp":
+        return Boxes(entry.boxes.xyxy * np.array([side / entry.width, side / entry.height] * 2))
+    height, width = views.canvas_size(entry.height, entry.width, resize)
+    (place,) = views.placements(height, width, side, "centre")
+    scaled = entry.boxes.xyxy * np.array([width / entry.width, height / entry.height] * 2)
+    moved = (scaled - np.array([place.left, place.top] * 2)).clip(0, side)
+    return Boxes(moved[(moved[:, 2] > moved[:, 0]) & (moved[:, 3] > moved[:, 1])])
+
+
+def _segments(network: Network, broden: Broden, broken: Broken) -> Segments:
+    side = network.preprocessing.input
+    twice = {name for name, count in Counter(label.name for label in broden.labels).items() if count > 1}
+    names = {b.number: f"{b.name} ({b.category})" if b.name in twice else b.name for b in broden.labels}
+
+    def read(position: int) -> Float[Tensor, "3 h w"] | None:
+        try:
+            return views.warped(broden.image(position), network.preprocessing)
+        except BadFile as error:
+            _note(broken, error.row(broden.root))
+            return None
+
+    def masks(position: int) -> dict[str, Bool[Tensor, "h w"]]:
+        found: dict[str, Tensor] = {}
+        try:
+            labelled = broden.segmentation(position)
+        except BadFile as error:
+            _note(broken, error.row(broden.root))
+            return found
+        for parts in labelled.values():
+            for labels in (part for part in parts if not isinstance(part, int)):
+                numbers = torch.from_numpy(np.asarray(labels)).float()[None, None]
+                large = torch.nn.functional.interpolate(numbers, (side, side), mode="nearest-exact")[0, 0].long()
+                for number in large.unique().tolist():
+                    if number in names:
+                        found[names[number]] = found.get(names[number], torch.tensor(False)) | (large == number)
+        return found
+
+    count = len(broden)
+    rows = tuple(broden.names(position) for position in range(count))
+    empty = tuple(Boxes(np.empty((0, 4))) for _ in range(count))
+    return Segments(Pictures(rows, (-1,) * count, empty, read), masks)
+
+
+def checkpoints(cfg: DictConfig, trained: Path, network: Network) -> tuple[Checkpoint, ...]:
+    """The network after each epoch that its training kept.
+
+    Args:
+        cfg: with `machine.device`.
+        trained: artifact of `train`.
+        network: at its end.
+
+    Returns:
+        In order of time.
+
+    Raises:
+        ValueError: if there are none: it was not trained here, or keeps no epochs.
+    """
+    files = sorted((trained / "epochs").glob("*.safetensors"))
+    if not files:
+        raise ValueError(
+            f"expected weights of several epochs in the artifact of {network.name}, got none: train it here "
+            "(model.fit=true) and say which to keep, for instance 'train.keep=[1,2,5,8]'"
+        )
+
+    def at(epoch: int) -> Network:
+        with torch.random.fork_rng():  # building draws random weights
+            return open_network(cfg, trained, epoch)
+
+    epochs = [int(file.stem) for file in files]
+    return tuple(Checkpoint(epoch, lambda epoch=epoch: at(epoch)) for epoch in epochs)  # type: ignore[misc]
