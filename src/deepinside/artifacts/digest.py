@@ -13,6 +13,8 @@ from functools import cache
 from itertools import accumulate
 from pathlib import Path
 
+WAYS = ("content", "stat")
+
 
 def file_digest(path: Path) -> str:
     """The sha256 of a file.
@@ -51,29 +53,36 @@ class RawDigests:
 
         Args:
             path: of a file or folder.
-            how: `content` reads everything; `stat` trusts names and sizes, for folders of a million files.
+            how: `content` reads everything; `stat` trusts names, sizes and times of change, for folders of a million
+                files: a copy with other times is then something else.
 
         Returns:
             16 hexadecimal digits.
 
         Raises:
             FileNotFoundError: if nothing is there.
+            ValueError: if `how` is neither.
         """
+        if how not in WAYS:
+            raise ValueError(f"expected data.digest of {' or '.join(WAYS)}, got {how!r}")
         if path.is_file():
-            return self._file(path, path.stat(), how)[:16]
-        if not path.is_dir():
+            digest = self._file(path, how)
+        elif path.is_dir():
+            total = hashlib.sha256()
+            for name, file in sorted(walk(path)):
+                total.update(f"{name}\0{self._file(file, how)}\n".encode())
+            digest = total.hexdigest()
+        else:
             raise FileNotFoundError(f"nothing is at {path}; give the path of what is there")
-        total = hashlib.sha256()
-        for name, file in sorted(walk(path)):
-            total.update(f"{name}\0{self._file(file, file.stat(), how)}\n".encode())
         self._remember()
-        return total.hexdigest()[:16]
+        return digest[:16]
 
-    def _file(self, path: Path, stat: os.stat_result, how: str) -> str:
-        if how == "stat":
-            return str(stat.st_size)
-        key = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]  # the path would tell a home folder
+    def _file(self, path: Path, how: str) -> str:
+        stat = path.stat()
         state = [stat.st_size, stat.st_mtime_ns]
+        if how == "stat":
+            return hashlib.sha256(str(state).encode()).hexdigest()
+        key = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]  # the path would tell a home folder
         if self.known.get(key, [None])[:2] != state:
             self.known[key] = [*state, file_digest(path)]
             self._fresh = True
