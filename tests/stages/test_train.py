@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
@@ -15,11 +16,14 @@ from tests.own import hold_out
 
 from deepinside import configuration, machine, pipeline
 from deepinside.data import folder
+from deepinside.data.index import Index
 from deepinside.models.checkpoint import read_weights
 from deepinside.models.classifier import Classifier, Epoch, read_history, write_history
+from deepinside.network import Network
 from deepinside.plots.history import learning
 from deepinside.records import Table
 from deepinside.stages import train
+from deepinside.stages.fitting import Errors
 from deepinside.stages.inputs import open_index
 
 SMALL = ["model=convnet_micro", "model.input=24", "model.resize=26", "model.kernel=3", "model.stride=1"]
@@ -180,6 +184,25 @@ def test_a_stage_takes_the_pictures_that_its_network_was_not_trained_on(tmp_path
     pipeline.execute(plan)
     tested, localised = (pd.read_csv(one.folder / "per_image.csv") for one in (plan.inputs["network"], plan))
     assert localised["image"].tolist() == tested["image"].tolist()
+
+
+def test_the_network_is_tested_on_the_device_that_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = []
+    original = train.fit
+
+    def fit(*arguments: object, **options: object) -> object:
+        history = original(*arguments, **options)
+        monkeypatch.setattr(machine, "device", lambda _name: torch.device("meta"))  # a device that is not the CPU
+        return history
+
+    def errors(network: Network, val: Index, crops: str) -> Errors:
+        places.append((crops, network.device.type))
+        return Errors(tuple(entry.image for entry in val.entries), *[np.zeros(len(val), dtype=bool)] * 2, ())
+
+    monkeypatch.setattr(train, "fit", fit)
+    monkeypatch.setattr(train, "classification_errors", errors)
+    ran(tmp_path, laid(tmp_path / "pictures"))
+    assert places == [("centre", "meta"), ("ten", "meta")]
 
 
 def test_splits_of_their_own_are_left_as_they_are(tmp_path: Path) -> None:
