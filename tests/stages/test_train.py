@@ -8,15 +8,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from tests.own import hold_out
 
 from deepinside.data import folder
+from deepinside.data.index import Index
 from deepinside.data.opening import open_index
 from deepinside.models.checkpoint import read_weights
 from deepinside.models.classifier import Classifier, Epoch, read_history, write_history
+from deepinside.models.training import Errors
+from deepinside.network import Network
 from deepinside.pipeline import configuration, table
 from deepinside.pipeline.execution import execute
 from deepinside.pipeline.plan import Planner
@@ -183,6 +187,25 @@ def test_a_stage_takes_the_pictures_that_its_network_was_not_trained_on(tmp_path
     execute(plan)
     tested, localised = (pd.read_csv(one.folder / "per_image.csv") for one in (plan.inputs["network"], plan))
     assert localised["image"].tolist() == tested["image"].tolist()
+
+
+def test_the_network_is_tested_on_the_device_that_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = []
+    original = train.fit
+
+    def fit(*arguments: object, **options: object) -> object:
+        history = original(*arguments, **options)
+        monkeypatch.setattr(machine, "device", lambda _name: torch.device("meta"))  # a device that is not the CPU
+        return history
+
+    def errors(network: Network, val: Index, crops: str) -> Errors:
+        places.append((crops, network.device.type))
+        return Errors(tuple(entry.image for entry in val.entries), *[np.zeros(len(val), dtype=bool)] * 2, ())
+
+    monkeypatch.setattr(train, "fit", fit)
+    monkeypatch.setattr(train, "classification_errors", errors)
+    ran(tmp_path, laid(tmp_path / "pictures"))
+    assert places == [("centre", "meta"), ("ten", "meta")]
 
 
 def test_splits_of_their_own_are_left_as_they_are(tmp_path: Path) -> None:

@@ -82,6 +82,7 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     watchers = [watch] if watch else []
     history = fit(network, train, val, out=out, seed=cfg.seed, callbacks=watchers, **runs_on, **settings)
     save(network, cfg.model, out)
+    network.to(machine.device(cfg.machine.device))  # training leaves it where it was built
     rows = [Row("epochs", len(history), "epochs"), Row("training_images", len(train), "images"), *described(network)]
     Table([*rows, *_tested(network, val, out)]).write(out)
     _draw(pd.read_csv(out / "history.csv"), network, watch, out)
