@@ -137,13 +137,19 @@ def test_a_yaml_that_describes_no_method_is_named(own: Path, name: str, text: st
         (["--config-dir", "OWN_FOLDER", "method=[bsae]"], "did you mean 'base'"),
         (["--config-dir", "OWN_FOLDER", "method=[base]", "method.base.sise=3"], "'method.base.size'"),
         (["--config-dir", "OWN_FOLDER/nowhere", "method=[base]"], "nowhere/method/NAME.yaml"),
-        (["--config-dir", "OWN_FOLDER/method", "method=[base]"], "expected a folder with a folder per group"),
+        (["--config-dir", "OWN_FOLDER/method", "method=[base]"], "expected files in a folder per group"),
         (["hydra.searchpath=[OWN_FOLDER]", "method=[base]"], "--config-dir FOLDER"),
     ],
 )
 def test_what_is_wrong_with_a_folder_of_ones_own_is_said(own: Path, arguments: list[str], said: str) -> None:
     with pytest.raises((KeyError, ValueError, FileNotFoundError), match=said):
         configuration.check_overrides([argument.replace("OWN_FOLDER", str(own)) for argument in arguments])
+
+
+def test_a_file_of_ones_own_does_not_hide_behind_one_of_the_program(own: Path) -> None:
+    (own / "method" / "saliency.yaml").write_text(BASE)
+    with pytest.raises(ValueError, match=r"method/saliency\.yaml: method has a choice of this name already"):
+        configuration.composed(["--config-dir", str(own), "method=[saliency]"])
 
 
 def test_errors_come_in_the_words_of_what_failed() -> None:

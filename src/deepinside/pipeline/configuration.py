@@ -19,7 +19,7 @@ from hydra.errors import HydraException, InstantiationException
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
-from yaml import YAMLError
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from deepinside.artifacts.artifact import flat
 from deepinside.defaults import folder
@@ -124,9 +124,13 @@ def _own_folder(arguments: Sequence[str]) -> Path | None:
         flag, joined, value = word.partition("=")
         if flag in _OWN:
             own = Path(value if joined else following)
-            if not any((own / name).is_dir() for name in groups(own)):
+            files = [(name, file) for name in groups(own) for file in sorted((own / name).glob("*.yaml"))]
+            if not files:
                 expected = own / "method" / "NAME.yaml"
-                raise FileNotFoundError(f"{flag} {own}: expected a folder with a folder per group, such as {expected}")
+                raise FileNotFoundError(f"{flag} {own}: expected files in a folder per group, such as {expected}")
+            for name, file in files:
+                if (folder() / name / file.name).exists():  # which Hydra would read in its place
+                    raise ValueError(f"{file}: {name} has a choice of this name already: rename the file")
             return own
     return None
 
@@ -141,7 +145,7 @@ def check_overrides(arguments: Sequence[str], commands: Iterable[str] = ()) -> N
     Raises:
         FileNotFoundError: if the folder of `--config-dir` holds no configuration.
         KeyError: with the closest known names.
-        ValueError: for a word that is no override.
+        ValueError: for a word that is no override, or a file in that folder whose name is taken.
     """
     own, words = _own_folder(arguments), _words(arguments)
     wrong = [word for word in words if "=" not in word and not word.startswith("~")]
