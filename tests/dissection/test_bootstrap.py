@@ -8,8 +8,8 @@ from tests.dissection.test_passes import VOCABULARY, network, run, world
 from deepinside.dissection import bootstrap
 from deepinside.dissection.bootstrap import Grouped, grouped_sums, intervals, rivals
 from deepinside.dissection.counting import stored
+from deepinside.dissection.labels import Vocabulary
 from deepinside.dissection.score import detector_counts, iou, units_frame
-from deepinside.dissection.vocabulary import Vocabulary
 
 
 @pytest.fixture(scope="module", params=["image", "hit"])

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from tests.shared import SHARED, needs_shared
 
+from deepinside.dissection.labels import Vocabulary
 from deepinside.dissection.netdissect import classic, read_result
 from deepinside.dissection.score import detector_counts, runners_up, sensitivity, units_frame
-from deepinside.dissection.vocabulary import Vocabulary
 
 TABLES = SHARED / "data" / "netdissect_tables"
 VOCABULARY = Vocabulary(

@@ -10,12 +10,11 @@ from torch import nn
 
 from deepinside.dissection.activation_cache import Kept
 from deepinside.dissection.counting import Counter, totals
-from deepinside.dissection.labels import Labels
+from deepinside.dissection.labels import Labels, Vocabulary
 from deepinside.dissection.layers import survey_layers
 from deepinside.dissection.probe_set import Bad, Group, Picture, grouped
 from deepinside.dissection.score import iou
 from deepinside.dissection.thresholds import survey
-from deepinside.dissection.vocabulary import Vocabulary
 from deepinside.network import Network, Preprocessing
 from deepinside.runtime.progress import helping
 

@@ -7,12 +7,11 @@ import torch
 from tests.shared import SHARED, needs_shared
 
 from deepinside.data.broden.reader import Broden
-from deepinside.dissection.labels import Labels
+from deepinside.dissection.labels import Labels, Vocabulary
 from deepinside.dissection.quantile import TopQuantile
 from deepinside.dissection.score import iou, units_frame
 from deepinside.dissection.tally import counts
 from deepinside.dissection.upsample import grid, hits
-from deepinside.dissection.vocabulary import Vocabulary
 from deepinside.models.pretrained import squeezenet
 from deepinside.probe import ReceptiveField, activations
 

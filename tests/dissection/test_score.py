@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from deepinside.dissection.labels import Vocabulary
 from deepinside.dissection.score import ceilings, detector_counts, iou, units_frame
-from deepinside.dissection.vocabulary import Vocabulary
 
 # 1 2 are colours, 3 4 objects; 4 has no pixel; scene has no label at all
 VOCABULARY = Vocabulary(("color", "object", "scene"), ("", "red-c", "blue-c", "cat", "dog"), np.array([-1, 0, 0, 1, 1]))

@@ -4,10 +4,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepinside.dissection.labels import Labels
+from deepinside.dissection.labels import Labels, Vocabulary
 from deepinside.dissection.tally import counts
 from deepinside.dissection.upsample import Hits
-from deepinside.dissection.vocabulary import Vocabulary
 
 H, W, UNITS = 4, 3, 3
 # number: 1 2 are colours, 3 4 objects, 5 a part, 6 a scene

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from deepinside.localisation.baselines import BASELINES, centre_box, whole_image
 from deepinside.localisation.boxes import overlap
+from deepinside.localisation.settings import BASELINES, centre_box, whole_image
 
 
 def test_the_whole_image_is_width_then_height():

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from deepinside.localisation.baselines import from_maps
 from deepinside.localisation.localiser import Pixels, borrowed, drawn, locate
 from deepinside.localisation.segment import segment
-from deepinside.localisation.settings import Settings
+from deepinside.localisation.settings import Settings, from_maps
 
 SETTINGS = Settings(side=None, activation=1.0, segmentation="threshold", threshold=0.6)
 

@@ -10,8 +10,7 @@ from torch import nn
 
 from deepinside.methods.adversarial import adversarial, boxed, gradient_sign, stepped
 from deepinside.methods.box_descent import box_descent
-from deepinside.methods.chosen_class import chosen_class, chosen_classes
-from deepinside.network import Network, Preprocessing
+from deepinside.network import Network, Preprocessing, chosen_class, chosen_classes
 from deepinside.plots.adversarial import attacked
 from deepinside.records import Boxes
 from deepinside.study import Pictures, Study

@@ -18,8 +18,15 @@ from deepinside.metrics import (
     pair_distance,
 )
 from deepinside.models.checkpoint import save_weights
-from deepinside.models.inverter import CONTENTS, Inverter, load_inverters
-from deepinside.models.upconvnet import CodeStatistics, Discriminator, UpConvNet, legible
+from deepinside.models.inverter import (
+    CONTENTS,
+    CodeStatistics,
+    Discriminator,
+    Inverter,
+    UpConvNet,
+    legible,
+    load_inverters,
+)
 from deepinside.network import Network, Preprocessing
 from deepinside.probe.codes import codes, part_of, source
 

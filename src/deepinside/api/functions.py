@@ -32,9 +32,8 @@ from deepinside.localisation.localiser import arrays, last_positions, on_photogr
 from deepinside.localisation.segment import segment
 from deepinside.localisation.settings import Settings
 from deepinside.methods.activation_maximization import activation_maximization
-from deepinside.methods.chosen_class import chosen_class
 from deepinside.methods.inversion import inversion
-from deepinside.network import Network
+from deepinside.network import Network, chosen_class
 from deepinside.plots.panels import Figure, on_screen
 from deepinside.records import Batch, Boxes, Images, Maps
 from deepinside.stages import dissect as dissect_stage

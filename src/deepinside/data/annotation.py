@@ -1,4 +1,4 @@
-"""Boxes in PASCAL-VOC-style XML files, as ILSVRC has them. Nothing in such a file is trusted."""
+"""Boxes and other annotations of data sets, from the files that state them."""
 
 from collections.abc import Iterable
 from pathlib import Path

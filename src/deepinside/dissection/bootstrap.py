@@ -8,10 +8,10 @@ import pandas as pd
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from deepinside.dissection.parts import Arrays, unpacked
+from deepinside.dissection.labels import Vocabulary
 from deepinside.dissection.probe_set import mixed
 from deepinside.dissection.tally import qualifying
-from deepinside.dissection.vocabulary import Vocabulary
+from deepinside.dissection.totals import Arrays, unpacked
 
 _RIVALS = 5  # labels per unit and category that may come first in a resample
 _GROUPS = 512  # images are resampled one by one up to here, beyond it in so many groups: bounded memory

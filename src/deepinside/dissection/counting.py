@@ -13,15 +13,13 @@ from numpy import ndarray
 from torch import Tensor
 
 from deepinside.dissection.activation_cache import Kept
-from deepinside.dissection.labels import Placed
+from deepinside.dissection.labels import Placed, Vocabulary
 from deepinside.dissection.layers import Layer, answers
-from deepinside.dissection.parts import Part, joined, packed, sparse
 from deepinside.dissection.probe_set import Group, Reader, mixed
 from deepinside.dissection.tally import Spots, summed, tally
 from deepinside.dissection.thresholds import Survey
-from deepinside.dissection.totals import Totals, totalled
+from deepinside.dissection.totals import Part, Totals, joined, packed, sparse, totalled
 from deepinside.dissection.upsample import Grid, grid, hits
-from deepinside.dissection.vocabulary import Vocabulary
 from deepinside.network import Network
 from deepinside.runtime.progress import resumable
 

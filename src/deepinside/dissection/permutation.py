@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from deepinside.dissection.labels import Vocabulary
 from deepinside.dissection.score import iou
 from deepinside.dissection.tally import Counts
 from deepinside.dissection.totals import Luck
-from deepinside.dissection.vocabulary import Vocabulary
 
 
 class Chance(NamedTuple):

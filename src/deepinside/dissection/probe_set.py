@@ -13,8 +13,7 @@ from torch import Tensor
 
 from deepinside.data.broden.reader import Broden, Row
 from deepinside.data.reading import BadFile
-from deepinside.dissection.labels import Labels
-from deepinside.dissection.vocabulary import Vocabulary
+from deepinside.dissection.labels import Labels, Vocabulary
 from deepinside.views import resized
 
 Item = TypeVar("Item")

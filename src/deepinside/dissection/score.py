@@ -7,7 +7,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from deepinside.dissection.vocabulary import Vocabulary
+from deepinside.dissection.labels import Vocabulary
 
 FIELDS = ("label", "truth", "activation", "intersect", "iou")
 COUNT_COLUMNS = ("layer", "rule", "category", "detector_units", "unique_detectors")

@@ -21,13 +21,13 @@ from torch.nn.functional import interpolate
 from deepinside.data.broden.reader import Broden
 from deepinside.dissection.bootstrap import Intervals
 from deepinside.dissection.figures import slug
+from deepinside.dissection.labels import Vocabulary
 from deepinside.dissection.layers import Layer, logits_moved
 from deepinside.dissection.netdissect import classic
 from deepinside.dissection.permutation import Chance
 from deepinside.dissection.score import ceilings, detector_counts, sensitivity
 from deepinside.dissection.thresholds import Survey
 from deepinside.dissection.totals import Totals
-from deepinside.dissection.vocabulary import Vocabulary
 from deepinside.network import Network
 from deepinside.records import Row, Table
 from deepinside.statistics import mean_row

@@ -7,9 +7,8 @@ from jaxtyping import Int
 from numpy import ndarray
 from torch import Tensor
 
-from deepinside.dissection.labels import Carried, Labels, Placed
+from deepinside.dissection.labels import Carried, Labels, Placed, Vocabulary
 from deepinside.dissection.upsample import Hits
-from deepinside.dissection.vocabulary import Vocabulary
 from deepinside.spelling import closest
 
 RULES = ("image", "hit")

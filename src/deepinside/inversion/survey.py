@@ -9,7 +9,7 @@ from torch import Tensor
 
 from deepinside.data.datamodule import Views
 from deepinside.metrics import CodeMoments, mean_and_std, merged, moments
-from deepinside.models.upconvnet import CodeStatistics, legible
+from deepinside.models.inverter import CodeStatistics, legible
 from deepinside.network import Network
 from deepinside.probe.codes import codes
 from deepinside.runtime.progress import track

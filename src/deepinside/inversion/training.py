@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from deepinside.data.datamodule import Pairs, Pictures
+from deepinside.models.inverter import Discriminator, UpConvNet
 from deepinside.models.training import _quiet, _torch_state, placed
-from deepinside.models.upconvnet import Discriminator, UpConvNet
 from deepinside.network import Network
 from deepinside.probe.codes import codes
 from deepinside.runtime.progress import track

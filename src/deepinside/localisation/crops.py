@@ -60,7 +60,7 @@ def viewed(
         top: how many of the most probable classes.
         also: a class to add where it is not among them.
         rule: backward rule of the ReLUs.
-        layer: whose class activation is wanted too (see `class_activation.spatial_layer`).
+        layer: whose class activation is wanted too (see `methods.grad_cam.spatial_layer`).
         classes: to ask for instead of the most probable ones.
 
     Returns:

@@ -21,12 +21,11 @@ from torch import Tensor
 
 from deepinside.data.index import BadImage, Entry, Index
 from deepinside.localisation import boxes
-from deepinside.localisation.baselines import from_maps
 from deepinside.localisation.crops import Viewed, viewed
 from deepinside.localisation.maps import Scene, scene
 from deepinside.localisation.measure import THRESHOLDS, Measured, measured
 from deepinside.localisation.segment import Segmentation, segment, segmented
-from deepinside.localisation.settings import Settings
+from deepinside.localisation.settings import Settings, from_maps
 from deepinside.methods.grad_cam import spatial_layer
 from deepinside.network import Network
 from deepinside.probe.randomise import randomised

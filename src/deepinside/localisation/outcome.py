@@ -12,9 +12,9 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from deepinside.localisation import submission
-from deepinside.localisation.baselines import BASELINES
 from deepinside.localisation.error import best_overlaps, class_known_errors, errors
 from deepinside.localisation.measure import Measured
+from deepinside.localisation.settings import BASELINES
 
 _CORNERS = ("x0", "y0", "x1", "y1")
 

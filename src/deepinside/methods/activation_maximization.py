@@ -9,8 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from deepinside.methods.synthesis.ascent import Ascent, ascend
-from deepinside.methods.synthesis.canvas import Canvas, centred, enlarged
-from deepinside.methods.synthesis.draws import Draws
+from deepinside.methods.synthesis.canvas import Canvas, Draws, centred, enlarged
 from deepinside.methods.synthesis.material import needed, prepared
 from deepinside.methods.synthesis.photographs import largest
 from deepinside.methods.synthesis.priors import Priors

@@ -13,9 +13,8 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from deepinside.methods.box_descent import box_descent
-from deepinside.methods.chosen_class import chosen_class
 from deepinside.methods.saliency import saliency
-from deepinside.network import Network
+from deepinside.network import Network, chosen_class
 from deepinside.probe import capture, convolutional
 from deepinside.records import Batch, Row
 from deepinside.statistics import mean_row

@@ -10,9 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from deepinside.methods.chosen_class import chosen_classes
 from deepinside.metrics import high_frequency_share
-from deepinside.network import Network
+from deepinside.network import Network, chosen_classes
 from deepinside.records import Row
 from deepinside.statistics import mean_row
 from deepinside.study import Study

@@ -12,9 +12,8 @@ from numpy import ndarray
 from torch import Tensor
 
 from deepinside.methods.activation_maximization import activation_maximization
-from deepinside.methods.chosen_class import chosen_classes
 from deepinside.methods.synthesis.photographs import sort_facets
-from deepinside.network import Network
+from deepinside.network import Network, chosen_classes
 from deepinside.probe import activations, before_scores
 from deepinside.records import Batch, Boxes, Row
 from deepinside.statistics import mean_row

@@ -1,4 +1,4 @@
-"""Class activation: which positions of the last convolutional maps speak for a class."""
+"""Grad-CAM: the positions of a convolutional layer that speak for a class."""
 
 from collections.abc import Iterator, Sequence
 
@@ -54,7 +54,7 @@ def evidence(
     return functional.interpolate(small, size=(side[0], side[1]), mode="bilinear", align_corners=False)[:, 0]
 
 
-def class_activation(
+def grad_cam(
     network: Network, batch: Batch, *, classes: Int[Tensor, "n t"] | None = None, layer: str | None = None
 ) -> Maps:
     """Grad-CAM at the last layer with positions; in a network that ends in a mean over them this is CAM.

@@ -11,8 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from deepinside.methods.synthesis.ascent import Seen, ascend
-from deepinside.methods.synthesis.canvas import Canvas, centred, pixels
-from deepinside.methods.synthesis.draws import Draws
+from deepinside.methods.synthesis.canvas import Canvas, Draws, centred, pixels
 from deepinside.methods.synthesis.priors import Priors
 from deepinside.metrics import detail_kept, image_error, pair_distance
 from deepinside.network import Network

@@ -15,10 +15,10 @@ from deepinside.report.environment import surroundings, trace
 from deepinside.report.exhibit import Exhibits, hang, highlights
 from deepinside.report.external_tables import benchmarks, comparisons
 from deepinside.report.folder import Folder, read
-from deepinside.report.key_results import found
 from deepinside.report.lineage import drawings
 from deepinside.report.measure import numbers
 from deepinside.report.page import Artifact, Number, Page, Section
+from deepinside.report.results import found
 from deepinside.report.section import lay_out, place
 from deepinside.report.settings import Settings
 from deepinside.report.strips import Strip, strips

@@ -19,9 +19,8 @@ from deepinside.inversion.score import held_out, score
 from deepinside.inversion.survey import Survey, survey
 from deepinside.inversion.training import TERMS, Inversion, train_inverter
 from deepinside.models.checkpoint import load_weights, save_weights
-from deepinside.models.inverter import CONTENTS, Inverter
+from deepinside.models.inverter import CONTENTS, Inverter, UpConvNet
 from deepinside.models.saved import build, open_network
-from deepinside.models.upconvnet import UpConvNet
 from deepinside.network import Network
 from deepinside.probe.codes import OF_SCORES, check_code
 from deepinside.records import Row, Table

@@ -16,9 +16,8 @@ from torch import Tensor
 
 from deepinside.data.imagenet import matched
 from deepinside.data.opening import open_index
-from deepinside.methods.chosen_class import chosen_class
 from deepinside.models.saved import build, open_network
-from deepinside.network import Network
+from deepinside.network import Network, chosen_class
 from deepinside.plots.gallery import Gallery
 from deepinside.records import Images, Maps, Row, Table
 from deepinside.spelling import closest

@@ -6,7 +6,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from deepinside.methods.synthesis.draws import Draws
+from deepinside.methods.synthesis.canvas import Draws
 from deepinside.methods.synthesis.operators import (
     blur,
     box,

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from deepinside.methods.synthesis.draws import Draws
+from deepinside.methods.synthesis.canvas import Draws
 from deepinside.methods.synthesis.views import VIEWS, affine, crop, jitter, noise
 
 

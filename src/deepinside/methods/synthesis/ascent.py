@@ -8,8 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from deepinside.methods.synthesis import steps as policies
-from deepinside.methods.synthesis.canvas import Canvas
-from deepinside.methods.synthesis.draws import Draws
+from deepinside.methods.synthesis.canvas import Canvas, Draws
 from deepinside.methods.synthesis.priors import Priors, at
 
 PATIENCE = 20  # steps without any gradient, after which a unit counts as dead

@@ -3,7 +3,7 @@
 A canvas turns a variable into pictures in grey levels of 0..255 from which the mean colour is subtracted.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -11,8 +11,43 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from deepinside.methods.synthesis.draws import Draws
 from deepinside.spelling import closest
+
+
+class Draws:
+    """One random stream per picture.
+
+    Args:
+        seeds: one per picture.
+        device: where the numbers are wanted; they are drawn on the CPU, so that they are the same everywhere.
+    """
+
+    def __init__(self, seeds: Sequence[int], device: torch.device | str = "cpu") -> None:
+        self._streams = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self._device = device
+
+    def normal(self, *shape: int) -> Float[Tensor, "n ..."]:
+        """Standard normal numbers.
+
+        Args:
+            shape: per picture.
+
+        Returns:
+            (n, *shape).
+        """
+        return torch.stack([torch.randn(shape, generator=stream) for stream in self._streams]).to(self._device)
+
+    def uniform(self, *shape: int) -> Float[Tensor, "n ..."]:
+        """Numbers uniform in [0, 1).
+
+        Args:
+            shape: per picture.
+
+        Returns:
+            (n, *shape).
+        """
+        return torch.stack([torch.rand(shape, generator=stream) for stream in self._streams]).to(self._device)
+
 
 # Square root of the covariance of RGB in ImageNet's pixels, divided by its largest column norm, so that colours of a
 # picture vary together as in photographs. Olah et al. 2017 (facts from their library's documentation of the figure).

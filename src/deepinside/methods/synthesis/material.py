@@ -6,8 +6,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from deepinside.methods.synthesis.canvas import CANVASES, Canvas, centred, fourier, pixels
-from deepinside.methods.synthesis.draws import Draws
+from deepinside.methods.synthesis.canvas import CANVASES, Canvas, Draws, centred, fourier, pixels
 from deepinside.methods.synthesis.photographs import bank, mean_pictures
 from deepinside.methods.synthesis.target import Frame, Target
 from deepinside.network import Network

@@ -14,7 +14,7 @@ from skimage.restoration import denoise_tv_bregman
 from torch import Tensor
 from torch.nn import functional
 
-from deepinside.methods.synthesis.draws import Draws
+from deepinside.methods.synthesis.canvas import Draws
 
 Pictures = Float[Tensor, "n 3 h w"]
 

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from deepinside.methods.synthesis.draws import Draws
+from deepinside.methods.synthesis.canvas import Draws
 from deepinside.methods.synthesis.operators import OPERATORS
 from deepinside.methods.synthesis.views import VIEWS
 from deepinside.spelling import closest

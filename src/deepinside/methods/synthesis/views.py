@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from deepinside.methods.synthesis.draws import Draws
+from deepinside.methods.synthesis.canvas import Draws
 
 
 def jitter(canvas: Float[Tensor, "n 3 h w"], draws: Draws, *, pixels: float) -> Float[Tensor, "n 3 h w"]:

@@ -6,6 +6,7 @@ import torch
 from tests.dissection.test_passes import SIZES, VOCABULARY, network, opener, reader, slow_mask, world
 
 from deepinside.dissection.counting import Counter, totals
+from deepinside.dissection.labels import Vocabulary
 from deepinside.dissection.layers import answers, survey_layers
 from deepinside.dissection.permutation import chance
 from deepinside.dissection.probe_set import mixed
@@ -13,7 +14,6 @@ from deepinside.dissection.score import iou
 from deepinside.dissection.tally import Counts
 from deepinside.dissection.thresholds import survey
 from deepinside.dissection.totals import Luck
-from deepinside.dissection.vocabulary import Vocabulary
 
 
 def slow_sets(columns, shape):

@@ -7,11 +7,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tests.test_tracking import build
+from tests.tracking import transaction_log
 
 from deepinside import terminal
 from deepinside.artifacts import artifact
-from tests import transaction_log
-from tests.test_tracking import build
 
 
 class Server:

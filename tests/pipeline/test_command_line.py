@@ -11,10 +11,10 @@ import pytest
 import yaml
 from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
+from tests.own import OWN, TINY, lay, program, searched
 
 from deepinside.pipeline import configuration
 from deepinside.records import Table
-from tests.own import OWN, TINY, lay, program, searched
 
 
 @pytest.mark.parametrize(

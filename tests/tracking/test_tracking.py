@@ -19,13 +19,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
+from tests.tracking import transaction_log
 
 from deepinside.artifacts import artifact
 from deepinside.records import Row, Table
 from deepinside.tracking import Limits, artifact_name, tracked
-from tests import transaction_log
 
-CONF = Path(__file__).resolve().parents[1] / "conf"
+CONF = Path(__file__).resolve().parents[2] / "conf"
 TABLE = [
     Row("error_top1", 0.25, "share", 40, 0.125, 0.375),
     Row("images_set_aside", 2.0, "images", 42),

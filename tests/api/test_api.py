@@ -16,6 +16,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 from skimage.data import chelsea
+from tests.own import lay
 from torch import nn
 
 import deepinside as di
@@ -31,7 +32,6 @@ from deepinside.pipeline import configuration
 from deepinside.pipeline.execution import execute
 from deepinside.pipeline.plan import Planner
 from deepinside.records import Table
-from tests.own import lay
 
 CLASSES = ("red square", "blue square, azure square")
 WEIGHTS = "w.safetensors"

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
+from tests.own import program
 
 from deepinside import terminal
 from deepinside.artifacts import artifact
@@ -20,7 +21,6 @@ from deepinside.pipeline import configuration
 from deepinside.records import Row, Table
 from deepinside.terminal.inventory import Inventory, in_words
 from deepinside.terminal.screen import aligned
-from tests.own import program
 
 
 def made(

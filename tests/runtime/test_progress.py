@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.own import searched
 
 from deepinside.runtime import progress
 from deepinside.runtime.progress import EVERY, duration, helping, rate, resumable, timed, track
-from tests.own import searched
 
 BATCHES, HERE = 8, Path(__file__).parent
 HANGS = 300  # seconds after which a process that should end is taken to hang

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.faults.harness import artifacts, same
+from tests.own import NET, searched
 
 from deepinside.artifacts.artifact import read_manifest, verify
 from deepinside.models.checkpoint import read_weights
 from deepinside.models.classifier import read_history
-from tests.faults.harness import artifacts, same
-from tests.own import NET, searched
 
 PATIENCE = 240  # seconds until a run counts as hung; one takes about 20 on two idle cores
 # No batch normalisation, whose statistics are those of a process's own share of the batch, and no dropout, which

@@ -3,9 +3,9 @@
 import re
 
 import pytest
+from tests.own import OWN, lay, program
 
 from deepinside.pipeline.estimate import Cost, lines
-from tests.own import OWN, lay, program
 
 
 @pytest.mark.slow

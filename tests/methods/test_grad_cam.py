@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from deepinside import views
 from deepinside.localisation.crops import viewed
-from deepinside.methods.grad_cam import class_activation, evidence, spatial_layer
+from deepinside.methods.grad_cam import evidence, grad_cam, spatial_layer
 from deepinside.network import Network, Preprocessing
 from deepinside.records import Batch
 
@@ -38,7 +38,7 @@ def test_evidence_by_hand() -> None:
 
 def test_a_network_that_ends_in_a_mean_has_cam() -> None:
     net, images = network(), torch.rand(2, 3, 12, 14)
-    found = class_activation(net, Batch(images, ("x", "y")), classes=torch.tensor([[1, 3], [0, 4]]))
+    found = grad_cam(net, Batch(images, ("x", "y")), classes=torch.tensor([[1, 3], [0, 4]]))
     maps = net.module.features(images)
     for n, t, label in ((0, 0, 1), (0, 1, 3), (1, 0, 0), (1, 1, 4)):
         cam = torch.einsum("u,uyx->yx", net.module.scores.weight[label], maps[n]).relu() / maps[n, 0].numel()
@@ -51,7 +51,7 @@ def test_captum_answers_the_same_in_a_network_with_hidden_layers() -> None:
     layers = [nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 10 * 10, 6), nn.ReLU(), nn.Linear(6, 5)]
     net, images = network(nn.Sequential(*layers)), torch.rand(2, 3, 12, 12)
     assert spatial_layer(net, images) == "1"
-    found = class_activation(net, Batch(images, ("x", "y"), torch.tensor([2, 4]))).values
+    found = grad_cam(net, Batch(images, ("x", "y"), torch.tensor([2, 4]))).values
     theirs = LayerGradCam(net.module, net.module[1]).attribute(images, target=torch.tensor([2, 4])).relu()
     large = functional.interpolate(theirs, size=(12, 12), mode="bilinear", align_corners=False)
     assert torch.allclose(found, large.detach(), atol=1e-6)
@@ -66,7 +66,7 @@ def test_over_crops_as_one_crop_at_a_time_and_saliency_is_the_same_without() -> 
     canvas = views.canvas(image, net.preprocessing)
     places = views.placements(*canvas.shape[1:], 12, "ten")
     asked = seen.classes.expand(10, -1)
-    alone = class_activation(net, Batch(views.cut(canvas, places, 12), tuple("0123456789")), classes=asked)
+    alone = grad_cam(net, Batch(views.cut(canvas, places, 12), tuple("0123456789")), classes=asked)
     expected, _ = views.merged(alone.values, places, *canvas.shape[1:])
     assert torch.allclose(seen.activation, expected, atol=1e-6)
 
@@ -81,6 +81,6 @@ def test_classes_may_be_given() -> None:
 def test_a_layer_without_positions_and_an_unknown_class_are_named() -> None:
     batch = Batch(torch.rand(1, 3, 12, 12), ("x",), torch.tensor([0]))
     with pytest.raises(ValueError, match=r"expected maps .* of layer 'scores'"):
-        class_activation(network(), batch, layer="scores")
+        grad_cam(network(), batch, layer="scores")
     with pytest.raises(ValueError, match=r"classes in 0\.\.4"):
-        class_activation(network(), batch, classes=torch.tensor([[5]]))
+        grad_cam(network(), batch, classes=torch.tensor([[5]]))
