@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import deepinside
 from deepinside.pipeline import configuration
 from deepinside.terminal import COMMANDS
 from tests.own import OWN, lay
@@ -53,7 +54,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # A checkout of one's own, with the files that the section tells to write.
     place = lay(tmp_path_factory.mktemp("extended"))
     shutil.copytree(
-        Path(configuration.__file__).parent,
+        Path(deepinside.__file__).parent,
         place / "src" / "deepinside",
         ignore=shutil.ignore_patterns("__pycache__", "conf"),
     )
