@@ -1,12 +1,16 @@
 """What the README tells people to type is what the program takes."""
 
+import ast
+import inspect
 import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from deepinside import configuration
+import deepinside as di
+from deepinside import configuration, results
 from deepinside.terminal import COMMANDS
 
 TEXT = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
@@ -38,3 +42,46 @@ def test_a_method_or_stage_of_the_readme_is_there(row: str) -> None:
 
     known = {*STAGES, *configuration.groups()["method"]}
     assert set(re.findall(r"`([a-z]\w+)`", row)) <= known
+
+
+PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
+def test_the_example_that_the_readme_opens_with_runs(capsys: pytest.CaptureFixture) -> None:
+    before = TEXT[: TEXT.index("```python")]
+    assert "##" not in before
+    assert len(PYTHON[0].splitlines()) <= 10
+    names: dict = {}
+    exec(PYTHON[0], names)
+    cup, box = names["cup"], names["box"]
+    assert isinstance(cup, results.Saliency)
+    assert cup.probabilities[0] > 0.5
+    height, width = cup.maps.shape[1:]
+    middle = cup.maps[0, height // 4 : 3 * height // 4, width // 4 : 3 * width // 4]  # where the cup is
+    assert middle.sum() > 0.5 * cup.maps.sum()
+    ((x0, y0, x1, y1),) = box.boxes
+    assert x0 < box.image.shape[1] / 2 < x1
+    assert y0 < box.image.shape[0] / 2 < y1
+    assert str(np.round(cup.probabilities[0], 3))[:4] in capsys.readouterr().out
+
+
+CALLS = [
+    node
+    for block in PYTHON
+    for node in ast.walk(ast.parse(block))
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) == "di"
+]
+
+
+@pytest.mark.parametrize("call", CALLS, ids=ast.unparse)
+def test_a_call_of_the_readme_fits_the_function(call: ast.Call) -> None:
+    assert isinstance(call.func, ast.Attribute)
+    words = {str(keyword.arg): None for keyword in call.keywords}
+    bound = inspect.signature(getattr(di, call.func.attr)).bind(*call.args, **words)
+    further = {"load": {"input", "mean", "std"}, "maximise": {"steps"}}.get(call.func.attr, set())
+    assert set(bound.arguments.get("settings", {})) <= further
+
+
+def test_every_function_is_in_the_readme() -> None:
+    named = {call.func.attr for call in CALLS if isinstance(call.func, ast.Attribute)}
+    assert named == set(di.__all__) - {"__version__"}
