@@ -1,5 +1,7 @@
 """What the README tells people to type is what the program takes."""
 
+import ast
+import inspect
 import json
 import os
 import re
@@ -9,10 +11,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
-import deepinside
+import deepinside as di
+from deepinside.api import results
 from deepinside.pipeline import configuration
 from deepinside.terminal import COMMANDS
 from tests.own import OWN, lay
@@ -54,7 +58,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # A checkout of one's own, with the files that the section tells to write.
     place = lay(tmp_path_factory.mktemp("extended"))
     shutil.copytree(
-        Path(deepinside.__file__).parent,
+        Path(di.__file__).parent,
         place / "src" / "deepinside",
         ignore=shutil.ignore_patterns("__pycache__", "conf"),
     )
@@ -81,3 +85,46 @@ def test_a_method_added_as_the_readme_says_runs(extended: Path) -> None:
         "gradient_power": 3.0,
         "gradient_root": 0.5,
     }
+
+
+PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
+def test_the_example_that_the_readme_opens_with_runs(capsys: pytest.CaptureFixture) -> None:
+    before = TEXT[: TEXT.index("```python")]
+    assert "##" not in before
+    assert len(PYTHON[0].splitlines()) <= 10
+    names: dict = {}
+    exec(PYTHON[0], names)
+    cup, box = names["cup"], names["box"]
+    assert isinstance(cup, results.Saliency)
+    assert cup.probabilities[0] > 0.5
+    height, width = cup.maps.shape[1:]
+    middle = cup.maps[0, height // 4 : 3 * height // 4, width // 4 : 3 * width // 4]  # where the cup is
+    assert middle.sum() > 0.5 * cup.maps.sum()
+    ((x0, y0, x1, y1),) = box.boxes
+    assert x0 < box.image.shape[1] / 2 < x1
+    assert y0 < box.image.shape[0] / 2 < y1
+    assert str(np.round(cup.probabilities[0], 3))[:4] in capsys.readouterr().out
+
+
+CALLS = [
+    node
+    for block in PYTHON
+    for node in ast.walk(ast.parse(block))
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) == "di"
+]
+
+
+@pytest.mark.parametrize("call", CALLS, ids=ast.unparse)
+def test_a_call_of_the_readme_fits_the_function(call: ast.Call) -> None:
+    assert isinstance(call.func, ast.Attribute)
+    words = {str(keyword.arg): None for keyword in call.keywords}
+    bound = inspect.signature(getattr(di, call.func.attr)).bind(*call.args, **words)
+    further = {"load": {"input", "mean", "std"}, "maximise": {"steps"}}.get(call.func.attr, set())
+    assert set(bound.arguments.get("settings", {})) <= further
+
+
+def test_every_function_is_in_the_readme() -> None:
+    named = {call.func.attr for call in CALLS if isinstance(call.func, ast.Attribute)}
+    assert named == set(di.__all__) - {"__version__"}

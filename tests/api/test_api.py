@@ -349,6 +349,7 @@ def every(network: Network, photograph: Path, place: Path) -> dict[str, results.
         "unit": di.saliency(network, photograph, layer="relu3", unit=2),
         "signed": di.saliency(network, photograph, method="input_x_gradient"),
         "maximise": di.maximise(network, [0, 1], steps=2),
+        "units": di.maximise(network, layer="relu3", unit=[0, 5], steps=2),
         "direction": di.maximise(network, layer="relu3", unit={0: 1.0, 3: -1.0}, steps=2),
         "invert": di.invert(network, photograph, ["relu2", "relu3"], **short),
         "localise": di.localise(network, photograph),
@@ -363,6 +364,7 @@ def every(network: Network, photograph: Path, place: Path) -> dict[str, results.
         ("unit", ["image", "unit 2 of relu3"]),
         ("signed", ["image", "square ("]),
         ("maximise", ["red square", "blue square"]),
+        ("units", ["relu3, unit 0", "relu3, unit 5"]),
         ("direction", ["relu3: +1·0 -1·3"]),
         ("invert", ["image", "relu2", "relu3"]),
         ("localise", ["boxes", "square", "square"]),
@@ -393,9 +395,9 @@ def test_several_results_make_one_figure(every: dict[str, results.Result]) -> No
 
 
 def test_long_rows_are_broken(network: Network) -> None:
-    made = di.maximise(network, layer="relu3", unit=range(7), steps=1)
+    made = di.maximise(network, layer="relu3", unit=range(8), steps=1)
     grid = di.show(made).axes[0].get_subplotspec().get_gridspec()
-    assert (grid.nrows, grid.ncols) == (2, 5)
+    assert (grid.nrows, grid.ncols) == (2, 6)
 
 
 def test_the_rules_and_the_activations_work_on_any_module() -> None:

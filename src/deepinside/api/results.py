@@ -130,8 +130,8 @@ class Synthesis(Result):
             One panel each.
         """
         notes = [f"score {row.score:.1f}, rank {row.rank}" for row in self.table.itertuples()]
-        shown = zip(self.images, self.targets, notes, strict=True)
-        return [panels.picture(image, short(name), note) for image, name, note in shown]
+        titles = map(short, self.targets) if "class" in self.table else self.targets
+        return [panels.picture(*one) for one in zip(self.images, titles, notes, strict=True)]
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -20,8 +20,8 @@ from deepinside.plots.maps import draw_map
 from deepinside.plots.synthesis import visible
 
 _SIDE = 2.6  # width of a panel, inches
-_HEAD = 0.75  # for its title and its scale, inches
-_COLUMNS = 5  # panels beside one another
+_HEAD = 0.6  # for its title and its scale, inches
+_COLUMNS = 6  # panels beside one another
 _MOST = 25  # bars in a chart
 # Okabe & Ito's colours, which any kind of colour vision distinguishes.
 _COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#0072B2", "#D55E00")
@@ -167,6 +167,7 @@ def sheet(rows: Sequence[Sequence[Panel]], figure: Figure | None = None) -> Figu
             axis.set_axis_off()
         for panel, axis in zip(row, line, strict=False):
             panel.draw(axis)
+            axis.set_anchor("N")
             if not panel.ticks:
                 axis.set_xticks([])
                 axis.set_yticks([])
