@@ -104,7 +104,7 @@ def _common(plans: Sequence[pipeline.Plan]) -> list[pipeline.Plan]:
 def _process(plan: pipeline.Plan, words: Sequence[str]) -> tuple[str, float]:
     started = time.monotonic()
     command = [sys.executable, "-m", "deepinside", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, errors="backslashreplace", check=False)
     seconds = time.monotonic() - started
     if _there(plan):
         return "", seconds

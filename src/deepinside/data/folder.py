@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from deepinside.data.annotation import Annotation, BadAnnotation
-from deepinside.data.bad_file import BadFile, brief
+from deepinside.data.bad_file import BadFile, brief, check_name
 from deepinside.data.image import pictures, read_header
 from deepinside.data.index import NO_BOXES, Entry, Index
 from deepinside.data.survey import survey
 from deepinside.data.table import read_table
+from deepinside.digests import readable
 from deepinside.records import Boxes
 
 _COLUMNS = ("image", "x0", "y0", "x1", "y1")
@@ -47,15 +48,16 @@ def index(root: Path | str, split: str = "all") -> Index:
             f"{root}: expected pictures (jpg, jpeg, png) in class folders, got none.\n{HOW.format(root=root)}"
         )
     names = {class_ for _, class_, _ in paths if class_}
-    ids = tuple(sorted(names))
+    folders = sorted(names)
+    ids = tuple(map(readable, folders))
     boxes = _listed(root / "boxes.csv", {path.relative_to(root).as_posix() for *_, path in paths})
-    labels = {class_: label for label, class_ in enumerate(ids)}
+    labels = {class_: label for label, class_ in enumerate(folders)}
     answer = survey(root, paths, partial(_look, root, labels, boxes), "pictures")
     if not answer.found:
         file, reason = answer.set_aside[0]
         raise ValueError(f"{root}: expected usable pictures, got {len(paths)} that are not, such as {file}: {reason}")
-    readable = tuple(class_.replace("_", " ") for class_ in ids)
-    return Index(root, ids, readable, answer.found, answer.set_aside).split(split)
+    classes = tuple(class_.replace("_", " ") for class_ in ids)
+    return Index(root, ids, classes, answer.found, answer.set_aside).split(split)
 
 
 # (split, class or nothing, path) of every picture.
@@ -72,10 +74,11 @@ def _look(
     root: Path, labels: Mapping[str, int], listed: Mapping[str, Boxes], task: tuple[str, str, Path]
 ) -> Iterator[Entry]:
     split, class_, path = task
+    file = path.relative_to(root).as_posix()
+    check_name(path, file)
     if not class_:
         raise BadFile(path, "a picture in a class folder", "one beside them", "move it into one")
     width, height = read_header(path)
-    file = path.relative_to(root).as_posix()
     xml = path.with_suffix(".xml")
     boxes = listed.get(file, NO_BOXES)
     if file not in listed and xml.exists():

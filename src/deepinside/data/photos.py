@@ -7,6 +7,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+from deepinside.data.bad_file import check_name
 from deepinside.data.image import pictures, read_header
 from deepinside.data.index import NO_BOXES, Entry, Index
 from deepinside.data.survey import survey
@@ -71,8 +72,10 @@ def copy_shipped(out: Path, workers: int = 1) -> None:  # ruff: ignore[unused-fu
 
 def _look(root: Path, task: tuple[str, Path]) -> Iterator[Entry]:
     name, path = task
+    file = path.relative_to(root).as_posix()
+    check_name(path, file)
     width, height = read_header(path)
-    yield Entry(name, path.relative_to(root).as_posix(), "all", -1, NO_BOXES, width, height)
+    yield Entry(name, file, "all", -1, NO_BOXES, width, height)
 
 
 def _named(folder: Path) -> dict[str, Path]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from deepinside.data.bad_file import BadFile
+from deepinside.data.bad_file import BadFile, check_name
 from deepinside.data.image import SUFFIXES, read_header
 from deepinside.data.index import Entry, Index
 from deepinside.data.sidecar import MAX_BYTES, Label, Sidecar, read_sidecar
@@ -126,8 +126,9 @@ def _take(sample: _Sample, kind: str, item: Packed, path: Path, root: Path) -> N
         raise BadFile(path, f"one {kind} of each key in a shard", "another", "rename one or leave it out")
     sample.kinds.add(kind)
     if kind == "picture":
-        sample.size = read_header(path, lambda _path: item.content)
         sample.file, sample.span = path.relative_to(root).as_posix(), item.span
+        check_name(path, sample.file)
+        sample.size = read_header(path, lambda _path: item.content)
     elif item.span.length > MAX_BYTES:
         raise BadFile(path, f"at most {MAX_BYTES} bytes", str(item.span.length), _MEND)
     else:

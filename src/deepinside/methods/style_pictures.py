@@ -9,6 +9,7 @@ from jaxtyping import Float
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from deepinside.digests import readable
 from deepinside.study import Pictures
 
 
@@ -59,4 +60,4 @@ def from_file(file: str, shorter: int) -> dict[str, Float[Tensor, "1 3 h w"]]:
     factor = min(1.0, shorter / min(pixels.size))
     pixels = pixels.resize((round(pixels.width * factor), round(pixels.height * factor)), Image.Resampling.BICUBIC)
     values = torch.from_numpy(np.asarray(pixels).copy()).permute(2, 0, 1).float() / 255
-    return {path.stem: values[None]}
+    return {readable(path.stem): values[None]}

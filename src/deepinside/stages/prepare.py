@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from deepinside.data import ilsvrc
 from deepinside.data.index import Index
+from deepinside.digests import readable
 from deepinside.records import Row, Table
 
 
@@ -28,7 +29,7 @@ def run(cfg: DictConfig, _inputs: dict[str, Path], out: Path) -> None:
     index.write(out)
     excluded = ilsvrc.blacklist(root, cfg.data.blacklist) if cfg.data.name == "ilsvrc" else frozenset()
     with (out / "blacklist.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([["image"], *([name] for name in sorted(excluded))])
+        csv.writer(file, lineterminator="\n").writerows([["image"], *([readable(name)] for name in sorted(excluded))])
     Table([*_counts(index), Row("images_blacklisted", len(excluded), "images")]).write(out)
 
 

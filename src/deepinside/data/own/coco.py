@@ -12,6 +12,7 @@ from numpy import ndarray
 
 from deepinside.data.bad_file import BadFile
 from deepinside.data.own.outlined import Outlined, Regions, write_broden
+from deepinside.digests import readable
 
 HOW = """expected
     {root}/{images}/NAME.jpg    pictures
@@ -50,7 +51,7 @@ def write_coco(
         if not path.exists():
             raise FileNotFoundError(f"{path}: nothing is there; {HOW.format(root=root, **_names(images, annotations))}")
     content = _content(file)
-    names = {entry["id"]: str(entry["name"]) for entry in content["categories"]}
+    names = {entry["id"]: readable(str(entry["name"])) for entry in content["categories"]}
     drawn: dict[Any, list[Mapping[str, Any]]] = {entry["id"]: [] for entry in content["images"]}
     lost = 0
     for one in content["annotations"]:

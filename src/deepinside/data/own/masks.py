@@ -12,6 +12,7 @@ from PIL import Image
 from deepinside.data.bad_file import BadFile
 from deepinside.data.image import pictures
 from deepinside.data.own.outlined import Outlined, Regions, write_broden
+from deepinside.digests import readable
 
 HOW = """expected
     {root}/{images}/NAME.jpg                      pictures, JPEG or PNG, of any size
@@ -55,7 +56,9 @@ def write_masks(
     found: dict[str, dict[Key, Path]] = {}
     orphans = []
     for key, name, path in _masks(root / masks, named, category):
-        if name in named:
+        if unreadable := [part for part in key if readable(part) != part]:
+            orphans.append(BadMask(path, "a folder name in UTF-8", unreadable[0], "rename it").row(root))
+        elif name in named:
             found.setdefault(name, {})[key] = path
         else:
             orphans.append(BadMask(path, f"a picture {name}.jpg or .png", "none", f"add it to {images}/").row(root))
@@ -67,7 +70,8 @@ def write_masks(
         if name in found
     ]
     bare = [
-        (f"{images}/{named[name].relative_to(root / images).as_posix()}", "no mask") for name in named.keys() - found
+        (readable(f"{images}/{named[name].relative_to(root / images).as_posix()}"), "no mask")
+        for name in named.keys() - found
     ]
     return [*write_broden(out, root, outlined), *sorted(bare), *orphans]
 

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Int32
 from numpy import ndarray
 from PIL import Image
 
+from deepinside.data.bad_file import check_name
 from deepinside.data.image import read_image
 from deepinside.data.miniature.broden_tables import Label, categories, write_tables
 from deepinside.data.survey import survey
@@ -87,6 +88,7 @@ def write_broden(out: Path, root: Path, pictures: Sequence[Outlined]) -> list[tu
 
 
 def _look(picture: Outlined) -> Iterator[_Seen]:
+    check_name(picture.path, picture.name)
     height, width = read_image(picture.path).shape[1:]
     regions = picture.read(height, width)
     shares = {
