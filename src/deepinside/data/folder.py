@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from deepinside.artifacts.digest import readable
 from deepinside.data.annotation import Annotation, BadAnnotation
 from deepinside.data.image import pictures, read_header, unread
 from deepinside.data.index import NO_BOXES, Entry, Index
 from deepinside.data.layouts import instead
-from deepinside.data.reading import BadFile, brief, read_table, survey
+from deepinside.data.reading import BadFile, brief, check_name, read_table, survey
 from deepinside.records import Boxes
 
 _COLUMNS = ("image", "x0", "y0", "x1", "y1")
@@ -47,17 +48,18 @@ def index(root: Path | str, split: str = "all") -> Index:
             f"{root}: expected pictures (jpg, jpeg, png) in class folders, got none{instead(root, 'folder', HOW)}"
         )
     names = {class_ for _, class_, _ in paths if class_}
-    ids = tuple(sorted(names))
+    folders = sorted(names)
+    ids = tuple(map(readable, folders))
     boxes = _listed(root / "boxes.csv", {path.relative_to(root).as_posix() for *_, path in paths})
-    labels = {class_: label for label, class_ in enumerate(ids)}
+    labels = {class_: label for label, class_ in enumerate(folders)}
     answer = survey(root, paths, partial(_look, root, labels, boxes), "pictures")
     aside = answer.set_aside + others
     if not answer.found:
         file, reason = aside[0]
         what = f"{root}: expected usable pictures, got {len(aside)} that are not, such as {file}: {reason}"
         raise ValueError(what if ids else f"{what}{instead(root, 'folder', HOW)}")
-    readable = tuple(class_.replace("_", " ") for class_ in ids)
-    return Index(root, ids, readable, answer.found, aside).split(split)
+    classes = tuple(class_.replace("_", " ") for class_ in ids)
+    return Index(root, ids, classes, answer.found, aside).split(split)
 
 
 # Split and folder of its classes.
@@ -77,10 +79,11 @@ def _look(
     root: Path, labels: Mapping[str, int], listed: Mapping[str, Boxes], task: tuple[str, str, Path]
 ) -> Iterator[Entry]:
     split, class_, path = task
+    file = path.relative_to(root).as_posix()
+    check_name(path, file)
     if not class_:
         raise BadFile(path, "a picture in a class folder", "one beside them", "move it into one")
     width, height = read_header(path)
-    file = path.relative_to(root).as_posix()
     xml = path.with_suffix(".xml")
     boxes = listed.get(file, NO_BOXES)
     if file not in listed and xml.exists():

@@ -10,7 +10,7 @@ from deepinside.data import ilsvrc_layout as layout
 from deepinside.data.annotation import Annotation, BadAnnotation
 from deepinside.data.image import pictures, read_header
 from deepinside.data.index import NO_BOXES, Entry, Index
-from deepinside.data.reading import BadFile, Survey, brief, read_text, survey
+from deepinside.data.reading import BadFile, Survey, brief, check_name, read_text, survey
 from deepinside.data.synsets import Synsets
 from deepinside.records import Boxes
 
@@ -170,6 +170,7 @@ def _validation(root: Path, classes: Synsets) -> Survey[Entry]:
 
 
 def _look_at_validation(sources: _Sources, path: Path) -> Iterator[Entry]:
+    check_name(path, path.relative_to(sources.root).as_posix())
     size = read_header(path)
     told = sources.told(path)
     xml = sources.annotations / f"{path.stem}.xml" if sources.annotations else None
@@ -207,6 +208,7 @@ def _train(root: Path, classes: Synsets) -> Survey[Entry]:
 
 
 def _look_at_training(sources: _Sources, path: Path) -> Iterator[Entry | BadFile]:
+    check_name(path, path.relative_to(sources.root).as_posix())
     size, wnid = read_header(path), path.parent.name
     if wnid not in sources.labels:
         raise BadFile(path, f"a folder named as a synset of {sources.classes.file.name}", repr(wnid), _MEND)

@@ -10,7 +10,7 @@ from pathlib import Path
 from deepinside.data.image import pictures, read_header, unread
 from deepinside.data.index import NO_BOXES, Entry, Index
 from deepinside.data.layouts import instead
-from deepinside.data.reading import survey
+from deepinside.data.reading import check_name, survey
 
 # The photographs of things in scikit-image's wheel (not its drawings, scans, textures and micrographs), with what its
 # documentation says of their licence.
@@ -77,8 +77,10 @@ def copy_shipped(out: str | Path, workers: int = 1) -> None:  # ruff: ignore[unu
 
 def _look(root: Path, task: tuple[str, Path]) -> Iterator[Entry]:
     name, path = task
+    file = path.relative_to(root).as_posix()
+    check_name(path, file)
     width, height = read_header(path)
-    yield Entry(name, path.relative_to(root).as_posix(), "all", -1, NO_BOXES, width, height)
+    yield Entry(name, file, "all", -1, NO_BOXES, width, height)
 
 
 def _named(folder: Path) -> dict[str, Path]:

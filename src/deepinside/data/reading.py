@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from deepinside.artifacts.digest import readable
 from deepinside.runtime.progress import track
 
 _LONGEST = 300  # characters of a file's own words in a message; csv readers give up at 131,072
@@ -27,8 +28,8 @@ class BadFile(ValueError):
     def __init__(self, path: Path, expected: str, came: str, mend: str) -> None:
         self.path, self.came = path, brief(came)
         # without the path: artifacts name no machine's folders
-        self.reason = f"expected {expected}, got {self.came}: {mend}"
-        super().__init__(f"{path}: {self.reason}")
+        self.reason = readable(f"expected {expected}, got {self.came}: {mend}")
+        super().__init__(f"{readable(str(path))}: {self.reason}")
 
     def row(self, root: Path) -> tuple[str, str]:
         """The row of `set_aside.csv`.
@@ -40,7 +41,7 @@ class BadFile(ValueError):
             The file as a posix path relative to the root, and the reason.
         """
         path = self.path.relative_to(root) if self.path.is_relative_to(root) else Path(self.path.name)
-        return path.as_posix(), self.reason
+        return readable(path.as_posix()), self.reason
 
 
 def brief(text: str) -> str:
@@ -53,6 +54,20 @@ def brief(text: str) -> str:
         The text, or its beginning and its length.
     """
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
+
+
+def check_name(path: Path, name: str) -> None:
+    """Refuses a file that tables and JSON could not name.
+
+    Args:
+        path: of the file.
+        name: that it would get there.
+
+    Raises:
+        BadFile: if the name is not UTF-8.
+    """
+    if readable(name) != name:
+        raise BadFile(path, "a file name in UTF-8", name, "rename it")
 
 
 MAX_BYTES = 2**26  # three times the index of Broden at 384 pixels, the largest table of a known data set

@@ -18,7 +18,7 @@ import numpy as np
 from deepinside.data.image import SUFFIXES, UNREAD, read_header
 from deepinside.data.index import NO_BOXES, Entry, Index
 from deepinside.data.layouts import instead
-from deepinside.data.reading import BadFile, read_text, survey
+from deepinside.data.reading import BadFile, check_name, read_text, survey
 from deepinside.data.tar import MARK, Packed, Span, packed
 from deepinside.records import Boxes
 
@@ -206,8 +206,9 @@ def _take(sample: _Sample, kind: str, item: Packed, path: Path, root: Path) -> N
         raise BadFile(path, f"one {kind} of each key in a shard", "another", "rename one or leave it out")
     sample.kinds.add(kind)
     if kind == "picture":
-        sample.size = read_header(path, lambda _path: item.content)
         sample.file, sample.span = path.relative_to(root).as_posix(), item.span
+        check_name(path, sample.file)
+        sample.size = read_header(path, lambda _path: item.content)
     elif item.span.length > MAX_BYTES:
         raise BadFile(path, f"at most {MAX_BYTES} bytes", str(item.span.length), _MEND)
     else:

@@ -13,6 +13,7 @@ from numpy import ndarray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from deepinside.artifacts.digest import readable
 from deepinside.methods.box_descent import box_descent
 from deepinside.network import Network
 from deepinside.probe import convolutional
@@ -275,7 +276,7 @@ def from_file(file: str, shorter: int) -> dict[str, Float[Tensor, "1 3 h w"]]:
     factor = min(1.0, shorter / min(pixels.size))
     pixels = pixels.resize((round(pixels.width * factor), round(pixels.height * factor)), Image.Resampling.BICUBIC)
     values = torch.from_numpy(np.asarray(pixels).copy()).permute(2, 0, 1).float() / 255
-    return {path.stem: values[None]}
+    return {readable(path.stem): values[None]}
 
 
 STARTS = ("content", "noise")

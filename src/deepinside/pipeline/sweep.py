@@ -116,7 +116,7 @@ def _common(plans: Sequence[Plan]) -> list[Plan]:
 def _process(plan: Plan, words: Sequence[str]) -> tuple[str, float]:
     started = time.monotonic()
     command = [sys.executable, "-m", "deepinside", *configuration.flags(), *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, errors="backslashreplace", check=False)
     seconds = time.monotonic() - started
     if _there(plan):
         return "", seconds

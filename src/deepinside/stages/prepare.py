@@ -7,6 +7,7 @@ from pathlib import Path
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from deepinside.artifacts.digest import readable
 from deepinside.data import ilsvrc
 from deepinside.data.index import Index
 from deepinside.records import Row, Table
@@ -30,7 +31,7 @@ def run(cfg: DictConfig, _inputs: dict[str, Path], out: Path) -> None:
     index.write(out)
     excluded = ilsvrc.blacklist(root, cfg.data.blacklist) if cfg.data.name == "ilsvrc" else frozenset()
     with (out / "blacklist.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([["image"], *([name] for name in sorted(excluded))])
+        csv.writer(file, lineterminator="\n").writerows([["image"], *([readable(name)] for name in sorted(excluded))])
     Table([*_counts(index), Row("images_blacklisted", len(excluded), "images")]).write(out)
 
 

@@ -19,6 +19,7 @@ from scipy import stats
 
 from deepinside.artifacts import ancestry
 from deepinside.artifacts.artifact import flat
+from deepinside.artifacts.digest import readable
 from deepinside.plots.gallery import Gallery
 from deepinside.plots.sweep import curves
 from deepinside.records import Row, Table
@@ -180,7 +181,7 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
         out: the work folder.
     """
     grid = Grid.of(OmegaConf.to_container(cfg.sweep))  # type: ignore[arg-type]
-    aside = [(str(label), str(reason)) for label, reason in cfg.sweep.set_aside]
+    aside = [(readable(str(label)), readable(str(reason))) for label, reason in cfg.sweep.set_aside]
     rows = collected(grid, inputs)
     rows.to_csv(out / "sweep.csv", index=False, lineterminator="\n")
     pooled = rows if grid.repeats is None else averaged(rows, grid.repeats)

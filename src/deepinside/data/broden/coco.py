@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
 
+from deepinside.artifacts.digest import readable
 from deepinside.data.broden.writer import Outlined, Regions, write_broden
 from deepinside.data.layouts import concepts_instead
 from deepinside.data.reading import BadFile
@@ -53,7 +54,7 @@ def write_coco(
             how = HOW.format(root=root, **_names(images, annotations))
             raise FileNotFoundError(f"{path}: nothing is there.{concepts_instead(root, 'coco')} {how}")
     content = _content(file)
-    names = {entry["id"]: str(entry["name"]) for entry in content["categories"]}
+    names = {entry["id"]: readable(str(entry["name"])) for entry in content["categories"]}
     drawn: dict[Any, list[Mapping[str, Any]]] = {entry["id"]: [] for entry in content["images"]}
     lost = 0
     for one in content["annotations"]:

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Num
 from numpy import ndarray
 from PIL import Image
 
+from deepinside.artifacts.digest import readable
 from deepinside.data.broden.writer import Outlined, Regions, write_broden
 from deepinside.data.image import pictures, unread
 from deepinside.data.layouts import concepts_instead
@@ -57,7 +58,9 @@ def write_masks(
     found: dict[str, dict[Key, Path]] = {}
     orphans = []
     for key, name, path in _masks(root / masks, named, category):
-        if name in named:
+        if unreadable := [part for part in key if readable(part) != part]:
+            orphans.append(BadMask(path, "a folder name in UTF-8", unreadable[0], "rename it").row(root))
+        elif name in named:
             found.setdefault(name, {})[key] = path
         else:
             orphans.append(BadMask(path, f"a picture {name}.jpg or .png", "none", f"add it to {images}/").row(root))
@@ -69,7 +72,8 @@ def write_masks(
         if name in found
     ]
     bare = [
-        (f"{images}/{named[name].relative_to(root / images).as_posix()}", "no mask") for name in named.keys() - found
+        (readable(f"{images}/{named[name].relative_to(root / images).as_posix()}"), "no mask")
+        for name in named.keys() - found
     ]
     return [*write_broden(out, root, outlined), *sorted(bare), *orphans, *unread(root / images, root)]
 

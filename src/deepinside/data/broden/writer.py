@@ -17,7 +17,7 @@ from numpy import ndarray
 from PIL import Image
 
 from deepinside.data.image import read_image
-from deepinside.data.reading import survey
+from deepinside.data.reading import check_name, survey
 from deepinside.runtime.progress import track
 
 _TRAIN = 0.7  # share of the split called train
@@ -228,6 +228,7 @@ def write_broden(out: Path, root: Path, pictures: Sequence[Outlined]) -> list[tu
 
 
 def _look(picture: Outlined) -> Iterator[_Seen]:
+    check_name(picture.path, picture.name)
     height, width = read_image(picture.path).shape[1:]
     regions = picture.read(height, width)
     shares = {
