@@ -13,12 +13,14 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 from tests.data.trees import kaggle, name, picture, picture_bytes, shard
 
-from deepinside import configuration, pipeline
 from deepinside.artifacts.digest import RawDigests, readable
 from deepinside.data import folder, ilsvrc, photos, shards
 from deepinside.data.broden import Broden
 from deepinside.data.broden.coco import write_coco
 from deepinside.data.broden.masks import write_masks, write_voc
+from deepinside.pipeline import configuration
+from deepinside.pipeline.execution import execute
+from deepinside.pipeline.plan import Planner
 from deepinside.records import Table
 
 pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="its file system refuses such names")
@@ -161,7 +163,7 @@ def test_stages_count_the_file_and_go_on(tmp_path: Path, stage: str) -> None:
     with initialize_config_dir(str(configuration.folder()), version_base="1.3"):
         cfg = compose("config", overrides=["data=photos", "concepts=masks", "wandb=disabled", "machine.workers=0"])
     cfg.data.root = cfg.concepts.root = str(root)
-    out = pipeline.execute(pipeline.Planner(tmp_path / "outputs").plan(cfg, stage))
+    out = execute(Planner(tmp_path / "outputs").plan(cfg, stage))
     assert Table.read(out)["images_set_aside"].value == 1
     with (out / "set_aside.csv").open(encoding="utf-8") as file:
         (row,) = csv.DictReader(file)
