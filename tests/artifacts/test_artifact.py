@@ -63,7 +63,7 @@ def test_a_failure_leaves_no_artifact_and_is_taken_up_again(tmp_path: Path) -> N
 
 def test_kill_nine_leaves_no_artifact(tmp_path: Path) -> None:
     code = (
-        "import os, pathlib, signal, sys; from deepinside import artifact; made = eval(sys.argv[2]);"
+        "import os, pathlib, signal, sys; from deepinside.artifacts import artifact; made = eval(sys.argv[2]);"
         "artifact.make(pathlib.Path(sys.argv[1]), made, lambda out: os.kill(os.getpid(), signal.SIGKILL), dict)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path), repr(MADE)], check=False)

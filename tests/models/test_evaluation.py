@@ -3,7 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from deepinside.models.training import probabilities, views, wrong
+from deepinside.models.training import probabilities, wrong
+from deepinside.views import crops_of
 from deepinside.network import Network, Preprocessing
 
 TOLD = Preprocessing(mean=(0, 0, 0), std=(1, 1, 1), input=8, resize=10)
