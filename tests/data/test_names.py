@@ -15,9 +15,9 @@ from tests.data.trees import kaggle, name, picture, picture_bytes, shard
 
 from deepinside.artifacts.digest import RawDigests, readable
 from deepinside.data import folder, ilsvrc, photos, shards
-from deepinside.data.broden.reader import Broden
 from deepinside.data.broden.coco import write_coco
 from deepinside.data.broden.masks import write_masks, write_voc
+from deepinside.data.broden.reader import Broden
 from deepinside.pipeline import configuration
 from deepinside.pipeline.execution import execute
 from deepinside.pipeline.plan import Planner

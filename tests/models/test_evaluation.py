@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from deepinside.models.training import probabilities, wrong
-from deepinside.views import crops_of
 from deepinside.network import Network, Preprocessing
+from deepinside.views import crops_of
 
 TOLD = Preprocessing(mean=(0, 0, 0), std=(1, 1, 1), input=8, resize=10)
 
@@ -44,9 +44,9 @@ def test_centre_and_warp(network):
     np.testing.assert_allclose(
         probabilities(network, [image], crops="centre")[0], np.exp(scores) / np.exp(scores).sum(), rtol=1e-5
     )
-    assert views(network, image, "warp").shape == (1, 3, 8, 8)
+    assert crops_of(image, network.preprocessing, "warp").pixels.shape == (1, 3, 8, 8)
     square = picture(8, 8)
-    assert torch.equal(views(network, square, "warp")[0], square.float() / 255)
+    assert torch.equal(crops_of(square, network.preprocessing, "warp").pixels[0], square.float() / 255)
 
 
 @pytest.mark.parametrize("crops", ["centre", "ten", "warp"])
