@@ -1,15 +1,15 @@
-"""What a run will cost in time, memory and disk, from the same run on a few pictures."""
+"""What a run will cost in time, memory and disk, from the same run on a few images."""
 
 import logging
-import multiprocessing
+import os
 import resource
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from queue import SimpleQueue
 from typing import NamedTuple
 
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -17,37 +17,53 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from deepinside.artifacts import artifact
 from deepinside.pipeline.execution import execute
 from deepinside.pipeline.plan import Plan, Planner
+from deepinside.runtime.progress import duration, timed
 
 log = logging.getLogger(__name__)
-FIRST, ENOUGH = 2, 15.0  # pictures of the first trial, doubled until one takes so many seconds; the first warms up
+BUDGET = 15.0  # seconds for the trials of a stage; a first trial that takes half of it is the only one
+WORLD = 576  # images, at most, of a drawn world that stands in for one that is not there yet
+_SPLITS = ("train", "val")
 RESTED = ("prepare", "concepts", "load")  # stages that everything rests on: they are made, not estimated
+_PREPARED = ("images.csv", "boxes.csv", "classes.csv", "set_aside.csv")  # what an index consists of
+
+Count = Callable[[DictConfig, dict[str, Path]], int]
 
 
 @dataclass(frozen=True)
 class Growth:
-    """How a stage grows.
+    """How the cost of a stage grows with the number of images.
 
     Args:
-        keys: of the configuration, limit its pictures.
-        count: configuration and inputs' folders by role -> pictures of the whole run.
-        total: likewise -> pictures that are gone over, in all passes; None: each once.
-        kept: configuration -> pictures that leave something on disk, where not all do.
+        count: configuration and inputs' folders by role -> images of the whole run.
+        keys: of the configuration, limit the images of a trial; none: the trial gets a smaller data set.
+        loops: by their descriptions, those whose time grows with every image.
+        rest: configuration and images -> number of images up to which all other time grows, such as that of drawing.
+        kept: likewise, for the size of the artifact.
         fixed: keys that are set for the trials.
-        first: pictures of the first trial.
+        first: images of the first trial.
     """
 
+    count: Count
     keys: tuple[str, ...]
-    count: Callable[[DictConfig, dict[str, Path]], int]
-    total: Callable[[DictConfig, dict[str, Path]], float] | None = None
-    kept: Callable[[DictConfig], int] | None = None
+    loops: tuple[str, ...]
+    rest: Callable[[DictConfig, int], int]
+    kept: Callable[[DictConfig, int], int]
     fixed: tuple[tuple[str, object], ...] = ()
-    first: int = FIRST
+    first: int = 1
 
 
-def _looked_at(cfg: DictConfig, inputs: dict[str, Path]) -> int:
+def _images(cfg: DictConfig, inputs: dict[str, Path], split: str, limit: int | None) -> int:
     from deepinside.data.opening import open_index
 
-    return len(open_index(cfg, inputs["prepare"], inputs["network"]).split(cfg.data.split).limit(cfg.data.limit))
+    if (inputs["prepare"] / artifact.MANIFEST).exists():
+        count = len(open_index(cfg, inputs["prepare"]).split(split))
+    else:
+        count = sum(cfg.data.draw[name] for name in _SPLITS if split in {name, "all"})
+    return count if limit is None else min(count, limit)
+
+
+def _shown(cfg: DictConfig, inputs: dict[str, Path]) -> int:
+    return _images(cfg, inputs, cfg.data.split, cfg.data.limit)
 
 
 def _labelled(cfg: DictConfig, inputs: dict[str, Path]) -> int:
@@ -57,27 +73,45 @@ def _labelled(cfg: DictConfig, inputs: dict[str, Path]) -> int:
 
 
 def _learnt(cfg: DictConfig, inputs: dict[str, Path]) -> int:
-    from deepinside.data.opening import open_index
-
-    return len(open_index(cfg, inputs["prepare"]).divided().split("train").balanced(cfg.train.limit))
-
-
-def _learnt_in_all(cfg: DictConfig, inputs: dict[str, Path]) -> float:
-    from deepinside.data.opening import open_index
-
-    seen = len(open_index(cfg, inputs["prepare"]).divided().split("val"))  # a forward pass alone takes a third
-    return cfg.train.epochs * _learnt(cfg, inputs) + (cfg.train.epochs - 1) * seen / 3
+    return _images(cfg, inputs, "train", cfg.train.limit)
 
 
 def _measured(cfg: DictConfig, inputs: dict[str, Path]) -> int:
-    return min(max(cfg.visualise.images, cfg.visualise.measured), _looked_at(cfg, inputs))
+    return min(max(cfg.visualise.images, cfg.visualise.measured), _shown(cfg, inputs))
 
 
 GROWTH = {
-    "train": Growth(("train.limit",), _learnt, _learnt_in_all, fixed=(("train.epochs", 1),), first=512),
-    "localise": Growth(("data.limit",), _looked_at),
-    "visualise": Growth(("visualise.images", "visualise.measured"), _measured, kept=lambda cfg: cfg.visualise.images),
-    "dissect": Growth(("concepts.limit",), _labelled),
+    "train": Growth(
+        _learnt,
+        keys=(),
+        loops=("classify",),
+        rest=lambda cfg, count: cfg.train.epochs * count,
+        kept=lambda _cfg, _count: 0,
+        fixed=(("train.epochs", 1),),
+        first=48,
+    ),
+    "localise": Growth(
+        _shown,
+        keys=("data.limit",),
+        loops=("localise",),
+        rest=lambda cfg, count: min(3 * cfg.localise.pictures, count),  # best, median and worst are drawn
+        kept=lambda cfg, count: min(3 * cfg.localise.pictures, count),
+    ),
+    "visualise": Growth(
+        _measured,
+        keys=("visualise.images", "visualise.measured"),
+        loops=("pictures",),
+        rest=lambda cfg, count: min(cfg.visualise.images, count),
+        kept=lambda cfg, count: min(cfg.visualise.images, count),
+    ),
+    "dissect": Growth(
+        _labelled,
+        keys=("concepts.limit",),
+        loops=("thresholds", "intersections"),
+        rest=lambda cfg, count: min(cfg.dissect.atlas, count),  # images of every unit
+        kept=lambda cfg, count: min(cfg.dissect.atlas, count),
+        fixed=(("dissect.epoch", None),),  # all epochs take the same time
+    ),
 }
 
 
@@ -89,7 +123,7 @@ class Cost:
         stage: its name.
         pictures: that it will go over.
         seconds: of wall time, with the threads and workers of this run; None: not known.
-        memory: peak in bytes, of the process itself.
+        memory: peak in bytes, of the process itself, up to and including this stage.
         disk: bytes of the artifact.
         without: methods that are not counted, for they do not grow with pictures.
     """
@@ -105,9 +139,10 @@ class Cost:
 def estimate(plan: Plan) -> Iterator[Cost]:
     """What the artifacts will cost that are not there yet.
 
-    Stages that everything rests on are made first. The others run on a few pictures, in a process of their own and in
-    a folder that is removed; time and disk are extended by a straight line. Where the network has still to be trained,
-    one with random weights stands in for it.
+    Stages that everything rests on are made first, but for a world that is yet to be drawn. The others run on a few
+    images, then on more while `BUDGET` lasts, in a folder that is removed, and their cost is extended by straight
+    lines. For what is expensive and not there yet something else stands in: a small drawn world, a network with random
+    weights.
 
     Args:
         plan: of the run.
@@ -116,16 +151,27 @@ def estimate(plan: Plan) -> Iterator[Cost]:
         A cost per artifact, inputs first; those of stages that do not grow with pictures alone have no seconds.
     """
     seen: set[Path] = set()
-    for step in plan.chain():
-        if step.folder in seen or (step.folder / artifact.MANIFEST).exists():
-            continue
-        seen.add(step.folder)
-        if step.stage.name in RESTED:
-            execute(step)
-        elif _grows(step):
-            yield _extended(step)
-        else:
-            yield Cost(step.stage.name, 0, None)
+    with tempfile.TemporaryDirectory() as folder:
+        for step in plan.chain():
+            if step.folder in seen or _there(step):
+                continue
+            seen.add(step.folder)
+            if step.stage.name == "prepare" and _drawn(step.whole):
+                yield _world(step, Path(folder))
+            elif step.stage.name in RESTED:
+                execute(step)
+            elif _grows(step):
+                yield _extended(step, Path(folder))
+            else:
+                yield Cost(step.stage.name, 0, None)
+
+
+def _there(step: Plan) -> bool:
+    return (step.folder / artifact.MANIFEST).exists()
+
+
+def _drawn(cfg: DictConfig) -> bool:
+    return bool(cfg.data.draw) and all(split in cfg.data.draw for split in _SPLITS)
 
 
 def _grows(step: Plan) -> bool:
@@ -136,87 +182,224 @@ def _grows(step: Plan) -> bool:
 def _fixed(cfg: DictConfig, stage: str) -> tuple[str, ...]:
     # Methods whose cost is not that of pictures: of classes, units and layers.
     from deepinside.records import Maps
-    from deepinside.stages.visualise import methods
+    from deepinside.visualisation.method import methods
 
     chosen = methods(OmegaConf.to_container(cfg.method)) if stage == "visualise" else {}  # type: ignore[arg-type]
     return tuple(name for name, method in chosen.items() if method.returns is not Maps)
 
 
-def _extended(step: Plan) -> Cost:
-    growth, cfg = GROWTH[step.stage.name], step.whole
-    inputs = {role: needed.folder for role, needed in step.inputs.items()}
+class Trial(NamedTuple):
+    """A run on a few images.
+
+    Args:
+        images: how many.
+        seconds: of wall time, in all.
+        loops: seconds of that in the loops whose time grows with every image.
+        disk: bytes of the artifact.
+    """
+
+    images: int
+    seconds: float = 0.0
+    loops: float = 0.0
+    disk: float = 0.0
+
+
+def tried(
+    run: Callable[[int], Trial], first: int, whole: int, clock: Callable[[], float] = time.perf_counter
+) -> list[Trial]:
+    """Runs on a few images twice, for the first run also warms up, then on twice as many or more.
+
+    It goes on as long as the next run is sure to end before `BUDGET` is spent.
+
+    Args:
+        run: number of images -> the trial.
+        first: images of the first trial, which runs in any case.
+        whole: images that there are.
+        clock: seconds.
+
+    Returns:
+        The trials, in order.
+    """
+    started = clock()
+    trials = [run(min(first, whole))]
+    while len(trials) == 1 or trials[-1].images < whole:
+        last, left = trials[-1], BUDGET - (clock() - started)
+        least = last.images if len(trials) == 1 else min(2 * last.images, whole)
+        most = int(last.images * left / last.seconds)  # as if nothing but the images took time
+        if most < least:
+            break
+        trials.append(run(max(least, min(most // 4, whole))))  # a quarter leaves time for others
+    return trials
+
+
+def extended(trials: Sequence[Trial], value: Callable[[Trial], float], images: float) -> float:
+    """What a cost will be at more images: along the line through the last two trials but the first, which warmed up.
+
+    Args:
+        trials: as `tried` gave them; from a single one, or from two, the line goes through zero and the last.
+        value: trial -> its cost.
+        images: how many.
+
+    Returns:
+        The cost; that of the last trial where the images are no more than there.
+    """
+    *_, before, last = (Trial(0), *(trials[1:] or trials))
+    each = max(0.0, value(last) - value(before)) / (last.images - before.images)
+    return value(last) + each * max(0.0, images - last.images)
+
+
+def _extended(step: Plan, folder: Path) -> Cost:
+    name, cfg = step.stage.name, step.whole
+    growth, inputs = GROWTH[name], {role: needed.folder for role, needed in step.inputs.items()}
     whole = growth.count(cfg, inputs)
-    log.info("%s: trying it on a few of %d pictures", step.stage.name, whole)
-    context = multiprocessing.get_context("spawn")
-    queue = context.SimpleQueue()
-    words = OmegaConf.to_container(_small(step), resolve=True)
-    process = context.Process(target=_tried, args=(queue, step.stage.name, words, step.folder.parent.parent, whole))
-    process.start()
-    process.join()
-    if process.exitcode:
-        raise ValueError(f"{step.stage.name} cannot be tried on a few pictures; the reason stands above")
-    *_, less, more = queue.get()
-    span, total = max(1, more.pictures - less.pictures), growth.total(cfg, inputs) if growth.total else whole
-    each, bytes_ = ((b - a) / span for a, b in ((less.seconds, more.seconds), (less.disk, more.disk)))
-    seconds = more.seconds + max(0.0, each) * (total - more.pictures)
-    kept = min(whole, growth.kept(cfg)) if growth.kept else whole
-    disk = more.disk + max(0.0, bytes_) * max(0, kept - more.pictures)
-    return Cost(step.stage.name, whole, seconds, more.memory, disk, _fixed(cfg, step.stage.name))
+    log.info("%s: trying it on a few of %d images", name, whole)
+    with _quiet():
+        bench = _Bench(_small(step), name, folder)
+        most = growth.count(bench.cfg, {role: needed.folder for role, needed in bench.inputs.items()})
+        tested = _images(cfg, inputs, "val", None) / whole if name == "train" else 0.0
+        trials = tried(lambda images: bench.trial(images, tested), growth.first, min(most, whole))
+    seconds = extended(trials, lambda trial: trial.loops, whole)
+    seconds += extended(trials, lambda trial: trial.seconds - trial.loops, growth.rest(cfg, whole))
+    disk = extended(trials, lambda trial: trial.disk, growth.kept(cfg, whole))
+    return Cost(name, whole, seconds, _peak(), disk, _fixed(cfg, name))
+
+
+def _world(step: Plan, folder: Path) -> Cost:
+    # In this process alone, whose time is then that of all workers: to start them takes longer than so few images.
+    draw, cores = step.whole.data.draw, min(max(1, step.whole.machine.workers), os.cpu_count() or 1)
+    small = _small(step)
+    small.machine.workers = 0
+    log.info("%s: drawing a few of %d images", step.stage.name, whole := sum(draw[split] for split in _SPLITS))
+    with _quiet():
+        started = time.perf_counter()
+        out = execute(Planner(folder).plan(small, step.stage.name))
+        seconds = time.perf_counter() - started
+    more = whole / sum(small.data.draw[split] for split in _SPLITS)
+    return Cost(step.stage.name, whole, more * seconds / cores, _peak(), more * _bytes(out))
 
 
 def _small(step: Plan) -> DictConfig:
+    # The run's configuration, without what does not grow, and with what stands in for artifacts that are not there.
     cfg = step.whole.copy()
+    growth = GROWTH.get(step.stage.name)
     with open_dict(cfg):
-        for key, value in GROWTH[step.stage.name].fixed:
+        for key, value in growth.fixed if growth else ():
             OmegaConf.update(cfg, key, value)
         for name in _fixed(cfg, step.stage.name):
             del cfg.method[name]
         cfg.wandb.mode = "disabled"
-        network = step.inputs.get("network")
-        if network and not (network.folder / artifact.MANIFEST).exists():
-            cfg.model.weights = "random"
+        cfg.judge = None
+        if _drawn(cfg) and not all(_there(one) for one in step.chain() if one.stage.name == "prepare"):
+            share = min(1.0, WORLD / sum(cfg.data.draw[split] for split in _SPLITS))
+            cfg.data.draw.update({split: max(1, round(share * cfg.data.draw[split])) for split in _SPLITS})
     return cfg
 
 
-class _Trial(NamedTuple):
-    pictures: int
-    seconds: float
-    memory: float
-    disk: float
+class _Bench:
+    """A stage that can be tried.
 
+    Args:
+        cfg: of the trials.
+        stage: its name.
+        folder: gets what the stage takes, and its artifacts for as long as a trial lasts.
+    """
 
-def _tried(queue: SimpleQueue, stage: str, words: dict, outputs: Path, whole: int) -> None:
-    found: list[_Trial] = []
-    size = min(GROWTH[stage].first, whole)
-    with tempfile.TemporaryDirectory() as folder:
-        for made in (path.parent for name in RESTED for path in outputs.glob(f"{name}/*/{artifact.MANIFEST}")):
-            _linked(made, Path(folder))
-        for made in outputs.glob(f"train/*/{artifact.MANIFEST}") if stage != "train" else ():
-            _linked(made.parent, Path(folder))
-        while len(found) < 2 or (found[-1].seconds < ENOUGH and found[-1].pictures < whole):
-            cfg = OmegaConf.create(words)
-            for key in GROWTH[stage].keys:
-                most = OmegaConf.select(cfg, key)
-                OmegaConf.update(cfg, key, size if most is None else min(size, most))
-            plan = Planner(Path(folder)).plan(cfg, stage)
-            for needed in plan.inputs.values():
-                execute(needed)
-            started = time.perf_counter()
+    def __init__(self, cfg: DictConfig, stage: str, folder: Path) -> None:
+        self.cfg, self.stage = cfg, stage
+        _link(Path(cfg.outputs), folder)
+        self.planner = Planner(folder)
+        self.inputs = self.planner.plan(cfg, stage).inputs
+        for needed in self.inputs.values():
+            if needed.stage.name == "train" and not _there(needed):
+                _untrained(needed)
+            execute(needed)
+
+    def trial(self, images: int, tested: float) -> Trial:
+        """Runs the stage.
+
+        Args:
+            images: that it goes over.
+            tested: of a training, images that it is tested on per image that it learns from.
+
+        Returns:
+            What it took.
+        """
+        growth, cfg, inputs, more = GROWTH[self.stage], self.cfg.copy(), self.inputs, 1.0
+        for key in growth.keys:
+            most = OmegaConf.select(cfg, key)
+            OmegaConf.update(cfg, key, images if most is None else min(images, most))
+        if tested:
+            test = max(1, round(tested * images))
+            prepared, found = _shrunk(cfg, inputs["prepare"], images, test)
+            inputs, more = inputs | {"prepare": prepared}, tested * images / found
+        plan = self.planner.plan(cfg, self.stage, inputs=inputs)
+        started = time.perf_counter()
+        with timed() as loops:
             out = execute(plan)
-            seconds = time.perf_counter() - started
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-            disk = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-            found.append(_Trial(size, seconds, peak, disk))
-            shutil.rmtree(out)
-            size = min(2 * size, whole)
-    queue.put(found)
+        seconds, looped = time.perf_counter() - started, sum(loops.get(name, 0.0) for name in growth.loops)
+        trial = Trial(images, seconds + (more - 1) * looped, more * looped, _bytes(out))
+        shutil.rmtree(out)
+        return trial
 
 
-def _linked(made: Path, folder: Path) -> None:
-    place = folder / made.parent.name
-    place.mkdir(exist_ok=True)
-    if not (place / made.name).exists():
-        (place / made.name).symlink_to(made.resolve())
+def _untrained(plan: Plan) -> None:
+    # What a training leaves, with random weights.
+    from deepinside.data.opening import open_index
+    from deepinside.models.saved import build, save
+
+    classes = open_index(plan.whole, execute(plan.inputs["prepare"])).classes
+    plan.folder.mkdir(parents=True)
+    save(build(plan.whole.model, list(classes)), plan.whole.model, plan.folder)
+    (plan.folder / artifact.MANIFEST).touch()
+
+
+def _shrunk(cfg: DictConfig, prepared: Plan, train: int, val: int) -> tuple[Plan, int]:
+    # The data set with fewer images, and how many to test on it really has.
+    from deepinside.data.opening import open_index
+
+    index = open_index(cfg, prepared.folder)
+    learnt, tested = index.split("train").balanced(train), index.split("val").balanced(val)
+    folder = prepared.folder.parent / f"{prepared.folder.name}_{train}_{val}"
+    if not folder.exists():
+        folder.mkdir()
+        for path in prepared.folder.iterdir():
+            if path.name not in _PREPARED:
+                (folder / path.name).symlink_to(path.resolve())
+        entries = {entry.image: entry for entry in (*learnt.entries, *tested.entries)}
+        replace(index, entries=tuple(entries.values())).write(folder)
+    return replace(prepared, folder=folder), len(tested)
+
+
+def _link(outputs: Path, folder: Path) -> None:
+    # What is there already is not made again, and raw files are not read again to know them.
+    for name in (*RESTED, "train"):
+        for made in outputs.glob(f"{name}/*/{artifact.MANIFEST}"):
+            place = folder / name / made.parent.name
+            place.parent.mkdir(exist_ok=True)
+            if not place.exists():
+                place.symlink_to(made.parent.resolve())
+    if (outputs / ".digests.json").exists():
+        shutil.copy(outputs / ".digests.json", folder)
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    # What a trial says of itself is not about the run.
+    ours = logging.getLogger("deepinside")
+    level = ours.level
+    ours.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        ours.setLevel(level)
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def lines(costs: Sequence[Cost]) -> Iterator[str]:
@@ -233,7 +416,7 @@ def lines(costs: Sequence[Cost]) -> Iterator[str]:
             yield f"{one.stage:10} not estimated: it does not grow with pictures alone"
             continue
         yield (
-            f"{one.stage:10} {one.pictures:9,} pictures  {_clock(one.seconds):>9}  "
+            f"{one.stage:10} {one.pictures:9,} pictures  {duration(one.seconds):>9}  "
             f"{one.memory / 2**30:5.1f} GiB memory  {one.disk / 1e6:9,.1f} MB disk"
         )
         if one.without:
@@ -241,11 +424,6 @@ def lines(costs: Sequence[Cost]) -> Iterator[str]:
     known = [one for one in costs if one.seconds is not None]
     if len(known) > 1:
         seconds, disk = sum(one.seconds or 0 for one in known), sum(one.disk for one in known)
-        yield f"{'together':10} {'':18}  {_clock(seconds):>9}  {'':16}  {disk / 1e6:9,.1f} MB disk"
+        yield f"{'together':10} {'':18}  {duration(seconds):>9}  {'':16}  {disk / 1e6:9,.1f} MB disk"
     if not costs:
         yield "nothing to do: all artifacts are there"
-
-
-def _clock(seconds: float) -> str:
-    hours, rest = divmod(round(seconds), 3600)
-    return f"{hours} h {rest // 60:02} min" if hours else f"{rest // 60} min {rest % 60:02} s"
