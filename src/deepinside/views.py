@@ -16,6 +16,7 @@ from torch import Tensor
 
 from deepinside.network import Preprocessing
 
+CROPS = ("centre", "ten", "warp")  # ways to show a photograph to a network
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -175,6 +176,8 @@ def crops_of(image: UInt8[Tensor, "3 h w"], preprocessing: Preprocessing, crops:
     Raises:
         ValueError: if `crops` is unknown.
     """
+    if crops not in CROPS:
+        raise ValueError(f"expected crops {', '.join(CROPS)}, got {crops!r}")
     warp = crops == "warp"
     picture = warped(image, preprocessing) if warp else canvas(image, preprocessing)
     places = placements(picture.shape[1], picture.shape[2], preprocessing.input, "centre" if warp else crops)
