@@ -206,7 +206,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from tests.stages import test_fitting as t
+from tests.models import test_training as t
 if __name__ == "__main__":
     import torch
     torch.set_num_threads(1)
