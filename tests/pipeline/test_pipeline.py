@@ -436,14 +436,19 @@ def test_what_a_sweep_fixes_is_in_its_points(tmp_path: Path) -> None:
 
 
 def keys_of_files() -> list[tuple[str, str]]:
-    """Stage and key of everything that a stage reads."""
-    of_stages = [(name, key) for name, stage in table.STAGES.items() for key in stage.files]
+    """Stage and key of everything that a stage reads, itself or where its inputs found it."""
+    of_stages = [(name, key) for name, stage in table.STAGES.items() for key in (*stage.files, *stage.places)]
     return [*of_stages, ("visualise", "judge.weights"), ("visualise", "method.style_transfer.style_file")]
 
 
 @pytest.mark.parametrize(("stage", "key"), keys_of_files())
 def test_the_content_of_a_file_counts_and_not_its_place(places: Path, stage: str, key: str) -> None:
-    words = ("method=[style_transfer]", "model=squeezenet", "model.weights=random", "model@judge=squeezenet")
+    words = (
+        "method=[style_transfer,correspondence]",
+        "model=squeezenet",
+        "model.weights=random",
+        "model@judge=squeezenet",
+    )
     cfg, planner = composed(*words, "judge.weights=random"), Planner(places)
 
     def named(place: str) -> str:
