@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+CHECKED := src tests benchmarks experiments notebooks
 
 .PHONY: reproduce experiments benchmark test test-slow lint clean
 
@@ -25,8 +26,8 @@ test-slow: $(INSTALLED)
 	$(BIN)/pytest -m slow
 
 lint: $(INSTALLED)
-	$(BIN)/ruff format --check src tests
-	$(BIN)/ruff check --output-format concise src tests
+	$(BIN)/ruff format --check $(CHECKED)
+	$(BIN)/ruff check --output-format concise $(CHECKED)
 	$(BIN)/mypy
 
 $(INSTALLED): requirements.lock pyproject.toml

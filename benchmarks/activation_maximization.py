@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,9 @@ import torchvision
 import yaml
 from record import Record, keep
 
-from deepinside.pipeline.configuration import folder
 from deepinside.methods.activation_maximization import activation_maximization
 from deepinside.network import Network, Preprocessing
+from deepinside.pipeline.configuration import folder
 from deepinside.records import Batch
 
 LAYER, SIDE, STEPS, JITTER, TOGETHER = "features.10", 224, 24, 4, 8
@@ -69,7 +70,7 @@ def lucents(units: list[int], together: int, objective: str) -> Callable[[], Non
             render.render_vis(
                 model,
                 goals[0] if len(goals) == 1 else sum(goals[1:], goals[0]),
-                lambda batch=len(part): param.image(SIDE, batch=batch, fft=True, decorrelate=True),
+                partial(param.image, SIDE, batch=len(part), fft=True, decorrelate=True),
                 transforms=[transform.jitter(2 * JITTER)],
                 thresholds=(STEPS,),
                 progress=False,
@@ -134,9 +135,8 @@ def main() -> None:
         ours(network, units, TOGETHER, "everywhere", steps=6)
         sizes.append(resident())
     ours(network, units, TOGETHER, "everywhere", steps=60)
-    print(
-        f"memory after 8, 16 .. 48 units: {', '.join(f'{s:.0f}' for s in sizes)} MiB; ten times the steps: {resident():.0f}"
-    )
+    grown = ", ".join(f"{size:.0f}" for size in sizes)
+    print(f"memory after 8, 16 .. 48 units: {grown} MiB; ten times the steps: {resident():.0f}")
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ from record import Record, keep
 
 from deepinside.data.broden.reader import Broden
 from deepinside.dissection.layers import survey_layers
-from deepinside.dissection.quantile import kept
 from deepinside.dissection.probe_set import Reader, mixed
+from deepinside.dissection.quantile import kept
 from deepinside.network import Network, Preprocessing
 from deepinside.probe import activations
 from deepinside.stages import dissect

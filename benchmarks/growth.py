@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/growth.py --table benchmarks/growth.csv --plot benchmarks/growth.png
 
 A small random network (3x3 convolutions at 24x24 positions, each with its ReLU; mean; one linear layer) on generated
-pictures of 48 pixels. One size varies, the others stay at BASE; units vary in one layer, for between two a convolution grows
-with their square. Every point is a process of its own, forked from one that has imported everything: time is its
+pictures of 48 pixels. One size varies, the others stay at BASE; units vary in one layer, for between two a convolution
+grows with their square. Every point is a process of its own, forked from one that has imported everything: time is its
 processor time, memory its peak above where it began. Dissection and localisation are the stages as the command line
 runs them, without the drawn cases; cuts are made in the same process. `classes` are the concepts for dissection, the
 network's scores for localisation, and maps per picture for saliency. An exponent is that of the last decade.
@@ -197,7 +197,8 @@ def told(rows):
             )
             steep = " superlinear" if rise > STEEP else ""
             print(
-                f"| {work} | {axis} | {sizes[0]} | {sizes[-1]} | {seconds[0]:.2f}..{seconds[-1]:.2f} | {rise:.2f}{steep} "
+                f"| {work} | {axis} | {sizes[0]} | {sizes[-1]} "
+                f"| {seconds[0]:.2f}..{seconds[-1]:.2f} | {rise:.2f}{steep} "
                 f"| {mib[0]:.0f}..{mib[-1]:.0f} | {swell:.2f} |"
             )
     for work in WORKS:

@@ -14,15 +14,13 @@ import torch
 from record import Record, keep
 from skimage import data, transform
 
-from deepinside.localisation.localiser import Pixels, locate
+from deepinside.localisation.crops import viewed
+from deepinside.localisation.localiser import Pixels, cutting, locate
 from deepinside.localisation.maps import scene
-from deepinside.localisation.segment import seeds
-from deepinside.localisation.segment import segmented
+from deepinside.localisation.segment import seeds, segmented
 from deepinside.localisation.settings import Settings
 from deepinside.methods.grad_cam import spatial_layer
-from deepinside.localisation.crops import viewed
 from deepinside.models.pretrained import squeezenet
-from deepinside.localisation.localiser import cutting
 
 SETTINGS = {
     "simonyan2013": Settings(),

@@ -5,9 +5,10 @@
 
 AlexNet with random weights on generated JPEGs of 500x375 pixels, 224x224 for dissect. A stage runs as the command line
 runs it, pictures and tables included; its floor are the passes of the network that it cannot do without, on tensors in
-memory: one forward pass (dissect, 64 at once); ten crops of a picture and one backward pass for each class (localise: five
-and the true one); the same for one class, by the network and by its control with random weights (visualise, with boxes).
-Both sides take turns in one process; a ratio is of wall times within a round. Training is of the miniature's ConvNet.
+memory: one forward pass (dissect, 64 at once); ten crops of a picture and one backward pass for each class (localise:
+five and the true one); the same for one class, by the network and by its control with random weights (visualise, with
+boxes). Both sides take turns in one process; a ratio is of wall times within a round. Training is of the miniature's
+ConvNet.
 """
 
 import argparse
@@ -35,10 +36,10 @@ from deepinside.data.image import read_image
 from deepinside.data.index import Entry, Index
 from deepinside.models.classifier import Classifier
 from deepinside.models.convnet import convnet
+from deepinside.models.training import fit
 from deepinside.probe.randomise import randomised
 from deepinside.records import Boxes
 from deepinside.stages import dissect, localise, visualise
-from deepinside.models.training import fit
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 WIDTH, HEIGHT, CLASSES = 500, 375, 1000
@@ -191,7 +192,7 @@ def reading(options, root, index):
 class Clock(Callback):
     """Seconds of a whole epoch's steps but the first, loader included; the last epoch counts, when all is warm."""
 
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):  # ruff: ignore[unused-method-argument]
         if batch_idx == 0:
             self.started = time.perf_counter()
         self.seconds, self.steps = time.perf_counter() - self.started, batch_idx

@@ -1,9 +1,9 @@
 """Writes one card per claim from an artifact of `run=claims`, and checks that cards say what their artifact says.
 
-python experiments/cards.py outputs/claims/latest ...      writes experiments/<paper>/<claim>.md and claims.csv; of
-                                                           several artifacts the first that measured a row counts;
-                                                           one that none of them measured stays as the table has it
-python experiments/cards.py --check [outputs]              compares cards with claims.csv, and with the artifact if there
+python experiments/cards.py outputs/claims/latest ...   writes experiments/<paper>/<claim>.md and claims.csv; of
+                                                        several artifacts the first that measured a row counts;
+                                                        one that none of them measured stays as the table has it
+python experiments/cards.py --check [outputs]           compares cards with claims.csv, and with the artifact if there
 """
 
 import csv
@@ -61,8 +61,8 @@ def card(name: str, rows: list[dict], made: dict[str, str]) -> str:
     for identity, group in groupby(rows, key=lambda row: row["id"]):
         one = next(iter(group))
         parts.append(
-            f"**{identity}** {one['metric'] or 'no measurement yet'}. Predicted: {one['predicted']}. Had it been false: "
-            f"{one['otherwise']}."
+            f"**{identity}** {one['metric'] or 'no measurement yet'}. Predicted: {one['predicted']}. "
+            f"Had it been false: {one['otherwise']}."
             + (" Figures of this kind had been seen before the rule." if one["seen"] == "yes" else "")
         )
     head = "| number | world | verdict | value | unit | rule | after Holm |\n|---|---|---|---|---|---|---|"

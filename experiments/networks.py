@@ -2,12 +2,13 @@
 
 python experiments/networks.py                     three ConvNets that differ in their first layer, in the drawn world
 python experiments/networks.py --on Photographs
-    --common 'data=ilsvrc data.root=PATH data.limit=100 concepts=broden concepts.root=PATH model@judge=efficientnet_lite0'
+    --common 'data=ilsvrc data.root=PATH data.limit=100 concepts=broden concepts.root=PATH
+              model@judge=efficientnet_lite0'
     'SqueezeNet features.12: model=squeezenet model.weights=FILE'
 
-A network is `NAME LAYER: OVERRIDES`; LAYER is dissected and inverted. Writes networks.csv beside this file (a row per data,
-network and number, with interval and artifact; `report.networks` shows it) and the same as networks.md. Rows of other
-networks stay, and what is computed already is free.
+A network is `NAME LAYER: OVERRIDES`; LAYER is dissected and inverted. Writes networks.csv beside this file (a row per
+data, network and number, with interval and artifact; `report.networks` shows it) and the same as networks.md. Rows of
+other networks stay, and what is computed already is free.
 """
 
 import argparse

@@ -1,13 +1,16 @@
 """Who may import whom, and what a notebook does not have to wait for."""
 
 import ast
+import json
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).resolve().parents[1] / "src" / "deepinside"
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src" / "deepinside"
 FLOORS = (  # a module imports from its own room and from lower floors; docs/architecture.md draws them
     ("artifacts", "runtime"),
     ("records", "study", "network", "probe", "views", "statistics", "metrics", "spelling", "defaults"),
@@ -41,9 +44,21 @@ def room(path: Path) -> str:
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
+def scripts() -> list[Path]:
+    folders = (ROOT / name for name in ("benchmarks", "experiments", "notebooks"))
+    return sorted(path for folder in folders for path in folder.rglob("*") if path.suffix in {".py", ".ipynb"})
+
+
+def source(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".ipynb":
+        return text
+    return "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"] if cell["cell_type"] == "code")
+
+
 def imports(path: Path) -> set[str]:
     names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(source(path))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -71,6 +86,13 @@ def test_direction(path: Path) -> None:
 def test_no_stage_imports_another() -> None:
     for path in (SOURCE / "stages").glob("*.py"):
         assert not [name for name in imports(path) if name.startswith("deepinside.stages")], path.name
+
+
+@pytest.mark.parametrize("path", scripts(), ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_scripts_and_notebooks_import_what_exists(path: Path) -> None:
+    for name in imports(path):
+        if name.startswith("deepinside."):
+            pkgutil.resolve_name(name)
 
 
 @pytest.mark.parametrize("library", ONLY)

@@ -47,6 +47,12 @@ def test_environment_agrees_with_the_lock() -> None:
     assert {name: version for name, version in pairs.items() if pins()[normal(name)] != version} == {}
 
 
+def test_one_version_everywhere() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
+    assert re.search(r"^## \[(.*?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == version
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
@@ -55,8 +61,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def test_wheel_ships_configuration_templates_and_licence(wheel: Path) -> None:
+def test_wheel_ships_configuration_templates_types_and_licence(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
+    assert {"deepinside/py.typed", "deepinside/__init__.pyi"} <= set(names)
     for path in sorted((ROOT / "conf").rglob("*.yaml")):
         assert f"deepinside/conf/{path.relative_to(ROOT / 'conf').as_posix()}" in names
     for path in sorted((ROOT / "src" / "deepinside" / "report" / "templates").rglob("*")):

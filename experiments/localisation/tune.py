@@ -59,10 +59,10 @@ def store(folder: Path, overrides: Sequence[str]) -> None:
 
     from deepinside.data import ilsvrc
     from deepinside.data.index import read_image
-    from deepinside.methods.grad_cam import spatial_layer
     from deepinside.localisation.crops import viewed
-    from deepinside.models.saved import build
     from deepinside.localisation.localiser import arrays
+    from deepinside.methods.grad_cam import spatial_layer
+    from deepinside.models.saved import build
 
     with initialize_config_dir(str(HERE.parents[1] / "conf"), version_base=None):
         cfg = compose("config", list(overrides))
