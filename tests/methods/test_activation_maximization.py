@@ -239,7 +239,7 @@ def test_octaves_grow_the_canvas_and_the_middle_is_shown() -> None:
     assert len(images.traces["score"]) == 5
 
 
-def test_a_rectified_unit_is_climbed_by_what_it_is_given() -> None:
+def test_a_rectified_unit_is_maximised_by_its_input() -> None:
     net = network()
     with torch.no_grad():
         net.module[2].bias[0] = -0.5  # silent on the blank picture

@@ -1,4 +1,4 @@
-"""The drawn world: the same for a seed, in the real formats, every box exact, and no class without its object."""
+"""The synthetic data set: reproducible by seed, in the real formats, with exact boxes and an object of each class."""
 
 import csv
 from pathlib import Path

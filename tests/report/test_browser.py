@@ -195,7 +195,7 @@ def test_fingerprints_can_be_copied(opened):
     assert driver.execute_script("return window.copied") == "a0"
     driver.execute_script("navigator.clipboard.writeText = async () => { throw new Error('not allowed'); }")
     click(driver, driver.find_element(By.CSS_SELECTOR, "#artifact-train .copy"))
-    assert driver.find_element(By.ID, "said").get_attribute("textContent") == "Copied"
+    assert driver.find_element(By.ID, "status").get_attribute("textContent") == "Copied"
 
 
 def shown(driver, table):
@@ -217,7 +217,7 @@ def test_claims_are_filtered_by_verdict_world_and_words(opened):
     assert (len(shown(driver, table)), matches(driver, table)) == (4, "4 claims")
     choose(driver, table, "Verdict", "supported")
     assert (shown(driver, table), matches(driver, table)) == (["Maps lie on it"], "1 of 4 claims")
-    choose(driver, table, "World", "ILSVRC")
+    choose(driver, table, "Data set", "ILSVRC")
     assert (shown(driver, table), matches(driver, table)) == ([], "0 of 4 claims")
     click(driver, driver.find_element(By.CSS_SELECTOR, f"#{table} .nothing .clear"))
     assert len(shown(driver, table)) == 4

@@ -49,7 +49,7 @@ def test_units_with_a_card_lead_to_it(made):
 
 
 def test_drawn_pictures_come_first_and_have_names(made):
-    boxes = made[0]["Every picture"]
+    boxes = made[0]["Every image"]
     texts = [[cell.text for cell in line.cells] for line in boxes.lines]
     assert texts[0] == ["img_00", "mug", "0", "0.250", "0.500", "wrong", "first", "worst"]
     assert texts[1] == ["img_24", "mug", "0.960", "0.250", "0.500", "right", "first", "best"]

@@ -159,7 +159,7 @@ def test_counts_and_table(artifact):
     assert numbers["relu5.unique_detectors_per_category"] == per.loc["all", "unique_detectors"]
 
 
-def test_intervals_luck_and_selectivity(artifact):
+def test_intervals_permutation_test_and_selectivity(artifact):
     units, numbers = pd.read_csv(artifact / "units.csv"), pd.read_csv(artifact / "table.csv").set_index("metric")
     assert (units["score_low"] <= units["score_high"]).all()
     assert units["p_value"].between(1 / 20, 1).all()

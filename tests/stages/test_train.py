@@ -105,7 +105,7 @@ def test_too_few_pictures_to_hold_any_out_is_told(tmp_path: Path) -> None:
         ran(tmp_path, root)
 
 
-def test_labels_to_learn_by_heart_are_tested_on_what_was_learnt(tmp_path: Path) -> None:
+def test_memorised_labels_are_tested_on_the_training_images(tmp_path: Path) -> None:
     out = ran(tmp_path, laid(tmp_path / "pictures"), "train.shuffle_labels=true", "train.limit=12")
     assert len(pd.read_csv(out / "per_image.csv")) == Table.read(out)["training_images"].value == 12
 

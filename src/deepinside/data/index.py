@@ -182,7 +182,7 @@ class Index:
         return replace(self, entries=tuple(entry for *_, entry in queue[:n]))
 
     def shuffled_labels(self, seed: int) -> "Index":
-        """The same pictures with their labels dealt out by chance: there is nothing to learn but each by heart.
+        """The same images with randomly permuted labels, which can only be memorised.
 
         Args:
             seed: of the chance.

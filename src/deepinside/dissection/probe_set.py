@@ -105,10 +105,10 @@ def grouped(pictures: Iterable[Picture]) -> list[tuple[Group, UInt8[Tensor, "n 3
 
 
 def mixed(images: int, batch: int) -> list[list[int]]:
-    """The batches of both passes, in an order that has nothing to do with names: each is a sample of the pictures.
+    """The batches of both passes, in a pseudo-random order that does not depend on names.
 
-    Sorted names would bring pictures of one source and one texture together, and both the bootstrap and the luck of a
-    unit (whose masks meet labels of other pictures of the batch) rest on batches that are samples.
+    Sorted names would group images of one source or texture, whereas both the bootstrap and the permutation test
+    (which pairs masks with labels of other images of the batch) assume that every batch is a random sample.
 
     Args:
         images: number of pictures.

@@ -50,7 +50,7 @@ def draw(
         reconstructions(columns),
         "reconstructions",
         group="learned inversion",
-        title="What codes still tell of a picture",
+        title="Reconstruction from features",
         caption="Rows: pictures that no inverter was trained on. Columns: the picture; the mean training picture; the "
         f"training picture whose {first} is nearest; what an up-convolutional network makes of each code alone. {said}",
     )

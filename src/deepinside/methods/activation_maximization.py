@@ -23,7 +23,7 @@ Settings = Mapping[str, Any]
 
 
 class Plan(NamedTuple):
-    """All that the pictures are made with, but for the network and what is climbed."""
+    """Settings of the optimisation, apart from the network and the objective."""
 
     octaves: tuple[Settings, ...]
     start: Settings

@@ -1,4 +1,4 @@
-"""Writes pictures of the miniature world with their masks as a Broden folder."""
+"""Writes pictures of the synthetic data set with their masks as a Broden folder."""
 
 import csv
 from collections.abc import Sequence
@@ -165,7 +165,7 @@ def write_broden(
     least_coverage: float = 0.5,
     quantile: float = QUANTILE,
 ) -> None:
-    """Draws the miniature world as a Broden folder.
+    """Draws the synthetic data set as a Broden folder.
 
     Args:
         out: an existing folder; `images/` and the tables are written into it.

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 from numpy.random import Generator
 
-from deepinside.miniature.appearance import coat, dress
+from deepinside.miniature.appearance import draw_appearance, render
 from deepinside.miniature.canvas import Backdrop, Canvas
 from deepinside.miniature.clutter import scattered
 from deepinside.miniature.objects import KINDS
@@ -82,8 +82,8 @@ def compose(seed: tuple[int, ...], kind: int, size: tuple[int, int], world: Worl
     for number, shapes in enumerate(_placed(streams[0], kind, size, world), start=1):
         x, y = np.clip(np.concatenate([s.points for s in shapes]).mean(0).astype(int), 0, np.array(size)[::-1] - 1)
         around = canvas.rgb[max(0, y - 15) : y + 15, max(0, x - 15) : x + 15].mean((0, 1)).astype(np.float64)
-        wear = coat(streams[1], around, world.textured)
-        dress(canvas, streams[1], shapes, wear, {"object": KINDS[kind].name, "instance": str(number)})
+        appearance = draw_appearance(streams[1], around, world.textured)
+        render(canvas, streams[1], shapes, appearance, {"object": KINDS[kind].name, "instance": str(number)})
     boxes = _boxes(canvas)
     return Picture(_finished(canvas.rgb, seed, world), without, kind, scene, boxes, canvas.maps, canvas.names)
 

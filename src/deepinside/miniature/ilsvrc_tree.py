@@ -1,4 +1,4 @@
-"""Writes the miniature world as an ILSVRC CLS-LOC tree (the layout of Kaggle's competition)."""
+"""Writes the synthetic data set as an ILSVRC CLS-LOC tree (the layout of Kaggle's competition)."""
 
 import csv
 import multiprocessing
@@ -189,7 +189,7 @@ def write_ilsvrc(
     labels: str = "objects",
     world: World | None = None,
 ) -> None:
-    """Draws the miniature world as an ILSVRC CLS-LOC tree.
+    """Draws the synthetic data set as an ILSVRC CLS-LOC tree.
 
     The first pictures of a larger world are those of a smaller one.
 
@@ -217,7 +217,7 @@ def write_ilsvrc(
             (out / "ILSVRC" / tree / "CLS-LOC/train" / wnid).mkdir(parents=True, exist_ok=True)
     draw = partial(_draw, out, seed, side, world, labels, train)
     rows = []
-    for row in drawn(draw, train + val, workers, "drawing the miniature world"):
+    for row in drawn(draw, train + val, workers, "drawing the synthetic data set"):
         text = annotation(row)
         (out / "ILSVRC/Annotations/CLS-LOC" / row.folder / f"{row.name}.xml").write_text(text, encoding="utf-8")
         rows.append(row)

@@ -13,7 +13,7 @@ from deepinside.plots.gallery import Drawn
 from deepinside.records import Row
 from deepinside.study import Study
 
-# Okabe & Ito's colours, told apart with any kind of colour vision.
+# Okabe & Ito's colours, distinguishable with any kind of colour vision.
 _LOOKS = {"fgsm": ("#D55E00", "-", "o"), "lbfgs": ("#0072B2", "--", "s"), "random": ("0.4", ":", "^")}
 _WORDS = {"fgsm": "gradient's sign (FGSM)", "lbfgs": "nearest picture (L-BFGS)", "random": "random signs (control)"}
 _SIDE = 2.5  # inches

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from deepinside.plots.gallery import Drawn
 from deepinside.study import Study
 
-# Okabe & Ito's colours, told apart with any kind of colour vision.
+# Okabe & Ito's colours, distinguishable with any kind of colour vision.
 _LOOKS = {
     "part": ("#0072B2", "", "the part"),
     "random": ("#E69F00", "//", "random place on the object"),

@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from deepinside.plots.gallery import mosaic, tile
 
-# Okabe & Ito's colours, told apart by colour-blind readers too, in the order of the paper's figures.
+# Okabe & Ito's colours, distinguishable for colour-blind readers, in the order of the paper's figures.
 COLOURS = {
     "object": "#0072B2",
     "part": "#56B4E9",
@@ -198,7 +198,7 @@ def _plain(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-_MARKERS = "osD^vP*X<>"  # with the shades, from the bottom of the network upwards: told apart without colour
+_MARKERS = "osD^vP*X<>"  # with the shades, from the first layer to the last: distinguishable without colour
 
 
 def unique_by_threshold(thresholds: Sequence[float], unique: Mapping[str, Sequence[int]], *, chosen: float) -> Figure:

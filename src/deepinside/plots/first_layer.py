@@ -12,7 +12,7 @@ from deepinside.plots.gallery import Drawn
 from deepinside.records import Row
 from deepinside.study import Study
 
-_FRAMES = {"dead": "#D55E00", "weak": "#E69F00"}  # Okabe & Ito's, told apart with any kind of colour vision
+_FRAMES = {"dead": "#D55E00", "weak": "#E69F00"}  # Okabe & Ito's, distinguishable with any kind of colour vision
 _SPECTRUM = "#0072B2"
 
 

@@ -13,7 +13,7 @@ from numpy import ndarray
 from deepinside.plots.gallery import Drawn
 from deepinside.study import Study
 
-# Okabe & Ito's colours, told apart with any kind of colour vision.
+# Okabe & Ito's colours, distinguishable with any kind of colour vision.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 _STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 _AXES = {

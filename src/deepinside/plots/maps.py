@@ -72,7 +72,7 @@ def beside(
     return figure
 
 
-# Okabe & Ito's colours, told apart with any kind of colour vision; markers tell them apart in print.
+# Okabe & Ito's colours, distinguishable with any kind of colour vision; markers distinguish them in print.
 _COLOURS, _MARKERS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7"), ("o", "s", "^", "D")
 
 
@@ -102,7 +102,7 @@ def cascade(study: Study) -> Iterator[Drawn]:
         f"Spearman's correlation between magnitudes of the maps, mean over {values.shape[2]} pictures with 95 % "
         "intervals. A method whose curve stays high shows the picture and not what the network has learnt."
     )
-    yield Drawn(figure, "", "Maps of a network that forgets layer by layer", caption)
+    yield Drawn(figure, "", "Maps under layer-wise randomisation of the weights", caption)
 
 
 _STYLES = ("-o", "--s", ":^", "-.D")

@@ -149,8 +149,8 @@ def facets(study: Study) -> Iterator[Drawn]:
     for place, axis in enumerate(axes[0]):
         axis.set_title("drawn from it" if place % 2 else f"facet {place // 2 + 1}, mean", fontsize=9)
     caption = (
-        "Photographs of a class are sorted by the network's codes; from the mean of each facet the class's score is "
-        "climbed. Beside each class: how much farther apart pictures of two facets end than two of one, and the same "
-        "for facets dealt out by chance."
+        "Photographs of a class are clustered by the network's codes; gradient ascent of the class score starts from "
+        "the mean of each facet. Beside each class: ratio of the distance between images of two facets to that "
+        "between two images of one facet, and the same for random facets."
     )
     yield Drawn(figure, "", "Facets of classes", caption)

@@ -48,13 +48,12 @@ def boxes(
         return None
     return Catalogue(
         anchor=f"{artifact.anchor}-boxes",
-        title="Every picture",
+        title="Every image",
         says=(
-            "How well the box for the true class meets the nearest true box (IoU; right from "
-            f"{HIT:g} on), beside two boxes that look at nothing. Pictures that were drawn come first and open "
-            "step by step."
+            f"IoU of the box for the true class with the nearest true box (correct from {HIT:g} on), beside two boxes "
+            "that ignore the image. Images with figures come first; they open step by step."
         ),
-        noun="pictures",
+        noun="images",
         columns=COLUMNS,
         lines=rows,
         total=len(found),

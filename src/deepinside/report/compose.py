@@ -11,7 +11,7 @@ from deepinside.report.boxes import boxes, class_names
 from deepinside.report.catalogue import Catalogue
 from deepinside.report.claims import claims, told
 from deepinside.report.describe import describe
-from deepinside.report.environment import surroundings, trace
+from deepinside.report.environment import environments, trace
 from deepinside.report.exhibit import Exhibits, hang, highlights
 from deepinside.report.external_tables import benchmarks, comparisons
 from deepinside.report.folder import Folder, read
@@ -74,7 +74,7 @@ def compose(
         anchors={one.fingerprint: one for one in artifacts},
         counts=_counts(artifacts, known, sections),
         command="" if settings.command is None else shlex.join(["deepinside", "run=report", *settings.command]),
-        surroundings=surroundings(folders, artifacts),
+        environments=environments(folders, artifacts),
         benchmarks=timed,
         comparisons=compared,
         glossary=settings.glossary,

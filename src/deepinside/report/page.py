@@ -161,7 +161,7 @@ class Highlight:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class RunEnvironment:
     """What artifacts were computed with: names of the artifacts, and what the machine and the packages were."""
 
     artifacts: Sequence[str]
@@ -218,7 +218,7 @@ class Page:
     anchors: Mapping[str, Artifact]
     counts: Sequence[tuple[str, str]]
     command: str
-    surroundings: Sequence[Surroundings]
+    environments: Sequence[RunEnvironment]
     benchmarks: Sequence[Benchmark]
     comparisons: Sequence[Comparison]
     glossary: Mapping[str, str]

@@ -18,7 +18,7 @@ class Seen(NamedTuple):
     """What the network says of pictures.
 
     Attributes:
-        value: what is climbed, (n,).
+        value: of the objective, (n,).
         traced: curves to keep, each (n,).
     """
 
@@ -85,17 +85,17 @@ def ascend(
     for number in range(steps):
         every(number)
         share = number / steps
-        seen, climbed, gradient, size = _gradients(look, canvas, variable, draws, priors, share)
+        seen, ascent, gradient, size = _gradients(look, canvas, variable, draws, priors, share)
         for name, values in (*seen.traced.items(), ("norm", size)):
             traces.setdefault(name, []).append(values)
-        nothing = climbed.flatten(1).abs().amax(dim=1) == 0
+        nothing = ascent.flatten(1).abs().amax(dim=1) == 0
         if bool(nothing.any()):
             noise = draws.normal(*variable.shape[1:]) if noise is None else noise
             gradient = torch.where(_wide(nothing, gradient), noise, gradient)
         silence = torch.where(nothing, silence + 1, 0)
         gradient = priors.steered(gradient, variable, draws, share)
         change = policy(gradient, seen.value, memory, **{key: at(value, share) for key, value in settings.items()})
-        moved = priors.settled(variable + change, climbed, draws, number, share)
+        moved = priors.settled(variable + change, ascent, draws, number, share)
         finite = seen.value.isfinite()
         good = torch.where(_wide(finite, variable), variable, good)
         bad = ~(finite & moved.flatten(1).isfinite().all(dim=1))
@@ -114,11 +114,11 @@ def _gradients(
         grey = canvas.paint(leaf)
         seen = look(priors.shown(grey, draws, share))
         cost = priors.cost(grey, share)
-        (climbed,) = torch.autograd.grad(seen.value.sum(), leaf, retain_graph=cost is not None)
-        gradient = climbed if cost is None else climbed - torch.autograd.grad(cost.sum(), leaf)[0]
+        (ascent,) = torch.autograd.grad(seen.value.sum(), leaf, retain_graph=cost is not None)
+        gradient = ascent if cost is None else ascent - torch.autograd.grad(cost.sum(), leaf)[0]
     size = grey.detach().square().mean(dim=(1, 2, 3)).sqrt()
     traced = {name: values.detach() for name, values in seen.traced.items()}
-    return Seen(seen.value.detach(), traced), climbed, gradient, size
+    return Seen(seen.value.detach(), traced), ascent, gradient, size
 
 
 def _wide(flags: Bool[Tensor, " n"], like: Tensor) -> Bool[Tensor, "n ..."]:

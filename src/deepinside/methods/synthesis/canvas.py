@@ -102,16 +102,16 @@ def pixels(
 def fourier(
     draws: Draws, side: tuple[int, int], colour: Float[Tensor, "3"], *, decay: float, chroma: float, sigma: float
 ) -> Canvas:
-    """Pictures by their spectrum: coefficients are divided by frequency^decay, so that all are climbed alike.
+    """Images parameterised by their spectrum: coefficients are divided by frequency^decay to equalise their gradients.
 
-    Colours are decorrelated and pass a sigmoid, so that pictures stay within 0..255.
+    Colours are decorrelated and pass through a sigmoid, so that images stay within 0..255.
 
     Args:
         draws: the pictures' chance.
         side: (h, w) in pixels.
         colour: the mean colour, RGB in [0, 1].
         decay: 1 gives photographs' own fall of amplitude with frequency; 0 none.
-        chroma: how easily colour is climbed beside brightness; 1 as in photographs' covariance.
+        chroma: scale of colour relative to brightness; 1 as in photographs' covariance.
         sigma: of the coefficients to start from.
 
     Returns:

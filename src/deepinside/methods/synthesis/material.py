@@ -69,7 +69,7 @@ def prepared(network: Network, goal: Target, shape: Frame, plan: Wishes, draws: 
 
     Args:
         network: any.
-        goal: what is climbed.
+        goal: the objective.
         shape: what size of picture it needs.
         plan: how.
         draws: the pictures' chance.

@@ -1,6 +1,6 @@
 """What pictures are expected to look like: any set of priors by name, freely combined.
 
-Each is one function: a penalty (subtracted from what is climbed), a view (what the network is shown), steering (of the
+Each is one function: a penalty (subtracted from the objective), a view (what the network is shown), steering (of the
 gradient) or an operator (after the step). Any number of theirs may be a pair [first, last]: it then moves linearly over
 the steps. Operators also take `every`: only after each so many steps.
 """
@@ -240,7 +240,7 @@ class Priors:
 
         Args:
             variable: pictures or codes.
-            gradient: of what was climbed, at that step.
+            gradient: of the objective at that step.
             draws: their chance.
             step: from 0.
             share: 0..1, of the steps that are done.

@@ -1,4 +1,4 @@
-"""What is climbed: a class, a unit, a whole channel, or a direction of a layer."""
+"""Objectives: a class, a unit, a whole channel, or a direction of a layer."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -35,7 +35,7 @@ class Frame(NamedTuple):
 
 
 class Target(NamedTuple):
-    """What is climbed.
+    """An objective.
 
     Attributes:
         layer: dotted name; None: the class scores.
@@ -124,7 +124,7 @@ def answered(
 def target(
     network: Network, layer: str | None, units: Sequence[Unit], *, place: str = "centre", objective: str = "score"
 ) -> Target:
-    """Checks what is to be climbed.
+    """Checks the units and returns the objective.
 
     Args:
         network: any.
@@ -158,7 +158,7 @@ def target(
 def looking(
     network: Network, goal: Target, shape: Frame, weights: Float[Tensor, " n"]
 ) -> Callable[[Float[Tensor, "n 3 h w"]], Seen]:
-    """The function that is climbed.
+    """The objective as a function of the images.
 
     Args:
         network: any.
