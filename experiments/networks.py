@@ -37,7 +37,7 @@ STAGES = {  # what is run, and which of its numbers are taken: metric -> title
     "run=visualise method=[inversion] method.inversion.layers=[{layer}] method.inversion.images=4 visualise.images=1 "
     "visualise.measured=1": {"inversion.{layer}.optimised.feature_error": "inversion error"},
     "run=visualise method=[am_best] visualise.images=1 visualise.measured=1 visualise.classes={classes}": {
-        "am_best.judge_top5": "class pictures in the judge's first five"
+        "am_best.judge_top5": "class images in the judge's first five"
     },
 }
 COLUMNS = ("on", "network", "number", "value", "unit", "n", "ci_low", "ci_high", "artifact")

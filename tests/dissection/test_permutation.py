@@ -1,4 +1,4 @@
-"""Masks of one picture, labels of another."""
+"""Masks of one image, labels of another."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The long tables: the atlas of units, the localised pictures, and the small parts that they are made of."""
+"""The long tables: the atlas of units, the localised images, and the small parts that they are made of."""
 
 import math
 
@@ -111,7 +111,7 @@ def test_values_to_choose_are_counted_in_order():
 def test_a_long_caption_says_what_it_is_and_keeps_its_settings_for_later():
     short = "A map. Made by the gradient."
     assert told(short) == (short, "")
-    start = "The picture that each score likes best, and its rank"
+    start = "The image that each score likes best, and its rank"
     rest = "(place centre, " + "x" * LONG + ")."
     assert told(f"{start} {rest}") == (f"{start}.", rest)
     assert told("y" * (LONG + 1)) == ("y" * (LONG + 1) + ".", "")

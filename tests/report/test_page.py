@@ -230,7 +230,7 @@ def test_what_is_missing_is_named(tmp_path):
     inputs["localise"] = tmp_path / "nowhere"
     (inputs["train"] / "manifest.json").unlink()
     (inputs["concepts"] / "table.csv").unlink()
-    (inputs["visualise"] / "pictures" / "0.png").write_bytes(b"no picture")
+    (inputs["visualise"] / "pictures" / "0.png").write_bytes(b"no image")
     html, page, _ = page_of(inputs)
     said = "\n".join(page.missing)
     for words in (

@@ -184,7 +184,7 @@ def test_one_repetition_has_no_interval_and_an_unknown_value_is_never_best(tmp_p
     assert pd.read_csv(out / "sweep.csv")["value"].isna().tolist() == [True, False]
 
 
-# The picture
+# The image
 
 
 def drawn(keys: dict[str, list[str]], values: list[float], better: str = "lower"):

@@ -81,7 +81,7 @@ def grouped_sums(
         chosen: rivals of each layer.
         vocabulary: labels and categories.
         rule: `image` or `hit`.
-        images: number of all pictures, the ones set aside included.
+        images: number of all images, the ones set aside included.
 
     Returns:
         Sums of each layer.

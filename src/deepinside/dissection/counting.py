@@ -27,7 +27,7 @@ Maps = Mapping[str, Tensor]  # by name of the layer
 
 
 class _Seen(NamedTuple):
-    # A group of pictures: its labels, and the masks of each layer.
+    # A group of images: its labels, and the masks of each layer.
     group: Group
     labels: Placed
     masks: Sequence[Spots]
@@ -45,7 +45,7 @@ class Counter:
         upsample: `receptive_field` or `resize`.
         rule: `image` or `hit`.
         permutations: number of times that masks are also paired with labels of other images of their batch.
-        permuted: of how many pictures, in whole batches.
+        permuted: of how many images, in whole batches.
     """
 
     network: Network
@@ -62,8 +62,8 @@ class Counter:
 
         Args:
             layer: whose maps.
-            size: (h, w) of the picture.
-            target: (h, w) of the label map, or of the picture itself.
+            size: (h, w) of the image.
+            target: (h, w) of the label map, or of the image itself.
 
         Returns:
             The grid.
@@ -82,7 +82,7 @@ class Counter:
 
         Args:
             groups: of the batch; at least one.
-            images: group -> its pictures, RGB in [0, 1], where maps have to be computed.
+            images: group -> its images, RGB in [0, 1], where maps have to be computed.
             maps: number of a group -> maps by layer as far as they are known; the others are computed.
             permute: whether masks are also paired with labels of other images.
 
@@ -150,7 +150,7 @@ def totals(
     folder: Path,
     kept: Kept | None = None,
 ) -> Totals:
-    """Counts over the pictures that the first pass used, batch by batch as there, against the labels that it read.
+    """Counts over the images that the first pass used, batch by batch as there, against the labels that it read.
 
     What the first pass kept is not computed again; the rest takes a second forward pass, which ends at the deepest
     layer that it is needed for. The sums are the same.
@@ -158,9 +158,9 @@ def totals(
     Args:
         counter: how to count.
         seen: the first pass.
-        image: number of a picture -> the picture.
-        images: number of all pictures, the ones set aside included.
-        batch: pictures per batch, as in the first pass.
+        image: number of an image -> the image.
+        images: number of all images, the ones set aside included.
+        batch: images per batch, as in the first pass.
         workers: threads that read.
         folder: where finished batches lie.
         kept: maps of the first pass.
@@ -169,7 +169,7 @@ def totals(
         The sums.
 
     Raises:
-        ValueError: if a picture can no longer be read.
+        ValueError: if an image can no longer be read.
 
     Source: Bau et al. 2017, sec. 2.2.
     """

@@ -195,7 +195,7 @@ def _permutation_rows(layer: str, members: pd.DataFrame, threshold: float, uncer
 
 
 def top_images(seen: Survey, broden: Broden) -> pd.DataFrame:
-    """The pictures that excite each unit most.
+    """The images that excite each unit most.
 
     Args:
         seen: the first pass.
@@ -222,7 +222,7 @@ def ceiling_rows(found: Totals, vocabulary: Vocabulary, quantile: float) -> list
         quantile: share of positions above a threshold.
 
     Returns:
-        Per category the pictures that carry it, and the median of its labels' highest possible IoU.
+        Per category the images that carry it, and the median of its labels' highest possible IoU.
     """
     ceiling: Float[ndarray, " l"] = ceilings(found.truth, found.room, found.pixels, quantile, vocabulary)
     rows = []
@@ -244,7 +244,7 @@ def rotation_rows(network: Network, layers: Sequence[Layer], images: Float[Tenso
         images: RGB in [0, 1], (n, 3, h, w); squeezed to the network's own input, which its last layers may need.
 
     Returns:
-        Per layer how far the scores move when it is turned and turned back, in standard deviations of a picture's.
+        Per layer how far the scores move when it is turned and turned back, in standard deviations of an image's.
     """
     side = network.preprocessing.input
     shown = interpolate(images, (side, side), mode="bilinear", antialias=True)
@@ -261,7 +261,7 @@ def transfer_rows(seen: Survey, vocabulary: Vocabulary, category: str) -> list[R
     Args:
         seen: the first pass.
         vocabulary: of the probe set.
-        category: whose whole-picture labels; pictures with several of them are left out.
+        category: whose whole-picture labels; images with several of them are left out.
 
     Returns:
         Per layer the percentage of images classified correctly; none where fewer than two labels have enough images.

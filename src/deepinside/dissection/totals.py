@@ -20,7 +20,7 @@ class Part(NamedTuple):
     """The sums of a batch.
 
     Args:
-        numbers: of the pictures, (n,).
+        numbers: of the images, (n,).
         labels: that each carries.
         pixels: of each label map, (n,).
         permuted: whether an image's masks were also paired with labels of other images, (n,).
@@ -34,7 +34,7 @@ class Part(NamedTuple):
     tallies: Sequence[Tally]
 
     def only(self, chosen: Bool[Tensor, " n"]) -> "Part":
-        """Some of the pictures.
+        """Some of the images.
 
         Args:
             chosen: which, (n,).
@@ -58,7 +58,7 @@ def joined(parts: Sequence[Part]) -> Part:
         parts: with the same layers; at least one.
 
     Returns:
-        Their pictures, one part after the other.
+        Their images, one part after the other.
     """
     width = max(part.labels.ids.shape[1] for part in parts)
     labels = [Carried(*(_widened(numbers, width) for numbers in (part.labels.ids, part.labels.area))) for part in parts]
@@ -168,9 +168,9 @@ class Totals:
     Args:
         layers: layer name -> I and A.
         truth: pixels of each label, (l,).
-        carriers: pictures that carry a label of each category, (c,).
-        room: pixels of these pictures, (c,).
-        pixels: of all pictures.
+        carriers: images that carry a label of each category, (c,).
+        room: pixels of these images, (c,).
+        pixels: of all images.
         permuted: layer name -> sums with permuted labels; empty without permutations.
     """
 
@@ -183,7 +183,7 @@ class Totals:
 
     @classmethod
     def nothing(cls, layers: Sequence[tuple[str, int]], vocabulary: Vocabulary) -> Self:
-        """The sums over no picture.
+        """The sums over no image.
 
         Args:
             layers: name and number of units of each.
@@ -224,7 +224,7 @@ def totalled(
     """The sums over finished batches.
 
     Args:
-        batches: as `Counter.count` gave them; empty ones had no picture that counts.
+        batches: as `Counter.count` gave them; empty ones had no image that counts.
         layers: name and number of units of each.
         vocabulary: labels and categories.
         rule: `image` or `hit`.

@@ -69,7 +69,7 @@ CLUTTER: tuple[tuple[str, Callable[[Generator], list[Shape]]], ...] = (
 
 
 def scattered(canvas: Canvas, rng: Generator, count: int) -> None:
-    """Paints things that are no class anywhere on the picture.
+    """Paints things that are no class anywhere on the image.
 
     Args:
         canvas: what to paint on.

@@ -1,4 +1,4 @@
-"""One picture: a scene, clutter, one kind of object, light and noise, with every mask known exactly."""
+"""One image: a scene, clutter, one kind of object, light and noise, with every mask known exactly."""
 
 from dataclasses import dataclass
 
@@ -17,10 +17,10 @@ from deepinside.miniature.shapes import Shape, moved
 
 @dataclass(frozen=True)
 class World:
-    """How varied the pictures are.
+    """How varied the images are.
 
     Args:
-        scale: least and greatest size of the object, a share of the picture's shorter side.
+        scale: least and greatest size of the object, a share of the image's shorter side.
         rotation: greatest turn, in degrees.
         textured: probability that a pattern is printed on the object.
         stretch: standard deviation of the logarithm of its width over its height.
@@ -40,11 +40,11 @@ class World:
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn picture and what is on it.
+    """A drawn image and what is on it.
 
     Args:
         pixels: RGB bytes, (h, w, 3).
-        bare: the same picture without its object.
+        bare: the same image without its object.
         kind: index into `KINDS`.
         scene: where it is.
         boxes: half-open, one per instance, (b, 4), x0 y0 x1 y1.
@@ -62,20 +62,20 @@ class Picture:
 
 
 def compose(seed: tuple[int, ...], kind: int, size: tuple[int, int], world: World, *, bare: bool = False) -> Picture:
-    """Draws one picture.
+    """Draws one image.
 
     Place, scene, colours, material, texture, clutter, light and noise are drawn from streams of their own that do not
     know the class.
 
     Args:
-        seed: names the picture.
+        seed: names the image.
         kind: its class, index into `KINDS`.
         size: height and width in pixels.
         world: how varied it may be.
         bare: whether to draw it without its object as well.
 
     Returns:
-        The picture.
+        The image.
     """
     canvas, streams, scene = _backdrop(seed, size, world)
     without = _finished(canvas.rgb.copy(), seed, world) if bare else None

@@ -1,4 +1,4 @@
-"""What a run will cost in time, memory and disk, from the same run on a few pictures."""
+"""What a run will cost in time, memory and disk, from the same run on a few images."""
 
 import logging
 import multiprocessing
@@ -19,7 +19,7 @@ from deepinside.pipeline.execution import execute
 from deepinside.pipeline.plan import Plan, Planner
 
 log = logging.getLogger(__name__)
-FIRST, ENOUGH = 2, 15.0  # pictures of the first trial, doubled until one takes so many seconds; the first warms up
+FIRST, ENOUGH = 2, 15.0  # images of the first trial, doubled until one takes so many seconds; the first warms up
 RESTED = ("prepare", "concepts", "load")  # stages that everything rests on: they are made, not estimated
 
 
@@ -28,12 +28,12 @@ class Growth:
     """How a stage grows.
 
     Args:
-        keys: of the configuration, limit its pictures.
-        count: configuration and inputs' folders by role -> pictures of the whole run.
-        total: likewise -> pictures that are gone over, in all passes; None: each once.
-        kept: configuration -> pictures that leave something on disk, where not all do.
+        keys: of the configuration, limit its images.
+        count: configuration and inputs' folders by role -> images of the whole run.
+        total: likewise -> images that are gone over, in all passes; None: each once.
+        kept: configuration -> images that leave something on disk, where not all do.
         fixed: keys that are set for the trials.
-        first: pictures of the first trial.
+        first: images of the first trial.
     """
 
     keys: tuple[str, ...]
@@ -91,7 +91,7 @@ class Cost:
         seconds: of wall time, with the threads and workers of this run; None: not known.
         memory: peak in bytes, of the process itself.
         disk: bytes of the artifact.
-        without: methods that are not counted, for they do not grow with pictures.
+        without: methods that are not counted, for they do not grow with images.
     """
 
     stage: str
@@ -105,7 +105,7 @@ class Cost:
 def estimate(plan: Plan) -> Iterator[Cost]:
     """What the artifacts will cost that are not there yet.
 
-    Stages that everything rests on are made first. The others run on a few pictures, in a process of their own and in
+    Stages that everything rests on are made first. The others run on a few images, in a process of their own and in
     a folder that is removed; time and disk are extended by a straight line. Where the network has still to be trained,
     one with random weights stands in for it.
 
@@ -113,7 +113,7 @@ def estimate(plan: Plan) -> Iterator[Cost]:
         plan: of the run.
 
     Yields:
-        A cost per artifact, inputs first; those of stages that do not grow with pictures alone have no seconds.
+        A cost per artifact, inputs first; those of stages that do not grow with images alone have no seconds.
     """
     seen: set[Path] = set()
     for step in plan.chain():
@@ -134,7 +134,7 @@ def _grows(step: Plan) -> bool:
 
 
 def _fixed(cfg: DictConfig, stage: str) -> tuple[str, ...]:
-    # Methods whose cost is not that of pictures: of classes, units and layers.
+    # Methods whose cost is not that of images: of classes, units and layers.
     from deepinside.records import Maps
     from deepinside.stages.visualise import methods
 
@@ -146,7 +146,7 @@ def _extended(step: Plan) -> Cost:
     growth, cfg = GROWTH[step.stage.name], step.whole
     inputs = {role: needed.folder for role, needed in step.inputs.items()}
     whole = growth.count(cfg, inputs)
-    log.info("%s: trying it on a few of %d pictures", step.stage.name, whole)
+    log.info("%s: trying it on a few of %d images", step.stage.name, whole)
     context = multiprocessing.get_context("spawn")
     queue = context.SimpleQueue()
     words = OmegaConf.to_container(_small(step), resolve=True)
@@ -154,7 +154,7 @@ def _extended(step: Plan) -> Cost:
     process.start()
     process.join()
     if process.exitcode:
-        raise ValueError(f"{step.stage.name} cannot be tried on a few pictures; the reason stands above")
+        raise ValueError(f"{step.stage.name} cannot be tried on a few images; the reason stands above")
     *_, less, more = queue.get()
     span, total = max(1, more.pictures - less.pictures), growth.total(cfg, inputs) if growth.total else whole
     each, bytes_ = ((b - a) / span for a, b in ((less.seconds, more.seconds), (less.disk, more.disk)))
@@ -230,14 +230,14 @@ def lines(costs: Sequence[Cost]) -> Iterator[str]:
     """
     for one in costs:
         if one.seconds is None:
-            yield f"{one.stage:10} not estimated: it does not grow with pictures alone"
+            yield f"{one.stage:10} not estimated: it does not grow with images alone"
             continue
         yield (
-            f"{one.stage:10} {one.pictures:9,} pictures  {_clock(one.seconds):>9}  "
+            f"{one.stage:10} {one.pictures:9,} images  {_clock(one.seconds):>9}  "
             f"{one.memory / 2**30:5.1f} GiB memory  {one.disk / 1e6:9,.1f} MB disk"
         )
         if one.without:
-            yield f"{'':10} without {', '.join(one.without)}: they do not grow with pictures"
+            yield f"{'':10} without {', '.join(one.without)}: they do not grow with images"
     known = [one for one in costs if one.seconds is not None]
     if len(known) > 1:
         seconds, disk = sum(one.seconds or 0 for one in known), sum(one.disk for one in known)

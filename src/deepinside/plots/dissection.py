@@ -24,7 +24,7 @@ COLOURS = {
     "color": "#CC79A7",
 }
 _OTHER = "#999999"
-_TILE = 132  # pixels, side of a picture on a card
+_TILE = 132  # pixels, side of an image on a card
 _DPI = 110.0
 _MOST = 60  # concepts in one chart
 _FEWEST = 14  # so many have room, that few bars are not broad
@@ -65,11 +65,11 @@ def unit_card(
     iou: float,
     detector: bool,
 ) -> Figure:
-    """The pictures that excite a unit most, dark outside its mask.
+    """The images that excite a unit most, dark outside its mask.
 
     Args:
         images: RGB bytes, (h, w, 3) each, best first.
-        masks: where the unit exceeds its threshold, at the size of each picture.
+        masks: where the unit exceeds its threshold, at the size of each image.
         unit: layer and number.
         label: best concept.
         category: of it.

@@ -1,4 +1,4 @@
-"""From photograph to box in five pictures, as in figure 3 of Simonyan et al. 2013."""
+"""From photograph to box in five images, as in figure 3 of Simonyan et al. 2013."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Pictures with concept masks in the Broden format -> checked and counted.
+"""Images with concept masks in the Broden format -> checked and counted.
 
 Those of the synthetic data set are drawn first; a user's own masks and annotations are converted first.
 """

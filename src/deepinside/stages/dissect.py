@@ -94,7 +94,7 @@ def check(cfg: DictConfig) -> None:
 
 
 def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
-    """Writes the tables (see `write_tables`), `top_images.csv`, `set_aside.csv`, pictures and the sheets of all units.
+    """Writes the tables (see `write_tables`), `top_images.csv`, `set_aside.csv`, images and the sheets of all units.
 
     Args:
         cfg: groups dissect, concepts and machine.
@@ -127,16 +127,16 @@ def _layers(network: Network, chosen: str | Sequence[str] | None) -> tuple[str, 
 
 
 def dissected(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> Gallery:
-    """Dissects a network and writes what `run` writes, but for the list of pictures.
+    """Dissects a network and writes what `run` writes, but for the list of images.
 
     Args:
         cfg: group dissect, `machine.workers`, `seed`.
         broden: the probe set.
         network: any.
-        out: folder for the tables and pictures; finished batches are kept in `parts` in it.
+        out: folder for the tables and images; finished batches are kept in `parts` in it.
 
     Returns:
-        The pictures, to be written.
+        The images, to be written.
 
     Raises:
         KeyError: if the probe set has no category `transfer`.
@@ -185,7 +185,7 @@ def dissected(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> G
 
 
 def _counted(broden: Broden, seen: Survey, partners: Sequence[int] | None, out: Path) -> list[Row]:
-    # Which pictures count, and, in a file of its own, which do not and why, beside those that `concepts` set aside.
+    # Which images count, and, in a file of its own, which do not and why, beside those that `concepts` set aside.
     aside = [(bad.file, bad.reason) for bad in sorted(seen.bad)]
     write_csv(pd.DataFrame(aside, columns=["file", "reason"]), out / "set_aside.csv")
     counts = {"": len(seen.used), "_set_aside": len(aside), "_without_labels": len(broden.unlabelled)}

@@ -1,4 +1,4 @@
-"""The one optimisation loop: x <- r(x + step(gradient of value - penalties)), many pictures at once."""
+"""The one optimisation loop: x <- r(x + step(gradient of value - penalties)), many images at once."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ PATIENCE = 20  # steps without any gradient, after which a unit counts as dead
 
 
 class Seen(NamedTuple):
-    """What the network says of pictures.
+    """What the network says of images.
 
     Attributes:
         value: of the objective, (n,).
@@ -30,9 +30,9 @@ class Ascent(NamedTuple):
     """How it went.
 
     Attributes:
-        variable: at the end; of a picture whose value or gradient became NaN or infinite, the last good one.
-        traces: name -> (steps, n); what the pictures were before each step.
-        stopped: step at which a picture was stopped so, -1 for none.
+        variable: at the end; of an image whose value or gradient became NaN or infinite, the last good one.
+        traces: name -> (steps, n); what the images were before each step.
+        stopped: step at which an image was stopped so, -1 for none.
         silent: whether nothing came back from the value for the last `PATIENCE` steps.
     """
 
@@ -52,16 +52,16 @@ def ascend(
     step: Mapping[str, Any],
     every: Callable[[int], object] = lambda _step: None,
 ) -> Ascent:
-    """Climbs `look(paint(x)).value` minus the priors' cost, each picture by itself.
+    """Climbs `look(paint(x)).value` minus the priors' cost, each image by itself.
 
-    Where nothing at all comes back from the value, as from a blank picture in a network whose first layer is silent
-    there, the step goes along white noise of the picture's own.
+    Where nothing at all comes back from the value, as from a blank image in a network whose first layer is silent
+    there, the step goes along white noise of the image's own.
 
     Args:
-        look: pictures as the network is shown them, in grey levels with the mean colour subtracted -> what it says.
-        canvas: what the variable is, and how it becomes pictures.
-        draws: the pictures' chance.
-        priors: what pictures are expected to look like.
+        look: images as the network is shown them, in grey levels with the mean colour subtracted -> what it says.
+        canvas: what the variable is, and how it becomes images.
+        draws: the images' chance.
+        priors: what images are expected to look like.
         steps: how many.
         step: `policy` and its settings; see `steps`. Settings may be pairs [first, last]; None leaves one out.
         every: is called before each step, with its number.
@@ -108,7 +108,7 @@ def ascend(
 def _gradients(
     look: Callable[[Tensor], Seen], canvas: Canvas, variable: Tensor, draws: Draws, priors: Priors, share: float
 ) -> tuple[Seen, Tensor, Tensor, Float[Tensor, " n"]]:
-    # What the network says; its gradient by the variable, without and with the penalties; the size of the pictures.
+    # What the network says; its gradient by the variable, without and with the penalties; the size of the images.
     with torch.enable_grad():
         leaf = variable.detach().requires_grad_()
         grey = canvas.paint(leaf)

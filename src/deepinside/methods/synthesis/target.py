@@ -21,10 +21,10 @@ Unit = int | Mapping[int, float]
 
 
 class Frame(NamedTuple):
-    """The smallest picture in which a unit sees all that it can see, and which unit of the map that is.
+    """The smallest image in which a unit sees all that it can see, and which unit of the map that is.
 
     Attributes:
-        side: (h, w) of the picture in pixels.
+        side: (h, w) of the image in pixels.
         position: (y, x) in the layer's map; None where the layer has no map.
         seen: (top, left, h, w): the part that the unit sees.
     """
@@ -39,7 +39,7 @@ class Target(NamedTuple):
 
     Attributes:
         layer: dotted name; None: the class scores.
-        weights: of the layer's units, one row per picture, (n, u): one 1 for a unit, several numbers for a direction.
+        weights: of the layer's units, one row per image, (n, u): one 1 for a unit, several numbers for a direction.
         place: `centre`: the unit in the middle of the map; `everywhere`: the mean over the map (a channel).
         objective: `score`: the answer itself; `log_probability` and `probability`: after softmax over the layer;
             `log_odds`: log p/(1 - p), the score over all others, which does not flatten out as p nears 1.
@@ -52,7 +52,7 @@ class Target(NamedTuple):
 
 
 def frame(network: Network, layer: str | None, place: str) -> Frame:
-    """What size of picture a target needs.
+    """What size of image a target needs.
 
     Args:
         network: any.
@@ -162,12 +162,12 @@ def looking(
 
     Args:
         network: any.
-        goal: what of it, one row per picture.
-        shape: which picture, and which unit of the map; of a larger canvas the middle is shown.
-        weights: factor of each picture's value.
+        goal: what of it, one row per image.
+        shape: which image, and which unit of the map; of a larger canvas the middle is shown.
+        weights: factor of each image's value.
 
     Returns:
-        Pictures in grey levels, mean colour subtracted -> value, with `score`, `probability` and `rank` traced.
+        Images in grey levels, mean colour subtracted -> value, with `score`, `probability` and `rank` traced.
     """
     colour = network.preprocessing.colour.view(1, 3, 1, 1).to(network.device)
     place = None if goal.place == "everywhere" else shape.position
