@@ -4,7 +4,7 @@
     OMP_NUM_THREADS=1 python benchmarks/dissect.py --images 1000 --netdissect-lite DIR    # a clone of its repository
 
 AlexNet with random weights on generated photographs of 224 pixels in Broden's format. The two sides run one after the
-other, each in a process of its own, so that their peak memory can be told apart. `whole` is the stage as the command
+other, each in a process of its own, so that their peak memory can be distinguished. `whole` is the stage as the command
 line runs it, tables and charts included; `bare` reads the pictures (not the labels) and runs the network.
 """
 

@@ -50,7 +50,7 @@ def card(name: str, rows: list[dict], made: dict[str, str]) -> str:
 
     Args:
         name: of the claim.
-        rows: of `claims.csv`, all its numbers in all worlds.
+        rows: of `claims.csv`, all its numbers on all data sets.
         made: artifact -> how.
 
     Returns:

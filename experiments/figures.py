@@ -1,11 +1,11 @@
-"""Writes one card per figure or table of the papers: our picture, and our numbers beside the published ones.
+"""Writes one card per figure or table of the papers: our image, and our numbers beside the published ones.
 
 python experiments/figures.py outputs/report/latest ...    a report stands for all that it was made from; of several
                                                            artifacts the first that has what a card asks for counts
 python experiments/figures.py --check [outputs]            compares cards with figures.csv, and with artifacts at hand
 
-figures.yaml says what each shows, which pictures and numbers it takes, and what was published. A card that no artifact
-can fill stays as it is.
+figures.yaml says what each shows, which images and numbers it takes, and what was published. A card that no artifact can
+fill stays as it is.
 """
 
 import json
@@ -20,7 +20,7 @@ from PIL import Image
 HERE = Path(__file__).resolve().parent
 TABLE = "figures.csv"
 COLUMNS = ("paper", "card", "metric", "value", "unit", "n", "ci_low", "ci_high", "published", "artifact")
-WIDTH, QUALITY = 800, 70  # of a card's picture
+WIDTH, QUALITY = 800, 70  # of a card's image
 
 
 def made_from(artifacts: list[Path]) -> Iterator[tuple[str, Path]]:
@@ -35,7 +35,7 @@ def made_from(artifacts: list[Path]) -> Iterator[tuple[str, Path]]:
 
 
 def pictures(folder: Path, patterns: list[str]) -> list[dict]:
-    """The first picture of an artifact for each pattern; none at all if one has none."""
+    """The first image of an artifact for each pattern; none at all if one has none."""
     known = read(folder / "pictures.csv") if (folder / "pictures.csv").exists() else []
     found = [
         next((row for row in known if fnmatch(f"{row['group']}:{row['title']}", pattern)), None) for pattern in patterns
@@ -57,7 +57,7 @@ def rows(paper: str, name: str, card: dict, folder: Path) -> list[dict]:
 
 
 def filled(paper: str, name: str, card: dict, known: list[tuple[str, Path]]) -> Iterator[tuple[Path, list, list]]:
-    """The artifacts that have all that a card asks for, with its numbers and pictures."""
+    """The artifacts that have all that a card asks for, with its numbers and images."""
     for folder in (folder for key, folder in known if f"{key}.".startswith(f"{card['from']}.")):
         numbers, shown = rows(paper, name, card, folder), pictures(folder, card["pictures"])
         if bool(numbers) == bool(card["numbers"]) and bool(shown) == bool(card["pictures"]):
@@ -83,7 +83,7 @@ def text(card: dict, numbers: list[dict], shown: list[dict], image: str, made: s
 
 
 def joined(folder: Path, shown: list[dict], path: Path) -> None:
-    """Saves an artifact's pictures one below the other."""
+    """Saves an artifact's images one below the other."""
     parts = [Image.open(folder / row["file"]).convert("RGB") for row in shown]
     parts = [
         part.resize((WIDTH, round(part.height * WIDTH / part.width))) if part.width > WIDTH else part for part in parts

@@ -1,6 +1,6 @@
-"""Compares networks: how well each localises, dissects, can be inverted, and draws what another recognises.
+"""Compares networks: localisation, dissection, inversion, and recognition of their class images by another network.
 
-python experiments/networks.py                     three ConvNets that differ in their first layer, in the drawn world
+python experiments/networks.py                     three ConvNets that differ in their first layer, on the synthetic data set
 python experiments/networks.py --on Photographs
     --common 'data=ilsvrc data.root=PATH data.limit=100 concepts=broden concepts.root=PATH
               model@judge=efficientnet_lite0'
@@ -38,7 +38,7 @@ STAGES = {  # what is run, and which of its numbers are taken: metric -> title
     "run=visualise method=[inversion] method.inversion.layers=[{layer}] method.inversion.images=4 visualise.images=1 "
     "visualise.measured=1": {"inversion.{layer}.optimised.feature_error": "inversion error"},
     "run=visualise method=[am_best] visualise.images=1 visualise.measured=1 visualise.classes={classes}": {
-        "am_best.judge_top5": "class pictures in the judge's first five"
+        "am_best.judge_top5": "class images in the judge's first five"
     },
 }
 COLUMNS = ("on", "network", "number", "value", "unit", "n", "ci_low", "ci_high", "artifact")
@@ -116,7 +116,7 @@ def main() -> None:
     """Computes what is missing and writes the table; what stands in networks.csv and is not asked for stays."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=NETWORKS, help="NAME LAYER: OVERRIDES")
-    parser.add_argument("--on", default="The drawn world", help="name of the data")
+    parser.add_argument("--on", default="The synthetic data set", help="name of the data")
     parser.add_argument("--common", default=DRAWN, help="overrides of all networks")
     parser.add_argument("--classes", default="[0,2,4,6,8,10,12,14,16,18]", help="to draw")
     asked = parser.parse_args()

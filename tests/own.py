@@ -1,4 +1,4 @@
-"""One's own pictures, boxes and network, as small as they can be, and the program run upon them."""
+"""One's own images, boxes and network, as small as they can be, and the program run upon them."""
 
 import os
 import subprocess
@@ -23,11 +23,11 @@ _COLOURS = ((200, 30, 30), (30, 30, 200))
 
 
 def lay(folder: Path, least: tuple[int, int] = (40, 48), box: tuple[int, int, int, int] = (12, 10, 36, 30)) -> Path:
-    """Lays out three pictures of each of two classes, a red or a blue square on noise, and `mine.py`.
+    """Lays out three images of each of two classes, a red or a blue square on noise, and `mine.py`.
 
     Args:
         folder: where to; `pictures` and `mine.py` come into it.
-        least: (h, w) of the first picture of a class; the others are 4 and 8 pixels higher.
+        least: (h, w) of the first image of a class; the others are 4 and 8 pixels higher.
         box: x0 y0 x1 y1 of its square; that of the others lies 1 and 2 pixels farther right.
 
     Returns:
@@ -50,13 +50,13 @@ def lay(folder: Path, least: tuple[int, int] = (40, 48), box: tuple[int, int, in
 
 
 def hold_out(root: Path) -> Path:
-    """Sees to it that training on these pictures, which have no splits, holds at least one of them out.
+    """Sees to it that training on these images, which have no splits, holds at least one of them out.
 
     Args:
         root: holds a folder per class.
 
     Returns:
-        The same; bytes may stand behind the end of its last picture, whose pixels stay.
+        The same; bytes may stand behind the end of its last image, whose pixels stay.
     """
     last = sorted(root.rglob("*.png"))[-1]
     while not len(index(root).divided().split("val")):

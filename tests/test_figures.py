@@ -17,7 +17,7 @@ CARDS = """
 simonyan2013:
   figure_1:
     title: Class models
-    shows: Pictures.
+    shows: Images.
     from: visualise.photos
     pictures: ["class models:am_*"]
     numbers: {error: "46.4 %", other: ""}

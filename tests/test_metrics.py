@@ -1,4 +1,4 @@
-"""Numbers beside pictures: known spectra, boxes by hand."""
+"""Numbers beside images: known spectra, boxes by hand."""
 
 import math
 

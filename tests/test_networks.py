@@ -26,7 +26,7 @@ from deepinside.probe.activations import reached
 from deepinside.records import Batch
 
 BARE = {"weights": None, "init_weights": False}
-# How it is made, the size of its pictures, h and w; a deep layer; and what it is here for.
+# How it is made, the size of its images, h and w; a deep layer; and what it is here for.
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int], str]] = {
     "alexnet": (lambda: zoo.alexnet(weights=None), (72, 96), "features.11"),  # overlapping pools
     "vgg16": (lambda: zoo.vgg16(**BARE), (64, 72), "features.29"),
@@ -42,7 +42,7 @@ CLOSE = 1e-5  # of the map's maximum
 
 
 class Case:
-    """A network with random weights, two pictures and their classes."""
+    """A network with random weights, two images and their classes."""
 
     def __init__(self, name: str) -> None:
         build, size, self.layer = NETWORKS[name]
@@ -258,7 +258,7 @@ def test_slow_deconvnet(rule: str) -> None:
     found = project(net, images, layer=layer, units=units, rule=rule)
     assert torch.allclose(found.pixels * net.std, expected, rtol=1e-9, atol=1e-12)
     assert expected.flatten(1).any(dim=1).all()
-    if rule == "deconvnet":  # its pools do overlap: had the last window won, another picture would come out
+    if rule == "deconvnet":  # its pools do overlap: had the last window won, another image would come out
         leaf = images.clone().requires_grad_()
         with contrast_rule("identity"):
             answer = reached(net, leaf, (layer,))[layer]

@@ -1,4 +1,4 @@
-"""How near a reconstruction comes to its picture: in pixels, in a code, in rough contours and in colours."""
+"""How near a reconstruction comes to its image: in pixels, in a code, in rough contours and in colours."""
 
 import math
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from deepinside.records import Boxes
 
-_CELLS = 8  # side of what low-pass leaves of a picture
+_CELLS = 8  # side of what low-pass leaves of an image
 
 
 class CodeMoments(NamedTuple):
@@ -29,7 +29,7 @@ class CodeMoments(NamedTuple):
 
 
 def moments(code: Float[Tensor, "n u *grid"]) -> CodeMoments:
-    """Sums over pictures and positions.
+    """Sums over images and positions.
 
     Args:
         code: (n, u) or (n, u, y, x).
@@ -47,7 +47,7 @@ def merged(one: CodeMoments, other: CodeMoments) -> CodeMoments:
     """Sums over both.
 
     Args:
-        one: over some pictures.
+        one: over some images.
         other: over others.
 
     Returns:
@@ -78,7 +78,7 @@ def pair_distance(images: Float[Tensor, "n 3 h w"]) -> float:
         images: two or more.
 
     Returns:
-        The squared distance of a random pair; half of it is what their mean picture is off.
+        The squared distance of a random pair; half of it is what their mean image is off.
 
     Source: Dosovitskiy & Brox 2016 (the normalisation of its errors).
     """
@@ -96,7 +96,7 @@ def image_error(made: Float[Tensor, "n 3 h w"], images: Float[Tensor, "n 3 h w"]
         unit: N, of `pair_distance`.
 
     Returns:
-        Per picture; 1 is as bad as a random pair.
+        Per image; 1 is as bad as a random pair.
     """
     return (made - images).double().square().flatten(1).sum(1).div(unit).cpu().numpy()
 
@@ -106,10 +106,10 @@ def feature_error(made: Float[Tensor, "n u *grid"], codes: Float[Tensor, "n u *g
 
     Args:
         made: codes of the reconstructions.
-        codes: of the pictures.
+        codes: of the images.
 
     Returns:
-        Per picture; NaN where the picture's code is all zero.
+        Per image; NaN where the image's code is all zero.
 
     Source: Mahendran & Vedaldi 2015, sec. 5.
     """
@@ -120,18 +120,18 @@ def feature_error(made: Float[Tensor, "n u *grid"], codes: Float[Tensor, "n u *g
 def contour_and_colour(
     made: Float[Tensor, "n 3 h w"], images: Float[Tensor, "n 3 h w"], usual: Float[Tensor, "3 h w"]
 ) -> tuple[Float[ndarray, " n"], Float[ndarray, " n"]]:
-    """How alike two pictures' rough departures from the mean picture are, in brightness and in colour.
+    """How alike two images' rough departures from the mean image are, in brightness and in colour.
 
-    r = <d', d> / |d'| |d|, d what 8x8 block means of a picture have above those of the mean picture: of its brightness
+    r = <d', d> / |d'| |d|, d what 8x8 block means of an image have above those of the mean image: of its brightness
     (R + G + B) / 3, or of its colours R - G and (R + G) / 2 - B.
 
     Args:
         made: reconstructions, RGB in [0, 1].
         images: what they ought to be.
-        usual: the mean picture of the training, so that nothing that all pictures share counts.
+        usual: the mean image of the training, so that nothing that all images share counts.
 
     Returns:
-        Two correlations per picture; 0 is chance, NaN where a picture departs in nothing.
+        Two correlations per image; 0 is chance, NaN where an image departs in nothing.
     """
     ours, theirs = (adaptive_avg_pool2d((part - usual).double(), _CELLS) for part in (made, images))
     return _cosine(ours.mean(1), theirs.mean(1)), _cosine(_opponents(ours), _opponents(theirs))
@@ -155,9 +155,9 @@ def high_frequency_share(images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"
         images: any scale, (n, c, h, w).
 
     Returns:
-        0..1 per picture; NaN for a picture of one colour. White noise has 1 - pi/64 = 0.95.
+        0..1 per image; NaN for an image of one colour. White noise has 1 - pi/64 = 0.95.
 
-    Source: own proxy for the readability of synthesised pictures.
+    Source: own proxy for the readability of synthesised images.
     """
     spectrum = (
         torch.fft.fft2(images.double() - images.double().mean(dim=(2, 3), keepdim=True)).abs().square().sum(dim=1)
@@ -170,7 +170,7 @@ def high_frequency_share(images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"
 
 
 def size(images: Float[Tensor, "n 3 h w"], colour: Float[Tensor, " 3"]) -> Float[Tensor, " n"]:
-    """How far pictures are from one of the mean colour: the norm that L2 penalises, per pixel and channel.
+    """How far images are from one of the mean colour: the norm that L2 penalises, per pixel and channel.
 
     Args:
         images: RGB in [0, 1], (n, 3, h, w).
@@ -179,7 +179,7 @@ def size(images: Float[Tensor, "n 3 h w"], colour: Float[Tensor, " 3"]) -> Float
     Returns:
         Root mean square, in grey levels of 0..255, (n,).
 
-    Source: Simonyan et al. 2013, eq. 1 (||I||_2, of the picture without its mean).
+    Source: Simonyan et al. 2013, eq. 1 (||I||_2, of the image without its mean).
     """
     return 255 * (images - colour.view(1, 3, 1, 1)).square().mean(dim=(1, 2, 3)).sqrt()
 
@@ -212,7 +212,7 @@ def total_variation(images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
         images: RGB in [0, 1].
 
     Returns:
-        Intensity per pixel, of each picture.
+        Intensity per pixel, of each image.
 
     Source: Rudin, Osher & Fatemi 1992, the isotropic form.
     """
@@ -229,7 +229,7 @@ def blank_share(images: Float[Tensor, "n 3 h w"], colour: Float[Tensor, "3"]) ->
         colour: the mean colour, RGB in [0, 1].
 
     Returns:
-        0..1 per picture.
+        0..1 per image.
 
     Source: own measure of what clipping by norm or contribution leaves (Yosinski et al. 2015, sec. 3).
     """
@@ -238,7 +238,7 @@ def blank_share(images: Float[Tensor, "n 3 h w"], colour: Float[Tensor, "3"]) ->
 
 
 def fragments(images: Float[Tensor, "n 3 h w"], colour: Float[Tensor, "3"]) -> Int[Tensor, " n"]:
-    """How many separate things a picture shows.
+    """How many separate things an image shows.
 
     Local contrast (distance from the mean colour, blurred by 1/24 of the side) above half of its maximum, counted by
     connected components of at least 1/400 of the area.
@@ -248,7 +248,7 @@ def fragments(images: Float[Tensor, "n 3 h w"], colour: Float[Tensor, "3"]) -> I
         colour: the mean colour, RGB in [0, 1].
 
     Returns:
-        Count per picture; 0 for a blank one.
+        Count per image; 0 for a blank one.
 
     Source: own proxy for duplicated fragments (Nguyen et al. 2016, sec. 3.3).
     """
@@ -262,7 +262,7 @@ def fragments(images: Float[Tensor, "n 3 h w"], colour: Float[Tensor, "3"]) -> I
 
 
 def colour_distance(image: Float[Tensor, "3 h w"], reference: Float[Tensor, "m 3"]) -> float:
-    """How far a picture's colours are from those of photographs.
+    """How far an image's colours are from those of photographs.
 
     Args:
         image: RGB in [0, 1].

@@ -48,7 +48,7 @@ class Preprocessing:
 
     @classmethod
     def of(cls, choice: str, **given: Any) -> Self:
-        """As a network of `conf/model` wants its pictures, which is where that is written down.
+        """As a network of `conf/model` wants its images, which is where that is written down.
 
         Args:
             choice: name of its file.
@@ -81,7 +81,7 @@ class Network(nn.Module):
 
     Args:
         module: takes normalised images (n, 3, h, w), returns scores (n, k) before softmax.
-        preprocessing: how pictures become its input.
+        preprocessing: how images become its input.
         classes: one name per score.
         name: for titles.
     """

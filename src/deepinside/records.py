@@ -20,12 +20,12 @@ def _expect(condition: bool, expected: str, came: object, fix: str) -> None:
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures of one size, as every method takes them.
+    """Images of one size, as every method takes them.
 
     Args:
         images: RGB in [0, 1], (n, 3, h, w).
-        names: one unique name per picture.
-        labels: class index per picture, (n,), -1 where unknown; None where no picture has one.
+        names: one unique name per image.
+        labels: class index per image, (n,), -1 where unknown; None where no image has one.
 
     Raises:
         ValueError: if shape, range or lengths disagree.
@@ -37,11 +37,11 @@ class Batch:
 
     def __post_init__(self) -> None:
         shape = tuple(self.images.shape)
-        _expect(len(shape) == 4 and shape[1] == 3, "images (n, 3, h, w)", shape, "stack RGB pictures of one size")
+        _expect(len(shape) == 4 and shape[1] == 3, "images (n, 3, h, w)", shape, "stack RGB images of one size")
         _expect(self.images.is_floating_point(), "floating-point images", self.images.dtype, "divide bytes by 255")
         low, high = (float(self.images.min()), float(self.images.max())) if self.images.numel() else (0.0, 0.0)
         _expect(low >= -1e-6 and high <= 1 + 1e-6, "images in [0, 1]", (low, high), "the network normalises, not you")
-        _expect(len(self.names) == shape[0], f"{shape[0]} names", len(self.names), "one per picture")
+        _expect(len(self.names) == shape[0], f"{shape[0]} names", len(self.names), "one per image")
         if self.labels is not None:
             _expect(tuple(self.labels.shape) == shape[:1], f"{shape[0]} labels", tuple(self.labels.shape), "one each")
 
@@ -54,10 +54,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Maps:
-    """One map per picture and target: saliency, projection, occlusion.
+    """One map per image and target: saliency, projection, occlusion.
 
     Args:
-        values: (n, k, h, w), k targets per picture.
+        values: (n, k, h, w), k targets per image.
         signed: whether zero is the middle (diverging colours) or the bottom of the scale.
 
     Raises:
@@ -77,13 +77,13 @@ class Maps:
 
 @dataclass(frozen=True)
 class Images:
-    """Pictures that a method made.
+    """Images that a method made.
 
     Args:
         values: RGB in [0, 1], (n, 3, h, w).
         titles: what each shows.
         traces: named curves over the steps of the optimisation, each (steps, n).
-        measured: named columns of what is known of each picture, such as `class`, `unit`, `score`, `rank`, `state`.
+        measured: named columns of what is known of each image, such as `class`, `unit`, `score`, `rank`, `state`.
 
     Raises:
         ValueError: if shapes disagree or a value is not finite.
@@ -96,16 +96,16 @@ class Images:
 
     def __post_init__(self) -> None:
         shape = tuple(self.values.shape)
-        _expect(len(shape) == 4 and shape[1] == 3, "images (n, 3, h, w)", shape, "stack RGB pictures of one size")
+        _expect(len(shape) == 4 and shape[1] == 3, "images (n, 3, h, w)", shape, "stack RGB images of one size")
         _expect(bool(self.values.isfinite().all()), "finite images", "NaN or inf", "lower the step size")
-        _expect(len(self.titles) == shape[0], f"{shape[0]} titles", len(self.titles), "one per picture")
+        _expect(len(self.titles) == shape[0], f"{shape[0]} titles", len(self.titles), "one per image")
         for name, column in self.measured.items():
-            _expect(len(column) == shape[0], f"{shape[0]} values of {name}", len(column), "one per picture")
+            _expect(len(column) == shape[0], f"{shape[0]} values of {name}", len(column), "one per image")
 
 
 @dataclass(frozen=True)
 class Boxes:
-    """Half-open boxes `x0 y0 x1 y1` in the pixels of the original picture: width is x1 - x0.
+    """Half-open boxes `x0 y0 x1 y1` in the pixels of the original image: width is x1 - x0.
 
     Args:
         xyxy: (b, 4), x from the left, y from the top.

@@ -9,7 +9,7 @@ from deepinside.records import Row
 
 
 def mean_row(metric: str, values: ArrayLike, unit: str = "") -> Row:
-    """A mean over images, units or pictures with its bootstrap interval over them.
+    """A mean over images, units or images with its bootstrap interval over them.
 
     Args:
         metric: name.

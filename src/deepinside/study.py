@@ -1,4 +1,4 @@
-"""What methods take and give that look at many pictures, at parts, or at a network while it learnt."""
+"""What methods take and give that look at many images, at parts, or at a network while it learnt."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,11 +19,11 @@ from deepinside.records import Batch, Boxes, Row
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures of a data set as the network takes them, read when they are asked for.
+    """Images of a data set as the network takes them, read when they are asked for.
 
     Args:
-        names: one unique name per picture.
-        labels: class index per picture, -1 where unknown or not one of the network's.
+        names: one unique name per image.
+        labels: class index per image, -1 where unknown or not one of the network's.
         boxes: of the objects, in pixels of what is read; none where unknown.
         read: position -> RGB in [0, 1], (3, h, w), all of one size; None where the file is broken and was set aside.
 
@@ -45,13 +45,13 @@ class Pictures:
         return len(self.names)
 
     def batch(self, positions: Sequence[int]) -> tuple[tuple[int, ...], Batch | None]:
-        """Some pictures at once.
+        """Some images at once.
 
         Args:
             positions: which.
 
         Returns:
-            Positions of those that could be read, and these pictures; None for no pictures at all.
+            Positions of those that could be read, and these images; None for no images at all.
         """
         read = {position: self.read(position) for position in positions}
         images = {position: image for position, image in read.items() if image is not None}
@@ -62,14 +62,14 @@ class Pictures:
         return tuple(images), Batch(torch.stack(list(images.values())), names, labels)
 
     def batches(self, size: int, positions: Sequence[int] | None = None) -> Iterator[tuple[tuple[int, ...], Batch]]:
-        """All pictures, or some, batch after batch.
+        """All images, or some, batch after batch.
 
         Args:
-            size: pictures per batch; batches are fixed by position.
+            size: images per batch; batches are fixed by position.
             positions: which; None: all.
 
         Yields:
-            Positions and pictures; those that could not be read are missing.
+            Positions and images; those that could not be read are missing.
         """
         wanted = range(len(self)) if positions is None else positions
         for start in range(0, len(wanted), size):
@@ -78,13 +78,13 @@ class Pictures:
                 yield read, batch
 
     def first(self, count: int) -> tuple[tuple[int, ...], Batch]:
-        """The first pictures that can be read.
+        """The first images that can be read.
 
         Args:
             count: how many, at most.
 
         Returns:
-            Their positions, and the pictures.
+            Their positions, and the images.
 
         Raises:
             ValueError: if none can be read.
@@ -97,17 +97,17 @@ class Pictures:
                 found.append(position)
         read, batch = self.batch(found)
         if batch is None:
-            raise ValueError(f"expected pictures to look at, got none of {len(self)} that can be read")
+            raise ValueError(f"expected images to look at, got none of {len(self)} that can be read")
         return read, batch
 
 
 @dataclass(frozen=True)
 class Segments:
-    """Pictures in which concepts are outlined.
+    """Images in which concepts are outlined.
 
     Args:
         pictures: that carry outlines.
-        masks: position -> concept -> where it is, (h, w) as the picture is read.
+        masks: position -> concept -> where it is, (h, w) as the image is read.
     """
 
     pictures: Pictures
@@ -128,7 +128,7 @@ class Study:
     Args:
         table: one row per thing measured, to be kept as `<method>.csv`.
         numbers: what it comes to, for `table.csv`; metrics without the method's name.
-        shown: arrays that its pictures are drawn from, to be kept as `<method>.npz`; numbers or strings.
+        shown: arrays that its images are drawn from, to be kept as `<method>.npz`; numbers or strings.
     """
 
     table: pd.DataFrame

@@ -66,7 +66,7 @@ def resized(
 
 
 def to_bytes(images: Float[Tensor, "n 3 h w"]) -> UInt8[ndarray, "n h w 3"]:
-    """Pictures as they are drawn and stored.
+    """Images as they are drawn and stored.
 
     Args:
         images: RGB in [0, 1], (n, 3, h, w).

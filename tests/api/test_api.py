@@ -40,7 +40,7 @@ STEPS = ["method.class_model.steps=4", "method.am_best.steps=4", "method.inversi
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures of two classes, weights of a network, and a folder of concepts."""
+    """Images of two classes, weights of a network, and a folder of concepts."""
     folder = lay(tmp_path_factory.mktemp("place"))
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -24,7 +24,7 @@ def test_the_suffix_in_the_name_may_be_left_out(tmp_path: Path, image: str) -> N
     ("options", "message"),
     [
         ({"image": "y"}, r"expected an annotation of x, got one of 'y'"),
-        ({"size": (30, 40)}, r"a picture of 40x30 pixels, got one of 30x40"),
+        ({"size": (30, 40)}, r"an image of 40x30 pixels, got one of 30x40"),
     ],
 )
 def test_another_picture_is_named(tmp_path: Path, options: dict[str, object], message: str) -> None:

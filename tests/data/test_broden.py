@@ -20,9 +20,9 @@ from deepinside.data.broden.reader import BadRow, Broden
 
 PROBE = SHARED / "data/broden_coco128"
 TALLY = SHARED / "data/reference/netdissect_lite_squeezenet_fire9/tally.csv"
-H, W = 6, 9  # of label maps; pictures have twice that
+H, W = 6, 9  # of label maps; images have twice that
 
-# 300 needs the second byte. fabric is material in 3 pictures and object in 2, but covers more as an object.
+# 300 needs the second byte. fabric is material in 3 images and object in 2, but covers more as an object.
 LABELS = """number,name,category,frequency,coverage,syns
 1,black-c,color(4),4,2.5,
 2,fabric,material(3);object(2),5,1.5,cloth;textile
@@ -168,7 +168,7 @@ def _other_image(root: Path) -> None:
 
 
 def _no_picture(root: Path) -> None:
-    (root / "images/s/c.jpg").write_bytes(b"no picture")
+    (root / "images/s/c.jpg").write_bytes(b"no image")
 
 
 def _replace(old: str, new: str) -> Callable[[Path], None]:
@@ -265,7 +265,7 @@ def test_a_bad_picture_is_named_when_it_is_read(root: Path) -> None:
     broden = Broden.open(root)
     path = root / "images/s/c.jpg"
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(BadRow, match=r"c\.jpg: expected a whole picture for the row of s/c\.jpg"):
+    with pytest.raises(BadRow, match=r"c\.jpg: expected a whole image for the row of s/c\.jpg"):
         broden.image(2)
     picture(path, 3, 4)
     with pytest.raises(BadRow, match="got 3x4"):

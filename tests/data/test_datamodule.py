@@ -193,7 +193,7 @@ def test_a_short_last_batch_is_dropped_in_training_only(index):
 def test_unlabelled_pictures_are_left_out_and_nothing_at_all_is_said(index):
     unknown = tuple(Entry(e.image, e.file, e.split, -1, NO_BOXES, e.width, e.height) for e in index.entries)
     blind = Index(index.root, index.ids, index.classes, unknown)
-    with pytest.raises(ValueError, match="no labelled train pictures"):
+    with pytest.raises(ValueError, match="no labelled train images"):
         Pictures(blind.split("train"), index.split("val"), TOLD, NOTHING, seed=0, batch=2, workers=0, cache_gb=1)
     mixed = Index(index.root, index.ids, index.classes, unknown[:3] + index.entries[3:])
     assert len(module(mixed).train_views.canvases) == 3

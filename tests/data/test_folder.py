@@ -1,4 +1,4 @@
-"""One's own pictures in class folders."""
+"""One's own images in class folders."""
 
 from pathlib import Path
 
@@ -76,7 +76,7 @@ def test_voc_files_beside_the_pictures(tmp_path: Path) -> None:
 def test_pictures_beside_the_folders_and_broken_ones_are_set_aside(tmp_path: Path) -> None:
     picture(tmp_path / "cat/1.jpg")
     picture(tmp_path / "stray.jpg")
-    (tmp_path / "cat/2.jpg").write_bytes(b"no picture")
+    (tmp_path / "cat/2.jpg").write_bytes(b"no image")
     index = folder.index(tmp_path)
     assert [e.image for e in index.entries] == ["cat/1.jpg"]
     assert [file for file, _ in index.set_aside] == ["cat/2.jpg", "stray.jpg"]
@@ -99,12 +99,12 @@ def test_a_missing_or_empty_root_says_how_to_lay_the_pictures_out(tmp_path: Path
     root = tmp_path / "mine"
     if made:
         root.mkdir()
-    with pytest.raises(FileNotFoundError, match=r"mine: expected pictures .*\n.*\n.*mine/<class>/\*\.jpg"):
+    with pytest.raises(FileNotFoundError, match=r"mine: expected images .*\n.*\n.*mine/<class>/\*\.jpg"):
         folder.index(root)
 
 
 def test_nothing_usable_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "cat").mkdir()
-    (tmp_path / "cat/2.jpg").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match=r"expected usable pictures, got 1 that are not, such as cat/2\.jpg"):
+    (tmp_path / "cat/2.jpg").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"expected usable images, got 1 that are not, such as cat/2\.jpg"):
         folder.index(tmp_path)

@@ -143,8 +143,8 @@ def test_train_and_all(tmp_path: Path) -> None:
     xml(boxes / "n01440764/n01440764_2.xml", [("n01440764", (0, 0, 9, 9))], image="%s")
     index = ilsvrc.index(tmp_path, "train")
     assert rows(index) == [
-        ("n01440764_2", 0, []),  # its XML names another picture: set aside, but the label is sure
-        ("n01443537_10026", 1, []),  # only some training pictures have boxes
+        ("n01440764_2", 0, []),  # its XML names another image: set aside, but the label is sure
+        ("n01443537_10026", 1, []),  # only some training images have boxes
         ("n01443537_7", 1, [[0, 0, 10, 10]]),
     ]
     assert [file.rpartition("/")[2] for file, _ in index.set_aside] == ["n01440764_2.xml", "n99999999_1.JPEG"]
@@ -155,13 +155,13 @@ def test_train_and_all(tmp_path: Path) -> None:
 
 def test_all_is_what_there_is(tmp_path: Path) -> None:
     assert rows(ilsvrc.index(kaggle(tmp_path), "all")) == EXPECTED
-    with pytest.raises(FileNotFoundError, match=r"training pictures in train/<WordNet id>"):
+    with pytest.raises(FileNotFoundError, match=r"training images in train/<WordNet id>"):
         ilsvrc.index(tmp_path, "train")
     with pytest.raises(ValueError, match="split of train, val, all, got 'test'"):
         ilsvrc.index(tmp_path, "test")
 
 
-# Each spoils picture 2 of a Kaggle tree; the others stay.
+# Each spoils image 2 of a Kaggle tree; the others stay.
 def _truncated(root: Path) -> None:
     path = kaggle_picture(root, 2)
     path.write_bytes(path.read_bytes()[:10])
@@ -232,7 +232,7 @@ def _no_numbers_in_the_solution(root: Path) -> None:
         (_unknown_synset, "expected synsets of LOC_synset_mapping.txt, got 'n99999999'"),
         (_broken_xml, "no element found"),
         (_entities, "entities, refused"),
-        (_other_class, f"expected a box of {WNIDS[1]}, the label of the picture"),
+        (_other_class, f"expected a box of {WNIDS[1]}, the label of the image"),
         (_other_box, "as in LOC_val_solution.csv"),
         (_no_object, f"expected a box of {WNIDS[1]}"),
         (_short_solution, "LOC_val_solution.csv"),
@@ -292,7 +292,7 @@ def test_a_missing_part_is_named(tmp_path: Path, gone: str) -> None:
     kaggle(tmp_path)
     if gone == "pictures":
         (tmp_path / "ILSVRC/Data").rename(tmp_path / "elsewhere")
-        expected = "expected validation pictures in one of"
+        expected = "expected validation images in one of"
     else:
         (tmp_path / "ILSVRC/Annotations").rename(tmp_path / "elsewhere")
         (tmp_path / "LOC_val_solution.csv").unlink()
@@ -304,7 +304,7 @@ def test_a_missing_part_is_named(tmp_path: Path, gone: str) -> None:
 def test_nothing_usable_is_an_error_that_shows_examples(tmp_path: Path) -> None:
     kaggle(tmp_path)
     for number in (1, 2, 3):
-        kaggle_picture(tmp_path, number).write_bytes(b"no picture")
+        kaggle_picture(tmp_path, number).write_bytes(b"no image")
     with pytest.raises(ValueError, match=rf"got 3 that are not, such as\n  ILSVRC/.*{name(1)}\.JPEG: expected a whole"):
         ilsvrc.index(tmp_path)
 
@@ -359,7 +359,7 @@ def test_a_blacklist_counts_lines_of_the_sorted_list_or_numbers_of_the_whole_set
     file.write_text("2\n4\n")
     assert ilsvrc.blacklist(tmp_path / "tree", file) == {name(2), name(4)}
     (tmp_path / f"tree/val/{name(1)}.JPEG").unlink()
-    assert ilsvrc.blacklist(tmp_path / "tree", file) == {name(2), name(4)}  # four lines, three pictures: numbers tell
+    assert ilsvrc.blacklist(tmp_path / "tree", file) == {name(2), name(4)}  # four lines, three images: numbers tell
 
 
 @pytest.mark.parametrize("content", ["0\n", "1\nx\n", "-1\n"])

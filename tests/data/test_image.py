@@ -1,4 +1,4 @@
-"""Pictures of every kind that the real data has, and the broken ones."""
+"""Images of every kind that the real data has, and the broken ones."""
 
 import struct
 import zlib
@@ -110,7 +110,7 @@ def test_a_truncated_file_is_named(tmp_path: Path, kind: str) -> None:
     path = picture(tmp_path / "cut.JPEG", 200, 100, format=kind)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     for read in (read_image, read_header):
-        with pytest.raises(BadImage, match=r"cut\.JPEG: expected a whole JPEG or PNG picture, got .+: fetch the file"):
+        with pytest.raises(BadImage, match=r"cut\.JPEG: expected a whole JPEG or PNG image, got .+: fetch the file"):
             read(path)
 
 
@@ -218,8 +218,8 @@ def test_pictures_of_formats_that_are_not_read_are_named(tmp_path: Path) -> None
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert unread(tmp_path, tmp_path) == (
-        ("a.gif", "expected a JPEG or PNG picture, got a .gif file: save it as one of these"),
-        ("b/c.WebP", "expected a JPEG or PNG picture, got a .WebP file: save it as one of these"),
+        ("a.gif", "expected a JPEG or PNG image, got a .gif file: save it as one of these"),
+        ("b/c.WebP", "expected a JPEG or PNG image, got a .WebP file: save it as one of these"),
     )
     assert [file for file, _ in unread(tmp_path / "b", tmp_path)] == ["b/c.WebP"]
 

@@ -17,7 +17,7 @@ SIZE = (200, 160)
 
 
 def lay(root: Path, wnids: list[str] = NETTE, size: tuple[int, int] = SIZE) -> Path:
-    """Per class one training picture in `train`, one in `val`, and a validation picture in each of the folders."""
+    """Per class one training image in `train`, one in `val`, and a validation image in each of the folders."""
     for number, wnid in enumerate(wnids, start=1):
         for file in (f"train/{wnid}/{wnid}_{number}.JPEG", f"val/{wnid}/{wnid}_{100 + number}.JPEG"):
             picture(root / file, *size)
@@ -135,7 +135,7 @@ def test_a_solution_of_other_pictures_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=rf"LOC_val_solution.csv: expected .* of {TENCH}, its folder, got {NETTE[1]}"):
         imagenette.index(tmp_path / "data", boxes=path)
     path.write_text(f"ImageId,PredictionString\n{name(9999)},{TENCH} 1 2 3 4 \n")
-    with pytest.raises(ValueError, match=r"expected boxes of ILSVRC2012_val_\* pictures .*, got none of these"):
+    with pytest.raises(ValueError, match=r"expected boxes of ILSVRC2012_val_\* images .*, got none of these"):
         imagenette.index(tmp_path / "data", boxes=path)
 
 
@@ -145,9 +145,9 @@ def test_a_solution_of_other_pictures_is_an_error(tmp_path: Path) -> None:
         ("", "expected rows with the columns image,x0,y0,x1,y1 or ImageId,PredictionString"),
         ("image,x0,y0\na.JPEG,1,2\n", r"expected rows with the columns .*, got \['image', 'x0', 'y0'\]"),
         ("image,x0,y0,x1,y1\na.JPEG,5,2,3,4\n", "line 2: .*x0 < x1"),
-        ("image,x0,y0,x1,y1,width,height\na.JPEG,1,2,3,4,0,9\n", "line 2: .*one size per picture"),
-        ("image,x0,y0,x1,y1,width,height\na.JPEG,1,2,3,4,9,\n", "line 2: .*one size per picture"),
-        ("image,x0,y0,x1,y1,width,height\na.JPEG,1,2,3,4,9,9\na.JPEG,1,2,3,4,9,8\n", "line 3: .*one size per picture"),
+        ("image,x0,y0,x1,y1,width,height\na.JPEG,1,2,3,4,0,9\n", "line 2: .*one size per image"),
+        ("image,x0,y0,x1,y1,width,height\na.JPEG,1,2,3,4,9,\n", "line 2: .*one size per image"),
+        ("image,x0,y0,x1,y1,width,height\na.JPEG,1,2,3,4,9,9\na.JPEG,1,2,3,4,9,8\n", "line 3: .*one size per image"),
     ],
 )
 def test_a_broken_table_of_boxes_is_named(tmp_path: Path, rows: str, message: str) -> None:
@@ -199,12 +199,12 @@ def test_mixed_sizes_are_an_error(tmp_path: Path) -> None:
 
 def test_strange_and_broken_files_are_set_aside(tmp_path: Path) -> None:
     lay(tmp_path)
-    (tmp_path / f"train/{TENCH}/{TENCH}_8.JPEG").write_bytes(b"no picture")
+    (tmp_path / f"train/{TENCH}/{TENCH}_8.JPEG").write_bytes(b"no image")
     for file in (f"train/{TENCH}/n02102040_8.JPEG", f"train/{TENCH}/deep/{TENCH}_9.JPEG", "val/x.JPEG"):
         picture(tmp_path / file)
     index = imagenette.index(tmp_path)
     assert len(index) == 40
-    strange = [file for file, reason in index.set_aside if "expected a picture of ILSVRC" in reason]
+    strange = [file for file, reason in index.set_aside if "expected an image of ILSVRC" in reason]
     assert strange == [f"train/{TENCH}/deep/{TENCH}_9.JPEG", f"train/{TENCH}/n02102040_8.JPEG", "val/x.JPEG"]
     assert len(index.set_aside) == 4
 

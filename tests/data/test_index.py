@@ -1,4 +1,4 @@
-"""The list of pictures: its order, its parts, and the files that it is kept in."""
+"""The list of images: its order, its parts, and the files that it is kept in."""
 
 import hashlib
 import tarfile

@@ -44,9 +44,9 @@ def kaggle(root: Path) -> None:
 
 
 LOADERS = {"ilsvrc": ilsvrc.index, "folder": folder.index, "shards": shards.index, "photos": photos.index}
-LOOSE = "; the folder holds 3 pictures: did you mean data=photos?"
-CLASSES = "; the folder holds 4 folders of pictures, as of a class each (cat, dog, eel, ...): did you mean data=folder?"
-SPLIT = "; the folder holds 2 folders of pictures, as of a class each (cat, dog): did you mean data=folder?"
+LOOSE = "; the folder holds 3 images: did you mean data=photos?"
+CLASSES = "; the folder holds 4 folders of images, as of a class each (cat, dog, eel, ...): did you mean data=folder?"
+SPLIT = "; the folder holds 2 folders of images, as of a class each (cat, dog): did you mean data=folder?"
 TARS = "; the folder holds 3 tar shards: did you mean data=shards?"
 KAGGLE = "; the folder holds ILSVRC's LOC_synset_mapping.txt: did you mean data=ilsvrc?"
 
@@ -78,7 +78,7 @@ def test_a_folder_of_another_layout_is_recognised(
 def test_pictures_that_are_in_no_class_folder_are_recognised(tmp_path: Path) -> None:
     for name in ("a.jpg", "b.jpg"):
         picture(tmp_path / name)
-    with pytest.raises(ValueError, match=r"move it into one; the folder holds 2 pictures: did you mean data=photos\?$"):
+    with pytest.raises(ValueError, match=r"move it into one; the folder holds 2 images: did you mean data=photos\?$"):
         folder.index(tmp_path)
 
 
@@ -100,7 +100,7 @@ def test_a_large_folder_is_looked_at_in_part(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(layouts, "_MOST", 3)
     for number in range(5):
         picture(tmp_path / f"{number}.jpg")
-    with pytest.raises(FileNotFoundError, match="the folder holds 3 pictures or more: did"):
+    with pytest.raises(FileNotFoundError, match="the folder holds 3 images or more: did"):
         shards.index(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Pictures without labels."""
+"""Images without labels."""
 
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def test_broken_pictures_are_set_aside(tmp_path: Path) -> None:
 
 def test_pictures_of_other_formats_are_set_aside_by_name(tmp_path: Path) -> None:
     Image.new("RGB", (9, 7)).save(tmp_path / "a.gif")
-    with pytest.raises(ValueError, match=r"got 1 that are not, such as a\.gif: expected a JPEG or PNG picture"):
+    with pytest.raises(ValueError, match=r"got 1 that are not, such as a\.gif: expected a JPEG or PNG image"):
         photos.index(tmp_path)
     picture(tmp_path / "a.jpg")
     (tmp_path / "notes.txt").touch()
@@ -73,5 +73,5 @@ def test_pictures_of_other_formats_are_set_aside_by_name(tmp_path: Path) -> None
 
 def test_a_missing_or_empty_folder_says_what_to_do(tmp_path: Path) -> None:
     for root in (tmp_path, tmp_path / "gone"):
-        with pytest.raises(FileNotFoundError, match=r"expected a folder of pictures .*\n.*data\.root=null"):
+        with pytest.raises(FileNotFoundError, match=r"expected a folder of images .*\n.*data\.root=null"):
             photos.index(root)

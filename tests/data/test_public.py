@@ -177,7 +177,7 @@ def test_arrays_become_files_of_the_artifact(tmp_path: Path, monkeypatch: pytest
     pixels = index.picture(index.entries[0]).numpy()
     assert (pixels.ravel() == np.arange(3072) % 251 + 1).all()
     assert index.classes == ("airplane", "automobile")
-    with pytest.raises(ValueError, match="expected a folder to write its pictures to"):
+    with pytest.raises(ValueError, match="expected a folder to write its images to"):
         public.index(root, "CIFAR10")
 
 

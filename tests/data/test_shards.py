@@ -1,4 +1,4 @@
-"""One's own pictures in tar shards, whole ones and those that somebody spoilt."""
+"""One's own images in tar shards, whole ones and those that somebody spoilt."""
 
 import io
 import tarfile
@@ -74,9 +74,7 @@ def test_without_any_label_all_pictures_are_taken(tmp_path: Path) -> None:
 
 def test_pictures_of_other_formats_are_set_aside_by_name(tmp_path: Path) -> None:
     shard(tmp_path / "a.tar", {"1.jpg": PICTURE, "2.gif": b"GIF89a", "2.cls": b"0", "3.txt": b"?"})
-    assert aside(tmp_path) == {
-        "a.tar/2.gif": "expected a JPEG or PNG picture, got a .gif file: save it as one of these"
-    }
+    assert aside(tmp_path) == {"a.tar/2.gif": "expected a JPEG or PNG image, got a .gif file: save it as one of these"}
 
 
 def test_a_truncated_picture_is_set_aside_when_the_shard_is_listed(tmp_path: Path) -> None:
@@ -110,10 +108,10 @@ def test_a_missing_or_empty_root_says_how_to_pack(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"expected tar shards .*\n.*\n.*train-000000\.tar"):
         shards.index(tmp_path / "nothing")
     shard(tmp_path / "a.tar", {"1.txt": b"?"})
-    with pytest.raises(FileNotFoundError, match=r"expected pictures in 1 shards, got none\.\n"):
+    with pytest.raises(FileNotFoundError, match=r"expected images in 1 shards, got none\.\n"):
         shards.index(tmp_path)
     shard(tmp_path / "a.tar", {"1.jpg": b"?"})
-    with pytest.raises(ValueError, match=r"expected usable pictures, got none; such as a\.tar/1\.jpg: .* as neither"):
+    with pytest.raises(ValueError, match=r"expected usable images, got none; such as a\.tar/1\.jpg: .* as neither"):
         shards.index(tmp_path)
     shard(tmp_path / "deep.tar/a.tar", {"1.jpg": PICTURE})
     with pytest.raises(ValueError, match=r"deep\.tar: expected a folder that is not named like a shard"):
@@ -123,7 +121,7 @@ def test_a_missing_or_empty_root_says_how_to_pack(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "name", "reason"),
     [
-        ({"1.jpg": PICTURE[:20]}, "1.jpg", "expected a whole JPEG or PNG picture"),
+        ({"1.jpg": PICTURE[:20]}, "1.jpg", "expected a whole JPEG or PNG image"),
         ({"1.jpg": PICTURE, "1.cls": b"-1"}, "1.cls", "number of a class, 0 to 99999, got '-1'"),
         ({"1.jpg": PICTURE, "1.cls": b"9" * 5000}, "1.cls", "number of a class"),
         ({"1.jpg": PICTURE, "1.cls": b"100000"}, "1.cls", "number of a class"),
@@ -137,7 +135,7 @@ def test_a_missing_or_empty_root_says_how_to_pack(tmp_path: Path) -> None:
         ({"1.jpg": PICTURE, "1.json": {"label": 0, "boxes": [[1, 2, 3]]}}, "1.json", "boxes .x0, y0"),
         ({"1.jpg": PICTURE, "1.json": {"label": 0, "boxes": [[5, 2, 3, 4]]}}, "1.json", "boxes .x0, y0"),
         ({"1.jpg": PICTURE, "1.json": {"label": 0, "boxes": [[0, 0, float("inf"), 4]]}}, "1.json", "boxes .x0, y0"),
-        ({"1.jpg": PICTURE, "1.cls": b"0", "1.png": PICTURE}, "1.png", "one picture of each key in a shard"),
+        ({"1.jpg": PICTURE, "1.cls": b"0", "1.png": PICTURE}, "1.png", "one image of each key in a shard"),
         ({"1.jpg": PICTURE, "1.cls": b"0", "./1.cls": b"1"}, "1.cls", "one cls of each key"),
         ({"../1.jpg": PICTURE}, "../1.jpg", "a path inside the archive"),
         ({"/etc/1.jpg": PICTURE}, "etc/1.jpg", "a path inside the archive"),

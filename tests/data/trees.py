@@ -20,7 +20,7 @@ def name(number: int) -> str:
 
 
 def picture(path: Path, width: int = 40, height: int = 30, **options: object) -> Path:
-    """A smooth colour picture, JPEG unless `format` says otherwise."""
+    """A smooth colour image, JPEG unless `format` says otherwise."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rows, columns = np.mgrid[:height, :width]
     pixels = np.stack(
@@ -69,7 +69,7 @@ def xml(
 
 
 def kaggle(root: Path, count: int = 3) -> Path:
-    """Picture i (from 1 on) is of class i - 1 (mod 3) and has the box 1 2 20+i 25, ends included."""
+    """Image i (from 1 on) is of class i - 1 (mod 3) and has the box 1 2 20+i 25, ends included."""
     for number in range(1, count + 1):
         wnid = WNIDS[(number - 1) % 3]
         picture(kaggle_picture(root, number))

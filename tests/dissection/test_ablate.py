@@ -11,7 +11,7 @@ from deepinside.network import Network, Preprocessing
 
 
 def network():
-    """Class k scores the mean of channel k, after a layer `0` that passes the picture on."""
+    """Class k scores the mean of channel k, after a layer `0` that passes the image on."""
     conv = nn.Conv2d(3, 3, 1, bias=False)
     conv.weight.data = torch.eye(3)[:, :, None, None]
     module = nn.Sequential(conv, nn.AdaptiveAvgPool2d(1), nn.Flatten())

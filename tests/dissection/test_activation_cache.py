@@ -8,7 +8,7 @@ from deepinside.dissection.activation_cache import Kept
 
 
 class Counting:
-    """Counts the pictures that a network's layers are shown."""
+    """Counts the images that a network's layers are shown."""
 
     def __init__(self, found):
         self.seen = {"1": 0, "3": 0}
@@ -33,7 +33,7 @@ def two_passes(tmp_path_factory):
 
 
 def never(number):
-    pytest.fail(f"picture {number} is asked for again")
+    pytest.fail(f"image {number} is asked for again")
 
 
 def test_one_pass_gives_the_same_and_asks_for_no_picture_again(tmp_path, two_passes):

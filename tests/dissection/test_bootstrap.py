@@ -40,7 +40,7 @@ def test_the_groups_add_up_to_the_totals(dissected):
 
 
 def test_equals_a_plain_loop(dissected, monkeypatch):
-    """Each resample is dissected as if its pictures were the probe set: same best scores, same counts by both rules."""
+    """Each resample is dissected as if its images were the probe set: same best scores, same counts by both rules."""
     monkeypatch.setattr(bootstrap, "_RESAMPLES", 40)
     sums, folder, rule = dissected
     labels = [rivals(iou(*counts, sums.truth, VOCABULARY), VOCABULARY) for counts in sums.layers.values()]

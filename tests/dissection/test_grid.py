@@ -21,7 +21,7 @@ def test_knots_at_full_size_are_the_centres():
 def test_knots_where_whole_numbers_would_drift():
     # stride 1 halved has no whole step; pixel 0 of 224 has its centre a quarter of a pixel left of pixel 0 of 112
     assert field_knots(4, 112, 224, 1, 1, 0) == pytest.approx([-0.25, 0.25, 0.75, 1.25])
-    # a label map of 100 for a picture of 300 / 4 = 75 per ... is no whole reduction of it
+    # a label map of 100 for an image of 300 / 4 = 75 per ... is no whole reduction of it
     assert field_knots(3, 100, 150, 1, 50, 0) == pytest.approx([-1 / 6, 50 * 2 / 3 - 1 / 6, 100 * 2 / 3 - 1 / 6])
 
 

@@ -38,7 +38,7 @@ def network(seed):
 
 
 def world(seed, count):
-    """Random pictures and segmentations in every form: whole-picture numbers, one map, several, overlapping, empty."""
+    """Random images and segmentations in every form: whole-picture numbers, one map, several, overlapping, empty."""
     random = np.random.default_rng(seed)
     found = []
     for number in range(count):
@@ -69,7 +69,7 @@ def reader(pictures, bad=()):
 def opener(pictures, bad=()):
     def image(number):
         if number in bad:
-            raise ValueError(f"{number}.jpg: expected a whole picture, got part of one")
+            raise ValueError(f"{number}.jpg: expected a whole image, got part of one")
         return pictures[number][1]
 
     return image
@@ -118,7 +118,7 @@ def slow_mask(map_, layer, shape, image, mode, threshold):
 
 
 def slowly(found, counter, pictures, quantile, mode, rule):
-    """Thresholds, I, A, T per layer, one picture and one unit after the other."""
+    """Thresholds, I, A, T per layer, one image and one unit after the other."""
     answers, truth = {}, np.zeros(len(VOCABULARY), dtype=int)
     sets = []
     for _, _, columns, shape in pictures:
@@ -153,7 +153,7 @@ def slowly(found, counter, pictures, quantile, mode, rule):
        st.sampled_from(["receptive_field", "resize"]), st.sampled_from(["image", "hit"]))  # fmt: skip
 def test_equals_the_slow_derivation(tmp_path_factory, seed, count, quantile, upsample, rule):
     found, pictures = network(seed), world(seed, count)
-    # a batch of one picture, so that activations agree to the last bit with those computed alone
+    # a batch of one image, so that activations agree to the last bit with those computed alone
     options = {"quantile": quantile, "upsample": upsample, "rule": rule, "batch": 1}
     seen, counter, sums = run(found, pictures, tmp_path_factory.mktemp("run"), **options)
     answers, truth = slowly(found, counter, pictures, quantile, upsample, rule)
@@ -259,7 +259,7 @@ def test_top_images_are_those_with_the_highest_peaks(tmp_path):
 
 
 def identity():
-    """A network whose layer `0` is the picture itself: unit c is channel c."""
+    """A network whose layer `0` is the image itself: unit c is channel c."""
     conv = nn.Conv2d(3, 3, 1, bias=False)
     conv.weight.data = torch.eye(3)[:, :, None, None]
     plain = Preprocessing(mean=(0, 0, 0), std=(1, 1, 1))
@@ -267,7 +267,7 @@ def identity():
 
 
 def made_by_hand(masks, shown, tmp_path, extra=(), share=None):
-    """Dissects channel 0 of pictures that show `shown` against label maps `masks` (cat, number 3)."""
+    """Dissects channel 0 of images that show `shown` against label maps `masks` (cat, number 3)."""
     pictures = []
     for number, (mask, light) in enumerate(zip(masks, shown, strict=True)):
         pixels = torch.zeros(3, *mask.shape, dtype=torch.uint8)
@@ -309,7 +309,7 @@ def test_a_mask_shifted_by_one_pixel(tmp_path):
 
 
 def test_pictures_without_the_category_change_nothing(tmp_path):
-    # two more pictures, lit all over, that carry colours only; the share keeps the threshold between dark and lit
+    # two more images, lit all over, that carry colours only; the share keeps the threshold between dark and lit
     light = torch.full((3, 20, 30), 255, dtype=torch.uint8)
     extra = [(light, {"color": (1,)}, (20, 30)), (light, {"color": (np.full((20, 30), 2, np.int32),)}, (20, 30))]
     share = (2 * 600 + sum(mask.sum() for mask in MASKS)) / 2400

@@ -1,4 +1,4 @@
-"""Masks of one picture, labels of another."""
+"""Masks of one image, labels of another."""
 
 import numpy as np
 import pytest
@@ -8,12 +8,12 @@ from tests.dissection.test_passes import SIZES, VOCABULARY, network, opener, rea
 from deepinside.dissection.counting import Counter, totals
 from deepinside.dissection.labels import Vocabulary
 from deepinside.dissection.layers import answers, survey_layers
-from deepinside.dissection.permutation import chance
+from deepinside.dissection.permutation import permutation_test
 from deepinside.dissection.probe_set import mixed
 from deepinside.dissection.score import iou
 from deepinside.dissection.tally import Counts
 from deepinside.dissection.thresholds import survey
-from deepinside.dissection.totals import Luck
+from deepinside.dissection.totals import PermutedSums
 
 
 def slow_sets(columns, shape):
@@ -36,14 +36,14 @@ def test_the_sums_are_those_of_the_next_pictures_labels(tmp_path, rule):
     over = seen.thresholds("1")
     counter = Counter(found, layers, {"1": over}, VOCABULARY, "resize", rule, permutations=2, permuted=1)
     sums = totals(counter, seen, opener(pictures), images=8, folder=tmp_path / "b", **common)
-    luck, members = sums.luck["1"], mixed(8, 4)[0]  # of the first batch alone, for `permuted` is 1
-    assert luck.images == 4
+    null, members = sums.permuted["1"], mixed(8, 4)[0]  # of the first batch alone, for `permuted` is 1
+    assert null.images == 4
     images = torch.stack([pictures[n][1] for n in members]).float() / 255
     maps = answers(found, images, layers)["1"].numpy()
     sets = [slow_sets(*pictures[n][2:]) for n in members]
     shape = SIZES[0][1]
-    assert (luck.truth == np.sum([one.sum(axis=(1, 2)) for one in sets], axis=0)).all()
-    for turn, counts in [(-1, luck.own), *enumerate(zip(*luck.met, strict=True))]:
+    assert (null.truth == np.sum([one.sum(axis=(1, 2)) for one in sets], axis=0)).all()
+    for turn, counts in [(-1, null.own), *enumerate(zip(*null.permuted, strict=True))]:
         intersection, activation = np.zeros((4, 7), dtype=int), np.zeros((4, 3), dtype=int)
         for i in range(4):
             labels = sets[(i + turn + 1) % 4]
@@ -66,7 +66,7 @@ def test_a_picture_alone_in_its_size_takes_no_part(tmp_path):
     read, common = reader(pictures), {"batch": 4, "workers": 1}
     seen = survey(found, layers, read, sizes, quantile=0.1, top_images=1, folder=tmp_path / "a", **common)
     counter = Counter(found, layers, {"1": seen.thresholds("1")}, VOCABULARY, "resize", "image", 3, 100)
-    assert not totals(counter, seen, opener(pictures), images=3, folder=tmp_path / "b", **common).luck
+    assert not totals(counter, seen, opener(pictures), images=3, folder=tmp_path / "b", **common).permuted
 
 
 def test_p_by_hand():
@@ -77,7 +77,7 @@ def test_p_by_hand():
         np.array([[[10], [4]]] * 3),
     )
     truth = np.array([0, 10, 10])
-    found = chance(Luck(met, own, truth, 5), vocabulary, 0.1)
+    found = permutation_test(PermutedSums(met, own, truth, 5), vocabulary, 0.1)
     # unit 0: 8 / 12 against 2 / 18, 0, 5 / 15; unit 1: 1 / 13 against 3 / 11, 1 / 13, 4 / 10
     assert found.highest == pytest.approx([5 / 15, 4 / 10])
     assert found.p == pytest.approx([1 / 4, 4 / 4])

@@ -20,7 +20,7 @@ def numpys(maps, quantile):
 
 
 def test_by_hand():
-    # one unit, 2 pictures of 1x5: 0..9; index 9 * 0.75 = 6.75 of the rising values: 6 + 0.75
+    # one unit, 2 images of 1x5: 0..9; index 9 * 0.75 = 6.75 of the rising values: 6 + 0.75
     maps = torch.arange(10.0).view(2, 1, 1, 5)
     assert stream(maps, 0.25, 1).thresholds() == pytest.approx([6.75], abs=0)
 
@@ -70,7 +70,7 @@ def test_what_is_kept_never_shrinks(positions, quantile):
 @pytest.mark.parametrize("positions", [24_000, 400])
 @pytest.mark.parametrize("after", [0, 1, 3])
 def test_what_one_saw_another_takes(after, positions):
-    """Two accumulators that see different pictures, in any order, agree with one that sees all of them."""
+    """Two accumulators that see different images, in any order, agree with one that sees all of them."""
     sides = (30, 20) if positions == 24_000 else (5, 2)
     maps = torch.randn(40, 3, *sides, generator=torch.Generator().manual_seed(1)).relu()
     one, other = (TopQuantile(3, 0.005, positions) for _ in range(2))

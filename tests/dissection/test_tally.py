@@ -78,14 +78,14 @@ def test_equals_the_definition_for_every_label_form(batch, rule):
 
 
 def test_by_hand():
-    # picture 0: a cat in the left column (x = 0), red everywhere; picture 1: a street, no map at all
+    # image 0: a cat in the left column (x = 0), red everywhere; image 1: a street, no map at all
     cat = np.zeros((H, W), dtype=np.int32)
     cat[:, 0] = 3
     labels = stacked([{"color": (1,), "object": (cat,)}, {"scene": (6,)}])
     mask = np.zeros((2, UNITS, H, W), dtype=bool)
-    mask[0, 0, 0, :2] = True  # unit 0: the top left two pixels of picture 0, one of them cat
-    mask[1, 1] = True  # unit 1: all of picture 1
-    mask[0, 2, 0, 2] = True  # unit 2: a pixel of picture 0 without cat
+    mask[0, 0, 0, :2] = True  # unit 0: the top left two pixels of image 0, one of them cat
+    mask[1, 1] = True  # unit 1: all of image 1
+    mask[0, 2, 0, 2] = True  # unit 2: a pixel of image 0 without cat
     every = counts(as_hits(list(mask)), labels, VOCABULARY, units=UNITS, rule="image")
     own = counts(as_hits(list(mask)), labels, VOCABULARY, units=UNITS, rule="hit")
     #                                          red  blue cat dog tail street
@@ -95,7 +95,7 @@ def test_by_hand():
 
 
 def test_a_label_counts_where_its_primary_category_is():
-    # a tail (primary category part) that lies in the column of objects makes the picture one with parts
+    # a tail (primary category part) that lies in the column of objects makes the image one with parts
     tail = np.full((H, W), 5, dtype=np.int32)
     mask = np.ones((1, UNITS, H, W), dtype=bool)
     found = counts(as_hits(list(mask)), stacked([{"object": (tail,)}]), VOCABULARY, units=UNITS)

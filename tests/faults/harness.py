@@ -56,7 +56,7 @@ class Done(NamedTuple):
 
 
 def laid(folder: Path) -> Path:
-    """A working directory with pictures, boxes, a probe set and a network."""
+    """A working directory with images, boxes, a probe set and a network."""
     own.lay(folder, least=(72, 80), box=(22, 20, 62, 60))
     own.hold_out(folder / "pictures")
     for table, text in BRODEN.items():

@@ -78,7 +78,7 @@ def test_read_only_then_writable_then_read_only(warm: Warm, disk: Callable[[str]
 
 
 def _packed(pictures: Path, root: Path) -> None:
-    """The same pictures, classes and boxes in two shards, in the same order."""
+    """The same images, classes and boxes in two shards, in the same order."""
     with (pictures / "boxes.csv").open(newline="") as file:
         rows = sorted(csv.DictReader(file), key=lambda row: row["image"])
     for number, half in enumerate((rows[:3], rows[3:])):

@@ -106,7 +106,7 @@ def test_two_at_once(warm: Warm, stage: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("stage", "begun"), [("localise", "parts/*"), ("train", "checkpoints/*")])
 def test_two_at_once_and_one_is_killed(warm: Warm, stage: str, begun: str) -> None:
-    # the other helps where the stage can be shared, and waits where not; which of them is at it is luck
+    # the other helps where the stage can be shared, and waits where not; which of them works is not determined
     undisturbed(warm, stage)
     outputs = warm.place / f"{stage}_one_of_two"
     one, other = (start(RUNS[stage], outputs.name, warm.place) for _ in range(2))

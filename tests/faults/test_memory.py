@@ -15,12 +15,12 @@ TOLERANCE = 1e-5  # batches of other sizes change the last bits of single precis
 TIGHT = """
 
 class Tight(nn.Module):
-    def forward(self, pictures):
-        most, count = Path("most"), len(pictures)
+    def forward(self, images):
+        most, count = Path("most"), len(images)
         blank = pictures.flatten(2).std(dim=2).max() < 1e-3  # such are tried beforehand
         if most.exists() and count > int(most.read_text()) and not blank:
             raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {count} GiB")
-        return pictures
+        return images
 
 
 def tight():
@@ -34,13 +34,13 @@ MORE = {
     "dissect": ["dissect.memory_gb=0", "dissect.layers=['1']", "dissect.ablate=1"],
     "train": [],
 }
-PARTS = {  # most pictures that fit, and lines of the record
+PARTS = {  # most images that fit, and lines of the record
     "localise": (3, ["localise from 0: crops 3+3+3+1", "localise from 3: scores 3+3+3+1"]),
     "visualise": (
         3,
         [
-            "pictures from 0: crops of saliency 3+3+3+1",
-            "pictures from 2: scores 3+3+3+1",
+            "images from 0: crops of saliency 3+3+3+1",
+            "images from 2: scores 3+3+3+1",
             "projections " + "+".join(["2"] * 16),
         ],
     ),
@@ -63,7 +63,7 @@ def words(stage: str) -> list[str]:
 
 @pytest.fixture
 def most(warm: Warm) -> Generator[Path]:
-    """How many pictures fit into memory, once it is written."""
+    """How many images fit into memory, once it is written."""
     file = warm.place / "most"
     yield file
     file.unlink(missing_ok=True)

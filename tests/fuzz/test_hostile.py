@@ -92,7 +92,7 @@ def test_a_long_word_does_not_make_the_list_of_bad_files_unreadable(tmp_path: Pa
 def test_a_list_of_pictures_does_not_lead_out(tmp_path: Path, name: str) -> None:
     listed = kaggle(tmp_path / "root") / "ILSVRC/ImageSets/CLS-LOC/val.txt"
     listed.write_text(f"{name} 1\n")
-    with pytest.raises(ValueError, match=r"val\.txt: expected names of pictures without folders"):
+    with pytest.raises(ValueError, match=r"val\.txt: expected names of images without folders"):
         ilsvrc.index(tmp_path / "root")
 
 

@@ -48,7 +48,7 @@ def test_a_tight_box_by_hand():
 
 
 def test_each_axis_has_its_own_factor():
-    # A grid of height 10, width 20 shows a picture of height 50, width 60: y by 5, x by 3.
+    # A grid of height 10, width 20 shows an image of height 50, width 60: y by 5, x by 3.
     assert boxes.rescaled(np.array([1.0, 2, 3, 4]), (10, 20), (50, 60)).tolist() == [3, 10, 9, 20]
 
 

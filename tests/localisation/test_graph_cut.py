@@ -1,4 +1,4 @@
-"""Pictures are (h, w, 3); pixels are counted row by row."""
+"""Images are (h, w, 3); pixels are counted row by row."""
 
 import itertools
 import math

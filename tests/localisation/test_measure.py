@@ -10,7 +10,7 @@ from deepinside.localisation.measure import THRESHOLDS, max_box_accuracy, measur
 
 
 def test_a_map_by_hand():
-    """A block of 2 x 3 at 1, one column beside it at 0.5, of a picture 4 x 6; the object is the block."""
+    """A block of 2 x 3 at 1, one column beside it at 0.5, of an image 4 x 6; the object is the block."""
     map_ = np.zeros((4, 6))
     map_[1:3, 1:4], map_[1:3, 4] = 1, 0.5
     found = measured(map_, np.ones((4, 6), bool), np.array([[1, 1, 4, 3.0]]))

@@ -41,7 +41,7 @@ def network(classes: int = 3) -> Network:
 
 
 class Scores(nn.Module):
-    """A network from a function of the normalised picture."""
+    """A network from a function of the normalised image."""
 
     def __init__(self, function: Any) -> None:
         super().__init__()
@@ -239,10 +239,10 @@ def test_octaves_grow_the_canvas_and_the_middle_is_shown() -> None:
     assert len(images.traces["score"]) == 5
 
 
-def test_a_rectified_unit_is_climbed_by_what_it_is_given() -> None:
+def test_a_rectified_unit_is_maximised_by_its_input() -> None:
     net = network()
     with torch.no_grad():
-        net.module[2].bias[0] = -0.5  # silent on the blank picture
+        net.module[2].bias[0] = -0.5  # silent on the blank image
     images = made(net, layer="3", units=[0], steps=30)
     assert images.traces["score"][0].item() < 0
     assert images.traces["score"][-1].item() > images.traces["score"][0].item() + 0.1

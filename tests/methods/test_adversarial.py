@@ -1,4 +1,4 @@
-"""Attacks on linear networks, where the answer is known by hand, and what is said of pictures that do not count."""
+"""Attacks on linear networks, where the answer is known by hand, and what is said of images that do not count."""
 
 import math
 from pathlib import Path
@@ -19,7 +19,7 @@ SETTINGS = {"weight": 0.01, "steps": 30, "bisections": 6, "images": 3, "batch": 
 
 
 class Linear(nn.Module):
-    """Scores w_k · x of three classes over 3 x 4 x 5 pixels; `conv` passes the picture on."""
+    """Scores w_k · x of three classes over 3 x 4 x 5 pixels; `conv` passes the image on."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ def test_descent_within_the_box_ends_at_its_wall() -> None:
 
 
 def test_nearest_picture_is_the_projection_onto_the_boundary() -> None:
-    # Of two classes whose scores differ by a·x + b the nearest picture of the other class lies |a·x + b| / |a| away.
+    # Of two classes whose scores differ by a·x + b the nearest image of the other class lies |a·x + b| / |a| away.
     network = linear()
     with torch.no_grad():
         network.layer("head").bias[2] = -1e4  # never seen
@@ -97,7 +97,7 @@ def test_rows_are_what_they_say() -> None:
     network, pictures = linear(), some()
     study = adversarial(network, pictures, eps=[1, 20], layers=["conv"], **SETTINGS)
     table = study.table
-    assert len(table) == 3 * 2 * 2 + 1  # pictures x eps x (fgsm, random), and one by lbfgs
+    assert len(table) == 3 * 2 * 2 + 1  # images x eps x (fgsm, random), and one by lbfgs
     classes = seen(network, pictures)
     row = table[(table["picture"] == "p2") & (table["attack"] == "fgsm") & (table["eps"] == 20)].iloc[0]
     image = pictures.read(2)[None]
@@ -140,7 +140,7 @@ def test_nothing_right_is_not_zero(tmp_path: Path) -> None:
     assert rows["fgsm.eps_8.success_rate"].n == 0
     study.write(tmp_path, "adversarial")
     first, *_ = attacked(Study.read(tmp_path, "adversarial"))
-    assert "0 of 3 pictures" in first.caption
+    assert "0 of 3 images" in first.caption
     first.picture.savefig(tmp_path / "curves.png")
 
 

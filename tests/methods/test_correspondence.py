@@ -1,4 +1,4 @@
-"""Hamming distances and squares by hand, which pictures are chosen, and laws that identical pictures obey."""
+"""Hamming distances and squares by hand, which images are chosen, and laws that identical images obey."""
 
 from itertools import pairwise
 
@@ -53,7 +53,7 @@ def face(y: int = 2, x: int = 3) -> dict[str, torch.Tensor]:
 
 
 def itself() -> Network:
-    """The layer `0` answers the picture minus 0.5."""
+    """The layer `0` answers the image minus 0.5."""
     conv = nn.Conv2d(3, 3, 1, bias=False)
     conv.weight = nn.Parameter(torch.eye(3).view(3, 3, 1, 1))
     module = nn.Sequential(conv, nn.Flatten(), nn.Linear(3 * SIZE[0] * SIZE[1], 2))
@@ -111,9 +111,9 @@ def test_interval_over_pictures_equals_a_loop() -> None:
 def test_square_over_a_part_by_hand() -> None:
     # rows 4..5, columns 7..12: side 6, rows 4 + 2/2 - 3 = 2 .. 7
     assert square_over(mask((4, 6), (7, 13))) == Square(2, 7, 6)
-    assert square_over(mask((0, 2), (7, 13))) == Square(0, 7, 6)  # moved into the picture
+    assert square_over(mask((0, 2), (7, 13))) == Square(0, 7, 6)  # moved into the image
     assert square_over(mask((18, 20), (22, 26))) == Square(16, 22, 4)
-    assert square_over(mask((0, 20), (0, 26))) == Square(0, 3, 20)  # no larger than the picture
+    assert square_over(mask((0, 20), (0, 26))) == Square(0, 3, 20)  # no larger than the image
 
 
 def test_of_two_eyes_the_left_one_and_no_fleck() -> None:
@@ -145,15 +145,15 @@ def test_object_and_parts_that_are_not_named() -> None:
     blind = {name: where for name, where in face().items() if name != "eye"}
     masks = [dog, face(), dog, blind, face(1, 8), dog, face(4, 9), dog]
     masks = [each | {"head": each["cat"] & ~each["nose"]} if "cat" in each else each for each in masks]  # fills it
-    # three pictures have a cat's eye and nose, four a dog's ear: two parts win over one
+    # three images have a cat's eye and nose, four a dog's ear: two parts win over one
     wanted, parts, cases = find_cases(segments(masks), None, None, 3)
     assert (wanted, parts, [case.name for case in cases]) == ("cat", ("nose", "eye"), ["p1", "p4", "p6"])
     assert cases[1].squares == {"eye": Square(3, 9, 3), "nose": Square(7, 14, 3)}
     assert torch.equal(cases[2].object, masks[6]["cat"])
-    # four pictures only share the nose
+    # four images only share the nose
     wanted, parts, cases = find_cases(segments(masks), "cat", None, 4)
     assert (parts, [case.name for case in cases]) == (("nose",), ["p1", "p3", "p4", "p6"])
-    # of two parts each, the object in more pictures
+    # of two parts each, the object in more images
     assert find_cases(segments(masks), None, ["ear"], 2)[0] == "dog"
     assert [case.name for case in find_cases(segments(masks), "dog", ["ear"], 2)[2]] == ["p0", "p2"]
 
@@ -171,7 +171,7 @@ def test_errors_say_what_there_is() -> None:
         find_cases(segments(masks), "cat", ["noses"], 2)
     with pytest.raises(ValueError, match=r"none of 2.*concepts=miniature"):
         find_cases(segments([{"sky": mask((0, 3), (0, 9))}] * 2), None, None, 2)
-    with pytest.raises(ValueError, match=r"two pictures of cat with eye or more, got 1.*cat: eye 1, nose 1"):
+    with pytest.raises(ValueError, match=r"two images of cat with eye or more, got 1.*cat: eye 1, nose 1"):
         find_cases(segments([face(), {"sky": mask((0, 3), (0, 9))}]), "cat", ["eye"], 2)
 
 
@@ -227,7 +227,7 @@ def test_delta_by_hand() -> None:
     share = side * side / (SIZE[0] * SIZE[1])
     assert own["delta"].to_dict() == pytest.approx({"match": 2 / 3 * share, "left_out": 2 / 3})  # pairs: 0, 1, 1
     assert own.loc["left_out", "delta_error"] == pytest.approx(np.std([0, 1, 1], ddof=1) / 3**0.5)
-    # elsewhere the pictures have the mean colour already: nothing changes, and no dimension is left
+    # elsewhere the images have the mean colour already: nothing changes, and no dimension is left
     other = study.table.query("part == 'nose' and place == 'random'").set_index("zeros")
     assert other.loc["match", "delta"] == 0
     assert np.isnan(other.loc["left_out", "delta"])

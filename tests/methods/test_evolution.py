@@ -1,4 +1,4 @@
-"""Evolution on a network whose best picture is known, and its mutation against the formula."""
+"""Evolution on a network whose best image is known, and its mutation against the formula."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pictures of facets beside pictures of groups by chance, on photographs whose facets are known."""
+"""Images of facets beside images of groups by chance, on photographs whose facets are known."""
 
 from itertools import combinations
 from typing import Any
@@ -44,7 +44,7 @@ def study(pictures: Pictures, **changed: Any) -> Study:
 def test_facets_that_are_there_end_apart_and_groups_by_chance_do_not() -> None:
     found = study(photographs(0.7))
     assert found.table["name"].tolist() == ["a, aa", "b"]
-    assert (found.table["apart"] > 5).all()  # pictures of one facet differ by noise, those of two by 0.7
+    assert (found.table["apart"] > 5).all()  # images of one facet differ by noise, those of two by 0.7
     numbers = {row.metric: row for row in found.numbers}
     assert numbers["classes"].value == 2
     assert numbers["apart_above_random"].value == pytest.approx(
@@ -74,7 +74,7 @@ def test_distances_are_those_of_the_mean_pictures_where_nothing_climbs() -> None
 
 @pytest.mark.parametrize(
     ("changed", "said"),
-    [({"facets": 1}, "at least 2 facets"), ({"nearest": 1}, "at least 2 pictures"), ({"facets": 6}, "class 0")],
+    [({"facets": 1}, "at least 2 facets"), ({"nearest": 1}, "at least 2 images"), ({"facets": 6}, "class 0")],
 )
 def test_too_few_facets_or_pictures_are_named(changed: dict[str, int], said: str) -> None:
     with pytest.raises(ValueError, match=said):

@@ -51,7 +51,7 @@ def test_gratings_lie_in_their_bands() -> None:
     assert table["folded"][0] < 0.2  # Nyquist after a stride of 4 is 0.125
     assert table["folded"][1] > 0.9
     assert table["folded"][2] > 0.9
-    assert (table["folded_pictures"] - table["folded"]).abs().max() < 0.1  # pictures of white noise
+    assert (table["folded_pictures"] - table["folded"]).abs().max() < 0.1  # images of white noise
     assert table["colour"].abs().max() < 1e-9
 
 
@@ -108,7 +108,7 @@ def test_filters_are_in_units_of_pixels_and_batch_normalisation_is_folded_in() -
     ratio = found.filters / weights.double().flip(1)  # red first; blue had a standard deviation of 1
     expected = 255 * torch.tensor([[1 / 4, 1 / 2, 1]]) * torch.tensor([[1.0], [-2.0]])
     assert torch.allclose(ratio.mean(dim=(2, 3)).float(), expected, rtol=1e-4)
-    # the same picture through both
+    # the same image through both
     net = network(weights, 2, caffe, norm)
     image, other = torch.rand(2, 1, 3, 9, 11)
     answers = [net.module[1](net.module[0](net.normalise(x))) for x in (image, other)]

@@ -1,4 +1,4 @@
-"""Moved pictures by hand and beside scipy, distances by hand, and which layer the class scores read."""
+"""Moved images by hand and beside scipy, distances by hand, and which layer the class scores read."""
 
 import math
 
@@ -32,7 +32,7 @@ def pictures(images: torch.Tensor, labels: tuple[int, ...] | None = None) -> Pic
 
 
 class Means(nn.Module):
-    """low: the picture itself; high: its mean colour; scores: 3 means -> 2."""
+    """low: the image itself; high: its mean colour; scores: 3 means -> 2."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -162,7 +162,7 @@ def test_distances_and_probabilities_by_hand() -> None:
         assert row["low_relative"].item() == pytest.approx(low / np.linalg.norm(x), rel=1e-5)
         assert row["high_relative"].item() == pytest.approx(high / np.linalg.norm(x.mean((1, 2))), rel=1e-4)
         weights = np.array([[4.0, 0, 0], [0, 4, 1]])
-        target = (1, int((weights @ x.mean((1, 2))).argmax()), 0)[i]  # the second picture's class is not known
+        target = (1, int((weights @ x.mean((1, 2))).argmax()), 0)[i]  # the second image's class is not known
         chances = np.exp(weights @ down.mean((1, 2)))
         assert row["class"].item() == target
         assert row["class_is_known"].item() == (i != 1)
@@ -229,5 +229,5 @@ def test_drawn_with_a_curve_per_picture(tmp_path: object) -> None:
     (drawn,) = curves(Study.read(tmp_path, "invariance"))
     assert len(drawn.picture.axes) == 12
     assert [len(axis.lines) for axis in drawn.picture.axes[:4]] == [0, 5 + 1 + 1, 5 + 1 + 1, 5 + 1]
-    assert "all 6 pictures" in drawn.caption
+    assert "all 6 images" in drawn.caption
     drawn.picture.savefig(tmp_path / "drawn.png")

@@ -1,4 +1,4 @@
-"""Occlusion by hand, against a loop over positions and against captum; sheets of pictures whose answer is known."""
+"""Occlusion by hand, against a loop over positions and against captum; sheets of images whose answer is known."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +29,7 @@ CONF = Path(__file__).resolve().parents[2] / "conf" / "method"
 def alexnet_shaped(std: tuple[float, float, float] = (0.2, 0.25, 0.3), **recipe: object) -> Network:
     # Convolution, ReLU and overlapping pooling, then dense layers; takes any h and w; float64.
     with torch.random.fork_rng():
-        torch.manual_seed(5)  # strongest maps and labels differ between pictures and positions
+        torch.manual_seed(5)  # strongest maps and labels differ between images and positions
         module = nn.Sequential(
             nn.Conv2d(3, 8, 5, stride=2, padding=2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2),
             nn.Conv2d(8, 12, 3, padding=1), nn.ReLU(inplace=True), nn.AdaptiveMaxPool2d(2),
@@ -139,7 +139,7 @@ def test_unknown_colours(value: float | str) -> None:
 
 
 def test_score_activation_and_map_by_hand() -> None:
-    # h = 2, w = 3, weights 1..6 on a white picture: S = 21; black squares of one row and column of two.
+    # h = 2, w = 3, weights 1..6 on a white image: S = 21; black squares of one row and column of two.
     net = weighted(torch.tensor([[1.0, 2, 3], [4, 5, 6]]))
     white = torch.ones(1, 3, 2, 3)
     seen = occluded(net, white, classes=torch.tensor([0]), side=0.5, stride=0.5, value=0.0, layer="seen")
@@ -240,7 +240,7 @@ def test_memory_does_not_depend_on_positions_or_pictures() -> None:
     handle.remove()
     count = 4 * len(few.windows.tops) * len(few.windows.lefts)
     assert max(sizes[: sizes.index(max(sizes)) - 1]) <= 3
-    assert len(sizes) == 2 + -(-count // 3) + 1 + 1  # 2 and 1 passes of clean pictures
+    assert len(sizes) == 2 + -(-count // 3) + 1 + 1  # 2 and 1 passes of clean images
     assert sum(sizes) == 2 * (4 + count)
     for one, other in zip((*few.covered, *few.clean), (*many.covered, *many.clean), strict=True):
         assert torch.allclose(one, other)

@@ -53,7 +53,7 @@ def test_moments_by_hand() -> None:
 
 
 def test_averages_differ_where_the_sign_of_the_gradient_does() -> None:
-    # A black picture with one white pixel: range 1, noise 0.1, gradients -3e around zero.
+    # A black image with one white pixel: range 1, noise 0.1, gradients -3e around zero.
     images = torch.zeros(1, 3, 2, 3)
     images[0, :, 0, 0] = 1.0
     dark = {average: squares(average, images)[1] for average in AVERAGES}

@@ -160,7 +160,7 @@ def test_a_style_file_of_another_size(tmp_path: Path) -> None:
 
 def test_bad_input_is_said(tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
-    broken.write_bytes(b"no picture")
+    broken.write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"broken\.png, which cannot be read"):
         style_transfer(small(), some(), style_file=str(broken), **SETTINGS)
     with pytest.raises(FileNotFoundError, match=r"none\.png"):

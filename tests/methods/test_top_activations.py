@@ -1,4 +1,4 @@
-"""The strongest pictures of units, against sorting all of them."""
+"""The strongest images of units, against sorting all of them."""
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,7 @@ def network() -> Network:
 def pictures(count: int = 11, broken: tuple[int, ...] = ()) -> Pictures:
     images = torch.rand(count, 3, 18, 20, generator=torch.Generator().manual_seed(1))
     return Pictures(
-        names=tuple(f"picture {i}" for i in range(count)),
+        names=tuple(f"image {i}" for i in range(count)),
         labels=tuple(i % 2 for i in range(count)),
         boxes=(NOTHING,) * count,
         read=lambda i: None if i in broken else images[i],

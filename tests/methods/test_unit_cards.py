@@ -31,7 +31,7 @@ def network() -> Network:
 def pictures() -> Pictures:
     images = torch.rand(6, 3, 20, 20, generator=torch.Generator().manual_seed(1))
     empty = (Boxes(np.empty((0, 4))),) * 6
-    return Pictures(tuple(f"picture {i}" for i in range(6)), (0,) * 6, empty, lambda i: images[i])
+    return Pictures(tuple(f"image {i}" for i in range(6)), (0,) * 6, empty, lambda i: images[i])
 
 
 def told() -> dict[str, Any]:

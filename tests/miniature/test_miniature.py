@@ -1,4 +1,4 @@
-"""The drawn world: the same for a seed, in the real formats, every box exact, and no class without its object."""
+"""The synthetic data set: reproducible by seed, in the real formats, with exact boxes and an object of each class."""
 
 import csv
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_another_seed_draws_other_pictures(tree: Path, tmp_path: Path) -> None:
 
 
 def test_other_labels_of_the_same_pictures(tree: Path, tmp_path: Path) -> None:
-    """Scenes, or how the picture was turned: nothing else changes."""
+    """Scenes, or how the image was turned: nothing else changes."""
     objects = ilsvrc.index(root=tree, split="all").split("val").entries
     for labels, classes in (("scenes", 10), ("turns", 4)):
         out = tmp_path / labels
@@ -114,7 +114,7 @@ def test_the_loader_of_broden_reads_it(probe: Path) -> None:
     assert set(broden.categories) == {"color", "object", "part", "scene", "material", "texture"}
     for category in broden.categories:
         carrying = sum(bool(row.cells.get(category)) for row in broden.rows)
-        assert 0 < carrying < len(broden), f"{category}: as in Broden, only some pictures carry it"
+        assert 0 < carrying < len(broden), f"{category}: as in Broden, only some images carry it"
     for position in range(0, len(broden), 25):
         assert broden.segmentation(position)
 
@@ -129,11 +129,11 @@ def test_ceilings_leave_room_for_detectors(probe: Path) -> None:
 
 
 def test_ceiling_by_hand() -> None:
-    # 100 pictures, a unit fires on 0.5 of a picture; 40 carry the category. A concept of 2 pictures: 0.5 of 2.
+    # 100 images, a unit fires on 0.5 of an image; 40 carry the category. A concept of 2 images: 0.5 of 2.
     assert ceiling(np.array([2.0]), np.array([40.0]), 100)[0] == pytest.approx(0.25)
     # one of 0.1: the unit may fire elsewhere with the rest, so A = G.
     assert ceiling(np.array([0.1]), np.array([40.0]), 100)[0] == pytest.approx(1)
-    # all pictures carry the category: all 0.5 count.
+    # all images carry the category: all 0.5 count.
     assert ceiling(np.array([0.1]), np.array([100.0]), 100)[0] == pytest.approx(0.2)
 
 
@@ -150,4 +150,4 @@ def test_a_network_must_see_the_object_and_a_line_through_pixels_does_not() -> N
         line = RidgeClassifier(alpha=30).fit([_pixels(getattr(p, what)) for p in train], [p.kind for p in train])
         right[what] = line.score([_pixels(getattr(p, what)) for p in test], [p.kind for p in test])
     assert 0.06 < right["pixels"] < 0.40, right
-    assert right["bare"] < 0.05 * 1.5 + 0.025, right  # two standard errors of 300 pictures
+    assert right["bare"] < 0.05 * 1.5 + 0.025, right  # two standard errors of 300 images

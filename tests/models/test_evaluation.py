@@ -27,7 +27,7 @@ def picture(height=10, width=12):
 
 
 def test_ten_crops_are_averaged_after_the_softmax_by_hand(network):
-    image = picture()  # the canvas is the picture itself: its shorter side is 10
+    image = picture()  # the canvas is the image itself: its shorter side is 10
     red = image[0].double().numpy() / 255
     tops, lefts = (0, 0, 2, 2, 1), (0, 4, 0, 4, 2)
     pairs = [(red[t, s], red[t, s + 7]) for t, s in zip(tops, lefts, strict=True)]
@@ -64,7 +64,7 @@ def test_wrong_by_hand():
     scores = torch.tensor([[6.0, 5, 4, 3, 2, 1], [1, 2, 3, 4, 5, 6], [0, 0, 0, 0, 0, 0], [9, 1, 1, 1, 1, 1]])
     labels = np.array([0, 0, 3, 5])
     assert wrong(scores, labels, 1).tolist() == [False, True, False, True]
-    # picture 1: class 0 is sixth of six; picture 3: class 5 shares second to sixth place, which is in favour
+    # image 1: class 0 is sixth of six; image 3: class 5 shares second to sixth place, which is in favour
     assert wrong(scores, labels, 5).tolist() == [False, True, False, False]
 
 

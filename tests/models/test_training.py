@@ -192,13 +192,13 @@ def test_a_learning_rate_that_explodes_is_told(index, tmp_path):
 def test_broken_and_unlabelled_pictures_in_a_test(whole, tmp_path):
     _, network, _ = whole
     own = write(tmp_path, 6)
-    (tmp_path / "p03.png").write_bytes(b"no picture")
+    (tmp_path / "p03.png").write_bytes(b"no image")
     errors = classification_errors(network, own)
     assert errors.images == ("p00", "p01", "p02", "p04", "p05")
     assert [file for file, _ in errors.set_aside] == ["p03.png"]
     assert len(errors.top1) == 5
     blind = Index(tmp_path, own.ids, own.classes, tuple(Entry(**(vars(e) | {"label": -1})) for e in own.entries))
-    with pytest.raises(ValueError, match="6 of 6 pictures have no label"):
+    with pytest.raises(ValueError, match="6 of 6 images have no label"):
         classification_errors(network, blind)
 
 

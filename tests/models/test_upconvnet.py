@@ -185,7 +185,7 @@ def test_feature_error_by_hand() -> None:
     assert np.isnan(error[1])  # nothing to be relative to
 
 
-def test_contours_and_colours_are_told_apart() -> None:
+def test_contours_and_colours_are_distinguished() -> None:
     usual = torch.full((3, 16, 24), 0.5)
     image = usual.clone()
     image[0, :8], image[1, :8] = 0.8, 0.2  # red above; as bright as before

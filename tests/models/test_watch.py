@@ -147,7 +147,7 @@ def test_a_look_every_so_many_epochs_and_one_at_either_end(tmp_path: Path) -> No
             assert torch.equal(maps[method].values, work(theirs(lit), pictures()).values), (epoch, method)
     assert not torch.equal(found[2]["gradient"].values, found[4]["gradient"].values)
     for file in tmp_path.glob("*.png"):
-        assert Image.open(file).size[1] > 300  # three pictures below one another
+        assert Image.open(file).size[1] > 300  # three images below one another
 
 
 class Modes(Callback):
@@ -247,7 +247,7 @@ def test_it_says_what_it_cost(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
         trained(watch, epochs=2)
         whole = time.monotonic() - started
     (said,) = [record.getMessage() for record in caplog.records if record.name == "deepinside.models.watch"]
-    assert said.startswith("watch: 2 looks at 3 pictures took ")
+    assert said.startswith("watch: 2 looks at 3 images took ")
     share = float(said.split(", ")[1].split(" %")[0])
     assert 0.4 <= watch.seconds <= whole
     assert 100 * 0.4 / whole <= share <= 100

@@ -200,7 +200,7 @@ def test_what_is_set_aside_is_named_stage_by_stage(place: Path, tmp_path: Path) 
     start = said.index(
         f"visualise: 1 set aside, beside 4 by prepare; all with their reasons in {place_of['visualise']}"
     )
-    assert said[start + 1].startswith("torn.png: expected a whole JPEG or PNG picture, got")
+    assert said[start + 1].startswith("torn.png: expected a whole JPEG or PNG image, got")
     assert "\x1b" not in done.stderr
     counted = {stage: Table.read(folder)["images_set_aside"].value for stage, folder in folders.items()}
     listed = {stage: len(pd.read_csv(folder / "set_aside.csv")) for stage, folder in folders.items()}
@@ -252,7 +252,7 @@ def localised(place: Path) -> Path:
 def test_ones_own_network_and_pictures_through_the_program(localised: Path, place: Path) -> None:
     table = Table.read(localised)
     assert table["top1_localisation_error"].n == 6
-    assert table["whole_image.class_known_localisation_error"].value == 100  # boxes cover a quarter of the pictures
+    assert table["whole_image.class_known_localisation_error"].value == 100  # boxes cover a quarter of the images
     assert len((localised / "per_image.csv").read_text().splitlines()) == 7
     assert sorted(path.name for path in place.iterdir() if path.name != "__pycache__") == [
         "mine.py",

@@ -140,7 +140,7 @@ def test_the_order_of_priors_and_methods_counts(tmp_path: Path) -> None:
     first, second = (
         name(tmp_path, "visualise", f"method=[{order}]") for order in ("guided,saliency", "saliency,guided")
     )
-    assert first != second  # so are its tables and pictures
+    assert first != second  # so are its tables and images
 
 
 def test_the_code_of_a_claims_measure_counts(tmp_path: Path, modules: Callable) -> None:

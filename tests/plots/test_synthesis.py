@@ -1,4 +1,4 @@
-"""Synthesised pictures as they are drawn."""
+"""Synthesised images as they are drawn."""
 
 import numpy as np
 

@@ -79,7 +79,7 @@ UNITS = [
         for n in range(30)
     ),
 ]
-# 25 pictures: picture n shows class n % 4, its box has IoU n / 25 and its class is seen first where n is even.
+# 25 images: image n shows class n % 4, its box has IoU n / 25 and its class is seen first where n is even.
 BOXES = [
     ("image", "label", "iou_known", "iou_whole_image", "iou_centre_box", "cls_error_1", "cls_error_5"),
     *((f"img_{n:02d}", n % 4, n / 25, 0.25, 0.5, n % 2, int(n == 1)) for n in range(25)),

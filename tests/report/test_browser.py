@@ -195,7 +195,7 @@ def test_fingerprints_can_be_copied(opened):
     assert driver.execute_script("return window.copied") == "a0"
     driver.execute_script("navigator.clipboard.writeText = async () => { throw new Error('not allowed'); }")
     click(driver, driver.find_element(By.CSS_SELECTOR, "#artifact-train .copy"))
-    assert driver.find_element(By.ID, "said").get_attribute("textContent") == "Copied"
+    assert driver.find_element(By.ID, "status").get_attribute("textContent") == "Copied"
 
 
 def shown(driver, table):
@@ -217,7 +217,7 @@ def test_claims_are_filtered_by_verdict_world_and_words(opened):
     assert (len(shown(driver, table)), matches(driver, table)) == (4, "4 claims")
     choose(driver, table, "Verdict", "supported")
     assert (shown(driver, table), matches(driver, table)) == (["Maps lie on it"], "1 of 4 claims")
-    choose(driver, table, "World", "ILSVRC")
+    choose(driver, table, "Data set", "ILSVRC")
     assert (shown(driver, table), matches(driver, table)) == ([], "0 of 4 claims")
     click(driver, driver.find_element(By.CSS_SELECTOR, f"#{table} .nothing .clear"))
     assert len(shown(driver, table)) == 4
@@ -291,7 +291,7 @@ def test_the_pictures_of_a_unit_are_enlarged_and_the_keys_walk_through_the_rows(
     driver, table = opened(), "artifact-dissect-atlas"
     strips = driver.find_elements(By.CSS_SELECTOR, f"#{table} a.strip")
     assert [strip.get_attribute("data-title").split(":")[0] for strip in strips] == ["conv2 unit 29", "conv1 unit 28"]
-    assert strips[0].find_element(By.TAG_NAME, "img").get_attribute("alt").startswith("The pictures in which it peaks")
+    assert strips[0].find_element(By.TAG_NAME, "img").get_attribute("alt").startswith("The images in which it peaks")
     click(driver, strips[0])
     title = driver.find_element(By.ID, "zoom-title")
     assert title.text.startswith("conv2 unit 29: ")

@@ -1,4 +1,4 @@
-"""The long tables: the atlas of units, the localised pictures, and the small parts that they are made of."""
+"""The long tables: the atlas of units, the localised images, and the small parts that they are made of."""
 
 import math
 
@@ -49,7 +49,7 @@ def test_units_with_a_card_lead_to_it(made):
 
 
 def test_drawn_pictures_come_first_and_have_names(made):
-    boxes = made[0]["Every picture"]
+    boxes = made[0]["Every image"]
     texts = [[cell.text for cell in line.cells] for line in boxes.lines]
     assert texts[0] == ["img_00", "mug", "0", "0.250", "0.500", "wrong", "first", "worst"]
     assert texts[1] == ["img_24", "mug", "0.960", "0.250", "0.500", "right", "first", "best"]
@@ -111,7 +111,7 @@ def test_values_to_choose_are_counted_in_order():
 def test_a_long_caption_says_what_it_is_and_keeps_its_settings_for_later():
     short = "A map. Made by the gradient."
     assert told(short) == (short, "")
-    start = "The picture that each score likes best, and its rank"
+    start = "The image that each score likes best, and its rank"
     rest = "(place centre, " + "x" * LONG + ")."
     assert told(f"{start} {rest}") == (f"{start}.", rest)
     assert told("y" * (LONG + 1)) == ("y" * (LONG + 1) + ".", "")

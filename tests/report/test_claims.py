@@ -22,16 +22,16 @@ def page(tmp_path_factory):
 def test_verdicts_are_counted_per_world(page):
     counted = {one.title: [count for _, _, count in one.verdicts] for one in page.claims.tallies}
     # supported, contradicted, undecided, needs data
-    assert counted == {"all worlds": [1, 1, 1, 1], "miniature world": [1, 0, 1, 0], "ILSVRC": [0, 1, 0, 1]}
+    assert counted == {"all data sets": [1, 1, 1, 1], "synthetic data set": [1, 0, 1, 0], "ILSVRC": [0, 1, 0, 1]}
     assert [one.total for one in page.claims.tallies] == [4, 2, 2]
     columns = [column.title for column in page.claims.catalogue.columns]
-    assert (columns[page.claims.verdict], columns[page.claims.world]) == ("Verdict", "World")
+    assert (columns[page.claims.verdict], columns[page.claims.world]) == ("Verdict", "Data set")
 
 
 def test_a_claim_is_worded_with_its_number_and_interval(page):
     cells = page.claims.catalogue.lines[0].cells
     assert (cells[0].text, cells[0].note) == ("Maps lie on it", "C01 · S13, sec. 3. Predicted: above 1")
-    assert (cells[1].text, cells[1].tone, cells[2].text) == ("supported", "supported", "miniature world")
+    assert (cells[1].text, cells[1].tone, cells[2].text) == ("supported", "supported", "synthetic data set")
     assert (cells[3].text, cells[3].between, cells[3].key, cells[4].text) == ("1.75", "1.50 to 2", 1.75, "40")
     absent = page.claims.catalogue.lines[3].cells
     assert [cell.text for cell in absent[1:5]] == ["needs data", "ILSVRC", "–", "–"]
@@ -115,7 +115,7 @@ def test_a_register_of_many_artifacts_is_one_box_of_the_pipeline(tmp_path):
 
 def test_the_markdown_has_every_claim_and_every_number_in_tables_that_hold(page):
     text = written(page)
-    assert "| Units \\<detect\\> it (C03 · B17. Predicted: above 4) | undecided | miniature world |" in text
+    assert "| Units \\<detect\\> it (C03 · B17. Predicted: above 4) | undecided | synthetic data set |" in text
     assert "GoogLeNet \\| on ILSVRC" in text
     tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
     assert len(tables) > 5

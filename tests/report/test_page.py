@@ -230,7 +230,7 @@ def test_what_is_missing_is_named(tmp_path):
     inputs["localise"] = tmp_path / "nowhere"
     (inputs["train"] / "manifest.json").unlink()
     (inputs["concepts"] / "table.csv").unlink()
-    (inputs["visualise"] / "pictures" / "0.png").write_bytes(b"no picture")
+    (inputs["visualise"] / "pictures" / "0.png").write_bytes(b"no image")
     html, page, _ = page_of(inputs)
     said = "\n".join(page.missing)
     for words in (
@@ -331,15 +331,15 @@ def test_networks_are_compared_on_the_page_a_table_for_each_data(tmp_path):
     rows = (
         "Drawn,A,error,46.254,%,9,40,50.5,localise/abc",
         "Drawn,B,units,3,,,,,dissect/abc",
-        "Photos,<b>C,error,5,%,,,,x/y",
+        "Photos,<b>Third,error,5,%,,,,x/y",
     )
     file.write_text(head + "\n".join(rows) + "\n")
     html, page, _ = page_of(outputs, networks=str(file))
     drawn, photos = page.comparisons
     assert (drawn.on, drawn.numbers) == ("Drawn", ["error (%)", "units"])
     assert drawn.networks == [("A", ["46.3 [40, 50.5]", ""]), ("B", ["", "3"])]
-    assert photos.networks == [("<b>C", ["5"])]
-    assert "<b>C" not in html
+    assert photos.networks == [("<b>Third", ["5"])]
+    assert "<b>Third" not in html
     assert '<a href="#networks">' in html
     file.write_text(head.replace("on,", ""))
     _, page, _ = page_of(outputs, networks=str(file))

@@ -1,4 +1,4 @@
-"""The pictures of every unit, cut from sheets."""
+"""The images of every unit, cut from sheets."""
 
 import base64
 import io

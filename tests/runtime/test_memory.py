@@ -19,7 +19,7 @@ NOT_ENOUGH = [
 
 
 class Tight(nn.Module):
-    """Holds so many pictures and no more."""
+    """Holds so many images and no more."""
 
     def __init__(self, most: int, error: Exception = NOT_ENOUGH[0]) -> None:
         super().__init__()

@@ -44,7 +44,7 @@ def net():
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A working directory with 3 pictures to test on and 23 to train on, no multiple of the processes or the batch."""
+    """A working directory with 3 images to test on and 23 to train on, no multiple of the processes or the batch."""
     for split, count in (("train", 23), ("val", 3)):
         for i in range(count):
             pixels = np.random.default_rng((len(split), i)).integers(0, 256, (38, 42, 3), dtype=np.uint8)

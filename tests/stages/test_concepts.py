@@ -31,7 +31,7 @@ class Red(nn.Module):
     def forward(self, x):
         return self.act(self.look(x)).mean((2, 3))
 """
-H, W, SIDE = 24, 30, 6  # a square is 36 of 720 pixels, 5 % of a picture; `dissect.quantile` is half of that
+H, W, SIDE = 24, 30, 6  # a square is 36 of 720 pixels, 5 % of an image; `dissect.quantile` is half of that
 
 
 def square(number: int) -> np.ndarray:
@@ -43,7 +43,7 @@ def square(number: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Grey pictures with a red square that is a mask of `berry`; a green corner is one of `leaf`."""
+    """Grey images with a red square that is a mask of `berry`; a green corner is one of `leaf`."""
     root = tmp_path_factory.mktemp("own")
     random = np.random.default_rng(0)
     annotations = []
@@ -78,7 +78,7 @@ def ran(place: Path, stage: str, outputs: Path, *words: str) -> Path:
 
 def test_dissect_finds_what_the_masks_outline(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(place)
-    (place / "images" / "broken.png").write_bytes(b"no picture")
+    (place / "images" / "broken.png").write_bytes(b"no image")
     (place / "masks" / "leaf" / "broken.png").write_bytes(b"no mask")
     quantile = SIDE * SIDE / (H * W)  # all that is red, and nothing else
     words = ("concepts=masks", "dissect.layers=[act]", f"dissect.quantile={quantile}", "dissect.cards=2")

@@ -25,7 +25,7 @@ from deepinside.stages import dissect, load
 CONF = Path(__file__).resolve().parents[2] / "conf"
 SMALL = {"widths": [4, 5, 6, 6, 6], "hidden": [4, 4], "kernel": 5, "stride": 2, "input": 45, "resize": 45}
 CATEGORIES = ("color", "object", "part", "scene")
-# number, name, category with its pictures, coverage
+# number, name, category with its images, coverage
 LABELS = [(1, "red-c", "color(9)"), (2, "blue-c", "color(9)"), (3, "cat", "object(6)"),
           (4, "tail", "part(4);object(1)"), (5, "ear", "part(4)"), (6, "street-s", "scene(3)")]  # fmt: skip
 
@@ -43,7 +43,7 @@ def write_csv(path, header, rows):
 
 @pytest.fixture(scope="module")
 def broden(tmp_path_factory):
-    """Nine pictures of two sizes with every label form; one more carries no label."""
+    """Nine images of two sizes with every label form; one more carries no label."""
     root, random = tmp_path_factory.mktemp("broden"), np.random.default_rng(0)
     (root / "images").mkdir()
     rows = []
@@ -138,7 +138,7 @@ def test_every_row_adds_up(artifact):
         truth, area, common = (units[f"{category}-{key}"] for key in ("truth", "activation", "intersect"))
         assert units[f"{category}-iou"].to_numpy() == pytest.approx((common / (truth + area - common)).to_numpy())
     assert (units["score"] == units[[f"{c}-iou" for c in CATEGORIES]].max(axis=1)).all()
-    assert set(units["scene-truth"]) == {3 * 30 * 24}  # a label of the whole picture covers its map
+    assert set(units["scene-truth"]) == {3 * 30 * 24}  # a label of the whole image covers its map
     assert set(units["part-label"]) <= {"tail", "ear"}  # tail is scored under the category that it covers most
     assert "tail" not in set(units["object-label"])
 
@@ -159,12 +159,12 @@ def test_counts_and_table(artifact):
     assert numbers["relu5.unique_detectors_per_category"] == per.loc["all", "unique_detectors"]
 
 
-def test_intervals_luck_and_selectivity(artifact):
+def test_intervals_permutation_test_and_selectivity(artifact):
     units, numbers = pd.read_csv(artifact / "units.csv"), pd.read_csv(artifact / "table.csv").set_index("metric")
     assert (units["score_low"] <= units["score_high"]).all()
     assert units["p_value"].between(1 / 20, 1).all()
     assert (units["selectivity"] == units["score"] - units["second_score"]).all()
-    # all nine pictures took part but the last, alone in its batch: beating every permutation is the least p
+    # all nine images took part but the last, alone in its batch: beating every permutation is the least p
     better = units["p_value"] == units["p_value"].min()
     assert (units.loc[better, "score"] > 0).all()
     ends = pd.read_csv(artifact / "intervals.csv").set_index(["layer", "rule", "category"])
@@ -264,7 +264,7 @@ def test_a_killed_run_leaves_the_same_bytes(artifact, broden, network, tmp_path,
     cfg = config(broden, layers="all", **QUICK)
     cfg.machine.workers = 1  # one thread reads in order; the number of threads is no part of the result
     killing("of", 7)  # in the first pass
-    killing("unpacked", 3)  # in the second, after its first batch, which has pictures of two sizes
+    killing("unpacked", 3)  # in the second, after its first batch, which has images of two sizes
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             made(cfg, network, tmp_path / "again")
@@ -274,7 +274,7 @@ def test_a_killed_run_leaves_the_same_bytes(artifact, broden, network, tmp_path,
 
 
 def test_a_rotation_says_what_it_costs_and_transfer_what_the_peaks_know(broden, network, tmp_path):
-    # scenes of nine pictures: three carry `street`, none another
+    # scenes of nine images: three carry `street`, none another
     with pytest.raises(KeyError, match="scene"):
         made(config(broden, transfer="scenes", **QUICK), network, tmp_path / "wrong")
     cfg = config(broden, layers=["relu2", "relu5"], rotation=1.0, transfer="scene", **QUICK)
@@ -364,7 +364,7 @@ def test_a_label_map_larger_than_its_picture_is_set_aside(broden, network, tmp_p
     out = made(config(edited(broden, tmp_path, change), layers=["relu2"], **QUICK), network, tmp_path / "out")
     aside = pd.read_csv(out / "set_aside.csv")
     assert aside["file"].tolist() == ["images/2.png"]
-    assert "no larger than its picture, got 24x61 for 48x60" in aside["reason"].item()
+    assert "no larger than its image, got 24x61 for 48x60" in aside["reason"].item()
     assert table(out)["images_set_aside"] == 1
 
 
@@ -388,7 +388,7 @@ def test_no_picture_left(broden, network, tmp_path):
     shutil.copytree(broden, root)
     for number in range(10):
         spoil(root / "images" / f"{number}.png")
-    with pytest.raises(ValueError, match="is every picture set aside"):
+    with pytest.raises(ValueError, match="is every image set aside"):
         made(config(root, layers=["relu2"], **QUICK), network, tmp_path / "out")
 
 

@@ -168,7 +168,7 @@ def test_seed_and_limit_matter_and_a_broken_picture_is_set_aside(run, tmp_path) 
     (tmp_path / "own").mkdir()
     own = write(tmp_path / "own", count=30)
     for broken in ("p03", "p15"):
-        (tmp_path / "own" / f"{broken}.png").write_bytes(b"no picture")
+        (tmp_path / "own" / f"{broken}.png").write_bytes(b"no image")
     numbers = {}
     for name, words in {"a": [], "b": [], "c": ["seed=1"], "d": ["invert.limit=8"]}.items():
         out = run("invert.epochs=1", "invert.codes=[fc]", *words, found=own, out=name)

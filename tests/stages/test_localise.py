@@ -130,10 +130,10 @@ def test_the_table_by_hand(artifact):
     assert table["top1_classification_error"][1:4] == (20, "%", 5)
     assert table["top5_classification_error"].value == 0
     assert table["top1_localisation_error"].value == 20
-    # The map of an absent class is flat, its box the whole picture: 900 / 5120 of it are the object.
+    # The map of an absent class is flat, its box the whole image: 900 / 5120 of it are the object.
     assert table["top5_localisation_error"].value == 20
     assert table["class_known_localisation_error"].value == 20
-    # Shares of the picture: 1/6, 2/9, 0.74, 0.18, 0.26: the whole picture is right once.
+    # Shares of the image: 1/6, 2/9, 0.74, 0.18, 0.26: the whole image is right once.
     assert table["whole_image.class_known_localisation_error"].value == 80
     assert table["whole_image.top1_localisation_error"].value == 80
     assert table["images"].value == 5
@@ -307,7 +307,7 @@ def test_all_baselines_stand_beside_any_preset_and_workers_change_nothing(tmp_pa
         for metric in ("top1_localisation_error", "top5_localisation_error", "class_known_localisation_error"):
             assert 0 <= table[f"{name}.{metric}"].value <= 100
     assert table["grad_cam.class_known_localisation_error"].value == 20
-    # Four classes see their colour and nothing else; the fifth picture shows nothing of its class.
+    # Four classes see their colour and nothing else; the fifth image shows nothing of its class.
     assert table["pointing_game_accuracy"].value == 80
     assert table["class_known_localisation_error"].value <= 20
 
@@ -324,7 +324,7 @@ def test_pictures_without_labels_are_refused(tmp_path, monkeypatch):
 
 
 def test_pictures_without_boxes_are_refused(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="expected boxes, got none for 5 pictures"):
+    with pytest.raises(ValueError, match="expected boxes, got none for 5 images"):
         located(tmp_path, monkeypatch, prepared=stripped(tmp_path, boxes=NO_BOXES))
 
 
@@ -388,7 +388,7 @@ def test_scoring_the_submission_gives_the_same_errors(artifact, tmp_path):
 
 def test_a_file_of_another_length_is_refused(artifact, tmp_path):
     (tmp_path / "short.txt").write_text("1 0 0 5 5\n")
-    with pytest.raises(ValueError, match="one line for each of the 5 pictures of split val, in sorted order, got 1"):
+    with pytest.raises(ValueError, match="one line for each of the 5 images of split val, in sorted order, got 1"):
         scored(artifact.parent / "prepared", artifact.parent, tmp_path / "short.txt", tmp_path / "score")
 
 

@@ -1,4 +1,4 @@
-"""Adversarial and random prediction files on drawn pictures, against the rules written out once more."""
+"""Adversarial and random prediction files on drawn images, against the rules written out once more."""
 
 import numpy as np
 import pytest

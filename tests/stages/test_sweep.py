@@ -163,7 +163,7 @@ def test_one_row_per_point_and_metric_and_the_best_of_them(tmp_path: Path) -> No
 
 
 def test_repetitions_are_averaged_before_the_best_is_chosen(tmp_path: Path) -> None:
-    # x=1 has the luckiest seed (1), x=2 the better mean (6 against 10).
+    # x=1 has the best seed (1), x=2 the better mean (6 against 10).
     errors = {1: (1.0, 19.0, 10.0), 2: (5.0, 6.0, 7.0)}
     values = {f"a.x={x} seed={seed}": value for x, all_ in errors.items() for seed, value in enumerate(all_)}
     out = swept(tmp_path, {"a": {"x": [1, 2]}, "seed": [0, 1, 2]}, values, repeats="seed")
@@ -184,7 +184,7 @@ def test_one_repetition_has_no_interval_and_an_unknown_value_is_never_best(tmp_p
     assert pd.read_csv(out / "sweep.csv")["value"].isna().tolist() == [True, False]
 
 
-# The picture
+# The image
 
 
 def drawn(keys: dict[str, list[str]], values: list[float], better: str = "lower"):

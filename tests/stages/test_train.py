@@ -1,4 +1,4 @@
-"""The train stage: which pictures it learns from, which it is tested on, and which epoch it leaves."""
+"""The train stage: which images it learns from, which it is tested on, and which epoch it leaves."""
 
 import json
 import shutil
@@ -40,7 +40,7 @@ def composed(*words: str) -> DictConfig:
 
 
 def laid(root: Path, count: int = 40, classes: int = 2) -> Path:
-    """Pictures of noise in class folders, without the folders `train` and `val`; h=28, w=36."""
+    """Images of noise in class folders, without the folders `train` and `val`; h=28, w=36."""
     for i in range(count):
         path = root / f"class_{i % classes:02d}" / f"{i:02d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def laid(root: Path, count: int = 40, classes: int = 2) -> Path:
 
 
 def ran(place: Path, root: Path, *words: str) -> Path:
-    """Lists the pictures in `place/prepare` and trains in `place/train`."""
+    """Lists the images in `place/prepare` and trains in `place/train`."""
     prepared, out = place / "prepare", place / "train"
     for made in (prepared, out):
         made.mkdir(parents=True)
@@ -62,7 +62,7 @@ def ran(place: Path, root: Path, *words: str) -> Path:
 
 @pytest.fixture
 def learnt(monkeypatch: pytest.MonkeyPatch) -> set[bytes]:
-    """The pictures that a training step has seen, as their pixels."""
+    """The images that a training step has seen, as their pixels."""
     seen: set[bytes] = set()
     original = Classifier.training_step
 
@@ -76,7 +76,7 @@ def learnt(monkeypatch: pytest.MonkeyPatch) -> set[bytes]:
 
 def test_without_splits_the_error_is_that_of_pictures_it_never_learnt_from(tmp_path: Path, learnt: set[bytes]) -> None:
     plain = [f"train.augmentation.{key}=0" for key in ("flip", "zero")]
-    # pictures as large as the network's input, so that what a step sees are the pixels on the disk
+    # images as large as the network's input, so that what a step sees are the pixels on the disk
     root = laid(tmp_path / "pictures")
     for path in root.rglob("*.png"):
         Image.open(path).crop((0, 0, 26, 26)).save(path)
@@ -101,11 +101,11 @@ def test_a_limit_is_counted_and_leaves_what_is_tested_as_it_is(tmp_path: Path) -
 
 def test_too_few_pictures_to_hold_any_out_is_told(tmp_path: Path) -> None:
     root = laid(tmp_path / "pictures", count=1)
-    with pytest.raises(ValueError, match=r"pictures: .*a tenth .* held out .* 0 of 1 .* train/ and val/"):
+    with pytest.raises(ValueError, match=r"images: .*a tenth .* held out .* 0 of 1 .* train/ and val/"):
         ran(tmp_path, root)
 
 
-def test_labels_to_learn_by_heart_are_tested_on_what_was_learnt(tmp_path: Path) -> None:
+def test_memorised_labels_are_tested_on_the_training_images(tmp_path: Path) -> None:
     out = ran(tmp_path, laid(tmp_path / "pictures"), "train.shuffle_labels=true", "train.limit=12")
     assert len(pd.read_csv(out / "per_image.csv")) == Table.read(out)["training_images"].value == 12
 

@@ -1,4 +1,4 @@
-"""The stage by itself: methods sorted by what they return, pictures set aside, views with their boxes, resuming."""
+"""The stage by itself: methods sorted by what they return, images set aside, views with their boxes, resuming."""
 
 import csv
 from pathlib import Path
@@ -28,7 +28,7 @@ def counted(network: Network, pictures: Pictures, *, times: int) -> Study:
     """A study that only counts.
 
     Returns:
-        How many pictures could be read.
+        How many images could be read.
     """
     CALLS.append(f"counted {network.name}")
     read = sum(len(positions) for positions, _ in pictures.batches(2))

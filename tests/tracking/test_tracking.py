@@ -65,7 +65,7 @@ def chain(tmp_path):
 
 
 def build(outputs, many=20):
-    """Three artifacts as the pipeline makes them: pictures, a network trained on them, and maps of both."""
+    """Three artifacts as the pipeline makes them: images, a network trained on them, and maps of both."""
 
     def make(stage, config, compute, **inputs):
         record = {"device": "a machine that nobody may name"}
@@ -263,7 +263,7 @@ def test_numbers_and_curves(offline):
 def test_pictures_are_bounded_and_keep_their_captions(offline):
     row = transaction_log.nested(transaction_log.of_kind(offline.log, "history")[-1].item)
     shown = {key: row[key] for key in row if key.startswith("pictures/")}
-    # four pictures for two groups: two of each at most
+    # four images for two groups: two of each at most
     assert {key: value["captions"] for key, value in shown.items()} == {
         "pictures/unit 3": ["title a. caption a", "title b. caption b"],
         "pictures/layer features.12_conv": ["title d. caption d"],

@@ -297,7 +297,7 @@ def dissect(
         layers: dotted name, or several; None: as in `conf/dissect/default.yaml`.
         preset: a choice of `conf/dissect`: `default` or `netdissect_lite`.
         limit: the first so many images; None: all.
-        out: folder for all tables and pictures that the command line makes; None: nothing stays on disk.
+        out: folder for all tables and images that the command line makes; None: nothing stays on disk.
         seed: of what is drawn at random.
         **settings: keys of `conf/dissect/<preset>.yaml` to change.
 

@@ -1,4 +1,4 @@
-"""What of an artifact is shown elsewhere: its numbers, curves, the tops of its tables and a choice of its pictures."""
+"""What of an artifact is shown elsewhere: its numbers, curves, the tops of its tables and a choice of its images."""
 
 import csv
 import itertools
@@ -19,7 +19,7 @@ Cell = int | float | str | None
 
 
 class Picture(NamedTuple):
-    """A picture of an artifact: its path in the folder, and what it shows."""
+    """An image of an artifact: its path in the folder, and what it shows."""
 
     file: str
     title: str
@@ -95,14 +95,14 @@ def tables(out: Path, most: int) -> Iterator[tuple[str, list[str], list[list[Cel
 
 
 def pictures(out: Path, most: int) -> dict[str, list[Picture]]:
-    """A choice of the pictures in `pictures.csv`, from every group as many.
+    """A choice of the images in `pictures.csv`, from every group as many.
 
     Args:
         out: the artifact's folder.
         most: in all.
 
     Returns:
-        Group -> pictures, in the order of the file.
+        Group -> images, in the order of the file.
     """
     if not (out / "pictures.csv").exists():
         return {}

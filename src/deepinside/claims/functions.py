@@ -22,7 +22,7 @@ def _only(folders: Folders) -> str:
 
 
 def concentration(folders: Folders, of: str, minus: str) -> Estimate:
-    """How much more the energy of one method's maps sits in few pixels than that of another's, picture by picture.
+    """How much more the energy of one method's maps sits in few pixels than that of another's, image by image.
 
     Args:
         folders: of one piece of evidence, with `maps.npz`.
@@ -30,7 +30,7 @@ def concentration(folders: Folders, of: str, minus: str) -> Estimate:
         minus: method.
 
     Returns:
-        The mean difference of Gini coefficients of |map|, over pictures.
+        The mean difference of Gini coefficients of |map|, over images.
 
     Source: Hurley & Rickard 2009 (Gini coefficient as a measure of sparsity).
     """
@@ -136,16 +136,16 @@ def detectors(folders: Folders, categories: Sequence[str], layer: str, minus: st
 
 
 def kurtosis(folders: Folders, of: str, minus: str, layer: str) -> Estimate:
-    """How much more spiky the pre-images of one run are than those of another, picture by picture.
+    """How much more spiky the pre-images of one run are than those of another, image by image.
 
     Args:
-        folders: of two pieces of evidence, with `inversion.npz` over the same pictures.
+        folders: of two pieces of evidence, with `inversion.npz` over the same images.
         of: evidence.
         minus: evidence.
         layer: dotted name.
 
     Returns:
-        The mean difference of excess kurtosis over pixels and channels, over pictures.
+        The mean difference of excess kurtosis over pixels and channels, over images.
     """
 
     def spikes(name: str) -> Float[ndarray, " n"]:
@@ -180,19 +180,19 @@ def correlation_over_runs(folders: Folders, layer: str, category: str, metric: s
 
 
 def likeness_of_maps(folders: Folders, of: str, minus: str, method: str) -> Estimate:
-    """Spearman's correlation, over pixels, of the maps that two networks have of the same pictures.
+    """Spearman's correlation, over pixels, of the maps that two networks have of the same images.
 
     Args:
-        folders: of two pieces of evidence, the same seeds, with `maps.npz` over the same pictures.
+        folders: of two pieces of evidence, the same seeds, with `maps.npz` over the same images.
         of: evidence.
         minus: evidence.
         method: whose maps.
 
     Returns:
-        The mean over pictures of the correlation of |map|, per seed; its t-interval over seeds.
+        The mean over images of the correlation of |map|, per seed; its t-interval over seeds.
 
     Raises:
-        ValueError: if the two have no picture in common.
+        ValueError: if the two have no image in common.
     """
     pairs = zip(folders[of], folders[minus], strict=True)
     return t_estimate(np.array([_likeness(first, second, f".{method}") for first, second in pairs]))
@@ -202,7 +202,7 @@ def _likeness(first: Path, second: Path, ending: str) -> float:
     with np.load(first / "maps.npz") as ours, np.load(second / "maps.npz") as theirs:
         common = sorted(key for key in set(ours.files) & set(theirs.files) if key.endswith(ending))
         if not common:
-            raise ValueError(f"expected maps of the same pictures in both, got none that end in {ending!r}")
+            raise ValueError(f"expected maps of the same images in both, got none that end in {ending!r}")
         both = (np.abs(np.stack([ours[key], theirs[key]])).reshape(2, -1).astype(np.float64) for key in common)
         return float(np.mean([_spearman(pair.T) for pair in both]))
 

@@ -19,7 +19,7 @@ class Source:
         metric: row of its `table.csv`, or:
         file: another table of it, with
         column: the numbers,
-        key: the column of what they are measured on (class, image, unit, picture): the unit of replication,
+        key: the column of what they are measured on (class, image, unit, image): the unit of replication,
         where: rows to take, column -> value or values,
         reduce: how several rows of one key are joined: mean, max or min.
     """

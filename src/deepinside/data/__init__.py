@@ -1,1 +1,1 @@
-"""Pictures with labels, boxes and masks, from disk or drawn."""
+"""Images with labels, boxes and masks, from disk or drawn."""

@@ -14,15 +14,15 @@ from deepinside.records import Boxes
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _MAX_BYTES = 2**22  # ten thousand objects; the largest of ILSVRC has a few hundred
-_MEND = "fetch the annotations again or take the picture out of the data"
+_MEND = "fetch the annotations again or take the image out of the data"
 
 
 class BadAnnotation(BadFile):
-    """An annotation that is missing, broken, dangerous, or about something else than its picture."""
+    """An annotation that is missing, broken, dangerous, or about something else than its image."""
 
 
 class Annotation(NamedTuple):
-    """What an XML file says: about which picture, of which size, and per object its name and inclusive corners."""
+    """What an XML file says: about which image, of which size, and per object its name and inclusive corners."""
 
     path: Path
     image: str
@@ -57,24 +57,24 @@ class Annotation(NamedTuple):
             raise BadAnnotation(path, expected, str(error), _MEND) from error
 
     def of(self, image: str, width: int, height: int) -> "Annotation":
-        """The annotation itself, if it is about this picture.
+        """The annotation itself, if it is about this image.
 
         Args:
-            image: name of the picture, without suffix.
-            width: of the picture, in pixels.
-            height: of the picture, in pixels.
+            image: name of the image, without suffix.
+            width: of the image, in pixels.
+            height: of the image, in pixels.
 
         Returns:
             Itself.
 
         Raises:
-            BadAnnotation: if it names another picture or another size.
+            BadAnnotation: if it names another image or another size.
         """
         if image not in {self.image, Path(self.image).stem}:  # VOC names the file, ILSVRC leaves the suffix out
             raise BadAnnotation(self.path, f"an annotation of {image}", f"one of {self.image!r}", _MEND)
         if (self.width, self.height) != (width, height):
             came = f"one of {self.width}x{self.height}"
-            raise BadAnnotation(self.path, f"an annotation of a picture of {width}x{height} pixels", came, _MEND)
+            raise BadAnnotation(self.path, f"an annotation of an image of {width}x{height} pixels", came, _MEND)
         return self
 
     def boxes(self, names: Iterable[str]) -> Boxes:

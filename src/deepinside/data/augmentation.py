@@ -1,4 +1,4 @@
-"""How a training picture is varied: a pure function of (seed, epoch, index), whoever computes it and in what order."""
+"""How a training image is varied: a pure function of (seed, epoch, index), whoever computes it and in what order."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What may happen to a training picture.
+    """What may happen to a training image.
 
     Args:
         zoom: share of the canvas's shorter side that a window covers, lowest and highest; None: the network's own
@@ -23,7 +23,7 @@ class Augmentation:
         zero: chance that a rectangle is set to the mean colour, which is zero for the network.
         zero_side: sides of that rectangle as shares of the window's side, lowest and highest.
         light: brightness is multiplied by up to 1 +- this.
-        contrast: distances from the picture's mean are multiplied by up to 1 +- this.
+        contrast: distances from the image's mean are multiplied by up to 1 +- this.
 
     Raises:
         ValueError: if a range or a chance is impossible.
@@ -64,11 +64,11 @@ class Look(NamedTuple):
 
 
 def look(augmentation: Augmentation, key: tuple[int, int, int], size: tuple[int, int], side: int) -> Look:
-    """Draws how a picture is looked at.
+    """Draws how an image is looked at.
 
     Args:
         augmentation: what may happen.
-        key: seed, epoch and index of the picture.
+        key: seed, epoch and index of the image.
         size: height and width of the canvas, in pixels.
         side: of the network's input, in pixels.
 

@@ -1,4 +1,4 @@
-"""Boxes that come apart from the pictures: a CSV file, ILSVRC's `LOC_val_solution.csv`, or a folder of XML files."""
+"""Boxes that come apart from the images: a CSV file, ILSVRC's `LOC_val_solution.csv`, or a folder of XML files."""
 
 from collections import defaultdict
 from collections.abc import Callable, Container
@@ -16,7 +16,7 @@ from deepinside.records import Boxes
 
 Size = tuple[int, int]  # width, height in pixels
 Source = Callable[[Path, str, Size], Boxes]
-"""Picture, WordNet id of its class, its size -> its boxes in its own pixels, none where the source has none."""
+"""Image, WordNet id of its class, its size -> its boxes in its own pixels, none where the source has none."""
 
 _CORNERS = ("x0", "y0", "x1", "y1")
 _SIZE = ("width", "height")
@@ -27,16 +27,16 @@ _SLACK = 1.0  # pixels that a box may reach outside: boxes of ILSVRC count from 
 def open_boxes(path: Path, known: Container[str]) -> Source:
     """Finds out which of three forms a source of boxes has.
 
-    Pictures are found by the stem of their names, which is unique in ImageNet.
+    Images are found by the stem of their names, which is unique in ImageNet.
 
     Args:
-        path: a CSV file with the columns image,x0,y0,x1,y1 (half-open) and, where the boxes were made for pictures of
-            another size, width,height; `LOC_val_solution.csv`; or a folder with one XML file in VOC form per picture,
+        path: a CSV file with the columns image,x0,y0,x1,y1 (half-open) and, where the boxes were made for images of
+            another size, width,height; `LOC_val_solution.csv`; or a folder with one XML file in VOC form per image,
             `<stem>.xml` or `<WordNet id>/<stem>.xml`.
         known: WordNet ids.
 
     Returns:
-        The source; it scales boxes from the size that they were made for to that of the picture.
+        The source; it scales boxes from the size that they were made for to that of the image.
 
     Raises:
         FileNotFoundError: if there is nothing, or a folder without XML files.
@@ -75,25 +75,25 @@ class _Files:
         boxes = annotation.of(picture.stem, *made_for).boxes({wnid})
         if not len(boxes) or min(made_for) < 1:
             came = f"{sorted({name for name, _ in annotation.objects})} of {made_for[0]}x{made_for[1]}"
-            raise BadAnnotation(path, f"an object named {wnid}, the class of the picture", came, "fetch it again")
+            raise BadAnnotation(path, f"an object named {wnid}, the class of the image", came, "fetch it again")
         return _scaled(path, picture, boxes, made_for, size)
 
 
 @dataclass(frozen=True)
 class Solution:
-    """Boxes of `LOC_val_solution.csv`: in pixels of the original pictures, whose size it does not state."""
+    """Boxes of `LOC_val_solution.csv`: in pixels of the original images, whose size it does not state."""
 
     path: Path
     lines: dict[str, str]
     known: Container[str]
 
     def __call__(self, picture: Path, wnid: str, size: Size) -> Boxes:
-        """The boxes of a picture.
+        """The boxes of an image.
 
         Args:
             picture: its path.
             wnid: its class.
-            size: its width and height in pixels, which must be those of the original picture.
+            size: its width and height in pixels, which must be those of the original image.
 
         Returns:
             Its boxes; none where the file does not list it.
@@ -132,15 +132,15 @@ def _table(path: Path, rows: list[dict[str, str]]) -> _Table:
             if any(row.get(column) for column in _SIZE):
                 width, height = (int(row[column]) for column in _SIZE)
                 if min(width, height) < 1 or sizes.setdefault(stem, (width, height)) != (width, height):
-                    raise ValueError("one size per picture, of at least 1x1")
+                    raise ValueError("one size per image, of at least 1x1")
         except (KeyError, TypeError, ValueError) as error:
-            expected = "image,x0,y0,x1,y1[,width,height] with x0 < x1, y0 < y1, and one size per picture"
+            expected = "image,x0,y0,x1,y1[,width,height] with x0 < x1, y0 < y1, and one size per image"
             raise ValueError(f"{path}, line {number}: expected {expected}, got {brief(str(row))}") from error
         corners[stem].append(box)
     return _Table(path, {stem: Boxes(np.array(boxes)) for stem, boxes in corners.items()}, sizes)
 
 
-# Where one box does not fit, the source was made for other pictures, and none of its boxes can be trusted.
+# Where one box does not fit, the source was made for other images, and none of its boxes can be trusted.
 def _scaled(path: Path, picture: Path, boxes: Boxes, made_for: Size, size: Size) -> Boxes:
     if not len(boxes):
         return boxes
@@ -149,6 +149,6 @@ def _scaled(path: Path, picture: Path, boxes: Boxes, made_for: Size, size: Size)
         raise ValueError(
             f"{path}: expected boxes inside {picture.name}, {made_for[0]}x{made_for[1]} pixels, got "
             f"{boxes.xyxy.max(axis=0)[2:].tolist()} as the right and lower end: the boxes were made for another size; "
-            "take those of these pictures, the folder of XML files, which state their size, or the original pictures"
+            "take those of these images, the folder of XML files, which state their size, or the original images"
         )
     return boxes if size == made_for else Boxes(boxes.xyxy * np.tile(np.array(size) / np.array(made_for), 2))

@@ -1,4 +1,4 @@
-"""Batches for training: the same pictures, varied in the same way, whatever the number of workers and devices."""
+"""Batches for training: the same images, varied in the same way, whatever the number of workers and devices."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -23,15 +23,15 @@ _LOG = logging.getLogger(__name__)
 
 
 class Canvases:
-    """The pictures of an index at the network's resize length, as bytes, by position.
+    """The images of an index at the network's resize length, as bytes, by position.
 
     Args:
-        index: the pictures.
+        index: the images.
         preprocessing: of the network.
         cache_gb: memory that may be spent on keeping them, in 10^9 bytes; where they need more, each is decoded
             whenever it is asked for.
 
-    A picture that cannot be decoded is None, and a warning names its file.
+    An image that cannot be decoded is None, and a warning names its file.
     """
 
     def __init__(self, index: Index, preprocessing: Preprocessing, cache_gb: float) -> None:
@@ -45,7 +45,7 @@ class Canvases:
         return len(self.index)
 
     def keep(self, threads: int) -> None:
-        """Decodes all pictures into memory, if they fit.
+        """Decodes all images into memory, if they fit.
 
         Args:
             threads: how many decode at a time; the result does not depend on it.
@@ -73,10 +73,10 @@ Pairs = tuple[UInt8[Tensor, "n 3 s s"], Int[Tensor, " n"]]
 
 
 class Views(Dataset):
-    """One square view per key (epoch, position), and its label; -1 for a picture that cannot be decoded.
+    """One square view per key (epoch, position), and its label; -1 for an image that cannot be decoded.
 
     Args:
-        canvases: the pictures.
+        canvases: the images.
         augmentation: None: the centre crop, whatever the epoch.
         seed: of the variations.
     """
@@ -117,7 +117,7 @@ class Views(Dataset):
 
 
 def mean_colour(preprocessing: Preprocessing) -> UInt8[Tensor, "3 1 1"]:
-    """The colour that hides a part of a picture, in bytes.
+    """The colour that hides a part of an image, in bytes.
 
     Args:
         preprocessing: of the network.
@@ -134,7 +134,7 @@ class Order(Sampler[Key]):
     Shuffled, each device has as many, or one would wait for another's step for ever: the last few are then left out.
 
     Args:
-        count: number of pictures.
+        count: number of images.
         seed: of the shuffling; None: in order.
         rank: of this device.
         world: number of devices.
@@ -169,17 +169,17 @@ class Order(Sampler[Key]):
 
 
 class Pictures(LightningDataModule):
-    """Training and validation pictures of one network.
+    """Training and validation images of one network.
 
     Args:
-        train: pictures with labels; those without are left out.
+        train: images with labels; those without are left out.
         val: likewise, seen by their centre crop.
         preprocessing: of the network.
-        augmentation: what may happen to training pictures.
+        augmentation: what may happen to training images.
         seed: of shuffling and variation.
-        batch: pictures per step, over all devices together.
-        workers: processes that decode; unused where the decoded pictures fit into `cache_gb`.
-        cache_gb: memory for decoded pictures, in 10^9 bytes, training and validation each.
+        batch: images per step, over all devices together.
+        workers: processes that decode; unused where the decoded images fit into `cache_gb`.
+        cache_gb: memory for decoded images, in 10^9 bytes, training and validation each.
 
     Raises:
         ValueError: if there is nothing to learn from or to validate on.
@@ -215,7 +215,7 @@ class Pictures(LightningDataModule):
             views.canvases.keep(max(self.workers, torch.get_num_threads()))
 
     def train_dataloader(self) -> DataLoader:
-        """Whole batches of varied pictures, in the order of the epoch.
+        """Whole batches of varied images, in the order of the epoch.
 
         Returns:
             RGB bytes (n, 3, side, side) and labels (n,); a short last batch is dropped.
@@ -223,7 +223,7 @@ class Pictures(LightningDataModule):
         return self._loader(self.train_views, self.seed)
 
     def val_dataloader(self) -> DataLoader:
-        """All validation pictures.
+        """All validation images.
 
         Returns:
             RGB bytes (n, 3, side, side) and labels (n,).
@@ -257,6 +257,6 @@ def _labelled(index: Index, split: str) -> Index:
     entries = tuple(entry for entry in index.entries if entry.label >= 0)
     if not entries:
         raise ValueError(
-            f"no labelled {split} pictures in {index.root}: training needs a train and a val split with classes"
+            f"no labelled {split} images in {index.root}: training needs a train and a val split with classes"
         )
     return replace(index, entries=entries)

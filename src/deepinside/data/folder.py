@@ -1,4 +1,4 @@
-"""One's own pictures: a folder per class, boxes if there are any."""
+"""One's own images: a folder per class, boxes if there are any."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -16,28 +16,28 @@ from deepinside.data.reading import BadFile, brief, check_name, read_table, surv
 from deepinside.records import Boxes
 
 _COLUMNS = ("image", "x0", "y0", "x1", "y1")
-HOW = """Lay the pictures out as
+HOW = """Lay the images out as
     {root}/<class>/*.jpg
-or, with pictures to train on, as (else a training holds a tenth out)
+or, with images to train on, as (else a training holds a tenth out)
     {root}/train/<class>/*.jpg
     {root}/val/<class>/*.jpg
 Boxes, if there are any, go to {root}/boxes.csv (image,x0,y0,x1,y1; the path relative to that folder; half-open pixels)
-or to a PASCAL VOC file beside each picture (photo.jpg, photo.xml). Then name the folder: data.root={root}"""
+or to a PASCAL VOC file beside each image (photo.jpg, photo.xml). Then name the folder: data.root={root}"""
 
 
 def index(root: Path | str, split: str = "all") -> Index:
-    """The pictures of a folder of class folders.
+    """The images of a folder of class folders.
 
     Args:
         root: holds `<class>/...`, or `train/<class>/...` and `val/<class>/...`; other folders beside those two are not
-            looked at. Pictures of a root without splits belong to `all`, see `Index.divided`.
+            looked at. Images of a root without splits belong to `all`, see `Index.divided`.
         split: `train`, `val` or `all`.
 
     Returns:
-        The index; a picture's name is its path relative to the root. Files that cannot be used are set aside.
+        The index; an image's name is its path relative to the root. Files that cannot be used are set aside.
 
     Raises:
-        FileNotFoundError: if the folder or pictures in it are missing.
+        FileNotFoundError: if the folder or images in it are missing.
         ValueError: if `boxes.csv` is broken, or nothing in the folder can be used.
     """
     root = Path(root)
@@ -45,7 +45,7 @@ def index(root: Path | str, split: str = "all") -> Index:
     others = tuple(row for _, base in _bases(root) for row in unread(base, root))
     if not paths and not others:
         raise FileNotFoundError(
-            f"{root}: expected pictures (jpg, jpeg, png) in class folders, got none{instead(root, 'folder', HOW)}"
+            f"{root}: expected images (jpg, jpeg, png) in class folders, got none{instead(root, 'folder', HOW)}"
         )
     names = {class_ for _, class_, _ in paths if class_}
     folders = sorted(names)
@@ -56,7 +56,7 @@ def index(root: Path | str, split: str = "all") -> Index:
     aside = answer.set_aside + others
     if not answer.found:
         file, reason = aside[0]
-        what = f"{root}: expected usable pictures, got {len(aside)} that are not, such as {file}: {reason}"
+        what = f"{root}: expected usable images, got {len(aside)} that are not, such as {file}: {reason}"
         raise ValueError(what if ids else f"{what}{instead(root, 'folder', HOW)}")
     classes = tuple(class_.replace("_", " ") for class_ in ids)
     return Index(root, ids, classes, answer.found, aside).split(split)
@@ -67,7 +67,7 @@ def _bases(root: Path) -> list[tuple[str, Path]]:
     return [(name, root / name) for name in ("train", "val") if (root / name).is_dir()] or [("all", root)]
 
 
-# (split, class or nothing, path) of every picture.
+# (split, class or nothing, path) of every image.
 def _found(root: Path) -> Iterator[tuple[str, str, Path]]:
     for split, base in _bases(root):
         for path in pictures(base):
@@ -82,7 +82,7 @@ def _look(
     file = path.relative_to(root).as_posix()
     check_name(path, file)
     if not class_:
-        raise BadFile(path, "a picture in a class folder", "one beside them", "move it into one")
+        raise BadFile(path, "an image in a class folder", "one beside them", "move it into one")
     width, height = read_header(path)
     xml = path.with_suffix(".xml")
     boxes = listed.get(file, NO_BOXES)
@@ -100,13 +100,13 @@ def _listed(path: Path, known: set[str]) -> dict[str, Boxes]:
 
     Args:
         path: of the file, which need not be there.
-        known: pictures that it may speak of, relative to the root.
+        known: images that it may speak of, relative to the root.
 
     Returns:
-        The boxes of each picture that it lists.
+        The boxes of each image that it lists.
 
     Raises:
-        ValueError: if a column is missing, a row is no box, or a picture is not there.
+        ValueError: if a column is missing, a row is no box, or an image is not there.
     """
     if not path.exists():
         return {}
@@ -120,7 +120,7 @@ def _listed(path: Path, known: set[str]) -> dict[str, Boxes]:
             came = brief(str(row))
             raise ValueError(f"{path}, line {number}: expected {expected}, got {came}: mend the row") from error
         if image not in known:
-            expected = "the path of a picture relative to the folder of this file"
+            expected = "the path of an image relative to the folder of this file"
             raise ValueError(f"{path}, line {number}: expected {expected}, got {brief(repr(image))}: mend the row")
         corners[image].append(box)
     return {image: Boxes(np.array(rows)) for image, rows in corners.items()}

@@ -1,4 +1,4 @@
-"""ILSVRC-2012 CLS-LOC: pictures of 1000 classes, and boxes. Any tree in one of its two layouts, however small."""
+"""ILSVRC-2012 CLS-LOC: images of 1000 classes, and boxes. Any tree in one of its two layouts, however small."""
 
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from deepinside.data.reading import BadFile, Survey, brief, check_name, read_tex
 from deepinside.data.synsets import Synsets
 from deepinside.records import Boxes
 
-_MEND = "fetch both files again from one source or take the picture out of the data"
+_MEND = "fetch both files again from one source or take the image out of the data"
 BLACKLIST = "ILSVRC201x_clsloc_validation_blacklist.txt"
 
 
 def index(root: Path | str, split: str = "val") -> Index:
-    """The pictures of a tree in Kaggle's layout or the development kit's, found out by looking.
+    """The images of a tree in Kaggle's layout or the development kit's, found out by looking.
 
-    Labels index the sorted WordNet ids, the order of network outputs. Validation pictures need a label and, if the tree
+    Labels index the sorted WordNet ids, the order of network outputs. Validation images need a label and, if the tree
     has boxes at all, a box of their class; whichever sources tell (solution, ground truth, XML) must agree. Training
-    pictures take their label from their folder, and their boxes from an XML file that, if unsound, is set aside alone.
+    images take their label from their folder, and their boxes from an XML file that, if unsound, is set aside alone.
 
     Args:
         root: of the tree.
@@ -53,25 +53,25 @@ def index(root: Path | str, split: str = "val") -> Index:
     aside = tuple(row for answer in surveys for row in answer.set_aside)
     if not entries:
         reasons = "\n".join(f"  {file}: {reason}" for file, reason in aside[:3])
-        raise ValueError(f"{root}: expected usable pictures, got {len(aside)} that are not, such as\n{reasons}")
+        raise ValueError(f"{root}: expected usable images, got {len(aside)} that are not, such as\n{reasons}")
     return Index(root, classes.ids, classes.words, entries, aside)
 
 
 def blacklist(root: Path | str, file: Path | str | None = None) -> frozenset[str]:
-    """The validation pictures left out of localisation for their poor boxes; classification keeps them.
+    """The validation images left out of localisation for their poor boxes; classification keeps them.
 
     Args:
         root: of the tree.
-        file: 1-based lines of the sorted list of validation pictures; None for the kit's own, where it has one.
+        file: 1-based lines of the sorted list of validation images; None for the kit's own, where it has one.
 
     Returns:
-        Names of pictures, without suffix; none without a list.
+        Names of images, without suffix; none without a list.
 
     Raises:
         FileNotFoundError: if the file that was named is not there.
-        ValueError: if a line is no number, or speaks of a picture that the tree cannot have.
+        ValueError: if a line is no number, or speaks of an image that the tree cannot have.
 
-    Source: ILSVRC-2014 development kit, readme; 1762 of 50,000 pictures.
+    Source: ILSVRC-2014 development kit, readme; 1762 of 50,000 images.
     """
     root = Path(root)
     path = Path(file) if file else layout.beside(root, BLACKLIST)
@@ -86,15 +86,15 @@ def blacklist(root: Path | str, file: Path | str | None = None) -> frozenset[str
         raise ValueError(f"{path}: expected line numbers from 1 on, got {came}: fetch the file again")
     numbers = {int(line) for line in lines}
     names = tuple(picture.stem for picture in layout.validation_pictures(root))
-    # A tree with fewer pictures than the highest number is a part of the 50,000; the names tell which.
+    # A tree with fewer images than the highest number is a part of the 50,000; the names tell which.
     line_of = layout.lines_of(names, max(len(names), *numbers, 0))
     if numbers and not line_of:
-        raise ValueError(f"{path}: expected lines up to {len(names)}, got {max(numbers)}: it belongs to other pictures")
+        raise ValueError(f"{path}: expected lines up to {len(names)}, got {max(numbers)}: it belongs to other images")
     return frozenset(name for name, line in line_of.items() if line in numbers)
 
 
 class _Told(NamedTuple):
-    """What the solution or the ground truth says of a picture."""
+    """What the solution or the ground truth says of an image."""
 
     wnid: str
     boxes: Boxes | None = None
@@ -102,7 +102,7 @@ class _Told(NamedTuple):
 
 @dataclass(frozen=True)
 class _Sources:
-    """All that speaks of labels and boxes, but for the pictures themselves."""
+    """All that speaks of labels and boxes, but for the images themselves."""
 
     root: Path
     classes: Synsets
@@ -121,7 +121,7 @@ class _Sources:
             return _Told(*solved(path, self.solution[path.stem], self.labels))
         return _Told(self.truth[path.stem]) if path.stem in self.truth else None
 
-    # An XML file that is about this picture, and the classes in it.
+    # An XML file that is about this image, and the classes in it.
     def annotation(self, xml: Path, stem: str, size: tuple[int, int]) -> tuple[Annotation, list[str]]:
         annotation = Annotation.read(xml).of(stem, *size)
         names = sorted({name for name, _ in annotation.objects})
@@ -135,12 +135,12 @@ def solved(path: Path, text: str, labels: Container[str]) -> tuple[str, Boxes]:
     """The class and the boxes that one line of `LOC_val_solution.csv` gives.
 
     Args:
-        path: of the picture, for messages.
+        path: of the image, for messages.
         text: groups of `WNID xmin ymin xmax ymax`, corners inclusive.
         labels: known WordNet ids.
 
     Returns:
-        The WordNet id and the boxes, half-open, in pixels of the original picture.
+        The WordNet id and the boxes, half-open, in pixels of the original image.
 
     Raises:
         BadFile: if it is no such text, or of several or unknown classes.
@@ -166,7 +166,7 @@ def _validation(root: Path, classes: Synsets) -> Survey[Entry]:
     if not (truth or sources.solution or annotations):
         what = "labels in LOC_val_solution.csv, data/ILSVRC2012_validation_ground_truth.txt or XML files, got none"
         raise FileNotFoundError(f"{root}: expected {what}.\n{layout.HOW.format(root=root)}")
-    return survey(root, paths, partial(_look_at_validation, sources), "validation pictures")
+    return survey(root, paths, partial(_look_at_validation, sources), "validation images")
 
 
 def _look_at_validation(sources: _Sources, path: Path) -> Iterator[Entry]:
@@ -189,7 +189,7 @@ def _agreed(sources: _Sources, xml: Path, stem: str, size: tuple[int, int], told
     wnid = told.wnid if told else names[0]
     boxes = annotation.boxes({wnid})
     if not len(boxes):
-        raise BadAnnotation(xml, f"a box of {wnid}, the label of the picture", f"boxes of {names}", _MEND)
+        raise BadAnnotation(xml, f"a box of {wnid}, the label of the image", f"boxes of {names}", _MEND)
     if told and told.boxes and sorted(told.boxes.xyxy.tolist()) != sorted(boxes.xyxy.tolist()):
         came = f"{boxes.to_inclusive().tolist()}"
         raise BadAnnotation(xml, f"boxes {told.boxes.to_inclusive().tolist()} as in LOC_val_solution.csv", came, _MEND)
@@ -200,11 +200,11 @@ def _train(root: Path, classes: Synsets) -> Survey[Entry]:
     folder = layout.picture_folder(root, "train")
     paths = pictures(folder) if folder else []
     if not paths:
-        what = f"{root}: expected training pictures in train/<WordNet id>/*.JPEG, got none"
+        what = f"{root}: expected training images in train/<WordNet id>/*.JPEG, got none"
         raise FileNotFoundError(f"{what} (unpack the archives of the classes, too).\n{layout.HOW.format(root=root)}")
     labels = {wnid: label for label, wnid in enumerate(classes.ids)}
     sources = _Sources(root, classes, labels, layout.annotation_folder(root, "train"), {}, {})
-    return survey(root, paths, partial(_look_at_training, sources), "training pictures")
+    return survey(root, paths, partial(_look_at_training, sources), "training images")
 
 
 def _look_at_training(sources: _Sources, path: Path) -> Iterator[Entry | BadFile]:
@@ -214,7 +214,7 @@ def _look_at_training(sources: _Sources, path: Path) -> Iterator[Entry | BadFile
         raise BadFile(path, f"a folder named as a synset of {sources.classes.file.name}", repr(wnid), _MEND)
     xml = sources.annotations / wnid / f"{path.stem}.xml" if sources.annotations else None
     boxes = NO_BOXES
-    if xml and xml.exists():  # only some training pictures have boxes
+    if xml and xml.exists():  # only some training images have boxes
         try:
             boxes = sources.annotation(xml, path.stem, size)[0].boxes({wnid})
         except BadAnnotation as error:

@@ -41,7 +41,7 @@ _LISTS = (
 )
 _KIT = ("data", "ILSVRC2012_devkit_t12/data", "devkit/data", ".")
 _NUMBER = re.compile(r"_val_(\d{8})$")
-_DIGITS = 9  # a longer number is none of a picture or a class
+_DIGITS = 9  # a longer number is none of an image or a class
 
 HOW = """Download ILSVRC-2012 CLS-LOC, which nobody may pass on, in one of its two forms:
   from Kaggle, competition imagenet-object-localization-challenge:
@@ -54,11 +54,11 @@ HOW = """Download ILSVRC-2012 CLS-LOC, which nobody may pass on, in one of its t
     {root}/data/ILSVRC2012_validation_ground_truth.txt
     {root}/val/ILSVRC2012_val_00000001.JPEG ...
     {root}/bbox/val/ILSVRC2012_val_00000001.xml ...
-Training pictures, where wanted, go to train/<WordNet id>/*.JPEG beside val. Then name the folder: data.root={root}"""
+Training images, where wanted, go to train/<WordNet id>/*.JPEG beside val. Then name the folder: data.root={root}"""
 
 
 def picture_folder(root: Path, split: str) -> Path | None:
-    """Where the pictures of a split lie.
+    """Where the images of a split lie.
 
     Args:
         root: of the data.
@@ -112,22 +112,22 @@ def outside(root: Path) -> list[Path]:
 
 
 def validation_pictures(root: Path) -> tuple[Path, ...]:
-    """The validation pictures in ascending order of their names, which is the order of all lists of labels and numbers.
+    """The validation images in ascending order of their names, which is the order of all lists of labels and numbers.
 
     Args:
         root: of the data.
 
     Returns:
-        Paths, also of pictures that Kaggle's `val.txt` lists and that are missing.
+        Paths, also of images that Kaggle's `val.txt` lists and that are missing.
 
     Raises:
-        FileNotFoundError: if there is no folder of validation pictures, or nothing in it.
+        FileNotFoundError: if there is no folder of validation images, or nothing in it.
         ValueError: if the list has something else than names of files in that folder.
     """
     folder = picture_folder(root, "val")
     found = {path.stem: path for path in pictures(folder)} if folder else {}
     if folder is None or not found:
-        where = f"{root}: expected validation pictures in one of {', '.join(_PICTURES['val'])}, got none."
+        where = f"{root}: expected validation images in one of {', '.join(_PICTURES['val'])}, got none."
         raise FileNotFoundError(f"{where}\n{HOW.format(root=root)}")
     listed = _first(root, _LIST)
     names = _names(listed) if listed else []
@@ -138,7 +138,7 @@ def _names(path: Path) -> list[str]:
     names = [line.split()[0] for line in read_text(path).splitlines() if line.strip()]
     for name in names:
         if "/" in name or "\0" in name:
-            what = f"expected names of pictures without folders, got {brief(repr(name))}"
+            what = f"expected names of images without folders, got {brief(repr(name))}"
             raise ValueError(f"{path}: {what}: fetch the file again")
     return names
 
@@ -156,16 +156,16 @@ def is_number(text: str) -> bool:
 
 
 def lines_of(names: tuple[str, ...], lines: int) -> dict[str, int]:
-    """Which line (1-based) of the kit's lists belongs to which validation picture.
+    """Which line (1-based) of the kit's lists belongs to which validation image.
 
-    That is the rank of its name; where some pictures are not there, the number in the name tells, which is the same.
+    That is the rank of its name; where some images are not there, the number in the name tells, which is the same.
 
     Args:
-        names: of the pictures, sorted.
+        names: of the images, sorted.
         lines: how many lines the list has, or the highest line that it speaks of.
 
     Returns:
-        Line by name; a picture whose line cannot be told is left out.
+        Line by name; an image whose line cannot be told is left out.
     """
     if len(names) == lines:
         return {name: rank for rank, name in enumerate(names, start=1)}
@@ -174,12 +174,12 @@ def lines_of(names: tuple[str, ...], lines: int) -> dict[str, int]:
 
 
 def ground_truth(root: Path, numbered: Mapping[int, str], names: tuple[str, ...]) -> dict[str, str]:
-    """The development kit's labels of the validation pictures.
+    """The development kit's labels of the validation images.
 
     Args:
         root: of the data.
         numbered: WordNet ids by the kit's number; empty for Kaggle's tree.
-        names: of the validation pictures, sorted.
+        names: of the validation images, sorted.
 
     Returns:
         WordNet id by name; empty if the kit's file or its numbering is not there.
@@ -204,7 +204,7 @@ def ground_truth(root: Path, numbered: Mapping[int, str], names: tuple[str, ...]
 
 
 def solution(root: Path) -> dict[str, str]:
-    """Kaggle's labels and boxes of the validation pictures.
+    """Kaggle's labels and boxes of the validation images.
 
     Args:
         root: of the data.

@@ -20,20 +20,20 @@ from deepinside.data.reading import BadFile
 
 FORMATS = ("JPEG", "PNG")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
-# Pictures that somebody may take for part of the data, and that are not read.
+# Images that somebody may take for part of the data, and that are not read.
 UNREAD = frozenset(
     {
         *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jxl", ".pbm", ".pgm", ".ppm", ".svg"),
         *(".arw", ".cr2", ".cr3", ".dng", ".nef", ".psd", ".tga", ".tif", ".tiff", ".webp"),
     }
 )
-# 67 million pixels, 200 MB as RGB: four times the largest picture of ILSVRC and far from exhausting the memory.
+# 67 million pixels, 200 MB as RGB: four times the largest image of ILSVRC and far from exhausting the memory.
 MAX_PIXELS = 2**26
 _ROUNDING = 1e-6  # beyond [0, 1], as resizing leaves it
 
 ImageLike = str | Path | Image.Image | ndarray | Tensor  # see `rgb`
 
-_EXPECTED = "a whole JPEG or PNG picture"
+_EXPECTED = "a whole JPEG or PNG image"
 _MEND = "fetch the file again or take it out of the data"
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}  # the end of image, which JPEG's data cannot contain, and the last chunk
 _TAIL = 16  # bytes in which it is looked for: a checksum or padding may follow
@@ -58,11 +58,11 @@ BROKEN = (
 
 
 class BadImage(BadFile):
-    """A picture that is missing, truncated, broken, too large or neither JPEG nor PNG."""
+    """An image that is missing, truncated, broken, too large or neither JPEG nor PNG."""
 
 
 def fault(path: Path, error: Exception) -> str:
-    """What is wrong with a picture file; faults of the machine and not of the file are raised again.
+    """What is wrong with an image file; faults of the machine and not of the file are raised again.
 
     Args:
         path: of the file.
@@ -261,7 +261,7 @@ def _ends(file: IO[bytes], kind: str) -> bool:
 
 
 def pictures(folder: str | Path) -> list[Path]:
-    """The picture files in a folder and below, by their suffix.
+    """The image files in a folder and below, by their suffix.
 
     Args:
         folder: to look in.
@@ -273,7 +273,7 @@ def pictures(folder: str | Path) -> list[Path]:
 
 
 def unread(folder: Path, root: Path) -> tuple[tuple[str, str], ...]:
-    """The files in a folder and below that are pictures by their suffix, of a format that is not read.
+    """The files in a folder and below that are images by their suffix, of a format that is not read.
 
     Args:
         folder: to look in.
@@ -283,7 +283,7 @@ def unread(folder: Path, root: Path) -> tuple[tuple[str, str], ...]:
         Rows of `set_aside.csv`: file relative to the root, and reason.
     """
     mend = "save it as one of these"
-    bad = (BadFile(path, "a JPEG or PNG picture", f"a {path.suffix} file", mend) for path in _files(folder, UNREAD))
+    bad = (BadFile(path, "a JPEG or PNG image", f"a {path.suffix} file", mend) for path in _files(folder, UNREAD))
     return tuple(one.row(root) for one in bad)
 
 

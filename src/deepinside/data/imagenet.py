@@ -30,7 +30,7 @@ def matched(index: Index, outputs: Sequence[str]) -> Index:
         outputs: names of the network's outputs.
 
     Returns:
-        The same pictures with the network's classes, where the network has ImageNet's 1000 outputs and every class id
+        The same images with the network's classes, where the network has ImageNet's 1000 outputs and every class id
         of the data is a WordNet id among them; else the index itself.
     """
     wnids = list(synsets())

@@ -25,7 +25,7 @@ KNOWN = {
 VALIDATION = "ILSVRC2012_val_"
 _FOLDERS = ("train", "val")
 _SHORT_SIDES = (160, 320)  # pixels, of the resized archives
-_MANY = 0.25  # share of pictures with exactly such a side that a folder of original pictures does not reach
+_MANY = 0.25  # share of images with exactly such a side that a folder of original images does not reach
 _MEND = "unpack the archive again, into an empty folder"
 HOW = """Get Imagenette, which is not part of this package, in one of two ways:
   data.download=true          downloads it to {root} by torchvision (data.size=160px, 320px or full)
@@ -34,27 +34,27 @@ HOW = """Get Imagenette, which is not part of this package, in one of two ways:
     {root}/val/n01440764/*.JPEG ...
 Then name the folder: data.root={root}
 Boxes are not part of it; training and maps work without. `localise` takes them from {root}/boxes.csv
-(image,x0,y0,x1,y1; half-open pixels of these pictures) or from data.boxes=PATH: such a file, ILSVRC's XML files
-(the folder that ILSVRC2012_bbox_val_v3.tgz of image-net.org unpacks to) or, for pictures of original size, Kaggle's
+(image,x0,y0,x1,y1; half-open pixels of these images) or from data.boxes=PATH: such a file, ILSVRC's XML files
+(the folder that ILSVRC2012_bbox_val_v3.tgz of image-net.org unpacks to) or, for images of original size, Kaggle's
 LOC_val_solution.csv."""
 
 
 def index(root: Path | str, split: str = "all", boxes: Path | str | None = None) -> Index:
-    """The pictures of Imagenette, Imagewoof, or a folder of the same form with other classes of ImageNet.
+    """The images of Imagenette, Imagewoof, or a folder of the same form with other classes of ImageNet.
 
     Args:
         root: holds `train/<WordNet id>` and `val/<WordNet id>`, or one folder that does.
-        split: `train`, pictures of ILSVRC's training set; `val`, those of its validation set; or `all`.
-        boxes: of the pictures of `val`, see `open_boxes`; None for `boxes.csv` beside the folders, if it is there.
+        split: `train`, images of ILSVRC's training set; `val`, those of its validation set; or `all`.
+        boxes: of the images of `val`, see `open_boxes`; None for `boxes.csv` beside the folders, if it is there.
 
     Returns:
-        The index; a picture's name is that of its file, without suffix. What cannot be used is set aside.
+        The index; an image's name is that of its file, without suffix. What cannot be used is set aside.
 
     Raises:
-        FileNotFoundError: if the folder, pictures or the boxes are missing.
-        ValueError: if it is no such folder, a class is missing, sizes are mixed, or boxes are of other pictures.
+        FileNotFoundError: if the folder, images or the boxes are missing.
+        ValueError: if it is no such folder, a class is missing, sizes are mixed, or boxes are of other images.
 
-    Source: Simonyan et al. 2013, sec. 4: trained on ILSVRC's training set, tested on other pictures.
+    Source: Simonyan et al. 2013, sec. 4: trained on ILSVRC's training set, tested on other images.
     """
     root = Path(root)
     base = find(root)
@@ -68,10 +68,10 @@ def index(root: Path | str, split: str = "all", boxes: Path | str | None = None)
     answer = survey(root, paths, partial(_look, root, base, labels, source), "pictures")
     if not answer.found:
         came = f"{len(paths)} that are not, such as {answer.set_aside[0]}" if paths else "none"
-        raise FileNotFoundError(f"{root}: expected usable pictures, got {came}.\n{HOW.format(root=root)}")
+        raise FileNotFoundError(f"{root}: expected usable images, got {came}.\n{HOW.format(root=root)}")
     _check_sizes(root, answer.found, source)
     if boxes and not any(len(entry.boxes) for entry in answer.found):
-        raise ValueError(f"{boxes}: expected boxes of {VALIDATION}* pictures of {root}, got none of these")
+        raise ValueError(f"{boxes}: expected boxes of {VALIDATION}* images of {root}, got none of these")
     return Index(root, wnids, tuple(synsets()[wnid] for wnid in wnids), answer.found, answer.set_aside).split(split)
 
 
@@ -158,7 +158,7 @@ def _look(root: Path, base: Path, labels: dict[str, int], source: Source | None,
     wnid = inside[1]
     validation = path.stem.startswith(VALIDATION)
     if len(inside) != 3 or not (validation or path.stem.startswith(f"{wnid}_")):
-        expected = f"a picture of ILSVRC, <class>/<class>_<number>.JPEG or <class>/{VALIDATION}<number>.JPEG"
+        expected = f"an image of ILSVRC, <class>/<class>_<number>.JPEG or <class>/{VALIDATION}<number>.JPEG"
         raise BadFile(path, expected, "/".join(inside[1:]), _MEND)
     size = read_header(path)
     boxes = source(path, wnid, size) if validation and source else NO_BOXES
@@ -170,16 +170,14 @@ def _check_sizes(root: Path, entries: Sequence[Entry], source: Source | None) ->
     sides = Counter(min(entry.width, entry.height) for entry in entries)
     side = max(_SHORT_SIDES, key=lambda side: sides[side])
     if sides[side] < _MANY * len(entries):
-        return  # original pictures
+        return  # original images
     larger = next((entry for entry in entries if min(entry.width, entry.height) > side), None)
     if larger:
         came = f"{larger.file} of {larger.width}x{larger.height}"
-        raise ValueError(
-            f"{root}: expected pictures with a shorter side of {side} pixels, as most, got {came}: {_MEND}"
-        )
+        raise ValueError(f"{root}: expected images with a shorter side of {side} pixels, as most, got {came}: {_MEND}")
     if isinstance(source, Solution):
         raise ValueError(
-            f"{source.path}: its boxes are in pixels of the original pictures, those of {root} were resized to a "
+            f"{source.path}: its boxes are in pixels of the original images, those of {root} were resized to a "
             f"shorter side of {side}, and the file does not state the original sizes: take the folder of XML files, "
-            "which do (data.boxes=FOLDER, ILSVRC2012_bbox_val_v3.tgz), or the original pictures (imagenette2)"
+            "which do (data.boxes=FOLDER, ILSVRC2012_bbox_val_v3.tgz), or the original images (imagenette2)"
         )

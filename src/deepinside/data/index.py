@@ -1,4 +1,4 @@
-"""The pictures of a data set: where each lies, what it shows and where, in one sorted list."""
+"""The images of a data set: where each lies, what it shows and where, in one sorted list."""
 
 import csv
 import hashlib
@@ -20,19 +20,19 @@ from deepinside.runtime.progress import track
 __all__ = ["NO_BOXES", "PICTURES", "SPLITS", "BadImage", "Entry", "Index"]
 
 SPLITS = ("train", "val", "all")
-PICTURES = "pictures"  # folder of an artifact that the pictures of a data set without files are written to
+PICTURES = "pictures"  # folder of an artifact that the images of a data set without files are written to
 NO_BOXES = Boxes(np.empty((0, 4)))
-HELD_OUT = 0.1  # share of the pictures without a split of their own that `divided` puts into `val`
+HELD_OUT = 0.1  # share of the images without a split of their own that `divided` puts into `val`
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture.
+    """One image.
 
     Args:
         image: its unique name, such as ILSVRC2012_val_00000001.
-        file: posix path relative to the root of the data; of a picture in a tar, the tar's and then its own.
-        split: `train`, `val`, or `all` for a picture that belongs to either.
+        file: posix path relative to the root of the data; of an image in a tar, the tar's and then its own.
+        split: `train`, `val`, or `all` for an image that belongs to either.
         label: index into the classes, -1 where unknown.
         boxes: of the objects of its class; none where unknown.
         width: in pixels.
@@ -52,13 +52,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Index:
-    """All pictures of a data set, sorted by split and name.
+    """All images of a data set, sorted by split and name.
 
     Args:
         root: folder that the files lie in.
         ids: one per class: WordNet ids or names of folders.
         classes: readable names of the classes, in the order of the ids.
-        entries: the pictures, in any order.
+        entries: the images, in any order.
         set_aside: files that could not be used, each with the reason, in any order.
 
     Raises:
@@ -88,7 +88,7 @@ class Index:
         return len(self.entries)
 
     def picture(self, entry: Entry) -> UInt8[Tensor, "3 h w"]:
-        """A picture.
+        """An image.
 
         Args:
             entry: of this index.
@@ -103,7 +103,7 @@ class Index:
         return read_image(path) if entry.span is None else read_image(path, entry.span.opener(self.root, entry.file))
 
     def split(self, name: str) -> "Index":
-        """The pictures of a split; those of `all` belong to every split.
+        """The images of a split; those of `all` belong to every split.
 
         Args:
             name: `train`, `val` or `all`.
@@ -119,13 +119,13 @@ class Index:
         return replace(self, entries=tuple(e for e in self.entries if name == "all" or e.split in {name, "all"}))
 
     def divided(self) -> "Index":
-        """The same pictures, each in one split: of those that belong to every split, a tenth becomes `val`.
+        """The same images, each in one split: of those that belong to every split, a tenth becomes `val`.
 
-        The sha256 of a picture's file decides, so that the same picture is always in the same split, whatever its name
-        and whatever the other pictures.
+        The sha256 of an image's file decides, so that the same image is always in the same split, whatever its name
+        and whatever the other images.
 
         Returns:
-            The index; its pictures of `all` are now in `train` or `val`, the others where they were.
+            The index; its images of `all` are now in `train` or `val`, the others where they were.
 
         Raises:
             OSError: if a file cannot be read.
@@ -141,7 +141,7 @@ class Index:
         return "val" if int.from_bytes(digest[:4]) < HELD_OUT * 2**32 else "train"
 
     def limit(self, n: int | None) -> "Index":
-        """The first pictures in sorted order.
+        """The first images in sorted order.
 
         Args:
             n: how many; None for all.
@@ -153,17 +153,17 @@ class Index:
             ValueError: if n is less than one.
         """
         if n is not None and n < 1:
-            raise ValueError(f"expected a limit of at least 1 picture or null for all, got {n}")
+            raise ValueError(f"expected a limit of at least 1 image or null for all, got {n}")
         return replace(self, entries=self.entries[:n])
 
     def balanced(self, n: int | None) -> "Index":
-        """Equally many pictures of each class: the first of each in sorted order, then the second of each, and so on.
+        """Equally many images of each class: the first of each in sorted order, then the second of each, and so on.
 
         Args:
             n: how many; None for all. Where it is no multiple of the classes the last turn stops at the lower labels.
 
         Returns:
-            The index of those, in sorted order; fewer only if all pictures with a label are fewer.
+            The index of those, in sorted order; fewer only if all images with a label are fewer.
 
         Raises:
             ValueError: if n is less than one.
@@ -171,7 +171,7 @@ class Index:
         if n is None:
             return self
         if n < 1:
-            raise ValueError(f"expected at least 1 picture or null for all, got {n}")
+            raise ValueError(f"expected at least 1 image or null for all, got {n}")
         turns: dict[int, int] = defaultdict(int)
         queue: list[tuple[int, int, Entry]] = []
         for entry in self.entries:
@@ -182,7 +182,7 @@ class Index:
         return replace(self, entries=tuple(entry for *_, entry in queue[:n]))
 
     def shuffled_labels(self, seed: int) -> "Index":
-        """The same pictures with their labels dealt out by chance: there is nothing to learn but each by heart.
+        """The same images with randomly permuted labels, which can only be memorised.
 
         Args:
             seed: of the chance.
@@ -197,28 +197,28 @@ class Index:
         return replace(self, entries=tuple(replace(e, label=own) for e, own in zip(self.entries, dealt, strict=True)))
 
     def boxed(self) -> "Index":
-        """The pictures that have a box, for what cannot do without; the others are set aside by name.
+        """The images that have a box, for what cannot do without; the others are set aside by name.
 
         Returns:
             The index of those.
 
         Raises:
-            ValueError: if no picture has one.
+            ValueError: if no image has one.
         """
         bare = [entry for entry in self.entries if not len(entry.boxes)]
         if len(bare) == len(self.entries):
             raise ValueError(
-                f"expected boxes, got none for {len(bare)} pictures of {self.root}: ILSVRC has them in "
+                f"expected boxes, got none for {len(bare)} images of {self.root}: ILSVRC has them in "
                 "ILSVRC2012_bbox_val_v3.tgz (unpack to bbox/val) or, from Kaggle, in ILSVRC/Annotations; "
-                "a folder of your own takes a boxes.csv (image,x0,y0,x1,y1) or a VOC XML file beside each picture; "
+                "a folder of your own takes a boxes.csv (image,x0,y0,x1,y1) or a VOC XML file beside each image; "
                 "data=imagenette takes any of these files as data.boxes=PATH"
             )
-        aside = tuple((entry.file, "expected a box, got none: add one or leave the picture out") for entry in bare)
+        aside = tuple((entry.file, "expected a box, got none: add one or leave the image out") for entry in bare)
         kept = tuple(entry for entry in self.entries if len(entry.boxes))
         return replace(self, entries=kept, set_aside=self.set_aside + aside)
 
     def tabular(self) -> "Index":
-        """The pictures whose files can be named in a table; one with a carriage return in its name is set aside.
+        """The images whose files can be named in a table; one with a carriage return in its name is set aside.
 
         Returns:
             The index of those, carriage returns in other names written out.
@@ -255,7 +255,7 @@ class Index:
 
         Args:
             folder: that it was written to.
-            root: folder that the pictures lie in.
+            root: folder that the images lie in.
 
         Returns:
             The same index.

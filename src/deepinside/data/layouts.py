@@ -12,7 +12,7 @@ from deepinside.data.image import SUFFIXES
 
 _MOST = 10_000  # files that are looked at
 _NAMED = 3  # class folders in a message
-_ILSVRC = re.compile(r"ILSVRC2012_|(^|/)n\d{8}[/_]")  # in the paths of ImageNet's pictures
+_ILSVRC = re.compile(r"ILSVRC2012_|(^|/)n\d{8}[/_]")  # in the paths of ImageNet's images
 # Folders or files of a layout with concept masks, and the choice of `concepts` that reads it.
 _CONCEPTS = {
     "broden": ("index.csv", "category.csv"),
@@ -23,7 +23,7 @@ _CONCEPTS = {
 
 
 def instead(root: Path, choice: str, how: str) -> str:
-    """What to say after what is missing in a folder of pictures: which other loader reads it, or how to lay it out.
+    """What to say after what is missing in a folder of images: which other loader reads it, or how to lay it out.
 
     Args:
         root: the folder.
@@ -43,7 +43,7 @@ def instead(root: Path, choice: str, how: str) -> str:
 
 
 def concepts_instead(root: Path, choice: str) -> str:
-    """The same for a folder of pictures with concept masks.
+    """The same for a folder of images with concept masks.
 
     Args:
         root: the folder.
@@ -79,8 +79,8 @@ def _recognised(root: Path, files: list[PurePosixPath]) -> tuple[str, str] | Non
     named = [name for name in sorted(classes) if name]
     if len(named) > 1 and 2 * classes[""] < len(pictures):
         listed = ", ".join(named[:_NAMED]) + (", ..." if len(named) > _NAMED else "")
-        return "folder", f"{len(named)} folders of pictures, as of a class each ({listed})"
-    return "photos", _counted(len(pictures), "picture", whole)
+        return "folder", f"{len(named)} folders of images, as of a class each ({listed})"
+    return "photos", _counted(len(pictures), "image", whole)
 
 
 def _counted(count: int, what: str, whole: bool) -> str:

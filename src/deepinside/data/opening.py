@@ -26,12 +26,12 @@ def fetch(group: DictConfig) -> None:
 
 
 def open_index(cfg: DictConfig, prepared: Path, network: Path | None = None) -> Index:
-    """The pictures that a data set's `prepare` listed.
+    """The images that a data set's `prepare` listed.
 
     Args:
         cfg: with `data.root`.
-        prepared: artifact of `prepare`; drawn pictures and those of arrays lie in it, all others stay where they are.
-        network: artifact of the network that looks at them. Where `train` made it, pictures without a split of their
+        prepared: artifact of `prepare`; drawn images and those of arrays lie in it, all others stay where they are.
+        network: artifact of the network that looks at them. Where `train` made it, images without a split of their
             own are divided as they were for that training, so that the network never saw those of `val`.
 
     Returns:
@@ -43,11 +43,11 @@ def open_index(cfg: DictConfig, prepared: Path, network: Path | None = None) -> 
 
 
 def open_broden(cfg: DictConfig, concepts: Path) -> Broden:
-    """The pictures with concept masks.
+    """The images with concept masks.
 
     Args:
         cfg: with `concepts.root`.
-        concepts: artifact of `concepts`; drawn and converted pictures lie in it, Broden's stay where they are.
+        concepts: artifact of `concepts`; drawn and converted images lie in it, Broden's stay where they are.
 
     Returns:
         All rows.

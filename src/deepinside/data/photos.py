@@ -1,4 +1,4 @@
-"""Pictures without labels: any folder of them, or the photographs that scikit-image ships."""
+"""Images without labels: any folder of them, or the photographs that scikit-image ships."""
 
 import shutil
 from collections import Counter
@@ -30,20 +30,20 @@ COPIES = "scikit-image"  # folder that they are copied to
 
 
 def index(root: Path | str | None = None, split: str = "all") -> Index:
-    """The pictures of a folder and of the folders in it, without labels or boxes.
+    """The images of a folder and of the folders in it, without labels or boxes.
 
     Args:
         root: the folder; None for scikit-image's photographs, where they lie. Where `copy_shipped` put copies of them
             into the folder, it is only these.
-        split: any; these pictures belong to every split.
+        split: any; these images belong to every split.
 
     Returns:
-        The index, of label -1 throughout; a picture's name is its path relative to the root, without suffix where that
+        The index, of label -1 throughout; an image's name is its path relative to the root, without suffix where that
         is unique. Files that cannot be used are set aside.
 
     Raises:
-        FileNotFoundError: if the folder or pictures in it are missing.
-        ValueError: if none of the pictures can be used.
+        FileNotFoundError: if the folder or images in it are missing.
+        ValueError: if none of the images can be used.
     """
     folder = _package() if root is None else Path(root)
     copies = folder / COPIES
@@ -51,13 +51,13 @@ def index(root: Path | str | None = None, split: str = "all") -> Index:
     paths = _shipped(folder) if root is None else _named(copies if copies.is_dir() else folder)
     others = unread(folder, folder) if own else ()
     if not paths and not others:
-        what = f"{folder}: expected a folder of pictures (jpg, jpeg, png), got none"
+        what = f"{folder}: expected a folder of images (jpg, jpeg, png), got none"
         raise FileNotFoundError(f"{what}{instead(folder, 'photos', HOW)}")
     answer = survey(folder, sorted(paths.items()), partial(_look, folder), "pictures")
     aside = answer.set_aside + others
     if not answer.found:
         file, reason = aside[0]
-        raise ValueError(f"{folder}: expected usable pictures, got {len(aside)} that are not, such as {file}: {reason}")
+        raise ValueError(f"{folder}: expected usable images, got {len(aside)} that are not, such as {file}: {reason}")
     return Index(folder, (), (), answer.found, aside).split(split)
 
 

@@ -27,14 +27,14 @@ _REFUSED = (RuntimeError, OSError, ValueError, LookupError, TypeError)  # what t
 
 
 class _Picture(NamedTuple):
-    """A picture, and how to find out its label (-1: unknown) and boxes once its width and height are known."""
+    """An image, and how to find out its label (-1: unknown) and boxes once its width and height are known."""
 
     path: Path
     about: Callable[[int, int], tuple[int, Boxes]]
 
 
 class _Content(NamedTuple):
-    """Names of the classes by label, and the pictures."""
+    """Names of the classes by label, and the images."""
 
     classes: Mapping[int, str]
     pictures: list[_Picture]
@@ -46,7 +46,7 @@ class _Known(NamedTuple):
     Attributes:
         folder: what must be in the root.
         splits: our split -> arguments of the class.
-        read: data set and a folder for the pictures of arrays -> what is in it.
+        read: data set and a folder for the images of arrays -> what is in it.
         arrays: whether it holds arrays and no files.
     """
 
@@ -59,21 +59,21 @@ class _Known(NamedTuple):
 def index(
     root: Path | str, dataset: str, split: str = "all", options: Options = None, out: Path | str | None = None
 ) -> Index:
-    """The pictures of a data set of torchvision's, listed by torchvision's own class.
+    """The images of a data set of torchvision's, listed by torchvision's own class.
 
-    Boxes are those of the objects (VOC, Caltech-101) or around the foreground of the trimap (Oxford-IIIT Pet). A
-    picture of VOC has a label where all of its objects are of one class. Files that cannot be used are set aside.
+    Boxes are those of the objects (VOC, Caltech-101) or around the foreground of the trimap (Oxford-IIIT Pet). An
+    image of VOC has a label where all of its objects are of one class. Files that cannot be used are set aside.
 
     Args:
         root: as torchvision takes it: it holds the folder that the archive unpacks to.
         dataset: name of the class, of `DATASETS`.
-        split: `train`, `val` or `all`: the data set's own, where it has any; test pictures are `val` where no other
-            held-out pictures have labels.
+        split: `train`, `val` or `all`: the data set's own, where it has any; test images are `val` where no other
+            held-out images have labels.
         options: further arguments of the class, such as `{"year": "2007"}` or `{"small": True}`.
-        out: folder to write the pictures of arrays to, as PNG files; the index is then of this folder.
+        out: folder to write the images of arrays to, as PNG files; the index is then of this folder.
 
     Returns:
-        The index; a picture's name is its path.
+        The index; an image's name is its path.
 
     Raises:
         KeyError: if the data set is not known, with the closest names.
@@ -82,7 +82,7 @@ def index(
     """
     root, known = Path(root), _known(dataset)
     if known.arrays and out is None:
-        raise ValueError(f"{dataset} holds arrays: expected a folder to write its pictures to, got none: out=FOLDER")
+        raise ValueError(f"{dataset} holds arrays: expected a folder to write its images to, got none: out=FOLDER")
     base = Path(out) if known.arrays and out else root
     names: dict[int, str] = {}
     tasks: list[tuple[str, _Picture]] = []
@@ -93,8 +93,8 @@ def index(
     labels = {number: label for label, number in enumerate(sorted(names))}
     answer = survey(base, tasks, partial(_look, base, labels), "pictures")
     if not answer.found:
-        file, reason = answer.set_aside[0] if answer.set_aside else (dataset, "it lists no pictures")
-        raise ValueError(f"{root}: expected usable pictures of {dataset}, got none; such as {file}: {reason}")
+        file, reason = answer.set_aside[0] if answer.set_aside else (dataset, "it lists no images")
+        raise ValueError(f"{root}: expected usable images of {dataset}, got none; such as {file}: {reason}")
     ids = tuple(names[number] for number in labels)
     readable = tuple(name.replace("_", " ") for name in ids)
     return Index(base, ids, readable, answer.found, answer.set_aside).split(split)
@@ -137,7 +137,7 @@ def write_concepts(
         category: of all concepts.
 
     Returns:
-        (file, reason) of each picture that cannot be used.
+        (file, reason) of each image that cannot be used.
 
     Raises:
         ValueError: if the data set has no masks, or nothing can be used.
@@ -167,7 +167,7 @@ def _known(dataset: str) -> _Known:
     if dataset not in DATASETS:
         from deepinside.spelling import closest
 
-        mend = "data=folder and data=shards take pictures in other layouts"
+        mend = "data=folder and data=shards take images in other layouts"
         raise KeyError(f"no data set {dataset!r} here; {closest(dataset, DATASETS)} ({mend})")
     return DATASETS[dataset]
 
@@ -288,7 +288,7 @@ def _arrays(dataset: Any, folder: Path) -> _Content:
     folder.mkdir(parents=True, exist_ok=True)
     pictures = []
     rows = list(zip(dataset.data, dataset.targets, strict=True))
-    for number, (pixels, label) in enumerate(track(rows, f"{folder.name} pictures")):
+    for number, (pixels, label) in enumerate(track(rows, f"{folder.name} images")):
         path = folder / f"{number:05d}.png"
         Image.fromarray(pixels).save(path)
         pictures.append(_Picture(path, partial(_labelled, label)))

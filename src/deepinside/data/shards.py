@@ -1,6 +1,6 @@
-"""One's own pictures in tar shards, as WebDataset lays them out: key.jpg beside key.cls or key.json.
+"""One's own images in tar shards, as WebDataset lays them out: key.jpg beside key.cls or key.json.
 
-Shards are read by Python's own tarfile: `prepare` goes through each once and lists where every picture lies, which is
+Shards are read by Python's own tarfile: `prepare` goes through each once and lists where every image lies, which is
 then read by position, as a file would be. The libraries `webdataset` and `wids` were weighed: the first only streams,
 while batches here are fixed by position whoever computes them; the second lists a shard anew in each process.
 """
@@ -25,7 +25,7 @@ from deepinside.records import Boxes
 MAX_BYTES = 2**20  # of a file: ten thousand boxes
 _MAX_CLASSES = 100_000  # four times ImageNet's 21,841
 _MAX_NAME = 300  # characters
-_MEND = "mend it or leave the picture out"
+_MEND = "mend it or leave the image out"
 
 Label = int | str  # number of a class, or its name
 
@@ -38,7 +38,7 @@ class Sidecar(NamedTuple):
 
 
 def read_sidecar(kind: str, content: bytes, path: Path) -> Sidecar:
-    """Reads what stands beside a picture.
+    """Reads what stands beside an image.
 
     Args:
         kind: `cls`, the number of its class; or `json`, an object with `label`, a number or a name, and `boxes`
@@ -97,7 +97,7 @@ def _boxes(value: Any, path: Path) -> Boxes:
         raise BadFile(path, expected, repr(value), _MEND) from error
 
 
-HOW = """Pack the pictures as WebDataset does, without compression:
+HOW = """Pack the images as WebDataset does, without compression:
     {root}/train-000000.tar, {root}/val-000000.tar, ...   (without those words a training holds a tenth out)
     in them: key.jpg (or jpeg, png), and beside it key.cls (the number of its class, from 0) or
     key.json, such as {{"label": 3, "boxes": [[x0, y0, x1, y1]]}} (a number or a name; boxes half-open, in pixels)
@@ -124,7 +124,7 @@ class _Sample:
 
 
 def index(root: Path | str, split: str = "all", shards: str = "**/*.tar") -> Index:
-    """The pictures in a folder of tar shards.
+    """The images in a folder of tar shards.
 
     Args:
         root: holds the shards; nothing is written to it.
@@ -133,11 +133,11 @@ def index(root: Path | str, split: str = "all", shards: str = "**/*.tar") -> Ind
         shards: which files, as a pattern of paths below the root.
 
     Returns:
-        The index; a picture's name is the path of its shard and its own in it. Of `key.cls` and `key.json` the label
+        The index; an image's name is the path of its shard and its own in it. Of `key.cls` and `key.json` the label
         of the first counts. What cannot be used is set aside.
 
     Raises:
-        FileNotFoundError: if there are no such shards or no pictures in them.
+        FileNotFoundError: if there are no such shards or no images in them.
         ValueError: if the pattern leads out of the folder, a shard's name or the labels are ambiguous, `classes.txt` is
             broken, or nothing can be used.
     """
@@ -147,13 +147,13 @@ def index(root: Path | str, split: str = "all", shards: str = "**/*.tar") -> Ind
     tasks = [(path, split) for path, split in found if not splits or split in splits]
     answer = survey(root, tasks, partial(_samples, root), "shards")
     if not answer.found and not answer.set_aside:
-        raise FileNotFoundError(f"{root}: expected pictures in {len(tasks)} shards, got none.\n{HOW.format(root=root)}")
+        raise FileNotFoundError(f"{root}: expected images in {len(tasks)} shards, got none.\n{HOW.format(root=root)}")
     ids = _classes(root, [sample.label for sample in answer.found])
     entries, aside = _labelled(root, ids, answer.found)
     aside += answer.set_aside
     if not entries:
         file, reason = aside[0]
-        raise ValueError(f"{root}: expected usable pictures, got none; such as {file}: {reason}")
+        raise ValueError(f"{root}: expected usable images, got none; such as {file}: {reason}")
     return Index(root, ids, tuple(name.replace("_", " ") for name in ids), entries, aside).split(split)
 
 
@@ -187,11 +187,11 @@ def _samples(root: Path, task: tuple[Path, str]) -> Iterator[_Sample | BadFile]:
             continue
         folder, _, base = item.name.rpartition("/")
         stem, _, suffix = base.partition(".")  # as WebDataset has it: the key ends at the first dot
-        kind = "picture" if f".{suffix.lower()}" in SUFFIXES else suffix.lower()
+        kind = "image" if f".{suffix.lower()}" in SUFFIXES else suffix.lower()
         if f".{kind}" in UNREAD:
             path_inside = Path(f"{path}/{item.name}")
-            yield BadFile(path_inside, "a JPEG or PNG picture", f"a .{kind} file", "save it as one of these")
-        if kind in {"picture", "cls", "json"}:
+            yield BadFile(path_inside, "a JPEG or PNG image", f"a .{kind} file", "save it as one of these")
+        if kind in {"image", "cls", "json"}:
             sample = samples.setdefault(f"{folder}/{stem}", _Sample(split))
             try:
                 _take(sample, kind, item, Path(f"{path}/{item.name}"), root)
@@ -205,7 +205,7 @@ def _take(sample: _Sample, kind: str, item: Packed, path: Path, root: Path) -> N
     if kind in sample.kinds:
         raise BadFile(path, f"one {kind} of each key in a shard", "another", "rename one or leave it out")
     sample.kinds.add(kind)
-    if kind == "picture":
+    if kind == "image":
         sample.file, sample.span = path.relative_to(root).as_posix(), item.span
         check_name(path, sample.file)
         sample.size = read_header(path, lambda _path: item.content)
@@ -233,7 +233,7 @@ def _classes(root: Path, labels: Sequence[Label | None]) -> tuple[str, ...]:
 def _labelled(
     root: Path, ids: tuple[str, ...], samples: Sequence[_Sample]
 ) -> tuple[tuple[Entry, ...], tuple[tuple[str, str], ...]]:
-    # Without any label all pictures are taken; else those without are set aside, by file and reason.
+    # Without any label all images are taken; else those without are set aside, by file and reason.
     numbers: dict[Label | None, int] = {name: number for number, name in enumerate(ids)}
     numbers |= {number: number for number in range(len(ids))}
     entries, aside = [], []

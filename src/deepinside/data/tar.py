@@ -11,7 +11,7 @@ from typing import IO, NamedTuple
 from deepinside.data.reading import BadFile, brief
 
 MARK = ".tar/"  # in the name of a packed file, between the archive and the file's own name
-MAX_BYTES = 2**28  # of one packed file: the largest picture that is decoded takes no more, even if it is not compressed
+MAX_BYTES = 2**28  # of one packed file: the largest image that is decoded takes no more, even if it is not compressed
 _MAX_EXTRA = 2**14  # bytes of a long name or of pax attributes; Linux knows no path of more than 4096
 _MAX_NAME = 4096
 _CONTROL = "[\\0-\\x1f]"

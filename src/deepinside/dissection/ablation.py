@@ -77,7 +77,7 @@ def concepts(units: pd.DataFrame, threshold: float, most: int) -> dict[Concept, 
 def ablation(
     network: Network, batches: Iterable[Float[Tensor, "n 3 h w"]], chosen: Mapping[Concept, Sequence[int]]
 ) -> pd.DataFrame:
-    """The change of every class score when the units of a concept answer zero, over pictures.
+    """The change of every class score when the units of a concept answer zero, over images.
 
     Args:
         network: that classifies.
@@ -87,7 +87,7 @@ def ablation(
     Returns:
         A row per concept and class: layer, category, label, units (how many), class, change (mean of the score before
         softmax with the units silenced minus without), change_low, change_high (normal 95 % interval of the mean),
-        named, named_without (pictures for which the class comes first).
+        named, named_without (images for which the class comes first).
 
     Source: Zhou et al. 2018 (Revisiting the importance of individual units in CNNs), sec. 3; here by concept.
     """

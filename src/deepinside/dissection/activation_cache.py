@@ -65,7 +65,7 @@ class Kept:
         self._limit = min(budget, _START)
 
     def add(self, batch: int, group: int, found: Mapping[str, Tensor], floors: Mapping[str, Tensor]) -> None:
-        """Takes the maps of a group of pictures.
+        """Takes the maps of a group of images.
 
         Args:
             batch: number of the batch.

@@ -1,4 +1,4 @@
-"""The strongest pictures of every unit, small, on sheets: what an atlas of a network shows."""
+"""The strongest images of every unit, small, on sheets: what an atlas of a network shows."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ from deepinside.dissection.tables import write_csv
 from deepinside.dissection.thresholds import TopImages
 from deepinside.plots.gallery import tile
 
-SIDE = 80  # pixels of a picture on a sheet
+SIDE = 80  # pixels of an image on a sheet
 GAP = 2
 UNITS = 150  # rows of a sheet; WebP takes no more than 16383 pixels
 QUALITY = 82  # percent, WebP
@@ -34,8 +34,8 @@ def draw_atlas(
     Args:
         out: folder of the artifact.
         counter: network, layers, thresholds and how to upsample.
-        read: number of a picture -> RGB bytes.
-        tops: layer name -> pictures that excite each unit most.
+        read: number of an image -> RGB bytes.
+        tops: layer name -> images that excite each unit most.
         pictures: of a unit, at most; 0 writes nothing.
     """
     wanted = {

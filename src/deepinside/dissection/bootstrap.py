@@ -81,7 +81,7 @@ def grouped_sums(
         chosen: rivals of each layer.
         vocabulary: labels and categories.
         rule: `image` or `hit`.
-        images: number of all pictures, the ones set aside included.
+        images: number of all images, the ones set aside included.
 
     Returns:
         Sums of each layer.
@@ -119,11 +119,11 @@ def _gather(sums: Grouped, arrays: Arrays, index: int, at: Int[ndarray, " n"]) -
 
 
 def intervals(sums: Grouped, vocabulary: Vocabulary, threshold: float, seed: int = 0) -> Intervals:
-    """Bootstrap intervals: images are drawn with replacement, all sums made and best labels chosen again.
+    """Bootstrap intervals: images are drawn with replacement, sums and best labels are recomputed.
 
-    The best of many labels does better in a resample, which repeats images, than in the images themselves. So the
-    spread of the resamples about their median is laid around the number: n + q - median, not below 0. The masks'
-    thresholds stay. How much of a score is luck, `luck` says.
+    The best of many labels scores higher in a resample, which repeats images, than in the images themselves. So the
+    spread of the resamples about their median is centred on the number: n + q - median, not below 0. The masks'
+    thresholds are fixed. `permutation.permutation_test` returns the score that is expected by chance.
 
     Args:
         sums: of groups of images, which are what is drawn.

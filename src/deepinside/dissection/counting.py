@@ -27,7 +27,7 @@ Maps = Mapping[str, Tensor]  # by name of the layer
 
 
 class _Seen(NamedTuple):
-    # A group of pictures: its labels, and the masks of each layer.
+    # A group of images: its labels, and the masks of each layer.
     group: Group
     labels: Placed
     masks: Sequence[Spots]
@@ -44,8 +44,8 @@ class Counter:
         vocabulary: of the probe set.
         upsample: `receptive_field` or `resize`.
         rule: `image` or `hit`.
-        permutations: how many times the masks also meet labels of other pictures of their batch.
-        permuted: of how many pictures, in whole batches.
+        permutations: number of times that masks are also paired with labels of other images of their batch.
+        permuted: of how many images, in whole batches.
     """
 
     network: Network
@@ -62,8 +62,8 @@ class Counter:
 
         Args:
             layer: whose maps.
-            size: (h, w) of the picture.
-            target: (h, w) of the label map, or of the picture itself.
+            size: (h, w) of the image.
+            target: (h, w) of the label map, or of the image itself.
 
         Returns:
             The grid.
@@ -82,18 +82,18 @@ class Counter:
 
         Args:
             groups: of the batch; at least one.
-            images: group -> its pictures, RGB in [0, 1], where maps have to be computed.
+            images: group -> its images, RGB in [0, 1], where maps have to be computed.
             maps: number of a group -> maps by layer as far as they are known; the others are computed.
-            permute: whether the masks also meet labels of other pictures.
+            permute: whether masks are also paired with labels of other images.
 
         Returns:
-            Arrays for numpy.savez, as `parts.packed` gives them; and where masks met other labels, per layer i
-            `i.luck.at`, `i.luck.sum` (I by permutation, unit and label) and `i.luck.activation` (A).
+            Arrays for numpy.savez, as `totals.packed` returns them; with permutations also, per layer i,
+            `i.permuted.at`, `i.permuted.sum` (I by permutation, unit and label) and `i.permuted.activation` (A).
         """
         seen = [self._seen(group, images, maps(index)) for index, group in enumerate(groups)]
-        strange = permute and self.permutations > 0
-        arrays = packed(joined([self._part(one, strange and len(one.group) > 1) for one in seen]))
-        return arrays | self._luck(seen) if strange else arrays
+        permute = permute and self.permutations > 0
+        arrays = packed(joined([self._part(one, permute and len(one.group) > 1) for one in seen]))
+        return arrays | self._permute(seen) if permute else arrays
 
     def _seen(self, group: Group, images: Callable[[Group], Float[Tensor, "n 3 h w"]], maps: Maps) -> _Seen:
         device = self.network.device
@@ -107,7 +107,7 @@ class Counter:
             masks.append(Spots.of(there, labels, layer.units))
         return _Seen(group, labels, masks)
 
-    def _part(self, seen: _Seen, strangers: bool) -> Part:
+    def _part(self, seen: _Seen, permuted: bool) -> Part:
         group, labels, masks = seen
         count = len(group)
         tallies = [tally(mask, labels).to(torch.device("cpu")) for mask in masks]
@@ -115,12 +115,12 @@ class Counter:
             group.numbers,
             labels.carried.to(torch.device("cpu")),
             torch.full((count,), group.shape[0] * group.shape[1]),
-            torch.full((count,), strangers),
+            torch.full((count,), permuted),
             tallies,
         )
 
-    def _luck(self, seen: Sequence[_Seen]) -> dict[str, ndarray]:
-        # Permutation r moves labels by r places: nobody keeps its own. A group of one has nobody to swap with.
+    def _permute(self, seen: Sequence[_Seen]) -> dict[str, ndarray]:
+        # Permutation r rolls labels by r images, so that none keeps its own. A group of one image cannot be permuted.
         several = [one for one in seen if len(one.group) > 1]
         arrays: dict[str, ndarray] = {}
         for index, layer in enumerate(self.layers):
@@ -130,12 +130,12 @@ class Counter:
             for group, labels, masks in several:
                 for turn in range(self.permutations):
                     moved = labels.rolled(1 + turn % (len(group) - 1))
-                    met = tally(masks[index], moved)
-                    intersection, area = summed(met, moved.carried, self.vocabulary, self.rule)
+                    counts = tally(masks[index], moved)
+                    intersection, area = summed(counts, moved.carried, self.vocabulary, self.rule)
                     common[turn] += intersection
                     activation[turn] += area
-            arrays |= {f"{index}.luck.{key}": values for key, values in sparse(common).items()}
-            arrays[f"{index}.luck.activation"] = activation
+            arrays |= {f"{index}.permuted.{key}": values for key, values in sparse(common).items()}
+            arrays[f"{index}.permuted.activation"] = activation
         return arrays
 
 
@@ -150,7 +150,7 @@ def totals(
     folder: Path,
     kept: Kept | None = None,
 ) -> Totals:
-    """Counts over the pictures that the first pass used, batch by batch as there, against the labels that it read.
+    """Counts over the images that the first pass used, batch by batch as there, against the labels that it read.
 
     What the first pass kept is not computed again; the rest takes a second forward pass, which ends at the deepest
     layer that it is needed for. The sums are the same.
@@ -158,9 +158,9 @@ def totals(
     Args:
         counter: how to count.
         seen: the first pass.
-        image: number of a picture -> the picture.
-        images: number of all pictures, the ones set aside included.
-        batch: pictures per batch, as in the first pass.
+        image: number of an image -> the image.
+        images: number of all images, the ones set aside included.
+        batch: images per batch, as in the first pass.
         workers: threads that read.
         folder: where finished batches lie.
         kept: maps of the first pass.
@@ -169,7 +169,7 @@ def totals(
         The sums.
 
     Raises:
-        ValueError: if a picture can no longer be read.
+        ValueError: if an image can no longer be read.
 
     Source: Bau et al. 2017, sec. 2.2.
     """

@@ -1,4 +1,4 @@
-"""The pictures of a dissection: bar charts of its counts, and cards of its units."""
+"""The images of a dissection: bar charts of its counts, and cards of its units."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from deepinside.plots.gallery import Gallery
 
 
 class Exhibit(NamedTuple):
-    """A picture, RGB bytes, and where on it the unit exceeds its threshold."""
+    """An image, RGB bytes, and where on it the unit exceeds its threshold."""
 
     image: UInt8[ndarray, "h w 3"]
     mask: Bool[ndarray, "h w"]
@@ -33,15 +33,15 @@ Wanted = Mapping[tuple[str, int], Sequence[int]]
 def exhibits(
     counter: Counter, read: Callable[[int], UInt8[Tensor, "3 h w"]], wanted: Wanted
 ) -> Iterator[tuple[tuple[str, int], int, Exhibit]]:
-    """Runs the network once on every picture that is wanted, in the order of their numbers.
+    """Runs the network once on every image that is wanted, in the order of their numbers.
 
     Args:
         counter: network, layers, thresholds and how to upsample.
-        read: number of a picture -> RGB bytes as the network is fed.
-        wanted: (layer name, unit) -> numbers of pictures.
+        read: number of an image -> RGB bytes as the network is fed.
+        wanted: (layer name, unit) -> numbers of images.
 
     Yields:
-        (layer name, unit), number of the picture, and the exhibit at the picture's size.
+        (layer name, unit), number of the image, and the exhibit at the image's size.
 
     Source: Bau et al. 2017, code (report.py, activation_visualization).
     """
@@ -140,9 +140,9 @@ def draw_sensitivity(gallery: Gallery, table: pd.DataFrame, chosen: DictConfig) 
 def _setting(chosen: DictConfig) -> str:
     if chosen.from_csv is not None:
         return "counted from a published table"
-    where = {"image": "in pictures that carry the category", "hit": "in pictures where they touch the category"}
+    where = {"image": "in images that carry the category", "hit": "in images where they touch the category"}
     changed = f", basis rotated by Q^{chosen.rotation:g}" if chosen.rotation else ""
-    changed += ", labels shuffled across pictures" if chosen.shuffle else ""
+    changed += ", labels shuffled across images" if chosen.shuffle else ""
     return (
         f"masks at the top {chosen.quantile:.2%} of all activations, upsampled by {chosen.upsample}, "
         f"counted {where[chosen.activation]}{changed}"
@@ -162,8 +162,8 @@ def draw_cards(
     Args:
         gallery: to add to.
         counter: network, layers, thresholds and how to upsample.
-        read: number of a picture -> RGB bytes.
-        tops: layer name -> pictures that excite each unit most.
+        read: number of an image -> RGB bytes.
+        tops: layer name -> images that excite each unit most.
         units: `units.csv`.
         chosen: group dissect.
     """
@@ -186,7 +186,7 @@ def _card_caption(row: Mapping, count: int, chosen: DictConfig) -> str:
     category = row["category"]
     truth, activation, common = (int(row[f"{category}-{key}"]) for key in ("truth", "activation", "intersect"))
     return (
-        f"The {count} pictures in which unit {row['unit']} of {row['layer']} peaks highest; bright where it exceeds "
+        f"The {count} images in which unit {row['unit']} of {row['layer']} peaks highest; bright where it exceeds "
         f"its threshold {row['threshold']:.4g}. Chosen for its IoU, one of the {chosen.cards} highest of the layer: "
         f"{common} / ({truth} + {activation} − {common}) pixels with {row['label']} ({category}); {_setting(chosen)}."
     )

@@ -81,7 +81,7 @@ Segmentation = Mapping[str, Sequence[int | Int[ndarray, "h w"]]]
 
 @dataclass(frozen=True)
 class Carried:
-    """The labels that pictures carry, each picture's in a row of its own; place 0 is no label.
+    """The labels that images carry, each image's in a row of its own; place 0 is no label.
 
     Args:
         ids: numbers of the labels, rising, (n, k), filled up with 0.
@@ -105,12 +105,12 @@ class Carried:
 
 @dataclass(frozen=True)
 class Placed:
-    """Label maps whose pixels hold places in a picture's own row of labels: small numbers, for quick counting.
+    """Label maps whose pixels hold places in an image's own row of labels: small numbers, for quick counting.
 
     Args:
         carried: the rows.
         maps: place of the label of each pixel, (d, n, p).
-        whole: places of the labels of the whole picture, (n, m).
+        whole: places of the labels of the whole image, (n, m).
     """
 
     carried: Carried
@@ -118,7 +118,7 @@ class Placed:
     whole: Int[Tensor, "n m"]
 
     def rolled(self, shift: int) -> "Placed":
-        """The same pictures in another order: row i holds what row i + shift held.
+        """The same images in another order: row i holds what row i + shift held.
 
         Args:
             shift: how far.
@@ -132,13 +132,13 @@ class Placed:
 
 @dataclass(frozen=True)
 class Labels:
-    """The labels of pictures with label maps of one size; 0 is no label.
+    """The labels of images with label maps of one size; 0 is no label.
 
     A label is at a pixel at most once, in whatever map or column of the index it came.
 
     Args:
         maps: label of each pixel, (d, n, p): d maps laid over each other, p pixels row by row.
-        whole: labels of the whole picture, (n, m), filled up with 0.
+        whole: labels of the whole image, (n, m), filled up with 0.
         area: pixels of each label, (n, l).
     """
 
@@ -151,15 +151,15 @@ class Labels:
 
     @classmethod
     def of(cls, segmentation: Segmentation, shape: tuple[int, int], vocabulary: Vocabulary) -> "Labels":
-        """Lays the labels of all categories of one picture over each other.
+        """Lays the labels of all categories of one image over each other.
 
         Args:
-            segmentation: category -> numbers (of the whole picture) and maps (h, w).
+            segmentation: category -> numbers (of the whole image) and maps (h, w).
             shape: (h, w) of the label maps.
             vocabulary: the labels that there are.
 
         Returns:
-            The labels of one picture.
+            The labels of one image.
 
         Raises:
             ValueError: if a map has another shape, or a number is not in the vocabulary.
@@ -183,13 +183,13 @@ class Labels:
 
     @classmethod
     def stacked(cls, pictures: Sequence["Labels"]) -> "Labels":
-        """The labels of several pictures as one batch.
+        """The labels of several images as one batch.
 
         Args:
             pictures: at least one, with label maps of one size.
 
         Returns:
-            The batch; pictures with fewer maps or numbers are filled up with 0.
+            The batch; images with fewer maps or numbers are filled up with 0.
         """
         depth, width = max(len(p.maps) for p in pictures), max(p.whole.shape[1] for p in pictures)
         maps = torch.cat([_grown(p.maps, 0, depth) for p in pictures], dim=1)
@@ -197,7 +197,7 @@ class Labels:
         return cls(maps, whole, torch.cat([p.area for p in pictures]))
 
     def packed(self) -> dict[str, ndarray]:
-        """The same labels in a few thousand bytes a picture, to be kept.
+        """The same labels in a few thousand bytes an image, to be kept.
 
         Returns:
             Arrays for numpy.savez.
@@ -229,7 +229,7 @@ class Labels:
         return cls(*map(torch.from_numpy, (maps, whole, area.reshape(count, size))))
 
     def placed(self) -> Placed:
-        """The same labels, numbered within each picture.
+        """The same labels, numbered within each image.
 
         Returns:
             On the same device.

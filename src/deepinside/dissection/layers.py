@@ -73,7 +73,7 @@ def logits_moved(
         images: RGB in [0, 1], (n, 3, h, w).
 
     Returns:
-        The largest change of a picture's scores, in standard deviations of them, (n,).
+        The largest change of an image's scores, in standard deviations of them, (n,).
 
     Source: Bau et al. 2017, sec. 3.2 ("does not change the discriminative power").
     """
@@ -91,7 +91,7 @@ def logits_moved(
 
 
 class Layer(NamedTuple):
-    """A layer with its number of units, its receptive field and the sides of its maps by size of the picture.
+    """A layer with its number of units, its receptive field and the sides of its maps by size of the image.
 
     With a `turn` the units are directions: rows of an orthogonal matrix (u, u) that its maps are multiplied by.
     """
@@ -133,19 +133,19 @@ def answers(
 
 
 def survey_layers(network: Network, names: Sequence[str], sizes: Iterable[tuple[int, int]]) -> tuple[Layer, ...]:
-    """Finds out about layers by running the network on blank pictures.
+    """Finds out about layers by running the network on blank images.
 
     Args:
         network: any.
         names: dotted names of layers.
-        sizes: (h, w) of the pictures to come; at least one.
+        sizes: (h, w) of the images to come; at least one.
 
     Returns:
         The layers, in the order of the names.
 
     Raises:
         KeyError: if there is no such layer, with the closest names.
-        ValueError: if a layer does not answer (n, u, h, w), or a picture is too small for it.
+        ValueError: if a layer does not answer (n, u, h, w), or an image is too small for it.
     """
     for name in names:
         network.layer(name)
@@ -166,7 +166,7 @@ def _maps(network: Network, names: Sequence[str], size: tuple[int, int]) -> dict
         if short(error):
             raise
         raise ValueError(
-            f"{network.name} cannot take pictures of {size[0]}x{size[1]} up to {names}: {error}; set dissect.input"
+            f"{network.name} cannot take images of {size[0]}x{size[1]} up to {names}: {error}; set dissect.input"
         ) from error
     for name, answer in found.items():
         if answer.ndim != 4:

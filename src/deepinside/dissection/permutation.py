@@ -1,4 +1,4 @@
-"""How high the best of many concepts scores by luck: masks of one picture, labels of another."""
+"""Permutation test of the best IoU: masks of one image are paired with the labels of another."""
 
 from typing import NamedTuple
 
@@ -9,15 +9,15 @@ from numpy import ndarray
 from deepinside.dissection.labels import Vocabulary
 from deepinside.dissection.score import iou
 from deepinside.dissection.tally import Counts
-from deepinside.dissection.totals import Luck
+from deepinside.dissection.totals import PermutedSums
 
 
-class Chance(NamedTuple):
-    """What luck alone gives.
+class PermutationTest(NamedTuple):
+    """What is expected by chance.
 
     Args:
         highest: the highest best IoU of each unit over the permutations, (u,).
-        p: share of permutations, the pictures as they are among them, whose best IoU is at least the unit's own, (u,).
+        p: share of permutations, the identity among them, whose best IoU is at least the unit's own, (u,).
         detectors: units whose best IoU exceeds the threshold, in each permutation, (r,).
     """
 
@@ -26,26 +26,27 @@ class Chance(NamedTuple):
     detectors: Float[ndarray, " r"]
 
 
-def chance(luck: Luck, vocabulary: Vocabulary, threshold: float) -> Chance:
-    """Compares each unit's best IoU with its best IoU for labels that belong to other pictures.
+def permutation_test(sums: PermutedSums, vocabulary: Vocabulary, threshold: float) -> PermutationTest:
+    """Compares each unit's best IoU with its best IoU for labels that belong to other images.
 
-    Masks and label maps stay as they are; only who meets whom is permuted, so that their sizes, their places within
-    pictures and the search through all concepts count as luck. p = (1 + permutations that do as well) / (1 + r).
+    Only the pairing of masks with label maps is permuted. Their sizes, their positions within the images and the
+    search over all concepts are therefore part of the null. p = (1 + permutations that reach the unit's IoU) / (1 + r).
 
     Args:
-        luck: sums with own labels and with those of others.
+        sums: with the images' own labels and with permuted ones.
         vocabulary: labels and categories.
         threshold: of IoU, for a detector.
 
     Returns:
-        The comparison; the pictures are those of `luck`, which may be a sample of the probe set.
+        The comparison, over the images of `sums`, which may be a sample of the probe set.
 
     Source: Phipson & Smyth 2010 (permutation p-values are never zero); our own test, which the paper lacks.
     """
-    own = _best(luck.own, luck, vocabulary)
-    met = np.stack([_best(Counts(*sums), luck, vocabulary) for sums in zip(*luck.met, strict=True)])
-    return Chance(met.max(axis=0), (1 + (met >= own).sum(axis=0)) / (1 + len(met)), (met > threshold).sum(axis=1))
+    own = _best(sums.own, sums, vocabulary)
+    null = np.stack([_best(Counts(*counts), sums, vocabulary) for counts in zip(*sums.permuted, strict=True)])
+    p = (1 + (null >= own).sum(axis=0)) / (1 + len(null))
+    return PermutationTest(null.max(axis=0), p, (null > threshold).sum(axis=1))
 
 
-def _best(counts: Counts, luck: Luck, vocabulary: Vocabulary) -> Float[ndarray, " u"]:
-    return np.nan_to_num(iou(*counts, luck.truth, vocabulary)).max(axis=1)
+def _best(counts: Counts, sums: PermutedSums, vocabulary: Vocabulary) -> Float[ndarray, " u"]:
+    return np.nan_to_num(iou(*counts, sums.truth, vocabulary)).max(axis=1)

@@ -1,4 +1,4 @@
-"""Pictures of the probe set with their labels, read ahead and grouped into batches of one size."""
+"""Images of the probe set with their labels, read ahead and grouped into batches of one size."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +20,7 @@ Item = TypeVar("Item")
 
 
 class Picture(NamedTuple):
-    """A picture as it is fed to the network, its labels, and (h, w) of its label maps."""
+    """An image as it is fed to the network, its labels, and (h, w) of its label maps."""
 
     number: int
     image: UInt8[Tensor, "3 h w"]
@@ -29,7 +29,7 @@ class Picture(NamedTuple):
 
 
 class Bad(NamedTuple):
-    """A picture that cannot be used, the file at fault and the reason."""
+    """An image that cannot be used, the file at fault and the reason."""
 
     number: int
     file: str
@@ -41,13 +41,13 @@ Reading = Picture | Bad
 
 @dataclass(frozen=True)
 class Group:
-    """Pictures of a batch that share the size of picture and label map, without their pixels.
+    """Images of a batch that share the size of image and label map, without their pixels.
 
     Args:
-        numbers: of the pictures, (n,).
+        numbers: of the images, (n,).
         labels: of all of them.
         shape: (h, w) of the label maps.
-        size: (h, w) of the pictures.
+        size: (h, w) of the images.
     """
 
     numbers: Int[ndarray, " n"]
@@ -84,13 +84,13 @@ class Group:
 
 
 def grouped(pictures: Iterable[Picture]) -> list[tuple[Group, UInt8[Tensor, "n 3 h w"]]]:
-    """Puts pictures of one size together, in the order in which the sizes first occur.
+    """Puts images of one size together, in the order in which the sizes first occur.
 
     Args:
         pictures: of a batch.
 
     Returns:
-        Groups, each with its pictures.
+        Groups, each with its images.
     """
     by_size: dict[tuple[int, int, int, int], list[Picture]] = {}
     for picture in pictures:
@@ -105,17 +105,17 @@ def grouped(pictures: Iterable[Picture]) -> list[tuple[Group, UInt8[Tensor, "n 3
 
 
 def mixed(images: int, batch: int) -> list[list[int]]:
-    """The batches of both passes, in an order that has nothing to do with names: each is a sample of the pictures.
+    """The batches of both passes, in a pseudo-random order that does not depend on names.
 
-    Sorted names would bring pictures of one source and one texture together, and both the bootstrap and the luck of a
-    unit (whose masks meet labels of other pictures of the batch) rest on batches that are samples.
+    Sorted names would group images of one source or texture, whereas both the bootstrap and the permutation test
+    (which pairs masks with labels of other images of the batch) assume that every batch is a random sample.
 
     Args:
-        images: number of pictures.
-        batch: pictures per batch.
+        images: number of images.
+        batch: images per batch.
 
     Returns:
-        Numbers of the pictures of each batch; the same for the same two arguments.
+        Numbers of the images of each batch; the same for the same two arguments.
     """
     order = np.random.default_rng(0).permutation(images).tolist()
     return [order[start : start + batch] for start in range(0, images, batch)]
@@ -125,7 +125,7 @@ class Reader(Generic[Item]):
     """Reads batch after batch, the next one while this one is being worked on; a context that stops its threads.
 
     Args:
-        read: number of a picture -> what is wanted of it.
+        read: number of an image -> what is wanted of it.
         batches: the numbers of each batch, in the order in which they will be asked for; some may be skipped.
         workers: threads.
     """
@@ -177,12 +177,12 @@ def vocabulary_of(broden: Broden) -> Vocabulary:
 
 
 def image_of(broden: Broden, side: int | None, number: int) -> UInt8[Tensor, "3 h w"]:
-    """A picture as the network is fed it.
+    """An image as the network is fed it.
 
     Args:
         broden: the probe set.
         side: of the square that it is squeezed to, in pixels; None: as it lies there.
-        number: of the picture.
+        number: of the image.
 
     Returns:
         RGB bytes, (3, h, w).
@@ -194,13 +194,13 @@ def image_of(broden: Broden, side: int | None, number: int) -> UInt8[Tensor, "3 
 def pictures(
     image: Callable[[int], UInt8[Tensor, "3 h w"]], used: Sequence[int], sizes: Sequence[tuple[int, int]], batch: int
 ) -> Iterator[Float[Tensor, "n 3 h w"]]:
-    """The pictures once more, without their labels.
+    """The images once more, without their labels.
 
     Args:
-        image: number of a picture -> the picture.
+        image: number of an image -> the image.
         used: numbers of those that count.
-        sizes: (h, w) of each picture.
-        batch: pictures per batch; of one size each.
+        sizes: (h, w) of each image.
+        batch: images per batch; of one size each.
 
     Yields:
         RGB in [0, 1].
@@ -216,16 +216,16 @@ def pictures(
 def reader(
     broden: Broden, vocabulary: Vocabulary, image: Callable[[int], UInt8[Tensor, "3 h w"]], partners: Sequence[int]
 ) -> Callable[[int], Reading]:
-    """How pictures and labels are read.
+    """How images and labels are read.
 
     Args:
         broden: the probe set.
         vocabulary: of it.
-        image: number of a picture -> the picture.
-        partners: whose labels each picture gets.
+        image: number of an image -> the image.
+        partners: whose labels each image gets.
 
     Returns:
-        Number of a picture -> the picture with its labels, or which file is at fault and why.
+        Number of an image -> the image with its labels, or which file is at fault and why.
     """
 
     def read(number: int) -> Reading:
@@ -244,18 +244,18 @@ def reader(
 
 def _too_large(row: Row) -> str:
     came = f"{row.sw}x{row.sh} for {row.iw}x{row.ih}"
-    return f"expected a label map no larger than its picture, got {came} pixels: mend ih, iw, sh, sw in index.csv"
+    return f"expected a label map no larger than its image, got {came} pixels: mend ih, iw, sh, sw in index.csv"
 
 
 def shuffled(broden: Broden, seed: int) -> list[int]:
-    """Gives every picture the labels of another, drawn among those with label maps of the same size.
+    """Gives every image the labels of another, drawn among those with label maps of the same size.
 
     Args:
         broden: the probe set.
         seed: of the draw.
 
     Returns:
-        Whose labels each picture gets; its own where no other has their size, or where the draw says so.
+        Whose labels each image gets; its own where no other has their size, or where the draw says so.
     """
     random, partners = np.random.default_rng(seed), list(range(len(broden)))
     sizes: dict[tuple[int, int], list[int]] = {}

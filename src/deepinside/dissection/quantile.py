@@ -27,7 +27,7 @@ def kept(positions: int, quantile: float) -> int:
 
 
 class Largest(NamedTuple):
-    """The values of some pictures that can still matter: how many of each unit, all of them, and positions seen."""
+    """The values of some images that can still matter: how many of each unit, all of them, and positions seen."""
 
     counts: Int[Tensor, " u"]
     values: Float[Tensor, " k"]
@@ -35,7 +35,7 @@ class Largest(NamedTuple):
 
 
 class TopQuantile:
-    """T_u with P(a_u > T_u) = q over all positions of all pictures: numpy.quantile(a_u, 1 - q), linear.
+    """T_u with P(a_u > T_u) = q over all positions of all images: numpy.quantile(a_u, 1 - q), linear.
 
     Only the largest `kept(N, q)` values per unit can matter, and of those that come later only the ones above the
     smallest kept so far; nothing else is held. N must be known (or bounded) beforehand: without a bound any value may
@@ -57,7 +57,7 @@ class TopQuantile:
         if not 0 <= quantile < 1:
             raise ValueError(f"expected a quantile in [0, 1), got {quantile}; 0.005 keeps the top 0.5 %")
         if positions < 1:
-            raise ValueError(f"expected at least one position, got {positions}; is there a picture at all?")
+            raise ValueError(f"expected at least one position, got {positions}; is there an image at all?")
         self.units, self.quantile, self.positions = units, quantile, positions
         self.seen = 0
         self._keep = kept(positions, quantile)
@@ -67,7 +67,7 @@ class TopQuantile:
         self._floor = torch.full((units,), -math.inf)
 
     def largest(self, maps: Float[Tensor, "n u h w"]) -> Largest:
-        """What of some pictures can still matter, for another accumulator to `take`.
+        """What of some images can still matter, for another accumulator to `take`.
 
         Args:
             maps: at native resolution, (n, u, h, w).
@@ -102,7 +102,7 @@ class TopQuantile:
         self._gather_all(rows if self._buffer is None else rows.to(self._buffer.device))
 
     def add(self, maps: Float[Tensor, "n u h w"]) -> None:
-        """Takes the activations of more pictures; the order does not matter.
+        """Takes the activations of more images; the order does not matter.
 
         Args:
             maps: at native resolution, (n, u, h, w).
@@ -181,7 +181,7 @@ class TopQuantile:
             ValueError: if nothing was seen.
         """
         if self._buffer is None or not self.seen:
-            raise ValueError("no activation was seen, so there is no threshold; is every picture set aside?")
+            raise ValueError("no activation was seen, so there is no threshold; is every image set aside?")
         self._select()
         index = (self.seen - 1) * (1 - self.quantile)
         low, share = math.floor(index), index - math.floor(index)

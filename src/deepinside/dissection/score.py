@@ -23,7 +23,7 @@ def iou(
 
     Args:
         intersection: I, pixels of mask and label together, (u, l).
-        activation: A, pixels of masks in the pictures that count for a category, (u, c).
+        activation: A, pixels of masks in the images that count for a category, (u, c).
         truth: T, pixels of each label, (l,).
         vocabulary: category of each label.
 
@@ -182,12 +182,12 @@ def ceilings(
 ) -> Float[ndarray, " l"]:
     """The highest IoU that a unit can reach with each label: max over A of min(A, T) / max(A, T).
 
-    A mask covers about the share q of all P pixels. A of them lie in pictures that carry the label's category and
-    count: no more than qP, and no fewer than what the other pictures have no room for.
+    A mask covers about the share q of all P pixels. A of them lie in images that carry the label's category and
+    count: no more than qP, and no fewer than what the other images have no room for.
 
     Args:
         truth: T, pixels of each label, (l,).
-        room: pixels of the pictures that carry a label of each category, (c,).
+        room: pixels of the images that carry a label of each category, (c,).
         pixels: P, of all label maps.
         quantile: q.
         vocabulary: category of each label.

@@ -24,7 +24,7 @@ from deepinside.dissection.figures import slug
 from deepinside.dissection.labels import Vocabulary
 from deepinside.dissection.layers import Layer, logits_moved
 from deepinside.dissection.netdissect import classic
-from deepinside.dissection.permutation import Chance
+from deepinside.dissection.permutation import PermutationTest
 from deepinside.dissection.score import ceilings, detector_counts, sensitivity
 from deepinside.dissection.thresholds import Survey
 from deepinside.dissection.totals import Totals
@@ -35,18 +35,18 @@ from deepinside.statistics import mean_row
 FOLDS = 5
 
 
-def told_apart(peaks: Float[ndarray, "n u"], labels: Int[ndarray, " n"]) -> Bool[ndarray, " n"]:
-    """Which pictures a linear support vector machine on the units' peaks assigns to the right label.
+def linear_probe(peaks: Float[ndarray, "n u"], labels: Int[ndarray, " n"]) -> Bool[ndarray, " n"]:
+    """Which images a linear support vector machine on the units' peaks classifies correctly.
 
-    Each picture is judged by a machine that has not seen it (five folds, each with the same mixture of labels). The
-    peaks are standardised, C is 1.
+    Each image is classified by a machine that was not trained on it (five stratified folds). The peaks are
+    standardised, C is 1.
 
     Args:
-        peaks: highest activation of each unit in each picture, (n, u).
-        labels: one per picture, (n,); those that fewer than five pictures carry are left out.
+        peaks: highest activation of each unit in each image, (n, u).
+        labels: one per image, (n,); labels of fewer than five images are left out.
 
     Returns:
-        Of the pictures that count; empty where fewer than two labels do.
+        One value per image with such a label; empty with fewer than two such labels.
 
     Source: Bau et al. 2017, sec. 3.6 (a linear SVM on a layer's features); the folds are ours.
     """
@@ -62,31 +62,31 @@ def told_apart(peaks: Float[ndarray, "n u"], labels: Int[ndarray, " n"]) -> Bool
         return cross_val_predict(machine, peaks[chosen].astype(np.float64), known, cv=folds) == known
 
 
-_LUCKY = 0.05  # a p-value up to here counts as better than luck
+_SIGNIFICANT = 0.05  # highest p-value that counts as better than chance
 
 
-class Sure(NamedTuple):
-    """How sure the numbers of a layer are.
+class Uncertainty(NamedTuple):
+    """Confidence intervals and permutation test of a layer.
 
     Args:
         intervals: over images.
-        chance: what luck alone gives; None where no permutation was asked for, or no two pictures have one size.
-        permuted: pictures that took part in the permutations.
+        test: the permutation test; None where none was requested, or no two images have the same size.
+        permuted: number of images that took part in the permutations.
     """
 
     intervals: Intervals
-    chance: Chance | None
+    test: PermutationTest | None
     permuted: int
 
     def columns(self) -> pd.DataFrame:
-        """What `units.csv` says of it.
+        """The columns that it adds to `units.csv`.
 
         Returns:
             score_low, score_high, luck_score and p_value; the last two are empty without permutations.
         """
         low, high = self.intervals.score.T
-        luck, p = (np.nan, np.nan) if self.chance is None else (self.chance.highest, self.chance.p)
-        return pd.DataFrame({"score_low": low, "score_high": high, "luck_score": luck, "p_value": p})
+        highest, p = (np.nan, np.nan) if self.test is None else (self.test.highest, self.test.p)
+        return pd.DataFrame({"score_low": low, "score_high": high, "luck_score": highest, "p_value": p})
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
@@ -104,7 +104,7 @@ def write_tables(
     chosen: DictConfig,
     out: Path,
     about: Sequence[Row] = (),
-    sure: Mapping[str, Sure] | None = None,
+    uncertainty: Mapping[str, Uncertainty] | None = None,
 ) -> pd.DataFrame:
     """Writes `units.csv`, `counts.csv`, `intervals.csv`, `sensitivity.csv`, `classic_<layer>.csv` and `table.csv`.
 
@@ -113,12 +113,12 @@ def write_tables(
         chosen: group dissect.
         out: the work folder.
         about: rows to begin the table with.
-        sure: layer name -> intervals and luck; None for published tables, which have no images.
+        uncertainty: layer name -> intervals and permutation test; None for published tables, which have no images.
 
     Returns:
         The counts.
     """
-    sure = sure or {}
+    uncertainty = uncertainty or {}
     counts = detector_counts(units, chosen.iou)
     write_csv(units, out / "units.csv")
     write_csv(counts, out / "counts.csv")
@@ -127,9 +127,9 @@ def write_tables(
     for layer, members in units.groupby("layer", sort=False):
         write_csv(classic(members), out / f"classic_{slug(str(layer))}.csv")
         own = counts[counts["layer"] == layer]
-        if layer in sure:
-            ends.append(own.merge(sure[str(layer)].intervals.counts, on=["rule", "category"]))
-        rows += _layer_rows(str(layer), members, own if layer not in sure else ends[-1], chosen.iou, sure)
+        if layer in uncertainty:
+            ends.append(own.merge(uncertainty[str(layer)].intervals.counts, on=["rule", "category"]))
+        rows += _layer_rows(str(layer), members, own if layer not in uncertainty else ends[-1], chosen.iou, uncertainty)
     if ends:
         write_csv(pd.concat(ends), out / "intervals.csv")
     Table(rows).write(out)
@@ -150,7 +150,7 @@ def by_threshold(units: pd.DataFrame, chosen: DictConfig) -> pd.DataFrame:
 
 
 def _layer_rows(
-    layer: str, members: pd.DataFrame, counts: pd.DataFrame, threshold: float, sure: Mapping[str, Sure]
+    layer: str, members: pd.DataFrame, counts: pd.DataFrame, threshold: float, uncertainty: Mapping[str, Uncertainty]
 ) -> list[Row]:
     total = {row["rule"]: row for row in counts[counts["category"] == "all"].to_dict("records")}
     best = max(members.to_dict("records"), key=lambda row: row["score"])
@@ -170,7 +170,7 @@ def _layer_rows(
         values = members.loc[members["score"] > threshold, "selectivity"].dropna().to_numpy()
         if len(values):
             rows.append(mean_row(f"{layer}.mean_selectivity", values, "IoU"))
-    return rows + (_luck_rows(layer, members, threshold, sure[layer]) if layer in sure else [])
+    return rows + (_permutation_rows(layer, members, threshold, uncertainty[layer]) if layer in uncertainty else [])
 
 
 def _counted(metric: str, row: Mapping, quantity: str, unit: str, n: int) -> Row:
@@ -181,21 +181,21 @@ def _ends(row: Mapping, quantity: str) -> tuple[float, float]:
     return float(row.get(f"{quantity}_low", np.nan)), float(row.get(f"{quantity}_high", np.nan))
 
 
-def _luck_rows(layer: str, members: pd.DataFrame, threshold: float, sure: Sure) -> list[Row]:
-    if sure.chance is None:
+def _permutation_rows(layer: str, members: pd.DataFrame, threshold: float, uncertainty: Uncertainty) -> list[Row]:
+    if uncertainty.test is None:
         return []
-    by_luck = sure.chance.detectors
-    # Of 19 permutations they hold one more with 90 %.
-    lowest_and_highest = float(by_luck.min()), float(by_luck.max())
-    beyond = (members["score"] > threshold) & (members["p_value"] <= _LUCKY)
+    by_chance = uncertainty.test.detectors
+    # The range of 19 permutations covers the next one with a probability of 90 %.
+    lowest_and_highest = float(by_chance.min()), float(by_chance.max())
+    significant = (members["score"] > threshold) & (members["p_value"] <= _SIGNIFICANT)
     return [
-        Row(f"{layer}.detectors_beyond_luck", int(beyond.sum()), "units", len(members)),
-        Row(f"{layer}.detectors_by_luck", float(by_luck.mean()), "units", sure.permuted, *lowest_and_highest),
+        Row(f"{layer}.detectors_beyond_luck", int(significant.sum()), "units", len(members)),
+        Row(f"{layer}.detectors_by_luck", float(by_chance.mean()), "units", uncertainty.permuted, *lowest_and_highest),
     ]
 
 
 def top_images(seen: Survey, broden: Broden) -> pd.DataFrame:
-    """The pictures that excite each unit most.
+    """The images that excite each unit most.
 
     Args:
         seen: the first pass.
@@ -222,7 +222,7 @@ def ceiling_rows(found: Totals, vocabulary: Vocabulary, quantile: float) -> list
         quantile: share of positions above a threshold.
 
     Returns:
-        Per category the pictures that carry it, and the median of its labels' highest possible IoU.
+        Per category the images that carry it, and the median of its labels' highest possible IoU.
     """
     ceiling: Float[ndarray, " l"] = ceilings(found.truth, found.room, found.pixels, quantile, vocabulary)
     rows = []
@@ -244,7 +244,7 @@ def rotation_rows(network: Network, layers: Sequence[Layer], images: Float[Tenso
         images: RGB in [0, 1], (n, 3, h, w); squeezed to the network's own input, which its last layers may need.
 
     Returns:
-        Per layer how far the scores move when it is turned and turned back, in standard deviations of a picture's.
+        Per layer how far the scores move when it is turned and turned back, in standard deviations of an image's.
     """
     side = network.preprocessing.input
     shown = interpolate(images, (side, side), mode="bilinear", antialias=True)
@@ -256,15 +256,15 @@ def rotation_rows(network: Network, layers: Sequence[Layer], images: Float[Tenso
 
 
 def transfer_rows(seen: Survey, vocabulary: Vocabulary, category: str) -> list[Row]:
-    """How well the units of each layer tell other labels apart than those that the network learnt.
+    """Linear probe accuracy of each layer on labels other than those that the network was trained on.
 
     Args:
         seen: the first pass.
         vocabulary: of the probe set.
-        category: whose whole-picture labels; pictures with several of them are left out.
+        category: whose whole-picture labels; images with several of them are left out.
 
     Returns:
-        Per layer the share of pictures that are told apart; none where fewer than two labels have enough pictures.
+        Per layer the percentage of images classified correctly; none where fewer than two labels have enough images.
     """
     labels: list[ndarray] = []
     peaks: dict[str, list[ndarray]] = {name: [] for name in seen.quantiles}
@@ -279,7 +279,7 @@ def transfer_rows(seen: Survey, vocabulary: Vocabulary, category: str) -> list[R
     known = np.concatenate(labels) if labels else np.zeros(0, dtype=int)
     rows = []
     for name, parts in peaks.items():
-        right = told_apart(np.concatenate(parts), known)
+        right = linear_probe(np.concatenate(parts), known)
         if len(right):
             rows.append(mean_row(f"{name}.transfer.{category}", 100.0 * right, "%"))
     return rows

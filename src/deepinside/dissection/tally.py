@@ -15,7 +15,7 @@ RULES = ("image", "hit")
 
 
 class Tally(NamedTuple):
-    """Of each picture and unit: pixels of mask and label together by the label's place, and pixels of the mask."""
+    """Of each image and unit: pixels of mask and label together by the label's place, and pixels of the mask."""
 
     common: Int[Tensor, "n u k"]
     mask: Int[Tensor, "n u"]
@@ -33,7 +33,7 @@ class Tally(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """What a batch adds: pixels of mask and label together, and pixels of masks in pictures of a category."""
+    """What a batch adds: pixels of mask and label together, and pixels of masks in images of a category."""
 
     intersection: Int[ndarray, "u l"]
     activation: Int[ndarray, "u c"]
@@ -43,7 +43,7 @@ class Spots(NamedTuple):
     """The masks' pixels, looked up once for label maps of one size however often they are met.
 
     Args:
-        row: place of a picture and unit in (n, u), of each pixel.
+        row: place of an image and unit in (n, u), of each pixel.
         pixel: place of the pixel in (n, p).
         mask: pixels of each mask, (n, u).
     """
@@ -58,7 +58,7 @@ class Spots(NamedTuple):
 
         Args:
             hits: the masks' pixels.
-            labels: of the same pictures.
+            labels: of the same images.
             units: number of units of the layer.
 
         Returns:
@@ -74,10 +74,10 @@ def tally(spots: Spots, labels: Placed) -> Tally:
 
     Args:
         spots: the masks' pixels.
-        labels: of the same pictures, or of as many others of their size; on the same device.
+        labels: of the same images, or of as many others of their size; on the same device.
 
     Returns:
-        The sums of each picture.
+        The sums of each image.
     """
     places = labels.carried.ids.shape[1]
     total = torch.zeros(spots.mask.numel() * places, dtype=torch.int32, device=spots.row.device)
@@ -85,20 +85,20 @@ def tally(spots: Spots, labels: Placed) -> Tally:
     for level in labels.maps:
         total.index_add_(0, start + level.reshape(-1).take(spots.pixel), one)
     common = total.view(*spots.mask.shape, places).long()
-    for place in labels.whole.unbind(1):  # a label of the whole picture meets all of each mask
+    for place in labels.whole.unbind(1):  # a label of the whole image meets all of each mask
         common.scatter_add_(2, place[:, None, None].expand(-1, common.shape[1], 1), spots.mask[:, :, None])
     common[:, :, 0] = 0
     return Tally(common, spots.mask)
 
 
 def qualifying(found: Tally, labels: Carried, vocabulary: Vocabulary, rule: str) -> Int[Tensor, "n u c"]:
-    """|M_u| in the pictures that count for category c, 0 in the others.
+    """|M_u| in the images that count for category c, 0 in the others.
 
     With rule `image` those count that carry a label of c, with `hit` those where the unit's own mask touches one.
 
     Args:
-        found: sums of each picture.
-        labels: that the pictures carry.
+        found: sums of each image.
+        labels: that the images carry.
         vocabulary: category of each label.
         rule: `image` or `hit`.
 
@@ -121,11 +121,11 @@ def qualifying(found: Tally, labels: Carried, vocabulary: Vocabulary, rule: str)
 
 
 def summed(found: Tally, labels: Carried, vocabulary: Vocabulary, rule: str) -> Counts:
-    """I(u, l) = sum over pictures of |M_u and L_l|, and A(u, c) = sum of |M_u| over the pictures that count for c.
+    """I(u, l) = sum over images of |M_u and L_l|, and A(u, c) = sum of |M_u| over the images that count for c.
 
     Args:
-        found: sums of each picture.
-        labels: that the pictures carry.
+        found: sums of each image.
+        labels: that the images carry.
         vocabulary: category of each label.
         rule: `image` or `hit`.
 
@@ -144,7 +144,7 @@ def counts(hits: Hits, labels: Labels, vocabulary: Vocabulary, *, units: int, ru
 
     Args:
         hits: the masks' pixels.
-        labels: of the same pictures, on the same device.
+        labels: of the same images, on the same device.
         vocabulary: category of each label.
         units: number of units of the layer.
         rule: `image` or `hit`.

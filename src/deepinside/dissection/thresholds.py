@@ -1,4 +1,4 @@
-"""First pass: the thresholds of all units, and the pictures that excite them most."""
+"""First pass: the thresholds of all units, and the images that excite them most."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,11 +19,11 @@ from deepinside.runtime.progress import finished, resumable
 
 
 class TopImages:
-    """Per unit the pictures with the highest peaks; of equal peaks the picture with the lower number.
+    """Per unit the images with the highest peaks; of equal peaks the image with the lower number.
 
     Args:
         units: number of units.
-        count: pictures per unit.
+        count: images per unit.
     """
 
     def __init__(self, units: int, count: int) -> None:
@@ -32,11 +32,11 @@ class TopImages:
         self.image = torch.empty(units, 0, dtype=torch.int64)
 
     def add(self, peaks: Float[Tensor, "n u"], images: Int[Tensor, " n"]) -> None:
-        """Takes the peaks of more pictures.
+        """Takes the peaks of more images.
 
         Args:
-            peaks: highest activation of each unit in each picture, (n, u).
-            images: numbers of the pictures, each given once.
+            peaks: highest activation of each unit in each image, (n, u).
+            images: numbers of the images, each given once.
         """
         peak = torch.cat([self.peak, peaks.T.cpu()], dim=1)
         image = torch.cat([self.image, images.expand(len(peak), -1)], dim=1)
@@ -52,9 +52,9 @@ class Survey:
 
     Args:
         quantiles: layer name -> running quantile.
-        tops: layer name -> top pictures.
-        used: numbers of the pictures that count.
-        bad: pictures that were set aside.
+        tops: layer name -> top images.
+        used: numbers of the images that count.
+        bad: images that were set aside.
         folder: where the finished batches lie.
     """
 
@@ -71,7 +71,7 @@ class Survey:
             first: position that the batch begins at.
 
         Returns:
-            Its groups, without the pictures that are set aside.
+            Its groups, without the images that are set aside.
         """
         with np.load(finished(self.folder, first)) as arrays:
             return [Group.unpacked(arrays, f"{group}.") for group in range(_groups(arrays))]
@@ -88,10 +88,10 @@ class Survey:
         return self.quantiles[layer].thresholds()
 
     def pictures(self) -> Iterator[tuple[Group, dict[str, Float[ndarray, "n u"]]]]:
-        """All pictures once more, without their pixels.
+        """All images once more, without their pixels.
 
         Yields:
-            A group, and of each layer by name the highest activation of each unit in each of its pictures.
+            A group, and of each layer by name the highest activation of each unit in each of its images.
         """
         for path in sorted(self.folder.glob("*.npz")):
             with np.load(path) as arrays:
@@ -100,14 +100,14 @@ class Survey:
                     yield Group.unpacked(arrays, f"{group}."), peaks
 
     def see(self, found: Mapping[str, Tensor]) -> dict[str, ndarray]:
-        """Takes the maps of a group of pictures.
+        """Takes the maps of a group of images.
 
         Args:
             found: layer name -> maps, (n, u, h, w).
 
         Returns:
             What another process needs of them, as arrays: per layer i `i.counts`, `i.values` and `i.seen` (see
-            `Largest`), and `i.peaks` of each picture.
+            `Largest`), and `i.peaks` of each image.
 
         Raises:
             ValueError: if an activation is not finite, with the layer.
@@ -128,8 +128,8 @@ class Survey:
         """Takes a finished batch.
 
         Args:
-            arrays: of `see` for each of its groups g, `g.` before their names, and its numbers and bad pictures.
-            seen: whether this process saw the pictures itself.
+            arrays: of `see` for each of its groups g, `g.` before their names, and its numbers and bad images.
+            seen: whether this process saw the images itself.
         """
         self.bad += [Bad(int(number), file, reason) for number, file, reason in arrays["bad"].reshape(-1, 3).tolist()]
         group = 0
@@ -162,16 +162,16 @@ def survey(
     folder: Path,
     kept: Kept | None = None,
 ) -> Survey:
-    """One forward pass over all pictures: exact thresholds at native resolution, and the top pictures.
+    """One forward pass over all images: exact thresholds at native resolution, and the top images.
 
     Args:
         network: to look into.
         layers: of it.
-        read: number of a picture -> the picture, or why not.
-        sizes: (h, w) of each picture as the network will see it.
+        read: number of an image -> the image, or why not.
+        sizes: (h, w) of each image as the network will see it.
         quantile: share of positions above the threshold.
-        top_images: pictures per unit.
-        batch: pictures per batch; fixed by position, so that an interrupted or shared run ends with the same numbers.
+        top_images: images per unit.
+        batch: images per batch; fixed by position, so that an interrupted or shared run ends with the same numbers.
         workers: threads that read.
         folder: where finished batches lie; processes that share it share the work.
         kept: takes what counting will need of the batches that this process sees.

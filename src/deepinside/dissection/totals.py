@@ -20,21 +20,21 @@ class Part(NamedTuple):
     """The sums of a batch.
 
     Args:
-        numbers: of the pictures, (n,).
+        numbers: of the images, (n,).
         labels: that each carries.
         pixels: of each label map, (n,).
-        strangers: whether a picture's masks have also met labels of other pictures, (n,).
+        permuted: whether an image's masks were also paired with labels of other images, (n,).
         tallies: of each layer.
     """
 
     numbers: Int[ndarray, " n"]
     labels: Carried
     pixels: Int[Tensor, " n"]
-    strangers: Bool[Tensor, " n"]
+    permuted: Bool[Tensor, " n"]
     tallies: Sequence[Tally]
 
     def only(self, chosen: Bool[Tensor, " n"]) -> "Part":
-        """Some of the pictures.
+        """Some of the images.
 
         Args:
             chosen: which, (n,).
@@ -46,7 +46,7 @@ class Part(NamedTuple):
             self.numbers[chosen.numpy()],
             Carried(self.labels.ids[chosen], self.labels.area[chosen]),
             self.pixels[chosen],
-            self.strangers[chosen],
+            self.permuted[chosen],
             [Tally(common[chosen], mask[chosen]) for common, mask in self.tallies],
         )
 
@@ -58,7 +58,7 @@ def joined(parts: Sequence[Part]) -> Part:
         parts: with the same layers; at least one.
 
     Returns:
-        Their pictures, one part after the other.
+        Their images, one part after the other.
     """
     width = max(part.labels.ids.shape[1] for part in parts)
     labels = [Carried(*(_widened(numbers, width) for numbers in (part.labels.ids, part.labels.area))) for part in parts]
@@ -66,7 +66,7 @@ def joined(parts: Sequence[Part]) -> Part:
         np.concatenate([part.numbers for part in parts]),
         Carried(torch.cat([x.ids for x in labels]), torch.cat([x.area for x in labels])),
         torch.cat([part.pixels for part in parts]),
-        torch.cat([part.strangers for part in parts]),
+        torch.cat([part.permuted for part in parts]),
         [
             Tally(torch.cat([_widened(x.common, width) for x in layer]), torch.cat([x.mask for x in layer]))
             for layer in zip(*(part.tallies for part in parts), strict=True)
@@ -89,7 +89,7 @@ def packed(part: Part) -> dict[str, ndarray]:
     """
     arrays = {"numbers": part.numbers, "ids": part.labels.ids, "area": part.labels.area, "pixels": part.pixels}
     answer = {name: np.asarray(values).astype(np.int32) for name, values in arrays.items()}
-    answer["strangers"] = part.strangers.numpy()
+    answer["permuted"] = part.permuted.numpy()
     for index, (common, mask) in enumerate(part.tallies):
         answer |= {f"{index}.{key}": values for key, values in sparse(common.numpy()).items()}
         answer[f"{index}.mask"] = mask.numpy().astype(np.int32)
@@ -106,13 +106,13 @@ def unpacked(arrays: Arrays, layers: int) -> Part:
     Returns:
         The part.
     """
-    ids, area, pixels, strangers = (torch.from_numpy(arrays[name]) for name in ("ids", "area", "pixels", "strangers"))
+    ids, area, pixels, permuted = (torch.from_numpy(arrays[name]) for name in ("ids", "area", "pixels", "permuted"))
     tallies = []
     for index in range(layers):
         mask = torch.from_numpy(arrays[f"{index}.mask"]).long()
         common = dense(arrays, f"{index}.", (*mask.shape, ids.shape[1]))
         tallies.append(Tally(torch.from_numpy(common), mask))
-    return Part(arrays["numbers"], Carried(ids.long(), area.long()), pixels.long(), strangers, tallies)
+    return Part(arrays["numbers"], Carried(ids.long(), area.long()), pixels.long(), permuted, tallies)
 
 
 def sparse(values: Int[ndarray, "..."]) -> dict[str, ndarray]:
@@ -145,17 +145,17 @@ def dense(arrays: Arrays, prefix: str, shape: Sequence[int]) -> Int[ndarray, "..
     return answer
 
 
-class Luck(NamedTuple):
-    """The same sums where the masks of a picture met the labels of another, and where they met their own.
+class PermutedSums(NamedTuple):
+    """The sums with labels of other images, and those of the same images with their own labels.
 
     Args:
-        met: I and A of each permutation, (r, u, l) and (r, u, c).
-        own: I and A of the same pictures as they are.
-        truth: pixels of each label in them, (l,).
-        images: how many.
+        permuted: I and A of each permutation, (r, u, l) and (r, u, c).
+        own: I and A of the same images with their own labels.
+        truth: pixels of each label in these images, (l,).
+        images: number of these images.
     """
 
-    met: Counts
+    permuted: Counts
     own: Counts
     truth: Int[ndarray, " l"]
     images: int
@@ -168,10 +168,10 @@ class Totals:
     Args:
         layers: layer name -> I and A.
         truth: pixels of each label, (l,).
-        carriers: pictures that carry a label of each category, (c,).
-        room: pixels of these pictures, (c,).
-        pixels: of all pictures.
-        luck: layer name -> sums with the labels of others; empty where none were made.
+        carriers: images that carry a label of each category, (c,).
+        room: pixels of these images, (c,).
+        pixels: of all images.
+        permuted: layer name -> sums with permuted labels; empty without permutations.
     """
 
     layers: Mapping[str, Counts]
@@ -179,11 +179,11 @@ class Totals:
     carriers: Int[ndarray, " c"]
     room: Int[ndarray, " c"]
     pixels: int = 0
-    luck: Mapping[str, Luck] = field(default_factory=dict)
+    permuted: Mapping[str, PermutedSums] = field(default_factory=dict)
 
     @classmethod
     def nothing(cls, layers: Sequence[tuple[str, int]], vocabulary: Vocabulary) -> Self:
-        """The sums over no picture.
+        """The sums over no image.
 
         Args:
             layers: name and number of units of each.
@@ -224,7 +224,7 @@ def totalled(
     """The sums over finished batches.
 
     Args:
-        batches: as `Counter.count` gave them; empty ones had no picture that counts.
+        batches: as `Counter.count` gave them; empty ones had no image that counts.
         layers: name and number of units of each.
         vocabulary: labels and categories.
         rule: `image` or `hit`.
@@ -234,7 +234,7 @@ def totalled(
         The sums.
     """
     total, own = Totals.nothing(layers, vocabulary), Totals.nothing(layers, vocabulary)
-    met = [Counts(np.zeros((permutations, units, len(vocabulary)), dtype=np.int32),
+    null = [Counts(np.zeros((permutations, units, len(vocabulary)), dtype=np.int32),
                   _zeros(permutations, units, len(vocabulary.categories))) for _, units in layers]  # fmt: skip
     images = 0
     for arrays in batches:
@@ -242,13 +242,13 @@ def totalled(
             continue
         part = unpacked(arrays, len(layers))
         total.add(part, vocabulary, rule)
-        if part.strangers.any():
-            images += int(part.strangers.sum())
-            own.add(part.only(part.strangers), vocabulary, rule)
-            for index, (common, activation) in enumerate(met):
-                common.ravel()[arrays[f"{index}.luck.at"]] += arrays[f"{index}.luck.sum"]
-                activation += arrays[f"{index}.luck.activation"]
+        if part.permuted.any():
+            images += int(part.permuted.sum())
+            own.add(part.only(part.permuted), vocabulary, rule)
+            for index, (common, activation) in enumerate(null):
+                common.ravel()[arrays[f"{index}.permuted.at"]] += arrays[f"{index}.permuted.sum"]
+                activation += arrays[f"{index}.permuted.activation"]
     if images:
-        pairs = zip(own.layers.items(), met, strict=True)
-        total.luck = {name: Luck(sums, counts, own.truth, images) for (name, counts), sums in pairs}
+        pairs = zip(own.layers.items(), null, strict=True)
+        total.permuted = {name: PermutedSums(sums, counts, own.truth, images) for (name, counts), sums in pairs}
     return total

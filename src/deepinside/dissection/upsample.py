@@ -37,17 +37,17 @@ def field_knots(count: int, target: int, side: int, size: int, stride: int, offs
     Args:
         count: side of the map.
         target: side of the label map, in pixels.
-        side: of the picture that the network saw, in pixels.
-        size: of a receptive field, in picture pixels.
-        stride: between fields, in picture pixels.
-        offset: left edge of the first field, in picture pixels.
+        side: of the image that the network saw, in pixels.
+        size: of a receptive field, in image pixels.
+        stride: between fields, in image pixels.
+        offset: left edge of the first field, in image pixels.
 
     Returns:
         Positions in target pixels.
 
     Source: Bau et al. 2017, code (upsample.py, centered_arange).
-    Deviation: where r = round(side / target) does not divide the stride, or the label map is not the picture reduced r
-        times, the whole-number rule drifts off the picture (or has no step at all); there the centres are scaled
+    Deviation: where r = round(side / target) does not divide the stride, or the label map is not the image reduced r
+        times, the whole-number rule drifts off the image (or has no step at all); there the centres are scaled
         exactly, (centre + 1/2) target / side - 1/2.
     """
     centre = offset + size // 2
@@ -128,7 +128,7 @@ def grid(
     Args:
         maps: (h, w) of the maps.
         target: (h, w) of the label maps.
-        image: (h, w) of the pictures that the network saw.
+        image: (h, w) of the images that the network saw.
         field: receptive field of the layer's units.
         mode: `receptive_field` or `resize`.
 
@@ -143,7 +143,7 @@ def grid(
     if mode not in MODES:
         raise ValueError(f"unknown way {mode!r} to upsample; {closest(mode, MODES)}")
     if min(*maps, *target, *image) < 1:
-        raise ValueError(f"expected sides of at least 1, got maps {maps}, labels {target}, picture {image}")
+        raise ValueError(f"expected sides of at least 1, got maps {maps}, labels {target}, image {image}")
     if mode == "resize":
         knots = [resize_knots(count, side) for count, side in zip(maps, target, strict=True)]
     else:
@@ -156,7 +156,7 @@ _BLOCK = 1 << 18  # pixels evaluated at a time: 2 MB a temporary, which stays in
 
 
 def dense(maps: Float[Tensor, "*batch h w"], grid: Grid) -> Float[Tensor, "*batch H W"]:
-    """The maps at all pixels, for pictures and as the measure of `hits`.
+    """The maps at all pixels, for images and as the measure of `hits`.
 
     Args:
         maps: at native resolution, (..., h, w).
@@ -176,7 +176,7 @@ def dense(maps: Float[Tensor, "*batch h w"], grid: Grid) -> Float[Tensor, "*batc
 
 
 class Hits(NamedTuple):
-    """The pixels of all masks of a batch, as a list: picture, unit and pixel (row by row) of each."""
+    """The pixels of all masks of a batch, as a list: image, unit and pixel (row by row) of each."""
 
     image: Int[Tensor, " k"]
     unit: Int[Tensor, " k"]
@@ -199,7 +199,7 @@ def hits(maps: Float[Tensor, "n u h w"], thresholds: Float[Tensor, " u"], grid: 
     Source: Bau et al. 2017, sec. 2.2 and code (strict inequality).
     """
     above = maps > _next_below(thresholds, maps.dtype)[:, None, None]
-    pairs = above.flatten(2).any(dim=2).nonzero()  # (m, 2): picture, unit
+    pairs = above.flatten(2).any(dim=2).nonzero()  # (m, 2): image, unit
     chosen, above = maps[pairs[:, 0], pairs[:, 1]], above[pairs[:, 0], pairs[:, 1]]
     found = [
         torch.stack((pairs[pair, 0], pairs[pair, 1], pixel))

@@ -1,4 +1,4 @@
-"""Draws what inverters make of held-out pictures."""
+"""Draws what inverters make of held-out images."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,25 +24,25 @@ def draw(
     options: DictConfig,
     out: Path,
 ) -> None:
-    """Two pictures: the reconstructions, and the losses over the epochs.
+    """Two images: the reconstructions, and the losses over the epochs.
 
     Args:
         inverters: by code.
         history: of all codes.
-        kept: held-out pictures.
-        found: of the training pictures.
-        nearest: by code, training pictures.
+        kept: held-out images.
+        found: of the training images.
+        nearest: by code, training images.
         options: group invert.
         out: the work folder.
     """
     gallery, count, first = Gallery(out), options.shown, next(iter(inverters))
     columns = {"original": kept.images[:count]}
-    columns["mean picture"] = found.mean.expand_as(columns["original"])
+    columns["mean image"] = found.mean.expand_as(columns["original"])
     columns[f"nearest by {first}"] = nearest[first][:count]
     columns |= {name: inverter.invert(kept.codes[name][:count]).cpu() for name, inverter in inverters.items()}
     weights = ", ".join(f"{term} {weight}" for term, weight in options.loss.items() if weight)
     said = (
-        f"Network {inverters[first].network.name}; {found.size} training pictures, {options.epochs} epochs, hidden "
+        f"Network {inverters[first].network.name}; {found.size} training images, {options.epochs} epochs, hidden "
         f"{options.architecture.hidden}, widths {list(options.architecture.widths)}, loss: {weights}; "
         f"artifact {out.name.removesuffix('.part')}."
     )
@@ -50,15 +50,15 @@ def draw(
         reconstructions(columns),
         "reconstructions",
         group="learned inversion",
-        title="What codes still tell of a picture",
-        caption="Rows: pictures that no inverter was trained on. Columns: the picture; the mean training picture; the "
-        f"training picture whose {first} is nearest; what an up-convolutional network makes of each code alone. {said}",
+        title="Reconstruction from features",
+        caption="Rows: images that no inverter was trained on. Columns: the image; the mean training image; the "
+        f"training image whose {first} is nearest; what an up-convolutional network makes of each code alone. {said}",
     )
     gallery.add(
         curves(history),
         "learning",
         group="learned inversion",
         title="While the inverters learnt",
-        caption=f"Mean squared error of pixels in [0, 1], in training and on held-out pictures. {said}",
+        caption=f"Mean squared error of pixels in [0, 1], in training and on held-out images. {said}",
     )
     gallery.write()

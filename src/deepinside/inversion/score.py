@@ -1,4 +1,4 @@
-"""How near inverters come to pictures that they never saw, beside two answers that need no training."""
+"""How near inverters come to images that they never saw, beside two answers that need no training."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -24,7 +24,7 @@ _UNITS = {"image_error": "of a random pair", "feature_error": "of the code", "co
 
 
 class Held(NamedTuple):
-    """Held-out pictures with their raw codes."""
+    """Held-out images with their raw codes."""
 
     names: tuple[str, ...]
     images: Float[Tensor, "n 3 h w"]
@@ -32,7 +32,7 @@ class Held(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """Rows for the table, one line per picture, and per code the training pictures nearest to the held-out ones."""
+    """Rows for the table, one line per image, and per code the training images nearest to the held-out ones."""
 
     rows: tuple[Row, ...]
     images: pd.DataFrame
@@ -40,7 +40,7 @@ class Scored(NamedTuple):
 
 
 def held_out(views: Views, network: Network, names: Sequence[str]) -> Held:
-    """Reads the held-out pictures.
+    """Reads the held-out images.
 
     Args:
         views: of them.
@@ -59,7 +59,7 @@ def held_out(views: Views, network: Network, names: Sequence[str]) -> Held:
         for position, image in zip(positions, part, strict=True)
     ]
     if len(read) < 2:
-        raise ValueError(f"expected two held-out pictures or more, got {len(read)} of {len(views.canvases)} readable")
+        raise ValueError(f"expected two held-out images or more, got {len(read)} of {len(views.canvases)} readable")
     images = torch.stack([image for _, image in read])
     entries = views.canvases.index.entries
     wanted = list(dict.fromkeys([*names, *map(source, names)]))
@@ -73,13 +73,13 @@ def _codes(network: Network, images: Float[Tensor, "n 3 h w"], names: Sequence[s
 
 
 def score(inverters: Mapping[str, Inverter], held: Held, found: Survey, train: Views) -> Scored:
-    """Errors in pixels and in the code, contours and colours, of each inverter, the mean and the nearest picture.
+    """Errors in pixels and in the code, contours and colours, of each inverter, the mean and the nearest image.
 
     Args:
         inverters: by code.
-        held: pictures that they never saw.
-        found: of the training pictures.
-        train: the training pictures.
+        held: images that they never saw.
+        found: of the training images.
+        train: the training images.
 
     Returns:
         Metrics `<code>.<what>.<of whom>`; those of the inverter itself end with what they measure.

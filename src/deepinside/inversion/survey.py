@@ -1,4 +1,4 @@
-"""What inverters have to know of the training pictures: statistics of codes, the mean, the nearest."""
+"""What inverters have to know of the training images: statistics of codes, the mean, the nearest."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -14,19 +14,19 @@ from deepinside.network import Network
 from deepinside.probe.codes import codes
 from deepinside.runtime.progress import track
 
-BATCH = 32  # pictures per pass
+BATCH = 32  # images per pass
 
 
 class Survey(NamedTuple):
-    """Of the training pictures by their centre crop.
+    """Of the training images by their centre crop.
 
     Attributes:
         size: how many could be read.
-        mean: the mean picture, RGB in [0, 1], (3, h, w).
-        shapes: code -> shape for one picture.
+        mean: the mean image, RGB in [0, 1], (3, h, w).
+        shapes: code -> shape for one image.
         raw: code -> statistics of its units or channels.
         read: code -> the same of what an inverter reads of it.
-        nearest: code -> per held-out picture the position of the training picture whose raw code is nearest, (n,).
+        nearest: code -> per held-out image the position of the training image whose raw code is nearest, (n,).
     """
 
     size: int
@@ -38,16 +38,16 @@ class Survey(NamedTuple):
 
 
 def centre_crops(views: Views) -> Iterator[tuple[list[int], Float[Tensor, "n 3 s s"]]]:
-    """Pictures without variation, batch after batch.
+    """Images without variation, batch after batch.
 
     Args:
-        views: of the pictures; their variation is left out.
+        views: of the images; their variation is left out.
 
     Yields:
-        Positions and pictures, RGB in [0, 1]; those that cannot be read are missing.
+        Positions and images, RGB in [0, 1]; those that cannot be read are missing.
     """
     plain = Views(views.canvases, None, views.seed)
-    for start in track(range(0, len(views.canvases), BATCH), "look at pictures"):
+    for start in track(range(0, len(views.canvases), BATCH), "look at images"):
         positions = range(start, min(start + BATCH, len(views.canvases)))
         pixels, labels = plain.__getitems__([(0, position) for position in positions])
         read = (labels >= 0).nonzero().flatten()
@@ -76,19 +76,19 @@ def survey(
     held: Mapping[str, Float[Tensor, "n u *grid"]],
     floors: Mapping[str, float | None],
 ) -> Survey:
-    """One pass over the training pictures.
+    """One pass over the training images.
 
     Args:
-        views: of the training pictures.
+        views: of the training images.
         network: whose codes.
-        held: code -> of the held-out pictures, raw.
+        held: code -> of the held-out images, raw.
         floors: code -> of `legible`.
 
     Returns:
         What it found.
 
     Raises:
-        ValueError: if no picture can be read.
+        ValueError: if no image can be read.
     """
     raw: dict[str, CodeMoments] = {}
     read: dict[str, CodeMoments] = {}
@@ -103,7 +103,7 @@ def survey(
                 sums[name] = merged(sums[name], part) if name in sums else part
             near[name].look(positions, code)
     if not count:
-        raise ValueError(f"expected training pictures, got none of {len(views.canvases)} that can be read")
+        raise ValueError(f"expected training images, got none of {len(views.canvases)} that can be read")
     return Survey(
         count,
         (total / count).float(),

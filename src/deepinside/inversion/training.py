@@ -148,7 +148,7 @@ class Inversion(LightningModule):
         self.sums[what] = self.sums.get(what, torch.zeros_like(added)) + added
 
     def measured(self) -> dict[str, float]:
-        """Means over the pictures of the epoch.
+        """Means over the images of the epoch.
 
         Returns:
             Name of the loss -> value.

@@ -49,7 +49,7 @@ def tight_box(mask: Bool[ndarray, "h w"]) -> Float[ndarray, " 4"]:
 
 
 def rescaled(box: Float[ndarray, "*b 4"], size: tuple[int, int], onto: tuple[int, int]) -> Float[ndarray, "*b 4"]:
-    """Boxes on a grid that shows the same picture at another size; each axis has its own factor.
+    """Boxes on a grid that shows the same image at another size; each axis has its own factor.
 
     Args:
         box: half-open x0 y0 x1 y1 in pixels of the first grid.
@@ -64,14 +64,14 @@ def rescaled(box: Float[ndarray, "*b 4"], size: tuple[int, int], onto: tuple[int
 
 
 def whole_pixels(box: Float[ndarray, "*b 4"], size: tuple[int, int]) -> Float[ndarray, "*b 4"]:
-    """Boxes clipped to a picture and rounded to whole pixels, at least one wide and high, as files want them.
+    """Boxes clipped to an image and rounded to whole pixels, at least one wide and high, as files want them.
 
     Args:
         box: half-open x0 y0 x1 y1 in pixels.
-        size: (height, width) of the picture.
+        size: (height, width) of the image.
 
     Returns:
-        Boxes inside the picture whose edges lie between pixels.
+        Boxes inside the image whose edges lie between pixels.
     """
     sides = np.array([size[1], size[0]], dtype=np.float64)
     low = np.clip(np.rint(box[..., :2]), 0, sides - 1)

@@ -1,4 +1,4 @@
-"""Pictures of good, median and bad boxes, chosen by rule."""
+"""Images of good, median and bad boxes, chosen by rule."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The minimum cut of a picture into foreground and background, exact.
+"""The minimum cut of an image into foreground and background, exact.
 
 E(mask) = sum_p unary_p(mask_p) + sum_(p, q) w_pq [mask_p != mask_q], with p, q neighbours on the 8-neighbour grid and
 w_pq = gamma exp(-beta |I_p - I_q|^2) / |p - q|.
@@ -25,9 +25,9 @@ class Links(NamedTuple):
 
 
 def contrast_links(image: Float[ndarray, "h w 3"], gamma: float = 50.0) -> Links:
-    """Links that are weak where the picture has an edge: gamma exp(-beta |dI|^2) / distance, beta = 1 / (2 E |dI|^2).
+    """Links that are weak where the image has an edge: gamma exp(-beta |dI|^2) / distance, beta = 1 / (2 E |dI|^2).
 
-    The mean is over all pairs of neighbours of this picture. In a picture of one colour every exponential is 1.
+    The mean is over all pairs of neighbours of this image. In an image of one colour every exponential is 1.
 
     Args:
         image: RGB, (h, w, 3), on any scale: beta removes it.

@@ -1,4 +1,4 @@
-"""Pictures -> guesses and boxes: the network computes here, while worker processes cut."""
+"""Images -> guesses and boxes: the network computes here, while worker processes cut."""
 
 import multiprocessing
 import os
@@ -32,7 +32,7 @@ from deepinside.probe.randomise import randomised
 
 
 class Pixels(NamedTuple):
-    """A picture and its maps on the canvas, as `segment.scene` takes them."""
+    """An image and its maps on the canvas, as `segment.scene` takes them."""
 
     maps: Float[ndarray, "k H W"]
     covered: Bool[ndarray, "H W"]
@@ -41,7 +41,7 @@ class Pixels(NamedTuple):
 
 
 class Located(NamedTuple):
-    """What is kept of one picture; boxes are on the canvas.
+    """What is kept of one image; boxes are on the canvas.
 
     Attributes:
         boxes: one per class, (k, 4).
@@ -68,7 +68,7 @@ def locate(
     """Boxes for every class, and how well the true one's map points; the true boxes change none of ours.
 
     Args:
-        pixels: of the picture.
+        pixels: of the image.
         settings: weights of the maps, quantiles, colour models, cut.
         known: position of the true class among the maps.
         instances: boxes of its object on the canvas.
@@ -93,7 +93,7 @@ def drawn(pixels: Pixels, settings: Settings) -> Float[ndarray, "k 4"]:
     """The boxes alone.
 
     Args:
-        pixels: of the picture.
+        pixels: of the image.
         settings: from maps to boxes.
 
     Returns:
@@ -112,15 +112,15 @@ def _seeds_box(one: Segmentation, settings: Settings, size: tuple[int, int]) -> 
 
 
 def borrowed(own: Pixels, other: Pixels, theirs: int) -> Pixels:
-    """A picture with the map of another's true class for every class of its own, stretched to its size.
+    """An image with the map of another's true class for every class of its own, stretched to its size.
 
     Args:
-        own: the picture.
+        own: the image.
         other: whose maps.
         theirs: position of the other's true class among them.
 
     Returns:
-        The picture and those maps.
+        The image and those maps.
     """
     count, size = len(own.maps), (own.canvas.shape[1], own.canvas.shape[2])
 
@@ -138,11 +138,11 @@ OTHER = "other."  # before the names of boxes by other rules
 
 @dataclass(frozen=True)
 class Localiser:
-    """Positions of pictures -> guesses and boxes; the network runs here while the pool cuts.
+    """Positions of images -> guesses and boxes; the network runs here while the pool cuts.
 
     Args:
         network: any.
-        index: of the pictures.
+        index: of the images.
         options: the group localise.
         pool: see `cutting`.
     """
@@ -176,12 +176,12 @@ class Localiser:
         """Localises a batch.
 
         Args:
-            positions: of pictures in the index.
+            positions: of images in the index.
 
         Returns:
             `labels` (b, top), `boxes` (b, top, 4), `found` (b, top), `known` and `seeds` (b, 4), `curve` (b, t),
             `pointed` and `energy` (b,), `other.NAME` (b, top + 1, 4), the true class last, and `reason` (b,), which is
-            empty where the picture could be read.
+            empty where the image could be read.
         """
         waiting = [self._started(self.index.entries[position]) for position in positions]
         if self.others:
@@ -207,7 +207,7 @@ class Localiser:
         return work
 
     def _permute(self, works: "list[Work]") -> None:
-        # Every picture with the maps of the next one of its batch: what is left is what all maps have in common.
+        # Every image with the maps of the next one of its batch: what is left is what all maps have in common.
         for work, other in zip(works, works[1:] + works[:1], strict=True):
             assert work.pixels
             assert other.pixels
@@ -219,7 +219,7 @@ class Localiser:
         return {"crops": self.options.crops, "rule": self.options.rule, "layer": self.layer}
 
     def view(self, entry: Entry, image: UInt8[Tensor, "3 h w"]) -> Viewed:
-        """What the network sees in a picture.
+        """What the network sees in an image.
 
         Args:
             entry: of the index.
@@ -275,7 +275,7 @@ class Localiser:
 
 
 class Work(NamedTuple):
-    """A picture whose boxes are being drawn."""
+    """An image whose boxes are being drawn."""
 
     entry: Entry
     view: Viewed

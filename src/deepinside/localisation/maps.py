@@ -1,4 +1,4 @@
-"""A picture and its maps on the grid on which they are segmented."""
+"""An image and its maps on the grid on which they are segmented."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from deepinside.localisation.settings import Settings
 
 
 class Scene(NamedTuple):
-    """One picture and its maps on the working grid.
+    """One image and its maps on the working grid.
 
     Args:
         picture: RGB in [0, 1], (h, w, 3).
@@ -37,7 +37,7 @@ def scene(
     side: int | None = None,
     activation: Float[ndarray, "k H W"] | None = None,
 ) -> Scene:
-    """A picture and its maps reduced to the working grid; what its classes share is computed once.
+    """An image and its maps reduced to the working grid; what its classes share is computed once.
 
     Args:
         maps: saliency per class on the canvas, (k, H, W), not negative.
@@ -138,7 +138,7 @@ def normalised(map_: Float[ndarray, "h w"], covered: Bool[ndarray, "h w"]) -> Fl
 
 
 def window(size: tuple[int, ...], deviation: float) -> Float[ndarray, "h w"]:
-    """exp(-(x^2 + y^2) / (2 deviation^2)), x and y from -1/2 to 1/2 across the picture: people aim at what they mean.
+    """exp(-(x^2 + y^2) / (2 deviation^2)), x and y from -1/2 to 1/2 across the image: people aim at what they mean.
 
     Args:
         size: (h, w) in pixels.

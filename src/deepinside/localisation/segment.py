@@ -1,6 +1,6 @@
 """From the maps of a class to the mask and the box of its object.
 
-Quantiles of the map choose seeds, two colour models are fitted to them, a minimum cut parts the picture, the largest
+Quantiles of the map choose seeds, two colour models are fitted to them, a minimum cut parts the image, the largest
 connected part is the object. Or all above a share of the map's maximum is taken, as it stands.
 """
 
@@ -107,7 +107,7 @@ class Rule(NamedTuple):
     Attributes:
         run: maps (h, w) of all classes, scene, settings -> parts for each map.
         describe: settings -> what is done, half a sentence for a caption.
-        panels: what its foreground and background, and its object, are called above their pictures.
+        panels: what its foreground and background, and its object, are called above their images.
     """
 
     run: Callable[[Sequence[Float[ndarray, "h w"]], Scene, Settings], list[Parts]]
@@ -122,7 +122,7 @@ def segment(
     settings: Settings,
     activation: Float[ndarray, "k H W"] | None = None,
 ) -> list[Segmentation]:
-    """Segments the object of every class of one picture.
+    """Segments the object of every class of one image.
 
     Args:
         maps: saliency per class on the canvas, (k, H, W), not negative.

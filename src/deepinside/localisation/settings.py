@@ -118,7 +118,7 @@ def whole_image(size: tuple[int, int]) -> Float[ndarray, " 4"]:
 def centre_box(size: tuple[int, int], area: float = 0.5) -> Float[ndarray, " 4"]:
     """The central box of the photograph's own shape that covers a share of its area.
 
-    Half the area is the share at which a centred object of any size from a quarter of the picture to all of it is
+    Half the area is the share at which a centred object of any size from a quarter of the image to all of it is
     found (IoU 0.5 holds for area ratios between 1/2 and 2).
 
     Args:

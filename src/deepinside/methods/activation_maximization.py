@@ -1,4 +1,4 @@
-"""Activation maximisation: the picture that a class, a unit, a channel or a direction of a layer likes best."""
+"""Activation maximisation: the image that a class, a unit, a channel or a direction of a layer likes best."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -23,7 +23,7 @@ Settings = Mapping[str, Any]
 
 
 class Plan(NamedTuple):
-    """All that the pictures are made with, but for the network and what is climbed."""
+    """Settings of the optimisation, apart from the network and the objective."""
 
     octaves: tuple[Settings, ...]
     start: Settings
@@ -59,21 +59,21 @@ def activation_maximization(
     inverters: Mapping[str, Any] = MappingProxyType({}),
     seed: int = 0,
 ) -> Images:
-    """The argmax over pictures of an answer of the network, minus what the priors charge.
+    """The argmax over images of an answer of the network, minus what the priors charge.
 
-    Each picture has its own chance, drawn from `seed` and its unit, and its own step length: it does not depend on what
+    Each image has its own chance, drawn from `seed` and its unit, and its own step length: it does not depend on what
     else is in the batch. A unit of a layer is looked at on its receptive field, by a network that ends at the layer.
 
     Args:
         network: any.
-        batch: its labels are the classes to draw where no units are given; its pictures are not looked at.
+        batch: its labels are the classes to draw where no units are given; its images are not looked at.
         layer: dotted name; None: the class scores.
         units: numbers, or mappings unit -> weight for a direction; None: the classes of the batch.
         place: `centre`: the unit in the middle of the map; `everywhere`: the mean over the map.
         objective: `score` before softmax, `log_odds`, `log_probability` or `probability`.
         weight: of the objective against the penalties.
-        relative: whether the objective is divided by its largest value over the pictures first.
-        start: `kind` and `sigma`, see `synthesis.canvas.pixels`; `mean`, of the pictures of the class; or `facet` with
+        relative: whether the objective is divided by its largest value over the images first.
+        start: `kind` and `sigma`, see `synthesis.canvas.pixels`; `mean`, of the images of the class; or `facet` with
             `facets`, `which`, `nearest`, see `synthesis.photographs.facet`.
         canvas: `kind`: `pixels`; `fourier` with `decay`; or `generator` with the `code` that it starts from (of
             `inverters`) and the code's upper limit `high`, a number or `3 std`.
@@ -84,15 +84,15 @@ def activation_maximization(
         octaves: one after the other, each changes what it names: `steps`, `step`, `objective`, `priors`, and `scale`,
             the factor by which the canvas grows before it; None: one octave as above.
         patches: `side` and `count` of the patches of photographs that the prior `patches` takes.
-        together: pictures that are made at once.
+        together: images that are made at once.
         pictures: photographs, for starts, patches and relative objectives.
         inverters: generators by the code that they start from.
         seed: of all chance.
 
     Returns:
-        One picture per unit. Traces of score, probability, rank and norm (root mean square in grey levels), (steps, n).
+        One image per unit. Traces of score, probability, rank and norm (root mean square in grey levels), (steps, n).
         Measured: unit, score, rank among the layer's units, state (`ok`, `dead`: nothing came back for the last 20
-        steps; `stopped at <step>`: the ascent met a NaN, the picture is the last good one).
+        steps; `stopped at <step>`: the ascent met a NaN, the image is the last good one).
 
     Raises:
         KeyError: if a layer, a prior or a policy is misspelt.
@@ -182,7 +182,7 @@ def _images(
     if all(state == "dead" for state in states):
         raise ValueError(
             f"nothing that {network.name} answers at {layer or 'its scores'}, units {list(units)}, depends on the "
-            "picture: are they dead? Name other units, the layer before its ReLU, or look for zeros in the weights"
+            "image: are they dead? Name other units, the layer before its ReLU, or look for zeros in the weights"
         )
     traces = {name: torch.cat([ascent.traces[name] for ascent in ascents], dim=1) for name in ascents[0].traces}
     values, scores, ranks = (torch.cat(parts) for parts in list(zip(*made, strict=True))[1:])

@@ -1,4 +1,4 @@
-"""Pictures changed a little so that the network errs, and what becomes of features and saliency on the way."""
+"""Images changed a little so that the network errs, and what becomes of features and saliency on the way."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -22,10 +22,10 @@ from deepinside.study import Pictures, Study
 
 
 class Look(NamedTuple):
-    """Pictures, and what the network makes of them.
+    """Images, and what the network makes of them.
 
     Attributes:
-        names: one per picture.
+        names: one per image.
         images: RGB in [0, 1], (n, 3, h, w).
         chances: softmax, (n, k).
         features: layer -> answers, (n, f).
@@ -57,12 +57,12 @@ class Look(NamedTuple):
 
 
 def look(network: Network, images: Float[Tensor, "n 3 h w"], names: tuple[str, ...], layers: Sequence[str]) -> Look:
-    """Probabilities, features and saliency of pictures.
+    """Probabilities, features and saliency of images.
 
     Args:
         network: any.
         images: RGB in [0, 1], (n, 3, h, w).
-        names: one per picture.
+        names: one per image.
         layers: dotted names.
 
     Returns:
@@ -85,17 +85,17 @@ def _maps(network: Network, images: Tensor, names: tuple[str, ...], classes: Ten
 def compared(
     network: Network, clean: Look, now: Look, true: Sequence[int], goals: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """How pictures differ from what they were, and what that changed.
+    """How images differ from what they were, and what that changed.
 
     Args:
         network: any.
         clean: before.
-        now: the same pictures after.
+        now: the same images after.
         true: class of each, -1 where unknown.
         goals: class that each was to be seen as, -1 for any but the one first seen.
 
     Returns:
-        Per picture: the columns that `adversarial` describes.
+        Per image: the columns that `adversarial` describes.
     """
     change = (now.images - clean.images).flatten(1).double()
     same = _maps(network, now.images, now.names, clean.seen)
@@ -159,7 +159,7 @@ def stepped(images: Float[Tensor, "n 3 h w"], signs: Float[Tensor, "n 3 h w"], e
     Args:
         images: RGB in [0, 1], (n, 3, h, w).
         signs: where to, (n, 3, h, w).
-        eps: how far, in units of 1/255; a picture kept as bytes would round 0.5 away.
+        eps: how far, in units of 1/255; an image kept as bytes would round 0.5 away.
 
     Returns:
         RGB in [0, 1], (n, 3, h, w).
@@ -171,7 +171,7 @@ class Boxed(NamedTuple):
     """What the attack within the box found.
 
     Attributes:
-        image: the changed picture, (1, 3, h, w); where the target was never reached, the last try.
+        image: the changed image, (1, 3, h, w); where the target was never reached, the last try.
         weight: c of the loss; NaN where the target was never reached.
         success: whether the network sees the target.
     """
@@ -187,7 +187,7 @@ def boxed(
     """The argmin over r of |r|² + c·J(I + r, target), I + r in [0, 1], with the smallest c that reaches the target.
 
     c grows tenfold from `weight` until the network sees the target, and is then bisected on a logarithmic scale between
-    the last that failed and the first that did not. Each try starts at the picture itself.
+    the last that failed and the first that did not. Each try starts at the image itself.
 
     Args:
         network: any.
@@ -198,7 +198,7 @@ def boxed(
         bisections: tries after the first success.
 
     Returns:
-        The nearest picture found.
+        The nearest image found.
 
     Source: Szegedy et al. 2014, sec. 4.1.
     Deviation: the paper writes c|r| + J and searches for the minimum c, which as it stands would seek the largest r; c
@@ -238,7 +238,7 @@ def _seen(network: Network, image: Tensor) -> int:
         return int(network(image).argmax())
 
 
-_DRAWN = 4  # pictures that are shown
+_DRAWN = 4  # images that are shown
 
 
 class _Plan(NamedTuple):
@@ -255,7 +255,7 @@ class _Plan(NamedTuple):
 class _Attempt(NamedTuple):
     attack: str
     eps: float
-    images: Tensor  # of the first m pictures of the batch
+    images: Tensor  # of the first m images of the batch
     goals: tuple[int, ...]  # -1: any class but the one first seen
 
 
@@ -276,35 +276,35 @@ def adversarial(
 ) -> Study:
     """Attacks by the gradient's sign and by L-BFGS within the box, beside random noise of the same size.
 
-    `fgsm` is clip(I + eps·sign(dJ/dI)), J the cross-entropy of the class that the network sees in the clean picture.
-    `random` takes random signs instead: what noise of that size does by itself. `lbfgs` seeks the nearest picture that
+    `fgsm` is clip(I + eps·sign(dJ/dI)), J the cross-entropy of the class that the network sees in the clean image.
+    `random` takes random signs instead: what noise of that size does by itself. `lbfgs` seeks the nearest image that
     is seen as the target. All work on pixels in [0, 1]; the network normalises afterwards.
 
-    Only pictures that the network gets right count for success. There the class it sees and the true one are the same,
-    so a gradient of the true label tells the attack nothing new (no label leaks). Pictures without a label all count.
+    Only images that the network gets right count for success. There the class it sees and the true one are the same,
+    so a gradient of the true label tells the attack nothing new (no label leaks). Images without a label all count.
 
     Args:
         network: any.
         pictures: of a data set.
         eps: sizes of the first two attacks, in units of 1/255.
-        target: of `lbfgs`, class by number or name; None: the least probable class of each picture.
+        target: of `lbfgs`, class by number or name; None: the least probable class of each image.
         weight: of `lbfgs`, first weight of the loss (see `attacks.boxed`).
         steps: of L-BFGS per try.
         bisections: of the weight of the loss.
-        boxed_images: how many pictures `lbfgs` is tried on, the first ones: it is slow.
+        boxed_images: how many images `lbfgs` is tried on, the first ones: it is slow.
         layers: whose features are compared: dotted names, or how many, spread evenly over the convolutions, each after
             its ReLU where one follows.
-        images: how many pictures, the first ones.
-        batch: pictures per pass.
+        images: how many images, the first ones.
+        batch: images per pass.
         seed: of the random signs.
 
     Returns:
-        `table`: per picture, attack and eps (NaN for `lbfgs`): the class `seen` before and after, `counted`, `success`
+        `table`: per image, attack and eps (NaN for `lbfgs`): the class `seen` before and after, `counted`, `success`
         (the class changed; for `lbfgs` it is the target; NaN where it is not counted), the probability of the class
         first seen before and after, `l2` and `linf` of the change, the relative distance |f(x') - f(x)| / |f(x)| of
         each layer, and Spearman's correlation of the saliency of x' with that of x: of the class first seen in both
         (`saliency_same`), and of what is now seen in x' (`saliency_now`). `shown`: examples. An interval without width
-        says that all pictures agree; a rate over no counted picture is NaN.
+        says that all images agree; a rate over no counted image is NaN.
 
     Raises:
         KeyError: if there is no such layer or class, with the closest names.
@@ -313,7 +313,7 @@ def adversarial(
     Source: Goodfellow et al. 2015, sec. 4; Szegedy et al. 2014, sec. 4.1.
     """
     if not eps or min(eps) <= 0:
-        raise ValueError(f"expected eps above 0, in units of 1/255, got {list(eps)}: 1 is a step of an 8-bit picture")
+        raise ValueError(f"expected eps above 0, in units of 1/255, got {list(eps)}: 1 is a step of an 8-bit image")
     named = _spread(convolutional(network), layers) if isinstance(layers, int) else tuple(layers)
     aim = None if target is None else chosen_class(network, target)
     plan = _Plan(tuple(eps), aim, {"weight": weight, "steps": steps, "bisections": bisections}, named)
@@ -359,7 +359,7 @@ def _attempts(
 
 
 def _keep(drawn: dict[str, list[ndarray]], attempt: _Attempt, plan: _Plan, before: Look, now: Look) -> None:
-    # The examples of the middle eps and of the attack within the box, with the pictures as they were.
+    # The examples of the middle eps and of the attack within the box, with the images as they were.
     if attempt.attack != "lbfgs" and attempt.eps != plan.middle:
         return
     looks = {attempt.attack: now} | ({"clean": before} if attempt.attack == "fgsm" else {})

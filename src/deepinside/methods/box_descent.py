@@ -1,4 +1,4 @@
-"""L-BFGS over the pixels of one picture, every pixel kept in [0, 1]."""
+"""L-BFGS over the pixels of one image, every pixel kept in [0, 1]."""
 
 from collections.abc import Callable
 
@@ -21,12 +21,12 @@ def box_descent(
     line search, so the loss never rises from step to step.
 
     Args:
-        loss: of a picture; differentiable.
+        loss: of an image; differentiable.
         start: RGB in [0, 1], (1, 3, h, w).
         steps: of L-BFGS, at most; each takes one evaluation of the loss and its gradient, rarely more.
 
     Returns:
-        The picture at the end, (1, 3, h, w).
+        The image at the end, (1, 3, h, w).
 
     Raises:
         ValueError: if the loss is not finite.

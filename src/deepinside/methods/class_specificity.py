@@ -31,10 +31,10 @@ def class_specificity(
     batch: int = 6,
     seed: int = 0,
 ) -> Study:
-    """Rank correlations of saliency maps: between two classes of a picture, and with those of a network that forgot.
+    """Rank correlations of saliency maps: between two classes of an image, and with those of a network that forgot.
 
     From the scores downwards layer after layer is set back to random weights (cascading randomisation), and the map of
-    the class that the trained network saw is made anew. A method whose map hardly changes shows the picture, not the
+    the class that the trained network saw is made anew. A method whose map hardly changes shows the image, not the
     network.
 
     Args:
@@ -42,17 +42,17 @@ def class_specificity(
         pictures: of a data set.
         rules: of the ReLUs: gradient, guided, deconvnet.
         depths: how many stages of the cascade, evenly from the last layer alone to all of them.
-        images: how many pictures.
-        batch: pictures per pass.
+        images: how many images.
+        batch: images per pass.
         seed: of the random weights.
 
     Returns:
-        `table`: a row per rule and picture, with the correlation between the maps of its two most probable classes,
+        `table`: a row per rule and image, with the correlation between the maps of its two most probable classes,
         that with only the last layer random, and that with all; `shown`: the cascade, (rules, depths, images), and how
         many layers are random at each depth. Spearman's, of magnitudes (maximum over channels).
 
     Raises:
-        ValueError: if no picture can be read.
+        ValueError: if no image can be read.
 
     Source: Adebayo et al. 2018, sec. 3 (cascading randomisation, Spearman of magnitudes).
     """

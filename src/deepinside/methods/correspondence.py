@@ -1,4 +1,4 @@
-"""Whether a network treats the same part of different pictures alike (Zeiler & Fergus 2014, sec. 4.3 and table 1)."""
+"""Whether a network treats the same part of different images alike (Zeiler & Fergus 2014, sec. 4.3 and table 1)."""
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ _MOST = 3  # parts that are chosen where none are named; the paper has three
 
 
 class Square(NamedTuple):
-    """Rows y to y + side and columns x to x + side of a picture, ends excluded."""
+    """Rows y to y + side and columns x to x + side of an image, ends excluded."""
 
     y: int
     x: int
@@ -32,14 +32,14 @@ class Square(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A part of an object in one picture: the square over it, and whether the object has a place off that square."""
+    """A part of an object in one image: the square over it, and whether the object has a place off that square."""
 
     square: Square
     avoidable: bool
 
 
 class Case(NamedTuple):
-    """A picture that carries an object and its parts: image (3, h, w), where the object is (h, w), part -> square."""
+    """An image that carries an object and its parts: image (3, h, w), where the object is (h, w), part -> square."""
 
     name: str
     image: Float[Tensor, "3 h w"]
@@ -50,22 +50,22 @@ class Case(NamedTuple):
 def find_cases(
     segments: Segments, object: str | None, parts: Sequence[str] | None, images: int
 ) -> tuple[str, tuple[str, ...], list[Case]]:
-    """The first pictures that carry an object and parts of it.
+    """The first images that carry an object and parts of it.
 
-    A concept is part of another in a picture where 95 % of it lie within that other, which lies in no third.
+    A concept is part of another in an image where 95 % of it lie within that other, which lies in no third.
 
     Args:
-        segments: pictures with outlines.
+        segments: images with outlines.
         object: its name; None: see `correspondence`.
         parts: their names; None: see `correspondence`.
-        images: how many pictures at most.
+        images: how many images at most.
 
     Returns:
-        The object, its parts, and the pictures.
+        The object, its parts, and the images.
 
     Raises:
         KeyError: if there is no such object or part.
-        ValueError: if fewer than two pictures carry them.
+        ValueError: if fewer than two images carry them.
     """
     carried: dict[str, dict[int, dict[str, Part]]] = {}
     for position in range(len(segments.pictures)):
@@ -84,7 +84,7 @@ def find_cases(
     if len(cases) < 2 or not chosen:
         had = ", ".join(f"{name}: {_inventory(found)}" for name, found in sorted(carried.items())[:30])
         asked = " with ".join([object or "any object", ", ".join(parts or ("any part",))])
-        raise ValueError(f"expected two pictures of {asked} or more, got {len(cases)}; the probe set has {had}")
+        raise ValueError(f"expected two images of {asked} or more, got {len(cases)}; the probe set has {had}")
     return wanted, chosen, cases
 
 
@@ -96,7 +96,7 @@ def _check(
 ) -> None:
     if not carried:
         raise ValueError(
-            f"expected pictures in which parts are outlined within objects, got none of {count}: take a probe set with "
+            f"expected images in which parts are outlined within objects, got none of {count}: take a probe set with "
             "parts, such as concepts=miniature or concepts=broden"
         )
     if object is not None and object not in carried:
@@ -115,7 +115,7 @@ def _inventory(found: Mapping[int, Mapping[str, Part]]) -> str:
 def _shared(
     found: Mapping[int, Mapping[str, Part]], parts: Sequence[str] | None, images: int
 ) -> tuple[tuple[str, ...], list[int]]:
-    # The parts, and in which pictures all of them are.
+    # The parts, and in which images all of them are.
     if parts:
         return tuple(parts), [position for position, mine in found.items() if set(parts) <= mine.keys()]
     where: dict[str, set[int]] = {}
@@ -132,7 +132,7 @@ def _shared(
 
 
 def parts_of(masks: Mapping[str, Bool[Tensor, "h w"]]) -> dict[str, dict[str, Part]]:
-    """Which concepts of a picture are parts of which.
+    """Which concepts of an image are parts of which.
 
     Args:
         masks: concept -> where it is, (h, w).
@@ -162,7 +162,7 @@ def square_over(mask: Bool[Tensor, "h w"]) -> Square:
         mask: where the part is, (h, w); not empty.
 
     Returns:
-        A square inside the picture; of several pieces of at least half the largest one's size, over the leftmost.
+        A square inside the image; of several pieces of at least half the largest one's size, over the leftmost.
     """
     pieces, count = ndimage.label(mask.numpy(), structure=np.ones((3, 3)))
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
@@ -179,7 +179,7 @@ def square_over(mask: Bool[Tensor, "h w"]) -> Square:
 
 
 def _tops(mask: Bool[Tensor, "h w"], square: Square) -> Bool[Tensor, "h w"]:
-    # Upper left corners of squares of that size inside the picture whose middle lies on the object.
+    # Upper left corners of squares of that size inside the image whose middle lies on the object.
     height, width = (length - square.side + 1 for length in mask.shape)
     tops = torch.zeros_like(mask)
     half = square.side // 2
@@ -194,16 +194,16 @@ def _apart(square: Square, size: Sequence[int]) -> Bool[Tensor, "h w"]:
 
 
 def squares_by_place(cases: Sequence[Case], part: str, repeats: int, seed: int) -> dict[str, list[list[Square]]]:
-    """Squares over a part, at random on the object, and the same step beside the part in every picture.
+    """Squares over a part, at random on the object, and the same step beside the part in every image.
 
     Args:
-        cases: the pictures.
+        cases: the images.
         part: its name.
         repeats: how often places are drawn.
         seed: of the places.
 
     Returns:
-        `part`, `random` and `beside` -> round -> one square per picture.
+        `part`, `random` and `beside` -> round -> one square per image.
     """
     own = [case.squares[part] for case in cases]
     drawn = [_random(case, part, repeats, seed) for case in cases]
@@ -225,7 +225,7 @@ def _random(case: Case, part: str, repeats: int, seed: int) -> list[Square]:
 
 
 def _steps(cases: Sequence[Case], part: str, repeats: int, seed: int) -> list[tuple[int, int]]:
-    # Steps (dy, dx) off the part that stay inside every picture, drawn in proportion to how often they end on the
+    # Steps (dy, dx) off the part that stay inside every image, drawn in proportion to how often they end on the
     # object; none where there are none.
     height, width = cases[0].object.shape
     possible, on = np.ones((2 * height - 1, 2 * width - 1), bool), np.zeros((2 * height - 1, 2 * width - 1))
@@ -250,7 +250,7 @@ def _steps(cases: Sequence[Case], part: str, repeats: int, seed: int) -> list[tu
 
 ZEROS = ("match", "left_out")  # what becomes of dimensions that neither mask changed
 PLACES = ("part", "random", "beside")
-_DRAWN = 6  # pictures that are shown
+_DRAWN = 6  # images that are shown
 
 
 def correspondence(
@@ -269,30 +269,30 @@ def correspondence(
     """Delta = mean over pairs i != j of H(sign eps_i, sign eps_j) / dimension, of one part against other places.
 
     eps_i = f(x_i) - f(x_i with a square of the mean colour over the part). The lower Delta, the more alike the masked
-    part changes the features of different pictures. It is set beside squares of the same size `random`ly placed on the
-    object but off the part, and beside squares the same random step away from the part in every picture (`beside`):
+    part changes the features of different images. It is set beside squares of the same size `random`ly placed on the
+    object but off the part, and beside squares the same random step away from the part in every image (`beside`):
     these lie as near to one another as the parts do, so that being in the same place cannot be what they differ by.
 
     Args:
         network: any.
-        segments: pictures with outlined objects and parts.
-        object: its name; None: the one with most parts, of equals the one that most pictures carry with all of them.
-        parts: their names; None: up to three, the commonest that `images` pictures carry together; one that fills its
+        segments: images with outlined objects and parts.
+        object: its name; None: the one with most parts, of equals the one that most images carry with all of them.
+        parts: their names; None: up to three, the commonest that `images` images carry together; one that fills its
             object, so that there is no place off it, is none.
         layers: dotted names; None: the last convolution and what the layer of the class scores reads.
-        images: how many pictures, the first ones.
+        images: how many images, the first ones.
         repeats: places drawn per part.
         seed: of the places.
-        batch: pictures per pass.
-        zero: a change up to this share of the layer's largest activation in the picture is none; float rounding.
+        batch: images per pass.
+        zero: a change up to this share of the layer's largest activation in the image is none; float rounding.
 
     Returns:
         `table`: per layer, part, way to count zeros and place: delta, the standard error over pairs, the 95 % interval
-        over pictures, and how far it lies above the part's with its interval. `shown`: the masked pictures.
+        over images, and how far it lies above the part's with its interval. `shown`: the masked images.
 
     Raises:
         KeyError: if there is no such object, part or layer, with the closest names.
-        ValueError: if fewer than two pictures carry what is asked for.
+        ValueError: if fewer than two images carry what is asked for.
 
     Source: Zeiler & Fergus 2014, sec. 4.3 and table 1.
     Deviation: the sum is divided by dimension and number of pairs (the paper's normalisation is not stated); of a part
@@ -333,7 +333,7 @@ def _masked(pictures: Tensor, squares: Sequence[Square], fill: Tensor) -> Float[
 
 
 def _features(network: Network, images: Tensor, layers: Sequence[str], batch: int) -> dict[str, Float[Tensor, "n d"]]:
-    # Batches are the same for masked and whole pictures, so that what is alike rounds alike.
+    # Batches are the same for masked and whole images, so that what is alike rounds alike.
     parts = [activations(network, part.to(network.device), layers) for part in images.split(batch)]
     return {name: torch.cat([answers[name].flatten(1).cpu() for answers in parts]) for name in layers}
 
@@ -381,12 +381,12 @@ def sign_distances(signs: Int8[Tensor, "n d"]) -> tuple[Float[Tensor, "n n"], Fl
 def pair_interval(
     distances: Float[ndarray, "n n"], *, level: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
-    """The percentile bootstrap interval of a mean over pairs, over pictures; a picture drawn twice is no pair.
+    """The percentile bootstrap interval of a mean over pairs, over images; an image drawn twice is no pair.
 
     Args:
         distances: of all pairs, symmetric, (n, n); NaN counts for nothing.
         level: coverage aimed at.
-        resamples: how many times to draw n of n pictures.
+        resamples: how many times to draw n of n images.
         seed: of the draws.
 
     Returns:
@@ -445,7 +445,7 @@ def _numbers(table: pd.DataFrame) -> Iterator[Row]:
 def _shown(
     pictures: Tensor, masked: Mapping[tuple[str, str], list[Tensor]], parts: Sequence[str]
 ) -> dict[str, ndarray]:
-    # Rows: the pictures as they are, each part masked, and the first random places of the first part.
+    # Rows: the images as they are, each part masked, and the first random places of the first part.
     kept = [("nothing masked", pictures), *((part, masked[part, "part"][0]) for part in parts)]
     others = (("random", f"random, as large as {parts[0]}"), ("beside", f"one step from {parts[0]}"))
     kept += [(said, masked[parts[0], place][0]) for place, said in others if masked[parts[0], place]]

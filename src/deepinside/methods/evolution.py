@@ -1,4 +1,4 @@
-"""Pictures that fool a network, found by evolution without any gradient (Nguyen et al. 2015)."""
+"""Images that fool a network, found by evolution without any gradient (Nguyen et al. 2015)."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ MILESTONES = (0.5, 0.9, 0.99, 0.999)
 
 
 class _Elite(NamedTuple):
-    # The best picture so far of each class, and what the network makes of it.
+    # The best image so far of each class, and what the network makes of it.
     genes: Float[Tensor, "t 3 y x"]
     confidence: Float[Tensor, " t"]
     top1: Int[Tensor, " t"]
@@ -39,11 +39,11 @@ def fooling_evolution(
     batch: int = 32,
     seed: int = 0,
 ) -> Study:
-    """Evolves one picture per class: an archive of elites, mutation, and survival of the most confident (MAP-Elites).
+    """Evolves one image per class: an archive of elites, mutation, and survival of the most confident (MAP-Elites).
 
     The genes are the pixels themselves, uniform in [0, 1] at the start. Each generation every child copies a random
     elite of any class, mutates, and takes the place of the elite of every class for which the network is more
-    confident of it: a picture evolved for one class may found another.
+    confident of it: an image evolved for one class may found another.
 
     Args:
         network: any.
@@ -53,14 +53,14 @@ def fooling_evolution(
         rate: share of the genes that mutate, at the start.
         halved_every: generations after which the rate halves.
         strength: index of polynomial mutation; larger moves a gene less far.
-        side: genes per side of the picture, each of them a square of pixels; None: a gene per pixel.
-        batch: pictures per pass.
+        side: genes per side of the image, each of them a square of pixels; None: a gene per pixel.
+        batch: images per pass.
         seed: of everything that is drawn by lot.
 
     Returns:
         `table`: per class and generation (0 is the start) the confidence of the elite and whether its class is the most
         probable. Numbers: per class the confidence at the end and the generation of the first top-1 and of each
-        milestone of confidence, NaN where it was not reached. `shown`: the pictures at the start and the end.
+        milestone of confidence, NaN where it was not reached. `shown`: the images at the start and the end.
 
     Raises:
         KeyError: if no class has that name, with the closest names.

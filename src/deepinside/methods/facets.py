@@ -1,4 +1,4 @@
-"""Has a class several facets? Pictures of it, started from the means of its sorted photographs (Nguyen et al. 2016)."""
+"""Has a class several facets? Images of it, started from the means of its sorted photographs (Nguyen et al. 2016)."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -35,11 +35,11 @@ def facets(
     ascent: Mapping[str, Any],
     seed: int = 0,
 ) -> Study:
-    """Whether pictures that start at different facets of a class end farther apart than those that start at the same.
+    """Whether images that start at different facets of a class end farther apart than those that start at the same.
 
     The photographs of a class are sorted into facets. The `nearest` to the middle of each are dealt out in turn to two
     halves; from the mean of each half the class is drawn. `within` is the Euclidean distance between the codes of the
-    two pictures of a facet, `between` that of pictures of two facets, as means over all pairs. The same photographs
+    two images of a facet, `between` that of images of two facets, as means over all pairs. The same photographs
     dealt out to as many facets by chance say what starts alone do: `random_within`, `random_between`.
 
     Args:
@@ -54,16 +54,16 @@ def facets(
     Returns:
         `table`: one row per class: the above, `apart` and `random_apart`, which is `between` over `within`, minus 1.
         Numbers: their means over classes and `apart_above_random`, paired. `shown`: `starts` and `ends`, the mean
-        pictures of the first halves and what became of them, (classes, facets, h, w, 3), and the same by chance.
+        images of the first halves and what became of them, (classes, facets, h, w, 3), and the same by chance.
 
     Raises:
-        ValueError: if a class has too few pictures, or there is only one facet.
+        ValueError: if a class has too few images, or there is only one facet.
 
     Source: Nguyen et al. 2016 (MFV), sec. 3 and fig. 4.
-    Deviation: the paper shows pictures; the distances and the facets by chance are ours.
+    Deviation: the paper shows images; the distances and the facets by chance are ours.
     """
     if facets < 2 or nearest < 2:
-        raise ValueError(f"expected at least 2 facets of at least 2 pictures, got {facets} and {nearest}")
+        raise ValueError(f"expected at least 2 facets of at least 2 images, got {facets} and {nearest}")
     chosen = chosen_classes(network, classes)
     how = {key: value for key, value in ascent.items() if key not in _NOT_OURS}
     found = [sort_facets(network, pictures, label, facets=facets, seed=seed) for label in chosen]
@@ -98,7 +98,7 @@ def _starts(
     # Means of two halves of each facet; dealt out in turn, so that both are as near to its middle.
     small = min(map(len, facets))
     if small < _HALVES:
-        raise ValueError(f"expected at least {_HALVES} pictures in every facet, got {small}: look for fewer facets")
+        raise ValueError(f"expected at least {_HALVES} images in every facet, got {small}: look for fewer facets")
     halves = [[own[:nearest][half::_HALVES] for half in range(_HALVES)] for own in facets]
     return torch.stack([torch.stack([images[list(half)].mean(dim=0) for half in own]) for own in halves])
 
@@ -106,7 +106,7 @@ def _starts(
 def _ends(
     network: Network, chosen: Sequence[int], starts: Float[Tensor, "c f 2 3 h w"], how: Mapping[str, Any], seed: int
 ) -> Float[Tensor, "c f 2 3 h w"]:
-    # Each start is shown to the ascent as the only picture of its class.
+    # Each start is shown to the ascent as the only image of its class.
     batch = Batch(torch.zeros(len(chosen), 3, 1, 1), tuple(map(str, chosen)), torch.tensor(chosen))
     nothing = (Boxes(np.empty((0, 4))),) * len(chosen)
     made = []
@@ -127,7 +127,7 @@ def _codes(network: Network, images: Float[Tensor, "c f 2 3 h w"]) -> Float[Tens
 
 
 def _apart(codes: Float[Tensor, "f 2 d"]) -> tuple[float, float, float]:
-    # Mean distance between the two pictures of a facet, and between those of two facets, and how much larger that is.
+    # Mean distance between the two images of a facet, and between those of two facets, and how much larger that is.
     within = (codes[:, 0] - codes[:, 1]).norm(dim=-1).mean()
     pairs = [torch.cdist(codes[i], codes[j]).mean() for i, j in combinations(range(len(codes)), 2)]
     between = torch.stack(pairs).mean()

@@ -22,10 +22,10 @@ _COLUMNS = ("layer", "epoch", "unit", "value", "picture", "y", "x", "same_pictur
 
 
 class Agreement(NamedTuple):
-    """How alike two networks' units answer the same pictures; NaN where a unit is constant in one of them.
+    """How alike two networks' units answer the same images; NaN where a unit is constant in one of them.
 
     Attributes:
-        cosine: of the activations at all positions of all pictures, (u,).
+        cosine: of the activations at all positions of all images, (u,).
         correlation: the same after each unit's own mean is taken off, (u,); unrelated units have 0.
     """
 
@@ -47,8 +47,8 @@ def feature_evolution(
 ) -> Study:
     """At every checkpoint: where each unit is strongest, what excites it there, and how far its layer has settled.
 
-    A layer has settled where its units' strongest pictures are those of the last epoch, and where their answers to the
-    same pictures point the same way as then. Units that the last epoch leaves dead do not count.
+    A layer has settled where its units' strongest images are those of the last epoch, and where their answers to the
+    same images point the same way as then. Units that the last epoch leaves dead do not count.
 
     Args:
         network: the trained one; says which layers there are.
@@ -58,18 +58,18 @@ def feature_evolution(
         units: to draw: numbers, or how many, spread evenly over each layer; all units are measured.
         rule: of the ReLUs on the way back: `deconvnet`, `guided` or `gradient`.
         contrast: of local response normalisation on the way back: `identity` or `gradient`.
-        batch: pictures per pass.
-        images: the first so many pictures are looked at, and kept in memory.
+        batch: images per pass.
+        images: the first so many images are looked at, and kept in memory.
 
     Returns:
-        `table`: per layer, epoch and unit the strongest activation, its picture and place, whether it is the picture of
+        `table`: per layer, epoch and unit the strongest activation, its image and place, whether it is the image of
         the last epoch, cosine and correlation with the last epoch's answers; `shown`: `epochs`, `layers`, and per
         layer projections and patches (epochs, u, h, w, 3), their `inside` and `units`.
 
     Raises:
         ValueError: if there are fewer than two checkpoints, or a layer has no maps.
 
-    Source: Zeiler & Fergus 2014, sec. 4 and fig. 4 (the pictures).
+    Source: Zeiler & Fergus 2014, sec. 4 and fig. 4 (the images).
     Deviation: the measures are ours; the paper judges by eye.
     """
     stages = sorted(checkpoints, key=lambda checkpoint: checkpoint.epoch)
@@ -109,16 +109,16 @@ def _first(pictures: Pictures, count: int) -> Pictures:
 def agreement(
     one: Network, other: Network, pictures: Pictures, *, layers: Sequence[str], batch: int = 32
 ) -> dict[str, Agreement]:
-    """cos_u = <a_u, b_u> / |a_u| |b_u| of what unit u of two networks answers at all positions of all pictures.
+    """cos_u = <a_u, b_u> / |a_u| |b_u| of what unit u of two networks answers at all positions of all images.
 
-    One pass of each; memory flat in the number of pictures.
+    One pass of each; memory flat in the number of images.
 
     Args:
         one: a network.
         other: of the same layers.
         pictures: shown to both.
         layers: dotted names.
-        batch: pictures per pass.
+        batch: images per pass.
 
     Returns:
         Layer -> cosine and correlation of its units.

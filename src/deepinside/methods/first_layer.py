@@ -37,7 +37,7 @@ class First(NamedTuple):
 
 
 def first_convolution(network: Network, layer: str | None = None) -> First:
-    """The convolution that reads the picture.
+    """The convolution that reads the image.
 
     Args:
         network: any.
@@ -137,7 +137,7 @@ def folded_share(responses: Float[Tensor, "n u h w"], stride: tuple[int, int]) -
     """
     height, width = responses.shape[2:]
     window = torch.hann_window(height, periodic=False)[:, None] * torch.hann_window(width, periodic=False)
-    window = window.to(responses)  # the borders of a picture do not continue at the other side
+    window = window.to(responses)  # the borders of an image do not continue at the other side
     mean = (responses * window).sum(dim=(2, 3), keepdim=True) / window.sum()
     power = torch.fft.fft2((responses - mean) * window).abs().square()
     _, beyond = frequencies(height, width, stride)
@@ -164,21 +164,21 @@ def first_layer(
     The paper saw in the first layer of Krizhevsky et al. extremely high and low frequencies with few in between, dead
     filters and filters that dominate, and in the second layer aliasing by the stride of 4. Here each has a number:
 
-    `dead`: the same answer everywhere in all pictures, which is zero after a ReLU (where the ReLU is a layer). `weak`:
+    `dead`: the same answer everywhere in all images, which is zero after a ReLU (where the ReLU is a layer). `weak`:
     root mean square below `weak_below` times the largest one. `low`, `mid`, `high`: shares of the filter's power below,
     between and above `bands`. `folded`: its share beyond 1/(2·stride), the Nyquist frequency after the stride, which is
-    what white noise would alias; `folded_pictures`: the same share of its responses to the pictures, before the stride.
+    what white noise would alias; `folded_pictures`: the same share of its responses to the images, before the stride.
     `colour`: share of its power that is not the same in red, green and blue.
 
     Args:
-        network: any whose first convolution reads the picture.
+        network: any whose first convolution reads the image.
         pictures: of a data set.
         layer: dotted name of the convolution; None: the first.
         bands: two frequencies, in cycles per pixel; 0.5 is the finest grating.
         weak_below: share of the largest root mean square.
-        images: how many pictures, the first ones, in which a filter may be active.
+        images: how many images, the first ones, in which a filter may be active.
         dense_images: of which responses at every position are computed.
-        batch: pictures per pass.
+        batch: images per pass.
 
     Returns:
         `table`: one row per filter: the above, `rms`, `peak` (frequency of the most power), `most` (largest activation)
@@ -187,7 +187,7 @@ def first_layer(
 
     Raises:
         KeyError: if there is no such layer, with the closest names.
-        ValueError: if it is no convolution of the picture, or the bands are not 0 < low < high.
+        ValueError: if it is no convolution of the image, or the bands are not 0 < low < high.
 
     Source: Zeiler & Fergus 2014, sec. 4.1 and fig. 6; sec. 3 for the root mean square of filters.
     Deviation: the paper judges by eye; these numbers, and where their bounds lie, are ours.
@@ -245,7 +245,7 @@ def _share(power: Float[Tensor, "u f f"], where: Tensor) -> Float[Tensor, " u"]:
 def _activity(
     network: Network, pictures: Pictures, positions: Sequence[int], name: str, batch: int
 ) -> tuple[Float[ndarray, " u"], Float[ndarray, " u"], Bool[ndarray, " u"]]:
-    # Largest activation, share of positions above zero, and whether nothing in any picture changes the answer.
+    # Largest activation, share of positions above zero, and whether nothing in any image changes the answer.
     most, least, active = [], [], []
     for _, part in pictures.batches(batch, positions):
         answer = activations(network, part.images.to(network.device), (name,))[name]

@@ -19,7 +19,7 @@ def spatial_layer(network: Network, images: Float[Tensor, "n 3 h w"]) -> str:
 
     Args:
         network: any with a convolution.
-        images: one picture is enough.
+        images: one image is enough.
 
     Returns:
         Dotted name.
@@ -62,7 +62,7 @@ def grad_cam(
     Args:
         network: any with a convolution.
         batch: (n, 3, h, w); its labels are the classes asked for unless `classes` says otherwise.
-        classes: targets per picture, (n, t); all t come from one forward pass.
+        classes: targets per image, (n, t); all t come from one forward pass.
         layer: dotted name of another layer with positions.
 
     Returns:

@@ -20,7 +20,7 @@ def input_x_gradient(
     Args:
         network: any.
         batch: (n, 3, h, w); its labels are the classes asked for unless `classes` says otherwise.
-        classes: targets per picture, (n, t); all t come from one forward pass.
+        classes: targets per image, (n, t); all t come from one forward pass.
         rule: backward rule of the ReLUs: `gradient`, `deconvnet` or `guided` (see `probe.relu_rule`).
 
     Returns:

@@ -1,4 +1,4 @@
-"""How far features move when the picture is shifted, scaled and turned (Zeiler & Fergus 2014, sec. 4 and fig. 5)."""
+"""How far features move when the image is shifted, scaled and turned (Zeiler & Fergus 2014, sec. 4 and fig. 5)."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,13 +19,13 @@ from deepinside.spelling import closest
 from deepinside.statistics import mean_row
 from deepinside.study import Pictures, Study
 
-REST = {"translation": 0.0, "scale": 1.0, "rotation": 0.0}  # what leaves a picture as it is
+REST = {"translation": 0.0, "scale": 1.0, "rotation": 0.0}  # what leaves an image as it is
 
 
 def motion(kind: str, value: float, size: tuple[int, int]) -> Float[Tensor, "2 3"]:
-    """Where each point of the moved picture comes from, for `torch.nn.functional.affine_grid`.
+    """Where each point of the moved image comes from, for `torch.nn.functional.affine_grid`.
 
-    Coordinates run from -1 to 1 between the outer edges of the picture (align_corners=False), so that one pixel is 2/h
+    Coordinates run from -1 to 1 between the outer edges of the image (align_corners=False), so that one pixel is 2/h
     down and 2/w across.
 
     Args:
@@ -56,12 +56,12 @@ def motion(kind: str, value: float, size: tuple[int, int]) -> Float[Tensor, "2 3
 def moved(
     images: Float[Tensor, "n 3 h w"], motions: Float[Tensor, "n 2 3"], fill: Float[Tensor, "3 1 1"]
 ) -> Float[Tensor, "n 3 h w"]:
-    """Pictures transformed, bilinear between pixel centres.
+    """Images transformed, bilinear between pixel centres.
 
     Args:
         images: RGB, (n, 3, h, w).
-        motions: one per picture, (n, 2, 3) (see `motion`).
-        fill: colour of what the picture does not cover, (3, 1, 1).
+        motions: one per image, (n, 2, 3) (see `motion`).
+        fill: colour of what the image does not cover, (3, 1, 1).
 
     Returns:
         (n, 3, h, w). A shift by whole pixels is exact.
@@ -72,7 +72,7 @@ def moved(
     return (sampled + fill).clamp(0, 1).to(images.dtype)
 
 
-_DRAWN = 5  # pictures that are shown
+_DRAWN = 5  # images that are shown
 
 
 def invariance(
@@ -89,7 +89,7 @@ def invariance(
 ) -> Study:
     """Distance |f(T x) - f(x)| of the features f of a low and a high layer, and the probability of the class, per T.
 
-    T moves the picture up or down, scales it about its centre, or turns it about its centre. Where the moved picture
+    T moves the image up or down, scales it about its centre, or turns it about its centre. Where the moved image
     leaves the frame empty, the frame has the network's mean colour, which is zero for the network.
 
     Args:
@@ -100,14 +100,14 @@ def invariance(
         shifts: shares of the height, positive downwards.
         scales: above 1 enlarges.
         angles: in degrees, anticlockwise.
-        images: how many pictures, the first ones.
-        batch: pictures per pass.
+        images: how many images, the first ones.
+        batch: images per pass.
 
     Returns:
-        `table`: per picture and transformation, for both layers, the Euclidean `distance` and the `relative` one, that
+        `table`: per image and transformation, for both layers, the Euclidean `distance` and the `relative` one, that
         is divided by |f(x)|, and the probability of the true class (of the predicted one where the true is unknown).
         `shown`: examples (3 kinds, 3 values, n, h, w, 3) and what is needed to label them. Numbers are of the smallest
-        transformation of each kind; `other_picture` is the relative distance to the other pictures, for scale.
+        transformation of each kind; `other_picture` is the relative distance to the other images, for scale.
 
     Raises:
         KeyError: if there is no such layer.
@@ -135,11 +135,11 @@ def _check(moves: Mapping[str, Sequence[float]]) -> None:
         if not any(_departure(kind, value) > 0 for value in values):
             raise ValueError(f"expected a {kind} other than {REST[kind]:g}, got {list(values)}: name one or more")
     if min(moves["scale"]) <= 0:
-        raise ValueError(f"expected positive scales, got {moves['scale']}: 0.5 halves the picture, 2 doubles it")
+        raise ValueError(f"expected positive scales, got {moves['scale']}: 0.5 halves the image, 2 doubles it")
 
 
 def _departure(kind: str, value: float) -> float:
-    # How far a transformation is from leaving the picture as it is.
+    # How far a transformation is from leaving the image as it is.
     if kind == "scale":
         return abs(math.log(value)) if value > 0 else math.inf
     return min(abs(value) % 360, 360 - abs(value) % 360) if kind == "rotation" else abs(value)
@@ -192,7 +192,7 @@ def _answers(network: Network, images: Tensor, layers: Mapping[str, str]) -> tup
 
 
 def _between(features: Sequence[Tensor]) -> Float[ndarray, " n"]:
-    # Per picture: mean relative distance to the other pictures.
+    # Per image: mean relative distance to the other images.
     if len(features) < 2:
         return np.array([np.nan])
     away = torch.stack([torch.stack([(one - other).norm() for other in features]) for one in features])
@@ -200,7 +200,7 @@ def _between(features: Sequence[Tensor]) -> Float[ndarray, " n"]:
 
 
 def _examples(network: Network, images: Tensor, moves: Mapping[str, Sequence[float]]) -> dict[str, ndarray]:
-    # Of each kind the value in the middle and one towards each end, for the pictures that are drawn.
+    # Of each kind the value in the middle and one towards each end, for the images that are drawn.
     fill = network.preprocessing.colour.view(3, 1, 1).to(images.device)
     examples, values = [], []
     size = (images.shape[2], images.shape[3])

@@ -1,4 +1,4 @@
-"""Inversion: pictures that a layer cannot tell from a given one (Mahendran & Vedaldi 2015, 2016)."""
+"""Inversion: images that a layer cannot tell from a given one (Mahendran & Vedaldi 2015, 2016)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -39,7 +39,7 @@ class Recipe(NamedTuple):
         margin: pixels by which the canvas is larger than what the network is shown.
         region: side of the square in the middle of the map that has to match, in units; None: all.
         channels: first and beyond the last of the units that have to match; None: all.
-        together: pictures per batch.
+        together: images per batch.
         seed: of the starts.
     """
 
@@ -114,13 +114,13 @@ def pre_images(
         originals: RGB in [0, 1].
         name: of a layer, or `probabilities`.
         recipe: how.
-        repeats: starts for each picture.
+        repeats: starts for each image.
 
     Returns:
-        The pictures, and how they came about.
+        The images, and how they came about.
 
     Raises:
-        ValueError: if the layer answers nothing to a picture.
+        ValueError: if the layer answers nothing to an image.
 
     Source: Mahendran & Vedaldi 2015, eq. 1.
     Deviation: their rates are those of one network; a descent whose error does not fall, or becomes NaN, is begun again
@@ -142,7 +142,7 @@ def pre_images(
 
 
 class _Descent(NamedTuple):
-    # Pictures, their errors by step, the step that a NaN stopped them at or -1, and what their rates were divided by.
+    # Images, their errors by step, the step that a NaN stopped them at or -1, and what their rates were divided by.
     pictures: Float[Tensor, "n 3 h w"]
     errors: Float[Tensor, "steps n"]
     stopped: Int[Tensor, " n"]
@@ -185,9 +185,7 @@ def _attempted(
         goal = features(network, wanted, name, recipe.region, recipe.channels)
     norm = goal.square().sum(dim=1)
     if bool((norm == 0).any()):
-        raise ValueError(
-            f"{name} answers nothing at all to a picture: there is nothing to invert, choose another layer"
-        )
+        raise ValueError(f"{name} answers nothing at all to an image: there is nothing to invert, choose another layer")
 
     def look(grey: Float[Tensor, "n 3 h w"]) -> Seen:
         answer = features(network, mean + centred(grey, side) / 255, name, recipe.region, recipe.channels)
@@ -248,7 +246,7 @@ def inversion(
     inverters: Mapping[str, Any] = MappingProxyType({}),
     seed: int = 0,
 ) -> Study:
-    """x* = argmin ||Φ(x) - Φ0||² / ||Φ0||² · weight + penalties, for several layers, pictures and starts.
+    """x* = argmin ||Φ(x) - Φ0||² / ||Φ0||² · weight + penalties, for several layers, images and starts.
 
     Beside it, where networks were trained to invert the same codes, what these make of them in one pass.
 
@@ -257,7 +255,7 @@ def inversion(
         pictures: of a data set.
         layers: dotted names, or how many, spread evenly over the convolutions (each after its ReLU), and then what the
             scores are made from; `probabilities` is the code after softmax.
-        images: pictures to invert.
+        images: images to invert.
         repeats: starts for each.
         region: side of the square in the middle of the map that has to match, in units; None: all.
         channels: [first, beyond the last] of the units that have to match; None: all.
@@ -271,14 +269,14 @@ def inversion(
         priors: name -> settings; see `synthesis.priors`.
         by_depth: prior -> its weight in the first, second and last third of the network's layers, on top of `priors`.
         octaves: one after the other, each changes `steps`, `step` or `priors`; None: one.
-        together: pictures per batch.
+        together: images per batch.
         inverters: trained on codes of this network, by code.
         seed: of the starts.
 
     Returns:
-        `table`: layer, way (`optimised`, `learned`), picture, repeat, feature error ||Φ(x*) - Φ0||² / ||Φ0||² (of what
-        has to match), image error |x* - x|² over the mean of that between pictures, detail (correlation of what the
-        picture has above an eighth of the sampling rate with the original's), same label or not, passes through
+        `table`: layer, way (`optimised`, `learned`), image, repeat, feature error ||Φ(x*) - Φ0||² / ||Φ0||² (of what
+        has to match), image error |x* - x|² over the mean of that between images, detail (correlation of what the
+        image has above an eighth of the sampling rate with the original's), same label or not, passes through
         the network, state (see `PreImages`).
 
     Raises:

@@ -1,6 +1,6 @@
-"""What covering a part of a picture costs the network (Zeiler & Fergus 2014, sec. 4.2).
+"""What covering a part of an image costs the network (Zeiler & Fergus 2014, sec. 4.2).
 
-Lengths are shares of a picture's shorter side, so that one setting suits inputs of 96 and of 224 pixels.
+Lengths are shares of an image's shorter side, so that one setting suits inputs of 96 and of 224 pixels.
 """
 
 import math
@@ -40,7 +40,7 @@ class Windows(NamedTuple):
         """Middles of what is covered.
 
         Returns:
-            y and x, in pixels from the top and from the left edge of the picture.
+            y and x, in pixels from the top and from the left edge of the image.
         """
         first = ((self.tops, self.down), (self.lefts, self.across))
         y, x = ((start + covers.sum(dim=1) / 2).cpu().double().numpy() for start, covers in first)
@@ -48,7 +48,7 @@ class Windows(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """What the network says of pictures; of covered ones the axes are (n, r, c), of clean ones (n,).
+    """What the network says of images; of covered ones the axes are (n, r, c), of clean ones (n,).
 
     Attributes:
         probability: of the class asked for, 0..1.
@@ -64,13 +64,13 @@ class Answers(NamedTuple):
 
 
 class Occluded(NamedTuple):
-    """Pictures with a square at every position.
+    """Images with a square at every position.
 
     Attributes:
         windows: the positions.
         covered: answers at every position.
         clean: answers without a square.
-        unit: map of the layer with the largest total activation on the clean picture, (n,); -1 without a layer, or
+        unit: map of the layer with the largest total activation on the clean image, (n,); -1 without a layer, or
             where the layer is zero everywhere.
     """
 
@@ -84,8 +84,8 @@ def windows(size: tuple[int, int], *, side: float, stride: float, device: torch.
     """The positions of a square that starts in the upper left corner and moves on until it reaches the far border.
 
     Args:
-        size: (h, w) of the picture in pixels.
-        side: of the square, share of the shorter side of the picture, rounded to pixels.
+        size: (h, w) of the image in pixels.
+        side: of the square, share of the shorter side of the image, rounded to pixels.
         stride: share likewise, at most `side`.
         device: of the tensors.
 
@@ -93,14 +93,14 @@ def windows(size: tuple[int, int], *, side: float, stride: float, device: torch.
         ceil((length - side) / stride) + 1 positions per axis; the part of the last that sticks out covers nothing.
 
     Raises:
-        ValueError: if the square is larger than the picture, or some pixels would never be covered.
+        ValueError: if the square is larger than the image, or some pixels would never be covered.
 
     Source: captum, Occlusion (the same positions).
     """
     for name, share in (("side", side), ("stride", stride)):
         if not 0 < share <= 1:
             raise ValueError(
-                f"expected {name} as a share in (0, 1] of the picture's shorter side, {min(size)} pixels, got {share}: "
+                f"expected {name} as a share in (0, 1] of the image's shorter side, {min(size)} pixels, got {share}: "
                 "a larger square does not fit; divide pixels by the shorter side"
             )
     edge, step = (max(1, round(share * min(size))) for share in (side, stride))
@@ -148,17 +148,17 @@ def occluded(
     layer: str | None = None,
     batch: int = 32,
 ) -> Occluded:
-    """Moves a square over every picture and asks the network at every position.
+    """Moves a square over every image and asks the network at every position.
 
     Args:
         network: any.
         images: RGB in [0, 1], (n, 3, h, w).
-        classes: one per picture.
-        side: of the square, share of the shorter side of the picture.
+        classes: one per image.
+        side: of the square, share of the shorter side of the image.
         stride: share likewise.
         value: colour of the square: `mean` of the network, or a grey level in [0, 1].
         layer: dotted name of a layer with maps, whose strongest map is followed; None: none.
-        batch: covered pictures per forward pass, of one picture or of several; this alone sets the memory needed.
+        batch: covered images per forward pass, of one image or of several; this alone sets the memory needed.
 
     Returns:
         Probability, score, most probable label and total activation at every position and without a square, on the
@@ -177,7 +177,7 @@ def occluded(
     scores, totals, unit = _uncovered(network, images, layer, batch)
     if len(classes) != len(images) or not (classes.min() >= 0 and classes.max() < scores.shape[1]):
         raise ValueError(
-            f"expected {len(images)} classes in 0..{scores.shape[1] - 1}, one per picture, got {classes.tolist()}"
+            f"expected {len(images)} classes in 0..{scores.shape[1] - 1}, one per image, got {classes.tolist()}"
         )
     classes = classes.to(images.device)
     grid = (len(images), len(places.tops), len(places.lefts))
@@ -236,16 +236,16 @@ def occlusion(
     of: str = "score",
     passes: int = 32,
 ) -> Maps:
-    """M_ij = mean over the squares that cover pixel ij of S_c(picture) - S_c(covered picture).
+    """M_ij = mean over the squares that cover pixel ij of S_c(image) - S_c(covered image).
 
     Args:
         network: any.
         batch: (n, 3, h, w), with labels: the classes asked for.
-        side: of the square, share of the shorter side of the picture.
+        side: of the square, share of the shorter side of the image.
         stride: share likewise, at most `side`.
         value: colour of the square: `mean` of the network, or a grey level in [0, 1].
         of: `score` before softmax, or `probability`.
-        passes: covered pictures per forward pass.
+        passes: covered images per forward pass.
 
     Returns:
         (n, 1, h, w), signed: positive where covering costs, in score or probability.

@@ -1,4 +1,4 @@
-"""Pictures under a moving square, as in figure 7 of Zeiler & Fergus 2014."""
+"""Images under a moving square, as in figure 7 of Zeiler & Fergus 2014."""
 
 from collections.abc import Sequence
 
@@ -34,26 +34,26 @@ def occlusion_sheet(
     contrast: str = "identity",
     batch: int = 32,
 ) -> Study:
-    """What the network says while a square moves over pictures: one sheet each, as figure 7 of the paper.
+    """What the network says while a square moves over images: one sheet each, as figure 7 of the paper.
 
     Args:
         network: any.
         pictures: of a data set; the class asked for is the label, or the predicted one where there is none.
-        side: of the square, share of the shorter side of the picture.
+        side: of the square, share of the shorter side of the image.
         stride: share likewise, at most `side`.
         layer: dotted name of a layer with maps; None: the last convolution, after its ReLU where one follows.
         value: colour of the square: `mean` of the network, or a grey level in [0, 1].
-        images: the first pictures, which are drawn.
-        measured: the first pictures, over which the numbers are taken; never fewer than are drawn.
+        images: the first images, which are drawn.
+        measured: the first images, over which the numbers are taken; never fewer than are drawn.
         rule: of the ReLUs on the way back of the projection: `deconvnet`, `guided` or `gradient`.
         contrast: of local response normalisation on the way back: `identity` or `gradient`.
-        batch: covered pictures per forward pass.
+        batch: covered images per forward pass.
 
     Returns:
-        `table`: picture, class asked for, unit (the strongest map, -1 where the layer is zero everywhere), y and x of
+        `table`: image, class asked for, unit (the strongest map, -1 where the layer is zero everywhere), y and x of
         the centre of the square, probability, activation (empty where the layer is zero), label; the first row of each
-        picture, without y and x, is the picture without a square. `numbers`: drop of probability with the centre in
-        the box and outside, share of pictures whose largest drop lies in the box, and how the drop of the activation
+        image, without y and x, is the image without a square. `numbers`: drop of probability with the centre in
+        the box and outside, share of images whose largest drop lies in the box, and how the drop of the activation
         goes with the projection's energy under the square. `shown`: as the plot takes it.
 
     Raises:
@@ -97,7 +97,7 @@ def _joined(parts: Sequence[Occluded]) -> Occluded:
 def _projections(
     network: Network, images: Tensor, layer: str, units: list[int], rule: str, contrast: str
 ) -> Float[Tensor, "n 3 h w"]:
-    # One picture at a time, for the way back holds on to a whole forward pass.
+    # One image at a time, for the way back holds on to a whole forward pass.
     pixels = torch.zeros_like(images)
     for i, unit in enumerate(track(units, "projections")):
         if unit >= 0:
@@ -161,7 +161,7 @@ def _numbers(seen: Occluded, inside: Bool[ndarray, "n r c"], pixels: Tensor) -> 
 
 
 def _correlations(seen: Occluded, pixels: Float[Tensor, "n 3 h w"]) -> Float[ndarray, " n"]:
-    # Per picture, over positions: how the drop of the activation goes with the projection's energy under the square.
+    # Per image, over positions: how the drop of the activation goes with the projection's energy under the square.
     down, across = (covers.cpu().double() for covers in (seen.windows.down, seen.windows.across))
     energy = torch.einsum("rh,nhw,cw->nrc", down, pixels.double().square().sum(dim=1), across).flatten(1).numpy()
     drop = (seen.clean.activation[:, None, None] - seen.covered.activation).flatten(1).cpu().double().numpy()

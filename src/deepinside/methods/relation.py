@@ -25,18 +25,18 @@ def relation(
     """Compares two back-projections of each layer's strongest activation: autograd, and the DeconvNet written out.
 
     With equal ReLU rules they should agree to float precision, whatever the rule: convolution and pooling are the same
-    in both. Then one rule at a time is changed, and the distance to the gradient says how far it moves the picture:
+    in both. Then one rule at a time is changed, and the distance to the gradient says how far it moves the image:
     the ReLU rule, unpooling that overwrites instead of adding up, and the identity through contrast normalisation.
 
     Args:
         network: any whose nonlinearities have a DeconvNet rule.
         pictures: of a data set.
         layers: dotted names, or how many, spread evenly over the convolutions, each after its ReLU where one follows.
-        images: how many pictures to average over.
-        batch: pictures per pass.
+        images: how many images to average over.
+        batch: images per pass.
 
     Returns:
-        `table`: layer, compared (`equal: <rule>` or `changed: <what>`), picture, relative distance |a - b| / |b| and
+        `table`: layer, compared (`equal: <rule>` or `changed: <what>`), image, relative distance |a - b| / |b| and
         cosine; of `changed`, b is the gradient. NaN where nothing comes back at all.
 
     Raises:
@@ -78,7 +78,7 @@ def _compared(network: Network, part: Batch, layer: str) -> list[tuple]:
 
 
 def _seed(network: Network, images: Tensor, layer: str) -> Tensor:
-    # The strongest activation of the layer in each picture, alone.
+    # The strongest activation of the layer in each image, alone.
     with torch.no_grad():
         answer = reached(network, images, (layer,))[layer]
     flat = answer.flatten(1)

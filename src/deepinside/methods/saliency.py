@@ -24,7 +24,7 @@ def targets(batch: Batch, classes: Int[Tensor, "n t"] | None) -> Int[Tensor, "n 
         classes: (n, t), or None.
 
     Returns:
-        Classes per picture, (n, t).
+        Classes per image, (n, t).
 
     Raises:
         ValueError: if neither says what to look for.
@@ -39,12 +39,12 @@ def targets(batch: Batch, classes: Int[Tensor, "n t"] | None) -> Int[Tensor, "n 
 def gradients(
     inputs: Float[Tensor, "n 3 h w"], scores: Float[Tensor, "n k"], classes: Int[Tensor, "n t"]
 ) -> Iterator[Float[Tensor, "n 3 h w"]]:
-    """dS_c/dI for one target of every picture after the other, from one forward pass that is already done.
+    """dS_c/dI for one target of every image after the other, from one forward pass that is already done.
 
     Args:
         inputs: leaf that requires grad, (n, 3, h, w).
         scores: that came of it, (n, k); their graph is used up with the last target.
-        classes: targets per picture, (n, t).
+        classes: targets per image, (n, t).
 
     Yields:
         t times (n, 3, h, w), signed.
@@ -81,7 +81,7 @@ def forward(
         rule: backward rule of the ReLUs (see `probe.relu_rule`).
 
     Returns:
-        The pictures as a leaf that requires grad, and their scores, graph attached.
+        The images as a leaf that requires grad, and their scores, graph attached.
     """
     images = _leaf(network, images)
     with torch.enable_grad(), relu_rule(rule):
@@ -100,17 +100,17 @@ def saliency(
 ) -> Maps:
     """M_ij = max over channels of |dS_c/dI|, of the score before softmax, or of a unit's activation in its place.
 
-    For a unit the forward pass ends at its layer. A unit that is zero everywhere in a picture has a map of zeros,
+    For a unit the forward pass ends at its layer. A unit that is zero everywhere in an image has a map of zeros,
     whatever the rule. A map of zeros is warned of by name; rules that rectify the signal may well end in one.
 
     Args:
         network: any.
         batch: (n, 3, h, w); its labels are the classes asked for unless `classes` says otherwise.
-        classes: targets per picture, (n, t); all t come from one forward pass.
+        classes: targets per image, (n, t); all t come from one forward pass.
         rule: backward rule of the ReLUs: `gradient`, `deconvnet` or `guided` (see `probe.relu_rule`).
         layer: dotted name, to look for a unit instead of a class; its answer (n, u, y, x) or (n, u).
         unit: of that layer.
-        position: y and x in the unit's map; None: where it is strongest, picture by picture.
+        position: y and x in the unit's map; None: where it is strongest, image by image.
 
     Returns:
         (n, t, h, w), t = 1 for a unit, in score or activation per unit of pixel intensity, not negative.

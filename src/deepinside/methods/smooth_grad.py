@@ -1,4 +1,4 @@
-"""SmoothGrad: the gradient averaged over noisy copies of a picture (Smilkov et al. 2017)."""
+"""SmoothGrad: the gradient averaged over noisy copies of an image (Smilkov et al. 2017)."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -35,17 +35,17 @@ def smooth_grad(
     """M_ij = max over channels of |mean over copies of dS_c/dI at I + e|, e from N(0, (sigma·(max I - min I))²).
 
     `signed`, the paper's, is the formula above; `magnitude` averages |dS/dI|, and `square` is the root of the average
-    of (dS/dI)². The noise depends on the picture's name alone, so that neither its batch nor the order matters; noisy
+    of (dS/dI)². The noise depends on the image's name alone, so that neither its batch nor the order matters; noisy
     copies may leave [0, 1].
 
     Args:
         network: any.
         batch: (n, 3, h, w); its labels are the classes asked for unless `classes` says otherwise.
-        copies: noisy ones of every picture.
-        sigma: standard deviation of the noise, as a share of the picture's range.
+        copies: noisy ones of every image.
+        sigma: standard deviation of the noise, as a share of the image's range.
         average: `signed`, `magnitude` or `square`.
         per_pass: copies per forward pass, which bounds the memory.
-        classes: targets per picture, (n, t); all t come from the same passes.
+        classes: targets per image, (n, t); all t come from the same passes.
         rule: backward rule of the ReLUs: `gradient`, `deconvnet` or `guided` (see `probe.relu_rule`).
 
     Returns:

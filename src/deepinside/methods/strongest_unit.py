@@ -1,4 +1,4 @@
-"""What a layer's strongest unit sees in each picture."""
+"""What a layer's strongest unit sees in each image."""
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from deepinside.records import Batch, Maps
 def strongest_unit(
     network: Network, batch: Batch, *, layer: str, rule: str = "deconvnet", contrast: str = "identity"
 ) -> Maps:
-    """The strongest activation of a layer in each picture, carried back to its pixels.
+    """The strongest activation of a layer in each image, carried back to its pixels.
 
     Per pixel the colour channel of largest magnitude counts, with its sign: M_ij = R_ij,c* with c* = argmax_c |R_ij,c|.
 
@@ -31,7 +31,7 @@ def strongest_unit(
         ValueError: if its answer has other axes.
 
     Source: Zeiler & Fergus 2014, sec. 2.1.
-    Deviation: one map instead of three colours, as for saliency; the unit is each picture's own.
+    Deviation: one map instead of three colours, as for saliency; the unit is each image's own.
     """
     answer = activations(network, batch.images.to(network.device), (layer,))[layer]
     if answer.ndim not in {2, 4}:

@@ -1,4 +1,4 @@
-"""The content of one picture in the style of another (Gatys et al. 2016)."""
+"""The content of one image in the style of another (Gatys et al. 2016)."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ def chosen_layers(
 
     Args:
         network: any with convolutions.
-        images: one picture is enough.
+        images: one image is enough.
         content: dotted names; None: the second convolution, or the only one, of the fourth resolution or the last.
         style: dotted names; None: the first convolution of each of the first five resolutions.
 
@@ -104,7 +104,7 @@ def features(network: Network, image: Float[Tensor, "1 3 h w"], layers: Layers) 
         Layer name -> answer, attached to the graph.
 
     Raises:
-        ValueError: if a layer has no positions, or the picture is too small for it.
+        ValueError: if a layer has no positions, or the image is too small for it.
     """
     names = tuple(dict.fromkeys((*layers.content, *layers.style)))
     try:
@@ -112,7 +112,7 @@ def features(network: Network, image: Float[Tensor, "1 3 h w"], layers: Layers) 
     except RuntimeError as error:  # torch's own words for a kernel that is larger than what it shall slide over
         size = "x".join(map(str, image.shape[2:]))
         raise ValueError(
-            f"expected a picture that {names[-1]!r} can see, got {size} pixels: take a larger one"
+            f"expected an image that {names[-1]!r} can see, got {size} pixels: take a larger one"
         ) from error
     for name, answer in answers.items():
         if answer.ndim != 4:
@@ -124,12 +124,12 @@ WEIGHTINGS = ("paper", "author")
 
 
 class Aim(NamedTuple):
-    """What a picture is to come close to.
+    """What an image is to come close to.
 
     Attributes:
-        content: layer -> features of the content picture, in units of `scale`.
-        gram: layer -> Gram matrix of the style picture over its number of positions, in squared units of `scale`.
-        scale: layer -> mean |feature| of the two pictures.
+        content: layer -> features of the content image, in units of `scale`.
+        gram: layer -> Gram matrix of the style image over its number of positions, in squared units of `scale`.
+        scale: layer -> mean |feature| of the two images.
     """
 
     content: dict[str, Float[Tensor, "u y x"]]
@@ -141,13 +141,13 @@ def gram(features: Float[Tensor, "u y x"]) -> Float[Tensor, "u u"]:
     """G_ij = (1/M) sum over the M positions of F_i F_j.
 
     Args:
-        features: of one picture, (u, y, x).
+        features: of one image, (u, y, x).
 
     Returns:
         (u, u), symmetric.
 
     Source: Gatys et al. 2016, eq. 3.
-    Deviation: divided by M, so that pictures of different sizes have comparable matrices.
+    Deviation: divided by M, so that images of different sizes have comparable matrices.
     """
     flat = features.flatten(1)
     return flat @ flat.T / flat.shape[1]
@@ -157,8 +157,8 @@ def content_loss(now: Float[Tensor, "u y x"], aim: Float[Tensor, "u y x"], weigh
     """1/2 sum (F - P)² (`paper`), or the mean of (F - P)² (`author`).
 
     Args:
-        now: features of the picture.
-        aim: those of the content picture.
+        now: features of the image.
+        aim: those of the content image.
         weighting: `paper` or `author`.
 
     Returns:
@@ -174,8 +174,8 @@ def style_loss(now: Float[Tensor, "u u"], aim: Float[Tensor, "u u"], weighting: 
     """Sum (G - A)² / (4 N² M²) (`paper`), or 1e3/N² times the mean of (G/M - A/M)² (`author`).
 
     Args:
-        now: Gram matrix of the picture, over its M positions (see `gram`).
-        aim: that of the style picture, over its own.
+        now: Gram matrix of the image, over its M positions (see `gram`).
+        aim: that of the style image, over its own.
         weighting: `paper` or `author`; of one layer they differ by the factor 4e3/N².
 
     Returns:
@@ -193,15 +193,15 @@ def aim(network: Network, content: Float[Tensor, "1 3 h w"], style: Float[Tensor
 
     Args:
         network: any.
-        content: picture whose content is kept.
-        style: picture whose style is taken, of any size.
+        content: image whose content is kept.
+        style: image whose style is taken, of any size.
         layers: of both.
 
     Returns:
         Features, Gram matrices and the scale that both are in.
 
     Deviation: the paper scales VGG's weights so that each unit's mean activation over ImageNet is one; here each layer
-    is divided by the mean magnitude of its answers to these two pictures, so that weights suit any network.
+    is divided by the mean magnitude of its answers to these two images, so that weights suit any network.
     """
     with torch.no_grad():
         ours, theirs = features(network, content, layers), features(network, style, layers)
@@ -214,10 +214,10 @@ def aim(network: Network, content: Float[Tensor, "1 3 h w"], style: Float[Tensor
 
 
 def losses(now: Mapping[str, Float[Tensor, "u y x"]], wanted: Aim, weighting: str) -> dict[str, Float[Tensor, ""]]:
-    """How far a picture is from what it shall come close to.
+    """How far an image is from what it shall come close to.
 
     Args:
-        now: features of the picture.
+        now: features of the image.
         wanted: by it.
         weighting: `paper` or `author`.
 
@@ -230,7 +230,7 @@ def losses(now: Mapping[str, Float[Tensor, "u y x"]], wanted: Aim, weighting: st
 
 
 def picked(pictures: Pictures, positions: Sequence[int]) -> dict[str, Float[Tensor, "1 3 h w"]]:
-    """Pictures of a data set.
+    """Images of a data set.
 
     Args:
         pictures: of it.
@@ -240,19 +240,19 @@ def picked(pictures: Pictures, positions: Sequence[int]) -> dict[str, Float[Tens
         Name -> RGB in [0, 1], (1, 3, h, w).
 
     Raises:
-        ValueError: if a position is outside the data set, or a picture cannot be read.
+        ValueError: if a position is outside the data set, or an image cannot be read.
     """
     if not positions or min(positions) < 0 or max(positions) >= len(pictures):
-        raise ValueError(f"expected positions of pictures, 0..{len(pictures) - 1}, got {list(positions)}")
+        raise ValueError(f"expected positions of images, 0..{len(pictures) - 1}, got {list(positions)}")
     found = {pictures.names[position]: pictures.read(position) for position in positions}
     broken = [name for name, image in found.items() if image is None]
     if broken:
-        raise ValueError(f"expected pictures that can be read, got {broken} that cannot: name others")
+        raise ValueError(f"expected images that can be read, got {broken} that cannot: name others")
     return {name: image[None] for name, image in found.items() if image is not None}
 
 
 def from_file(file: str, shorter: int) -> dict[str, Float[Tensor, "1 3 h w"]]:
-    """A picture file, shrunk where it is large, never squeezed.
+    """An image file, shrunk where it is large, never squeezed.
 
     Args:
         file: path to it.
@@ -263,16 +263,16 @@ def from_file(file: str, shorter: int) -> dict[str, Float[Tensor, "1 3 h w"]]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no picture.
+        ValueError: if it is no image.
     """
     path = Path(file)
     if not path.is_file():
-        raise FileNotFoundError(f"expected a style picture, got no file {file}: give its path in style_file")
+        raise FileNotFoundError(f"expected a style image, got no file {file}: give its path in style_file")
     try:
         with Image.open(path) as image:
             pixels = image.convert("RGB")
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f"expected a picture, got {file}, which cannot be read: {error}") from error
+        raise ValueError(f"expected an image, got {file}, which cannot be read: {error}") from error
     factor = min(1.0, shorter / min(pixels.size))
     pixels = pixels.resize((round(pixels.width * factor), round(pixels.height * factor)), Image.Resampling.BICUBIC)
     values = torch.from_numpy(np.asarray(pixels).copy()).permute(2, 0, 1).float() / 255
@@ -284,7 +284,7 @@ STARTS = ("content", "noise")
 
 class _Made(NamedTuple):
     picture: Float[Tensor, "1 3 h w"]
-    rows: list[dict[str, Any]]  # one per evaluation; the last one is of the picture
+    rows: list[dict[str, Any]]  # one per evaluation; the last one is of the image
     distances: tuple[float, float]  # of its content, and of noise's, from what it should be
 
 
@@ -314,9 +314,9 @@ def style_transfer(
     Args:
         network: any with convolutions.
         pictures: of a data set.
-        content: positions of pictures whose content is kept.
-        style: positions of pictures whose style is taken; each pair is one result.
-        style_file: a picture file whose style is taken instead; of any size, shrunk to the network's input where its
+        content: positions of images whose content is kept.
+        style: positions of images whose style is taken; each pair is one result.
+        style_file: an image file whose style is taken instead; of any size, shrunk to the network's input where its
             shorter side is larger. Gram matrices are divided by their own number of positions.
         content_layers: dotted names; None: as `style_layers.chosen_layers` says.
         style_layers: likewise.
@@ -324,7 +324,7 @@ def style_transfer(
         content_weight: a.
         style_weight: b.
         tv: weight of the sum of squared differences between neighbouring pixels.
-        start: `content`, the content picture, or `noise`, uniform in [0, 1].
+        start: `content`, the content image, or `noise`, uniform in [0, 1].
         steps: of L-BFGS.
         seed: of the noise.
 
@@ -336,7 +336,7 @@ def style_transfer(
     Raises:
         FileNotFoundError: if there is no such style file.
         KeyError: if there is no such layer, with the closest names.
-        ValueError: if a position is outside the data set, the file is no picture or too small, or a setting is unknown.
+        ValueError: if a position is outside the data set, the file is no image or too small, or a setting is unknown.
 
     Source: Gatys et al. 2016, sec. 2 and 3; github.com/leongatys/PytorchNeuralStyleTransfer.
     Deviation: pixels stay in [0, 1] throughout (L-BFGS-B) where the paper clips at the end; layers are scaled by their
@@ -367,7 +367,7 @@ def style_transfer(
 
 
 class _Loss(NamedTuple):
-    # The loss of a picture; it keeps what it was each time.
+    # The loss of an image; it keeps what it was each time.
     network: Network
     wanted: Aim
     layers: Layers
@@ -412,7 +412,7 @@ def _distance(network: Network, picture: Tensor, wanted: Aim, layers: Layers) ->
 
 
 def _numbers(made: Mapping[tuple[str, str], _Made], layers: Layers) -> Iterator[Row]:
-    yield Row("pairs", len(made), "pairs of pictures")
+    yield Row("pairs", len(made), "pairs of images")
     for column in ("style", *(f"style.{layer}" for layer in layers.style)):
         ends = [(one.rows[0][column], one.rows[-1][column]) for one in made.values()]
         yield _mean(

@@ -1,4 +1,4 @@
-"""The pictures that excite units most, and what in them does (Zeiler & Fergus 2014, fig. 2)."""
+"""The images that excite units most, and what in them does (Zeiler & Fergus 2014, fig. 2)."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -21,10 +21,10 @@ _MOST = 16_000_000  # what torch's quantile takes
 
 
 class Tops(NamedTuple):
-    """The strongest activations of units, one per picture, from the strongest down.
+    """The strongest activations of units, one per image, from the strongest down.
 
     Attributes:
-        values: (u, top); -inf where there are fewer pictures.
+        values: (u, top); -inf where there are fewer images.
         pictures: their positions, (u, top); -1 where there are fewer.
         places: y and x in the map, (u, top, 2).
     """
@@ -57,24 +57,24 @@ def top_activations(
     contrast: str = "identity",
     batch: int = 32,
 ) -> Study:
-    """For each unit the pictures in which it is strongest, cut to its receptive field, beside their projections.
+    """For each unit the images in which it is strongest, cut to its receptive field, beside their projections.
 
-    One pass over the pictures; a unit that is zero everywhere is counted and not drawn.
+    One pass over the images; a unit that is zero everywhere is counted and not drawn.
 
     Args:
         network: any.
         pictures: of a data set.
         layer: dotted name of a layer with maps (n, u, y, x).
         units: numbers, or how many, spread evenly over the layer; None: all.
-        top: pictures per unit.
+        top: images per unit.
         rule: of the ReLUs on the way back: `deconvnet`, `guided` or `gradient`.
         contrast: of local response normalisation on the way back: `identity` or `gradient`.
-        batch: pictures per forward pass.
+        batch: images per forward pass.
 
     Returns:
-        `table`: unit, rank, picture, label, value, y, x and the corners of the receptive field; `shown`: patches and
+        `table`: unit, rank, image, label, value, y, x and the corners of the receptive field; `shown`: patches and
         projections (u, top, h, w, 3), those of the projections signed, each divided by the 99 % quantile of its
-        magnitude and cut off at 1; masks where the field leaves the picture.
+        magnitude and cut off at 1; masks where the field leaves the image.
 
     Raises:
         KeyError: if there is no such layer, with the closest names.
@@ -128,18 +128,18 @@ def spread_units(units: Sequence[int] | int | None, count: int, layer: str) -> l
 def strongest_pictures(
     network: Network, pictures: Pictures, *, layer: str, units: Sequence[int], top: int = 9, batch: int = 32
 ) -> Tops:
-    """Where in a data set units are strongest; one activation per picture, memory flat in the number of pictures.
+    """Where in a data set units are strongest; one activation per image, memory flat in the number of images.
 
     Args:
         network: any.
         pictures: of the data set.
         layer: dotted name of a layer with maps (n, u, y, x).
         units: their numbers.
-        top: how many pictures.
-        batch: pictures per forward pass.
+        top: how many images.
+        batch: images per forward pass.
 
     Returns:
-        Activations, pictures and places; earlier pictures win ties.
+        Activations, images and places; earlier images win ties.
     """
     kept = Tops(
         torch.full((len(units), top), -torch.inf),
@@ -174,7 +174,7 @@ def cut_out(
     how: dict[str, str],
     batch: int,
 ) -> tuple[list[dict], dict[str, ndarray]]:
-    """Patches of pictures that units see, and their projections.
+    """Patches of images that units see, and their projections.
 
     Args:
         network: any.
@@ -187,7 +187,7 @@ def cut_out(
 
     Returns:
         Rows of the table; and patches and projections (u, top, h, w, 3), the latter signed, each divided by the 99 %
-        quantile of its magnitude and cut off at 1, and masks where the field leaves the picture (u, top, h, w).
+        quantile of its magnitude and cut off at 1, and masks where the field leaves the image (u, top, h, w).
     """
     count, top = tops.values.shape
     pairs = [(i, rank) for i in range(count) for rank in range(top) if tops.pictures[i, rank] >= 0]
@@ -231,8 +231,8 @@ def _sides(field: ReceptiveField, pictures: Pictures) -> tuple[int, int]:
 def _window(
     field: ReceptiveField, place: Sequence[int], size: Sequence[int], side: tuple[int, int]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    # The receptive field cut to the picture, and where that lies in a patch; a field that is larger than the picture
-    # is the picture.
+    # The receptive field cut to the image, and where that lies in a patch; a field that is larger than the image
+    # is the image.
     windows, targets = [], []
     for axis in (0, 1):
         low = field.offset[axis] + place[axis] * field.stride[axis] if field.size[axis] <= size[axis] else 0
@@ -260,7 +260,7 @@ def _row(
 
 
 def _shares(table: pd.DataFrame, top: int) -> tuple[Row, ...]:
-    # How much the pictures of a unit agree in class: the share of its commonest label.
+    # How much the images of a unit agree in class: the share of its commonest label.
     if "label" not in table or not (table["label"] >= 0).any() or top < 2:
         return ()
     labelled = table[(table["rank"] > 0) & (table["label"] >= 0)]

@@ -36,7 +36,7 @@ def unit_cards(
 ) -> Study:
     """Brings together a unit's preferred stimulus, pre-image, strongest patches, their projections and its concept.
 
-    The pre-image is of the picture that excites the unit most, from the unit's own map alone: what of that picture the
+    The pre-image is of the image that excites the unit most, from the unit's own map alone: what of that image the
     unit tells.
 
     Args:
@@ -47,7 +47,7 @@ def unit_cards(
         top: patches per unit.
         rule: of the ReLUs on the way back.
         contrast: of local response normalisation on the way back.
-        batch: pictures per pass.
+        batch: images per pass.
         stimulus: settings of `activation_maximization`; its own layer and units do not count.
         pre_image: fields of `pre_image.Recipe`: `start`, `weight`, `per_value`, `octaves`, `margin`,
             `together`.
@@ -57,7 +57,7 @@ def unit_cards(
     Returns:
         `table`: unit, its strongest activation, score of the stimulus, feature error of the pre-image, concept, its
         category and IoU; `shown`: stimuli, pre-images, patches, projections by unit. Units that are zero in all
-        pictures are listed with an activation of 0, and have no card.
+        images are listed with an activation of 0, and have no card.
 
     Raises:
         KeyError: if there is no such layer.
@@ -70,7 +70,7 @@ def unit_cards(
     )
     alive = found.shown["units"].tolist()
     if not alive:
-        raise ValueError(f"no unit of {layer} that was asked for is ever above zero in these pictures: name others")
+        raise ValueError(f"no unit of {layer} that was asked for is ever above zero in these images: name others")
     blank = Batch(torch.zeros(0, 3, 1, 1), ())
     how = {key: value for key, value in stimulus.items() if key not in {"_target_", "layer", "units", "needs"}}
     liked = activation_maximization(network, blank, layer=layer, units=alive, seed=seed, **how)

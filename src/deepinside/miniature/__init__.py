@@ -1,4 +1,4 @@
-"""The miniature world: small drawn pictures of which every box, mask, part, colour, texture and scene is known."""
+"""The synthetic data set: small generated images with known boxes, masks, parts, colours, textures and scenes."""
 
 from deepinside.miniature.broden_folder import ceiling as ceiling
 from deepinside.miniature.broden_folder import read_ceilings as read_ceilings

@@ -1,4 +1,4 @@
-"""How a thing is dressed: its colours, its material and the texture printed on it, whatever it is."""
+"""Appearance of objects, whatever their class: colours, material and texture."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ _EYE = np.sqrt((2, 4, 3)) / np.sqrt(3)  # weights of red, green and blue in that
 
 
 @dataclass(frozen=True)
-class Coat:
-    """What a thing wears.
+class Appearance:
+    """Colours, material and texture of an object.
 
     Args:
         tones: tone of a shape -> RGB 0 to 255.
-        second: the colour of the printed pattern.
-        material: what its body is made of.
-        texture: what is printed on its main tone; empty where nothing is.
+        second: colour of the texture.
+        material: of its body.
+        texture: on its main tone; empty for none.
         period: of the texture, in pixels.
         degrees: by which the texture is turned.
     """
@@ -46,17 +46,8 @@ def _unlike(rng: Generator, other: Float[ndarray, " 3"], tries: int = 6) -> Floa
     return colours[np.argmax(gaps > _APART) if (gaps > _APART).any() else np.argmax(gaps)]
 
 
-def coat(rng: Generator, behind: Float[ndarray, " 3"], textured: float = 0.4) -> Coat:
-    """Chooses what a thing wears, whatever it is.
-
-    Args:
-        rng: where the choice comes from.
-        behind: mean colour of what lies behind it, from which it should stand out.
-        textured: probability of a texture.
-
-    Returns:
-        The coat.
-    """
+def draw_appearance(rng: Generator, behind: Float[ndarray, " 3"], textured: float = 0.4) -> Appearance:
+    """A random appearance; `behind` is the mean colour of the background, `textured` the probability of a texture."""
     main = _unlike(rng, behind)
     cool, pale = paints(rng, 2)
     tones = {
@@ -69,38 +60,38 @@ def coat(rng: Generator, behind: Float[ndarray, " 3"], textured: float = 0.4) ->
     texture = list(TEXTURES)[rng.integers(len(TEXTURES))] if rng.random() < textured else ""
     second = main + (_unlike(rng, main) - main) * rng.uniform(0.55, 0.9)
     material = BODIES[rng.integers(len(BODIES))]
-    return Coat(tones, second, material, texture, rng.uniform(7, 12), rng.choice([0, 30, 45, 90]))
+    return Appearance(tones, second, material, texture, rng.uniform(7, 12), rng.choice([0, 30, 45, 90]))
 
 
-def brightness(rng: Generator, wear: Coat, shape: tuple[int, int]) -> Float[ndarray, "h w"]:
+def brightness(rng: Generator, appearance: Appearance, shape: tuple[int, int]) -> Float[ndarray, "h w"]:
     """Grain of the material under light from above.
 
     Args:
         rng: the grain's variation.
-        wear: the coat.
+        appearance: of the object.
         shape: height and width in pixels.
 
     Returns:
         Factor about 1, (h, w).
     """
-    strength = 0.4 if wear.texture else 0.75  # a grain under a pattern is faint, so that both can be seen
+    strength = 0.4 if appearance.texture else 0.75  # a grain under a pattern is faint, so that both can be seen
     u, v = grid(shape, rng.choice([0, 20, 90, -20]), shape[1] / 2, shape[0] / 2)
     slope = np.linspace(1.12, 0.86, shape[0], dtype=np.float32)[:, None]
-    return (1 + strength * (MATERIALS[wear.material](rng, u, v) - 1)) * slope
+    return (1 + strength * (MATERIALS[appearance.material](rng, u, v) - 1)) * slope
 
 
-def pattern(wear: Coat, shape: tuple[int, int]) -> Float[ndarray, "h w"]:
+def pattern(appearance: Appearance, shape: tuple[int, int]) -> Float[ndarray, "h w"]:
     """Share of the second colour in the texture.
 
     Args:
-        wear: a coat with a texture.
+        appearance: with a texture.
         shape: height and width in pixels.
 
     Returns:
         0 to 1, (h, w).
     """
-    u, v = grid(shape, wear.degrees, shape[1] / 2, shape[0] / 2)
-    return TEXTURES[wear.texture](u / wear.period, v / wear.period)
+    u, v = grid(shape, appearance.degrees, shape[1] / 2, shape[0] / 2)
+    return TEXTURES[appearance.texture](u / appearance.period, v / appearance.period)
 
 
 _INK = 0.55  # share of its brightness that a contour line loses
@@ -110,14 +101,16 @@ _DROP, _SOFT = 2, 2  # how far the shadow falls to the lower right, and its soft
 _MARGIN = 6  # pixels that the shadow may take beyond the thing
 
 
-def dress(canvas: Canvas, rng: Generator, shapes: Sequence[Shape], wear: Coat, labels: dict[str, str]) -> None:
+def render(
+    canvas: Canvas, rng: Generator, shapes: Sequence[Shape], appearance: Appearance, labels: dict[str, str]
+) -> None:
     """Paints a thing.
 
     Args:
         canvas: what to paint on.
         rng: the grain of its material.
         shapes: in pixels, from back to front; at most 127.
-        wear: its coat.
+        appearance: of the object.
         labels: of all its pixels, layer -> name.
     """
     points = np.concatenate([shape.points for shape in shapes])
@@ -129,10 +122,10 @@ def dress(canvas: Canvas, rng: Generator, shapes: Sequence[Shape], wear: Coat, l
     numbers = _numbered(shapes, low, high - low)
     covered = np.asarray(numbers.point([0] + [255] * 255).reduce(FINE), dtype=np.float32) / 255
     _cast(canvas, covered, low[1], low[0])
-    light = brightness(rng, wear, covered.shape)[..., None]
+    light = brightness(rng, appearance, covered.shape)[..., None]
     patch = canvas.rgb[window]
-    patch += _coloured(numbers, shapes, wear) * light - patch * covered[..., None]
-    _label(canvas, window, centres(numbers), shapes, wear, labels)
+    patch += _coloured(numbers, shapes, appearance) * light - patch * covered[..., None]
+    _label(canvas, window, centres(numbers), shapes, appearance, labels)
 
 
 def _numbered(shapes: Sequence[Shape], low: ndarray, size: ndarray) -> Image.Image:
@@ -156,22 +149,22 @@ def _numbered(shapes: Sequence[Shape], low: ndarray, size: ndarray) -> Image.Ima
     return numbers
 
 
-def _coloured(numbers: Image.Image, shapes: Sequence[Shape], wear: Coat) -> Float[ndarray, "h w 3"]:
+def _coloured(numbers: Image.Image, shapes: Sequence[Shape], appearance: Appearance) -> Float[ndarray, "h w 3"]:
     # Colour times cover, in pixels.
     colours = np.zeros((256, 3))
     printed = np.zeros(256, dtype=np.uint8)
     for k, shape in enumerate(shapes):
-        colours[2 * k + 1] = wear.tones[shape.tone]
-        colours[2 * k + 2] = wear.tones[shape.tone] * (1 - _INK)
+        colours[2 * k + 1] = appearance.tones[shape.tone]
+        colours[2 * k + 2] = appearance.tones[shape.tone] * (1 - _INK)
         printed[2 * k + 1] = 255 if shape.tone == "main" else 0
     picture = numbers.copy()
     picture.putpalette(np.clip(colours, 0, 255).astype(np.uint8).tobytes())
     flat = np.asarray(picture.convert("RGB").reduce(FINE), dtype=np.float32)
-    if not wear.texture:
+    if not appearance.texture:
         return flat
     share = np.asarray(numbers.point(printed.tolist()).reduce(FINE), dtype=np.float32) / 255
-    mixed = pattern(wear, share.shape) * share
-    return flat + (wear.second - wear.tones["main"]).astype(np.float32) * mixed[..., None]
+    mixed = pattern(appearance, share.shape) * share
+    return flat + (appearance.second - appearance.tones["main"]).astype(np.float32) * mixed[..., None]
 
 
 def _label(
@@ -179,7 +172,7 @@ def _label(
     window: tuple[slice, slice],
     numbers: ndarray,
     shapes: Sequence[Shape],
-    wear: Coat,
+    appearance: Appearance,
     labels: dict[str, str],
 ) -> None:
     """Names the pixels by what lies at their centres; a part of a part keeps what it lies on."""
@@ -191,7 +184,7 @@ def _label(
         at = slice(2 * k + 1, 2 * k + 3)
         part[at] = canvas.code("part", shape.part)
         fine[at] = canvas.code("part of part", shape.detail)
-        stuff[at] = canvas.code("material", "glass" if shape.tone == "glass" else wear.material)
+        stuff[at] = canvas.code("material", "glass" if shape.tone == "glass" else appearance.material)
     for layer, table in (("part", part), ("part of part", fine), ("material", stuff)):
         canvas.maps[layer][window][inside] = table[numbers[inside]]
 

@@ -1,4 +1,4 @@
-"""Writes pictures of the miniature world with their masks as a Broden folder."""
+"""Writes images of the synthetic data set with their masks as a Broden folder."""
 
 import csv
 from collections.abc import Sequence
@@ -24,23 +24,23 @@ QUANTILE = 0.005  # share of all positions on which a unit fires (Bau et al. 201
 def ceiling(
     truth: Float[ndarray, " c"], carrying: Float[ndarray, " c"], images: float, quantile: float = QUANTILE
 ) -> Float[ndarray, " c"]:
-    """Max over A of min(A, G) / max(A, G): G is the concept, A what a unit fires on in pictures of its category.
+    """Max over A of min(A, G) / max(A, G): G is the concept, A what a unit fires on in images of its category.
 
-    A unit fires on `quantile` of the positions of all pictures. Of these, A lie in pictures that carry the concept's
+    A unit fires on `quantile` of the positions of all images. Of these, A lie in images that carry the concept's
     category and count; the others lie elsewhere, where there is room for images - carrying. Given A, the best that can
     be is that one of A and G lies inside the other. So the ceiling is 1 where A = G is possible, and below 1 for
-    concepts that are larger than a unit's whole mask, or too small for what must fall on their category's pictures.
+    concepts that are larger than a unit's whole mask, or too small for what must fall on their category's images.
 
     Args:
-        truth: G, what each concept covers, in whole pictures.
-        carrying: number of pictures that carry its category.
-        images: number of all pictures.
+        truth: G, what each concept covers, in whole images.
+        carrying: number of images that carry its category.
+        images: number of all images.
         quantile: share of positions on which a unit fires.
 
     Returns:
         (c,), 0 to 1.
 
-    Source: Bau et al. 2017, sec. 2.3 (the sums of IoU run over the pictures that carry the category).
+    Source: Bau et al. 2017, sec. 2.3 (the sums of IoU run over the images that carry the category).
     """
     mask = quantile * images
     active = np.clip(truth, np.maximum(mask - (images - carrying), 0), mask)
@@ -79,7 +79,7 @@ _QUALITY = 95  # of the JPEG files
 
 
 class Source(NamedTuple):
-    """Pictures of one kind: their folder, their share of all, and which categories they carry."""
+    """Images of one kind: their folder, their share of all, and which categories they carry."""
 
     name: str
     share: float
@@ -96,14 +96,14 @@ _LAYERS = {"object": ("object",), "part": ("part", "part of part"), "material": 
 
 
 def source(index: int, images: int) -> Source:
-    """Where a picture belongs.
+    """Where an image belongs.
 
     Args:
-        index: of the picture, from 0.
-        images: number of all pictures.
+        index: of the image, from 0.
+        images: number of all images.
 
     Returns:
-        Its source: the first pictures are of the first source, and so on.
+        Its source: the first images are of the first source, and so on.
     """
     ends = np.round(np.cumsum([s.share for s in SOURCES]) * images)
     return SOURCES[int(np.searchsorted(ends, index, side="right"))]
@@ -129,7 +129,7 @@ def _colours(pixels: UInt8[ndarray, "h w 3"], side: int) -> UInt8[ndarray, "1 si
 
 
 def _draw(out: Path, seed: int, images: int, side: int, world: World, index: int) -> Probe:
-    # Draws and saves picture `index`.
+    # Draws and saves image `index`.
     origin, stream = source(index, images), (seed, _BRODEN, index)
     file = f"{origin.name}/{origin.name[0]}_{index:05d}.jpg"
     maps, names, whole = {}, {}, {}
@@ -165,17 +165,17 @@ def write_broden(
     least_coverage: float = 0.5,
     quantile: float = QUANTILE,
 ) -> None:
-    """Draws the miniature world as a Broden folder.
+    """Draws the synthetic data set as a Broden folder.
 
     Args:
         out: an existing folder; `images/` and the tables are written into it.
         seed: of the world.
-        images: number of pictures, all sources together.
-        side: of the pictures in pixels; label maps have half of it.
+        images: number of images, all sources together.
+        side: of the images in pixels; label maps have half of it.
         workers: processes that draw.
-        world: how varied the pictures are.
-        least_frequency: a label that holds for fewer pictures is dropped.
-        least_coverage: a label that covers less, in whole pictures, is dropped.
+        world: how varied the images are.
+        least_frequency: a label that holds for fewer images is dropped.
+        least_coverage: a label that covers less, in whole images, is dropped.
         quantile: share of positions on which a unit fires, for `ceilings.csv`.
 
     Source: Bau et al. 2017, sec. 2.1; layout of the released broden1_224.
@@ -184,7 +184,7 @@ def write_broden(
     for origin in SOURCES:
         (out / "images" / origin.name).mkdir(parents=True, exist_ok=True)
     draw = partial(_draw, out, seed, images, side, world or World())
-    probes = list(drawn(draw, images, workers, "drawing the probe pictures"))
+    probes = list(drawn(draw, images, workers, "drawing the probe images"))
     labels = numbered(probes, least_frequency, least_coverage)
     cells = [_cells(out / "images", probe, labels) for probe in probes]
     write_tables(out, labels, index_rows(probes, cells, labels, side))
@@ -195,7 +195,7 @@ def write_broden(
 
 
 def _cells(folder: Path, probe: Probe, labels: Sequence[Label]) -> dict[str, str]:
-    # Writes a picture's label maps; returns what its row of the index says of each category.
+    # Writes an image's label maps; returns what its row of the index says of each category.
     numbers = {(label.category, label.name): label.number for label in labels}
     cells = {}
     for category, names in probe.whole.items():
@@ -213,7 +213,7 @@ def _cells(folder: Path, probe: Probe, labels: Sequence[Label]) -> dict[str, str
 
 
 def encoded(numbers: Int[ndarray, "h w"]) -> UInt8[ndarray, "h w 3"]:
-    """Label numbers as a picture: R + 256 G, B unused.
+    """Label numbers as an image: R + 256 G, B unused.
 
     Args:
         numbers: 0 to 65535, (h, w).

@@ -1,4 +1,4 @@
-"""Where a picture is painted: outlines drawn finely, then brought to pixels with soft edges and exact labels."""
+"""Where an image is painted: outlines drawn finely, then brought to pixels with soft edges and exact labels."""
 
 from dataclasses import dataclass, field
 
@@ -39,7 +39,7 @@ def centres(image: Image.Image) -> UInt8[ndarray, "h w"]:
 
 @dataclass
 class Canvas:
-    """A picture in the making and its label maps.
+    """An image in the making and its label maps.
 
     Args:
         rgb: 0 to 255, (h, w, 3).
@@ -142,7 +142,7 @@ class Backdrop:
 
         Args:
             thing: the object.
-            factor: of its brightness, about 1, over the whole picture.
+            factor: of its brightness, about 1, over the whole image.
         """
         self.grains.append((thing, factor))
 

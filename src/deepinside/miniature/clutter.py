@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.random import Generator
 
-from deepinside.miniature.appearance import coat, dress
+from deepinside.miniature.appearance import draw_appearance, render
 from deepinside.miniature.canvas import Canvas
 from deepinside.miniature.shapes import Shape, box, ellipse, moved, polygon, smooth, stroke
 from deepinside.miniature.vehicles import wheel
@@ -69,7 +69,7 @@ CLUTTER: tuple[tuple[str, Callable[[Generator], list[Shape]]], ...] = (
 
 
 def scattered(canvas: Canvas, rng: Generator, count: int) -> None:
-    """Paints things that are no class anywhere on the picture.
+    """Paints things that are no class anywhere on the image.
 
     Args:
         canvas: what to paint on.
@@ -83,4 +83,4 @@ def scattered(canvas: Canvas, rng: Generator, count: int) -> None:
         scale, turn = short * rng.uniform(0.045, 0.1), rng.uniform(-40, 40)
         shapes = [moved(shape, x, y, scale=scale, degrees=turn) for shape in draw(rng)]
         behind = canvas.rgb[int(y), int(x)].astype(np.float64)
-        dress(canvas, rng, shapes, coat(rng, behind), {"object": name, "instance": ""})
+        render(canvas, rng, shapes, draw_appearance(rng, behind), {"object": name, "instance": ""})

@@ -1,4 +1,4 @@
-"""One picture: a scene, clutter, one kind of object, light and noise, with every mask known exactly."""
+"""One image: a scene, clutter, one kind of object, light and noise, with every mask known exactly."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 from numpy.random import Generator
 
-from deepinside.miniature.appearance import coat, dress
+from deepinside.miniature.appearance import draw_appearance, render
 from deepinside.miniature.canvas import Backdrop, Canvas
 from deepinside.miniature.clutter import scattered
 from deepinside.miniature.objects import KINDS
@@ -17,10 +17,10 @@ from deepinside.miniature.shapes import Shape, moved
 
 @dataclass(frozen=True)
 class World:
-    """How varied the pictures are.
+    """How varied the images are.
 
     Args:
-        scale: least and greatest size of the object, a share of the picture's shorter side.
+        scale: least and greatest size of the object, a share of the image's shorter side.
         rotation: greatest turn, in degrees.
         textured: probability that a pattern is printed on the object.
         stretch: standard deviation of the logarithm of its width over its height.
@@ -40,11 +40,11 @@ class World:
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn picture and what is on it.
+    """A drawn image and what is on it.
 
     Args:
         pixels: RGB bytes, (h, w, 3).
-        bare: the same picture without its object.
+        bare: the same image without its object.
         kind: index into `KINDS`.
         scene: where it is.
         boxes: half-open, one per instance, (b, 4), x0 y0 x1 y1.
@@ -62,28 +62,28 @@ class Picture:
 
 
 def compose(seed: tuple[int, ...], kind: int, size: tuple[int, int], world: World, *, bare: bool = False) -> Picture:
-    """Draws one picture.
+    """Draws one image.
 
     Place, scene, colours, material, texture, clutter, light and noise are drawn from streams of their own that do not
     know the class.
 
     Args:
-        seed: names the picture.
+        seed: names the image.
         kind: its class, index into `KINDS`.
         size: height and width in pixels.
         world: how varied it may be.
         bare: whether to draw it without its object as well.
 
     Returns:
-        The picture.
+        The image.
     """
     canvas, streams, scene = _backdrop(seed, size, world)
     without = _finished(canvas.rgb.copy(), seed, world) if bare else None
     for number, shapes in enumerate(_placed(streams[0], kind, size, world), start=1):
         x, y = np.clip(np.concatenate([s.points for s in shapes]).mean(0).astype(int), 0, np.array(size)[::-1] - 1)
         around = canvas.rgb[max(0, y - 15) : y + 15, max(0, x - 15) : x + 15].mean((0, 1)).astype(np.float64)
-        wear = coat(streams[1], around, world.textured)
-        dress(canvas, streams[1], shapes, wear, {"object": KINDS[kind].name, "instance": str(number)})
+        appearance = draw_appearance(streams[1], around, world.textured)
+        render(canvas, streams[1], shapes, appearance, {"object": KINDS[kind].name, "instance": str(number)})
     boxes = _boxes(canvas)
     return Picture(_finished(canvas.rgb, seed, world), without, kind, scene, boxes, canvas.maps, canvas.names)
 

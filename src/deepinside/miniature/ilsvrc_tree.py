@@ -1,4 +1,4 @@
-"""Writes the miniature world as an ILSVRC CLS-LOC tree (the layout of Kaggle's competition)."""
+"""Writes the synthetic data set as an ILSVRC CLS-LOC tree (the layout of Kaggle's competition)."""
 
 import csv
 import multiprocessing
@@ -17,7 +17,7 @@ from deepinside.miniature.scenes import SCENES
 from deepinside.runtime.progress import track
 
 Answer = TypeVar("Answer")
-_CHUNK = 32  # pictures that a process takes at a time
+_CHUNK = 32  # images that a process takes at a time
 
 
 def _several(draw: Callable[[int], Answer], indices: range) -> list[Answer]:
@@ -28,8 +28,8 @@ def drawn(draw: Callable[[int], Answer], count: int, workers: int, description: 
     """Calls `draw` with 0, 1, ... count - 1.
 
     Args:
-        draw: a picture's index -> what is to be known of it; can be sent to another process.
-        count: number of pictures.
+        draw: an image's index -> what is to be known of it; can be sent to another process.
+        count: number of images.
         workers: processes; none are started for 0 or 1.
         description: said beside the progress bar.
 
@@ -50,7 +50,7 @@ def drawn(draw: Callable[[int], Answer], count: int, workers: int, description: 
 _TRAIN, _VAL = 1, 2  # what tells the streams of random numbers apart
 ASPECTS = (1.0, 1.0, 1.25, 4 / 3, 1.5)  # longer over shorter side
 _QUALITY = 93  # of the JPEG files
-LABELS = {  # what a picture's class may be -> (number, names) of each class
+LABELS = {  # what an image's class may be -> (number, names) of each class
     "objects": tuple((kind.wnid, kind.names) for kind in KINDS),
     "scenes": tuple((f"n91{place:06d}", name) for place, name in enumerate(SCENES, start=1)),
     "turns": tuple((f"n92{turn:06d}", f"turned by {90 * turn} degrees") for turn in range(4)),
@@ -85,7 +85,7 @@ _OBJECT = """	<object>
 
 
 class Drawn(NamedTuple):
-    """What the lists and annotations say of one picture; its boxes are half-open."""
+    """What the lists and annotations say of one image; its boxes are half-open."""
 
     name: str
     folder: str
@@ -95,10 +95,10 @@ class Drawn(NamedTuple):
 
 
 def train_kind(index: int) -> int:
-    """The class of a training picture: one after another.
+    """The class of a training image: one after another.
 
     Args:
-        index: of the picture, from 0.
+        index: of the image, from 0.
 
     Returns:
         Index into `KINDS`.
@@ -107,11 +107,11 @@ def train_kind(index: int) -> int:
 
 
 def val_kind(seed: int, index: int) -> int:
-    """The class of a validation picture: each once in every run of as many pictures, in an order drawn anew.
+    """The class of a validation image: each once in every run of as many images, in an order drawn anew.
 
     Args:
         seed: of the world.
-        index: of the picture, from 0.
+        index: of the image, from 0.
 
     Returns:
         Index into `KINDS`.
@@ -121,10 +121,10 @@ def val_kind(seed: int, index: int) -> int:
 
 
 def size(seed: tuple[int, ...], side: int) -> tuple[int, int]:
-    """Height and width of a picture: square, lying or standing.
+    """Height and width of an image: square, lying or standing.
 
     Args:
-        seed: names the picture.
+        seed: names the image.
         side: least length of the shorter side, in pixels; the greatest is an eighth more.
 
     Returns:
@@ -137,7 +137,7 @@ def size(seed: tuple[int, ...], side: int) -> tuple[int, int]:
 
 
 def _draw(out: Path, seed: int, side: int, world: World, labels: str, train: int, index: int) -> Drawn:
-    # Draws and saves picture `index`; the first `train` are training pictures, the others validation pictures.
+    # Draws and saves image `index`; the first `train` are training images, the others validation images.
     split, k = ("train", index) if index < train else ("val", index - train)
     kind = train_kind(k) if split == "train" else val_kind(seed, k)
     stream = (seed, _TRAIN if split == "train" else _VAL, k)
@@ -147,7 +147,7 @@ def _draw(out: Path, seed: int, side: int, world: World, labels: str, train: int
     height, width = pixels.shape[:2]
     boxes = tuple(tuple(box) for box in picture.boxes.tolist())
     place = {"objects": kind, "scenes": list(SCENES).index(picture.scene), "turns": turn}[labels]
-    if labels != "objects":  # of the whole picture
+    if labels != "objects":  # of the whole image
         boxes = ((0, 0, width, height),)
     wnid, _ = LABELS[labels][place]
     number = k // len(KINDS) if labels == "objects" else k
@@ -168,7 +168,7 @@ def annotation(row: Drawn) -> str:
     """The text of an annotation in the shape of PASCAL VOC: both ends of a box lie inside it.
 
     Args:
-        row: the picture.
+        row: the image.
 
     Returns:
         XML.
@@ -189,20 +189,20 @@ def write_ilsvrc(
     labels: str = "objects",
     world: World | None = None,
 ) -> None:
-    """Draws the miniature world as an ILSVRC CLS-LOC tree.
+    """Draws the synthetic data set as an ILSVRC CLS-LOC tree.
 
-    The first pictures of a larger world are those of a smaller one.
+    The first images of a larger world are those of a smaller one.
 
     Args:
         out: an existing folder; `ILSVRC/` and the lists are written into it.
         seed: of the world.
-        train: number of training pictures, classes in turn.
-        val: number of validation pictures, classes in turn but shuffled.
+        train: number of training images, classes in turn.
+        val: number of validation images, classes in turn but shuffled.
         side: least length of the shorter side in pixels.
         workers: processes that draw.
-        labels: what the class of a picture is: its `objects`, its `scenes`, or, for learning without labels, how the
-            picture was turned (`turns`; Gidaris et al. 2018). The pictures are the same but for that.
-        world: how varied the pictures are.
+        labels: what the class of an image is: its `objects`, its `scenes`, or, for learning without labels, how the
+            image was turned (`turns`; Gidaris et al. 2018). The images are the same but for that.
+        world: how varied the images are.
 
     Raises:
         KeyError: if there are no such labels, with those that there are.
@@ -217,7 +217,7 @@ def write_ilsvrc(
             (out / "ILSVRC" / tree / "CLS-LOC/train" / wnid).mkdir(parents=True, exist_ok=True)
     draw = partial(_draw, out, seed, side, world, labels, train)
     rows = []
-    for row in drawn(draw, train + val, workers, "drawing the miniature world"):
+    for row in drawn(draw, train + val, workers, "drawing the synthetic data set"):
         text = annotation(row)
         (out / "ILSVRC/Annotations/CLS-LOC" / row.folder / f"{row.name}.xml").write_text(text, encoding="utf-8")
         rows.append(row)
@@ -228,7 +228,7 @@ def write_ilsvrc(
 
 
 def _lists(out: Path, split: str, file: str, rows: Sequence[Drawn]) -> None:
-    """The split's list of pictures and its solution."""
+    """The split's list of images and its solution."""
     sets = out / "ILSVRC/ImageSets/CLS-LOC"
     sets.mkdir(parents=True, exist_ok=True)
     names = [f"{row.wnid}/{row.name}" if split == "train" else row.name for row in rows]

@@ -1,4 +1,4 @@
-"""The classes of the miniature world: synset, readable name and how each is drawn."""
+"""The classes of the synthetic data set: synset, readable name and how each is drawn."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -83,7 +83,7 @@ def named(pixels: UInt8[ndarray, "h w 3"]) -> Int[ndarray, "h w"]:
     Returns:
         Index into `COLOURS`, (h, w).
 
-    Deviation: Broden uses van de Weijer's table, learnt from web pictures; here the colours are those that are painted.
+    Deviation: Broden uses van de Weijer's table, learnt from web images; here the colours are those that are painted.
     """
     r, g, b = np.moveaxis(pixels // _STEP, -1, 0)
     return _table()[r, g, b]
@@ -93,10 +93,10 @@ _TWO = 0.25  # probability that a swatch shows two textures
 
 
 def swatch(seed: tuple[int, ...], side: int) -> tuple[UInt8[ndarray, "side side 3"], tuple[str, ...]]:
-    """One texture, or two side by side, filling the picture.
+    """One texture, or two side by side, filling the image.
 
     Args:
-        seed: names the picture.
+        seed: names the image.
         side: in pixels.
 
     Returns:

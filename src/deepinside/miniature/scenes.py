@@ -46,7 +46,7 @@ def _cloud(canvas: Backdrop, rng: Generator, x: float, y: float) -> None:
 
 
 def _ridge(rng: Generator, width: int, height: int, base: float, swing: float, bumps: int) -> ndarray:
-    # The outline of hills: a soft line over the whole width, closed below the picture.
+    # The outline of hills: a soft line over the whole width, closed below the image.
     x = np.linspace(-12, width + 12, bumps)
     line = smooth(np.stack([x, base - np.abs(rng.normal(0, swing, bumps))], axis=1), closed=False)
     return np.concatenate([line, [(width + 12, height + 9), (-12, height + 9)]])
@@ -148,7 +148,7 @@ def _tower(canvas: Backdrop, rng: Generator, corners: tuple[float, float, float,
 
 
 def room(canvas: Backdrop, rng: Generator) -> None:
-    """A papered wall, a floor, perhaps a picture.
+    """A papered wall, a floor, perhaps an image.
 
     Args:
         canvas: what to paint on.

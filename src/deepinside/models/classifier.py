@@ -22,7 +22,7 @@ FEW_CLASSES = 10  # with no more than these, five guesses name half of them or a
 
 
 class Epoch(NamedTuple):
-    """One row of `history.csv`; errors are shares of the validation pictures, by their centre crop.
+    """One row of `history.csv`; errors are shares of the validation images, by their centre crop.
 
     The top-5 error is None, and has no column, where there are at most `FEW_CLASSES`.
     """
@@ -39,11 +39,11 @@ History = tuple[Epoch, ...]
 
 
 def tally(scores: Float[Tensor, "n k"], labels: Int[Tensor, " n"]) -> Float[Tensor, " 4"]:
-    """Sums over a batch: loss, wrong at the first guess, wrong at the first five, pictures.
+    """Sums over a batch: loss, wrong at the first guess, wrong at the first five, images.
 
     Args:
         scores: before softmax, (n, k).
-        labels: (n,); pictures with -1 do not count.
+        labels: (n,); images with -1 do not count.
 
     Returns:
         (4,), float64. A class is among the first five if fewer than five score higher.
@@ -67,7 +67,7 @@ class Classifier(LightningModule):
         warm_up: share of the steps on which the rate rises.
         label_smoothing: probability spread over all classes.
         seed: of dropout, together with the step.
-        channels_last: whether the memory of pictures and filters is ordered so; faster on most machines.
+        channels_last: whether the memory of images and filters is ordered so; faster on most machines.
 
     Raises:
         ValueError: if there is no such optimiser.
@@ -127,7 +127,7 @@ class Classifier(LightningModule):
         if not bool(loss.isfinite()):
             raise FloatingPointError(
                 f"the training loss became {loss.item()} in epoch {self.current_epoch}, step {step}: lower "
-                f"train.optimiser.learning_rate={self.learning_rate}, or look for NaN in the pictures or weights"
+                f"train.optimiser.learning_rate={self.learning_rate}, or look for NaN in the images or weights"
             )
         self._add("train", scores.detach(), labels)
         return loss
@@ -156,7 +156,7 @@ class Classifier(LightningModule):
         Returns:
             Loss, top-1 error, top-5 error.
         """
-        none = torch.zeros(4, dtype=torch.float64, device=self.device)  # fewer pictures than devices
+        none = torch.zeros(4, dtype=torch.float64, device=self.device)  # fewer images than devices
         sums = self.trainer.strategy.reduce(self.sums.get(split, none), reduce_op="sum")
         loss, top1, top5, count = sums.tolist()
         return loss / count, top1 / count, top5 / count

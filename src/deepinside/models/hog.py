@@ -23,7 +23,7 @@ class Hog(nn.Module):
 
     The gradient is that of the colour channel where it is largest, by central differences, zero at the border.
     `hard` gives it to the bin that its orientation falls in, `linear` shares it between the two nearest bins' centres,
-    which makes the histogram a continuous function of the picture.
+    which makes the histogram a continuous function of the image.
 
     Args:
         cell: side in pixels.
@@ -54,12 +54,12 @@ class Hog(nn.Module):
             (n, orientations * block * block, y, x), a channel per (orientation, row, column in the block).
 
         Raises:
-            ValueError: if a block does not fit the picture.
+            ValueError: if a block does not fit the image.
         """
         cells = self.histograms(images)
         if min(cells.shape[2:]) < self.block:
             side = self.block * self.cell
-            raise ValueError(f"expected pictures of {side}x{side} pixels or more, got {tuple(images.shape[2:])}")
+            raise ValueError(f"expected images of {side}x{side} pixels or more, got {tuple(images.shape[2:])}")
         blocks = unfold(cells, self.block)
         rows, columns = (length - self.block + 1 for length in cells.shape[2:])
         return _normalised(blocks).unflatten(2, (rows, columns))

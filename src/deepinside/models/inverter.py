@@ -22,7 +22,7 @@ _GRID = 4  # side of what the fully connected layers answer, in cells
 
 
 class CodeStatistics(NamedTuple):
-    """Of a raw code over the training pictures, per unit (vectors) or channel (maps), each (u,)."""
+    """Of a raw code over the training images, per unit (vectors) or channel (maps), each (u,)."""
 
     mean: Float[Tensor, " u"]
     std: Float[Tensor, " u"]
@@ -44,7 +44,7 @@ def legible(code: Float[Tensor, "n u *grid"], floor: float | None) -> Float[Tens
 
 
 class UpConvNet(nn.Module):
-    """f(code) -> picture: standardise, three layers on the code's own grid, then up-convolutions that double it.
+    """f(code) -> image: standardise, three layers on the code's own grid, then up-convolutions that double it.
 
     Vectors pass two fully connected layers and are laid out on a grid of 4x4; maps pass three 3x3 convolutions. Then
     come 5x5 up-convolutions of stride 2, leaky ReLUs between them, until the grid is as near to `side` as doubling
@@ -52,7 +52,7 @@ class UpConvNet(nn.Module):
 
     Args:
         shape: of a code, (u,) or (u, y, x).
-        input: side of the picture, in pixels.
+        input: side of the image, in pixels.
         hidden: units of the fully connected layer that reads a vector.
         channels: of the 3x3 convolutions that read maps.
         widths: channels between up-convolutions, the finest last. More doublings repeat the first, fewer leave it out.
@@ -105,7 +105,7 @@ class UpConvNet(nn.Module):
         _start(self)
 
     def forward(self, code: Float[Tensor, "n u *grid"]) -> Float[Tensor, "n 3 s s"]:
-        """The picture of a code, not clamped.
+        """The image of a code, not clamped.
 
         Args:
             code: raw, (n, u) or (n, u, y, x).
@@ -131,7 +131,7 @@ class UpConvNet(nn.Module):
         return (legible(code, self.floor) - _along(self.centre, code)) / _along(spread, code)
 
     def settle(self, raw: CodeStatistics, read: CodeStatistics) -> None:
-        """Takes over the statistics of the training pictures, which are kept with the weights.
+        """Takes over the statistics of the training images, which are kept with the weights.
 
         Args:
             raw: of the raw code.
@@ -162,7 +162,7 @@ def _ups(widths: Sequence[int]) -> list[nn.Module]:
     parts: list[nn.Module] = []
     for taken, given in pairwise(widths):
         parts += [nn.ConvTranspose2d(taken, given, 5, stride=2, padding=2, output_padding=1), nn.LeakyReLU(_SLOPE)]
-    return parts[:-1]  # the picture itself may be darker than the mean colour
+    return parts[:-1]  # the image itself may be darker than the mean colour
 
 
 def _start(net: UpConvNet) -> None:
@@ -177,13 +177,13 @@ def _start(net: UpConvNet) -> None:
 
 
 class Discriminator(nn.Sequential):
-    """5x5 convolutions of stride 2, leaky ReLUs, the mean over positions, one score: positive for real pictures.
+    """5x5 convolutions of stride 2, leaky ReLUs, the mean over positions, one score: positive for real images.
 
     Args:
         widths: channels, the finest first.
 
     Source: Dosovitskiy & Brox 2016b (DeePSiM).
-    Deviation: smaller, and it sees the picture alone; the paper's also sees the code.
+    Deviation: smaller, and it sees the image alone; the paper's also sees the code.
     """
 
     def __init__(self, widths: Sequence[int] = (16, 32, 64)) -> None:
@@ -195,7 +195,7 @@ class Discriminator(nn.Sequential):
         super().__init__(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], 1))
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
-        """How real each picture looks.
+        """How real each image looks.
 
         Args:
             images: RGB, in the units of [0, 1], (n, 3, h, w).
@@ -224,7 +224,7 @@ class Inverter:
     module: UpConvNet
 
     def __call__(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 s s"]:
-        """What the code still tells of some pictures.
+        """What the code still tells of some images.
 
         Args:
             images: RGB in [0, 1], (n, 3, h, w).
@@ -236,7 +236,7 @@ class Inverter:
             return self.invert(self.code(images))
 
     def code(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n u *grid"]:
-        """The raw code of some pictures, attached to the graph.
+        """The raw code of some images, attached to the graph.
 
         Args:
             images: RGB in [0, 1], (n, 3, h, w).
@@ -247,7 +247,7 @@ class Inverter:
         return codes(self.network, images, [self.name])[self.name]
 
     def picture(self, code: Float[Tensor, "n u *grid"]) -> Float[Tensor, "n 3 s s"]:
-        """The picture of a raw code, attached to the graph and not clamped: a generator.
+        """The image of a raw code, attached to the graph and not clamped: a generator.
 
         Args:
             code: (n, u) or (n, u, y, x).
@@ -258,7 +258,7 @@ class Inverter:
         return self.module(code)
 
     def invert(self, code: Float[Tensor, "n u *grid"]) -> Float[Tensor, "n 3 s s"]:
-        """The picture of a raw code, as it is shown.
+        """The image of a raw code, as it is shown.
 
         Args:
             code: (n, u) or (n, u, y, x).
@@ -271,7 +271,7 @@ class Inverter:
 
     @property
     def statistics(self) -> CodeStatistics:
-        """Of the raw code over the training pictures."""
+        """Of the raw code over the training images."""
         module = self.module
         return CodeStatistics(module.mean, module.std, module.low, module.high)
 

@@ -64,7 +64,7 @@ def vgg_f(
 
 
 def _network(path: Path) -> tuple[ConvNet, dict[str, Tensor], list[str] | None, dict[str, Any]]:
-    # the network, its weights, names of its classes if the file has any, and how it wants its pictures
+    # the network, its weights, names of its classes if the file has any, and how it wants its images
     stored = read(path)
     try:
         layers, meta = _layers(stored, path), _meta(stored)
@@ -182,7 +182,7 @@ def _input(meta: Mapping[str, Any]) -> int:
     size = meta["normalization"].get("imageSize")
     side = 224 if size is None else int(np.ravel(size)[0])
     if not 0 < side <= _WIDEST:
-        raise LookupError(f"pictures of {side} pixels a side")
+        raise LookupError(f"images of {side} pixels a side")
     return side
 
 

@@ -72,7 +72,7 @@ def wrong(
 
 
 class Errors(NamedTuple):
-    """Per picture, in the order of the index: wrong at the first guess, and at the first five; and what is broken."""
+    """Per image, in the order of the index: wrong at the first guess, and at the first five; and what is broken."""
 
     images: tuple[str, ...]
     top1: Bool[ndarray, " n"]
@@ -102,22 +102,22 @@ def fit(
     """Trains a network and leaves it with the weights of the last epoch, frozen.
 
     Leaves `history.csv` and `checkpoints/last.ckpt`, from which a run that was killed goes on at the next epoch with
-    the same result. No epoch is chosen: the error on `val` is that of pictures that decided nothing.
+    the same result. No epoch is chosen: the error on `val` is that of images that decided nothing.
 
     Args:
         network: is changed.
-        train: pictures to learn from.
-        val: pictures to report the error on, after every epoch.
+        train: images to learn from.
+        val: images to report the error on, after every epoch.
         out: folder to write to and to resume from.
         seed: of order, variation and dropout; the initial weights are the network's own.
         epochs: how many.
-        batch: pictures per step, over all devices.
+        batch: images per step, over all devices.
         optimiser: arguments of `Classifier`.
         augmentation: arguments of `Augmentation`.
         trainer: `devices`, `num_nodes`, `precision`, `strategy` of Lightning's Trainer.
         device: `cpu`, `cuda` or `auto`.
         workers: processes that decode.
-        cache_gb: memory for decoded pictures, in 10^9 bytes.
+        cache_gb: memory for decoded images, in 10^9 bytes.
         channels_last: memory order while training.
         keep: after so many epochs the weights are kept as `epochs/<number>.safetensors`.
         callbacks: of Lightning's; what they leave of an epoch is there before the run can be resumed after it.
@@ -226,21 +226,21 @@ def classification_errors(
 
     Args:
         network: on the device that computes.
-        index: labelled pictures.
+        index: labelled images.
         crops: `centre`, `ten` or `warp`.
         batch: views per forward pass.
         limit: only the first so many; None: all.
 
     Returns:
-        Per picture whether the true class is missing among the first one and five guesses; broken files aside.
+        Per image whether the true class is missing among the first one and five guesses; broken files aside.
 
     Raises:
-        ValueError: if a picture has no label.
+        ValueError: if an image has no label.
     """
     index = index.limit(limit)
     unknown = sum(entry.label < 0 for entry in index.entries)
     if unknown:
-        raise ValueError(f"{index.root}: {unknown} of {len(index)} pictures have no label to compare with")
+        raise ValueError(f"{index.root}: {unknown} of {len(index)} images have no label to compare with")
     whole: list[Entry] = []
     broken: list[tuple[str, str]] = []
     values = probabilities(network, _readable(index, whole, broken), crops=crops, batch=batch)

@@ -23,27 +23,27 @@ _log = logging.getLogger(__name__)
 
 
 class Watch(Callback):
-    """Draws maps of a few fixed pictures before the training, every so many epochs, and when it ends.
+    """Draws maps of a few fixed images before the training, every so many epochs, and when it ends.
 
-    For your own trainer, where `lit.model` takes normalised pictures and returns scores:
+    For your own trainer, where `lit.model` takes normalised images and returns scores:
 
         network = lambda lit: Network(lit.model, Preprocessing(input=32, resize=32), classes, "mine")
         maps = {"gradient": saliency, "guided": partial(saliency, rule="guided")}
-        pictures = Batch(images, names, labels)  # RGB in [0, 1]; the labels are the classes asked for
-        watch = Watch(pictures, maps, every=5, folder=Path("watch"), draw=grid, network=network)
+        batch = Batch(images, names, labels)  # RGB in [0, 1]; maps are of the class scores of these labels
+        watch = Watch(batch, maps, every=5, folder=Path("watch"), draw=grid, network=network)
         Trainer(callbacks=[watch]).fit(lit, data)
 
     leaves `watch/epoch_0005.png` with its maps as `epoch_0005.npz`, which `looks` reads; a trainer whose logger has
-    `log_image` (W&B's) gets the picture, too. The network learns as if nobody looked: it is frozen and in evaluation
+    `log_image` (W&B's) gets the image, too. The network learns as if nobody looked: it is frozen and in evaluation
     mode for the time of a look, then modes, in-place layers, `requires_grad` and all global generators are as they
     were, also after an error. Only the first process looks. At the end the log says which share of the time it took.
 
     Args:
         pictures: few, for each is looked at by every method.
-        methods: name -> `(network, pictures) -> Maps`.
+        methods: name -> `(network, images) -> Maps`.
         every: epochs between looks.
         folder: to write to; what an interrupted run left in it is kept.
-        draw: title, pictures and maps -> figure of matplotlib, such as `plots.watch.grid`.
+        draw: title, images and maps -> figure of matplotlib, such as `plots.watch.grid`.
         network: finds the network in the module; as it stands, its attribute `network`.
 
     Raises:
@@ -128,7 +128,7 @@ class Watch(Callback):
         if trainer.is_global_zero:
             whole = time.monotonic() - self._started
             _log.info(
-                "watch: %d looks at %d pictures took %.1f s of %.1f s, %.1f %% of the training",
+                "watch: %d looks at %d images took %.1f s of %.1f s, %.1f %% of the training",
                 *(len(self.seen), len(self.pictures), self.seconds, whole, 100 * self.seconds / max(whole, 1e-9)),
             )
 

@@ -21,7 +21,7 @@ from deepinside.runtime.progress import duration, timed
 
 log = logging.getLogger(__name__)
 BUDGET = 15.0  # seconds for the trials of a stage; a first trial that takes half of it is the only one
-WORLD = 576  # images, at most, of a drawn world that stands in for one that is not there yet
+WORLD = 576  # images, at most, of a synthetic data set that stands in for one that is not there yet
 _SPLITS = ("train", "val")
 RESTED = ("prepare", "concepts", "load")  # stages that everything rests on: they are made, not estimated
 _PREPARED = ("images.csv", "boxes.csv", "classes.csv", "set_aside.csv")  # what an index consists of
@@ -125,7 +125,7 @@ class Cost:
         seconds: of wall time, with the threads and workers of this run; None: not known.
         memory: peak in bytes, of the process itself, up to and including this stage.
         disk: bytes of the artifact.
-        without: methods that are not counted, for they do not grow with pictures.
+        without: methods that are not counted, for they do not grow with images.
     """
 
     stage: str
@@ -141,14 +141,14 @@ def estimate(plan: Plan) -> Iterator[Cost]:
 
     Stages that everything rests on are made first, but for a world that is yet to be drawn. The others run on a few
     images, then on more while `BUDGET` lasts, in a folder that is removed, and their cost is extended by straight
-    lines. For what is expensive and not there yet something else stands in: a small drawn world, a network with random
+    lines. For what is expensive and not there yet something else stands in: a small synthetic data set, a network with random
     weights.
 
     Args:
         plan: of the run.
 
     Yields:
-        A cost per artifact, inputs first; those of stages that do not grow with pictures alone have no seconds.
+        A cost per artifact, inputs first; those of stages that do not grow with images alone have no seconds.
     """
     seen: set[Path] = set()
     with tempfile.TemporaryDirectory() as folder:
@@ -180,7 +180,7 @@ def _grows(step: Plan) -> bool:
 
 
 def _fixed(cfg: DictConfig, stage: str) -> tuple[str, ...]:
-    # Methods whose cost is not that of pictures: of classes, units and layers.
+    # Methods whose cost is not that of images: of classes, units and layers.
     from deepinside.records import Maps
     from deepinside.visualisation.method import methods
 
@@ -413,14 +413,14 @@ def lines(costs: Sequence[Cost]) -> Iterator[str]:
     """
     for one in costs:
         if one.seconds is None:
-            yield f"{one.stage:10} not estimated: it does not grow with pictures alone"
+            yield f"{one.stage:10} not estimated: it does not grow with images alone"
             continue
         yield (
-            f"{one.stage:10} {one.pictures:9,} pictures  {duration(one.seconds):>9}  "
+            f"{one.stage:10} {one.pictures:9,} images  {duration(one.seconds):>9}  "
             f"{one.memory / 2**30:5.1f} GiB memory  {one.disk / 1e6:9,.1f} MB disk"
         )
         if one.without:
-            yield f"{'':10} without {', '.join(one.without)}: they do not grow with pictures"
+            yield f"{'':10} without {', '.join(one.without)}: they do not grow with images"
     known = [one for one in costs if one.seconds is not None]
     if len(known) > 1:
         seconds, disk = sum(one.seconds or 0 for one in known), sum(one.disk for one in known)

@@ -1,4 +1,4 @@
-"""Attacked pictures: how often they succeed, what becomes of features and saliency, and how they look."""
+"""Attacked images: how often they succeed, what becomes of features and saliency, and how they look."""
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,15 +13,15 @@ from deepinside.plots.gallery import Drawn
 from deepinside.records import Row
 from deepinside.study import Study
 
-# Okabe & Ito's colours, told apart with any kind of colour vision.
+# Okabe & Ito's colours, distinguishable with any kind of colour vision.
 _LOOKS = {"fgsm": ("#D55E00", "-", "o"), "lbfgs": ("#0072B2", "--", "s"), "random": ("0.4", ":", "^")}
-_WORDS = {"fgsm": "gradient's sign (FGSM)", "lbfgs": "nearest picture (L-BFGS)", "random": "random signs (control)"}
+_WORDS = {"fgsm": "gradient's sign (FGSM)", "lbfgs": "nearest image (L-BFGS)", "random": "random signs (control)"}
 _SIDE = 2.5  # inches
 _QUANTILE = 0.999  # of the magnitude of a change has full colour, for few values are far larger than the rest
 
 
 def attacked(study: Study) -> Iterator[Drawn]:
-    """Curves over eps and over layers, then a sheet per picture.
+    """Curves over eps and over layers, then a sheet per image.
 
     Args:
         study: of `adversarial`.
@@ -32,17 +32,17 @@ def attacked(study: Study) -> Iterator[Drawn]:
     rows = {row.metric: row for row in study.numbers}
     count = int(rows["counted"].value)
     tried = rows["lbfgs.success_rate"] if "lbfgs.success_rate" in rows else Row("", np.nan)
-    box = f"succeeds for {tried.value:.0%} of {tried.n} pictures" if tried.n else "was tried on no picture that counts"
+    box = f"succeeds for {tried.value:.0%} of {tried.n} images" if tried.n else "was tried on no image that counts"
     yield Drawn(
         _curves(study, rows),
         "curves",
         "How little it takes",
-        f"Means over the {count} of {rows['counted'].n} pictures that count (those that the network gets right; all "
+        f"Means over the {count} of {rows['counted'].n} images that count (those that the network gets right; all "
         "that have no label), bars: 95 % bootstrap intervals; without width where all agree. Left: how often the class "
         "changes when every pixel moves by eps, along the gradient's sign or at random. Middle: how far the features "
-        f"move, layer by layer, at eps {float(study.shown['middle']):g}/255 and in the nearest picture seen as the "
+        f"move, layer by layer, at eps {float(study.shown['middle']):g}/255 and in the nearest image seen as the "
         f"target (L-BFGS, which {box}). Right: rank correlation of the saliency map with that of the "
-        "clean picture, for the class first seen (filled) and for the class seen now (hollow).",
+        "clean image, for the class first seen (filled) and for the class seen now (hollow).",
     )
     for number in range(len(study.shown["clean.names"])):
         yield _sheet(study, number)
@@ -65,14 +65,14 @@ def _curves(study: Study, rows: Mapping[str, Row]) -> Figure:
     for axis in (success, saliency):
         axis.set_xscale("log", base=2)
         axis.set_xticks(sizes, [f"{size:g}" for size in sizes])
-        axis.set_xlabel("eps (1/255, one step of an 8-bit picture)")
-    success.set(ylim=(-0.03, 1.03), ylabel="share of pictures", title="the class changes")
+        axis.set_xlabel("eps (1/255, one step of an 8-bit image)")
+    success.set(ylim=(-0.03, 1.03), ylabel="share of images", title="the class changes")
     saliency.set(
         ylim=(min(0, saliency.get_ylim()[0]), 1.03), ylabel="rank correlation", title="how much of the saliency stays"
     )
     distance.set(ylim=(0, None), ylabel="|f(x') − f(x)| / |f(x)|", title="features move, layer by layer")
     distance.set_xticks(range(len(layers)), layers, rotation=45, ha="right", fontsize=7)
-    distance.set_xlabel("layer, from the picture to the scores")
+    distance.set_xlabel("layer, from the image to the scores")
     handles, labels = distance.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
     for axis in (success, distance, saliency):
@@ -116,7 +116,7 @@ def _sheet(study: Study, number: int) -> Drawn:
         axis.set_ylabel(word, fontsize=9)
     name = str(shown["clean.names"][number])
     caption = (
-        f"{name}. Top: the picture and its attacked versions, with what the network sees in them. Middle: what was "
+        f"{name}. Top: the image and its attacked versions, with what the network sees in them. Middle: what was "
         "changed, grey is nothing, amplified as written below; the largest 0.1 % of the changes have full colour. "
         "Bottom: saliency of the class that is seen, each on its own scale up to its 99.5 % quantile (dark is zero)."
     )

@@ -1,4 +1,4 @@
-"""Correspondence of parts, as in table 1 of Zeiler & Fergus 2014, and the masked pictures."""
+"""Correspondence of parts, as in table 1 of Zeiler & Fergus 2014, and the masked images."""
 
 from collections.abc import Iterator
 
@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from deepinside.plots.gallery import Drawn
 from deepinside.study import Study
 
-# Okabe & Ito's colours, told apart with any kind of colour vision.
+# Okabe & Ito's colours, distinguishable with any kind of colour vision.
 _LOOKS = {
     "part": ("#0072B2", "", "the part"),
     "random": ("#E69F00", "//", "random place on the object"),
-    "beside": ("#BBBBBB", "..", "same step from the part in all pictures"),
+    "beside": ("#BBBBBB", "..", "same step from the part in all images"),
 }
 _ZEROS = {"match": "unchanged dimensions match", "left_out": "dimensions unchanged in both left out"}
 _TILE = 1.25  # inches
@@ -46,17 +46,17 @@ def bars(study: Study) -> Iterator[Drawn]:
         figure,
         "",
         f"Parts of {thing}: correspondence",
-        f"A square of the mean colour hides a part of {thing} in {count} pictures. Δ is the share of dimensions in "
-        "which the sign of what this changes differs between two pictures, mean over all pairs: low where the network "
+        f"A square of the mean colour hides a part of {thing} in {count} images. Δ is the share of dimensions in "
+        "which the sign of what this changes differs between two images, mean over all pairs: low where the network "
         "treats the part alike. Beside it squares of the same size at random places on the object, and squares the "
-        "same step away from the part in every picture, which lie as near to one another as the parts do (missing "
-        "where no step stays inside all pictures and off the part). Lines: 95 % intervals over pictures.",
+        "same step away from the part in every image, which lie as near to one another as the parts do (missing "
+        "where no step stays inside all images and off the part). Lines: 95 % intervals over images.",
     )
     yield Drawn(
         _masked(study),
         "masked",
         f"Parts of {thing}: what was masked",
-        f"The first pictures of {thing}, whole and masked: each part, then the first of the other places.",
+        f"The first images of {thing}, whole and masked: each part, then the first of the other places.",
     )
 
 

@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from deepinside.plots.gallery import mosaic, tile
 
-# Okabe & Ito's colours, told apart by colour-blind readers too, in the order of the paper's figures.
+# Okabe & Ito's colours, distinguishable for colour-blind readers, in the order of the paper's figures.
 COLOURS = {
     "object": "#0072B2",
     "part": "#56B4E9",
@@ -24,7 +24,7 @@ COLOURS = {
     "color": "#CC79A7",
 }
 _OTHER = "#999999"
-_TILE = 132  # pixels, side of a picture on a card
+_TILE = 132  # pixels, side of an image on a card
 _DPI = 110.0
 _MOST = 60  # concepts in one chart
 _FEWEST = 14  # so many have room, that few bars are not broad
@@ -65,11 +65,11 @@ def unit_card(
     iou: float,
     detector: bool,
 ) -> Figure:
-    """The pictures that excite a unit most, dark outside its mask.
+    """The images that excite a unit most, dark outside its mask.
 
     Args:
         images: RGB bytes, (h, w, 3) each, best first.
-        masks: where the unit exceeds its threshold, at the size of each picture.
+        masks: where the unit exceeds its threshold, at the size of each image.
         unit: layer and number.
         label: best concept.
         category: of it.
@@ -198,7 +198,7 @@ def _plain(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-_MARKERS = "osD^vP*X<>"  # with the shades, from the bottom of the network upwards: told apart without colour
+_MARKERS = "osD^vP*X<>"  # with the shades, from the first layer to the last: distinguishable without colour
 
 
 def unique_by_threshold(thresholds: Sequence[float], unique: Mapping[str, Sequence[int]], *, chosen: float) -> Figure:

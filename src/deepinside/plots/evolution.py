@@ -1,4 +1,4 @@
-"""Fooling pictures and how they evolved."""
+"""Fooling images and how they evolved."""
 
 import textwrap
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _ACROSS = 6  # classes that are drawn
 
 
 def evolved(study: Study) -> Iterator[Drawn]:
-    """The pictures at the start and the end, then confidence over the generations.
+    """The images at the start and the end, then confidence over the generations.
 
     Args:
         study: of `fooling_evolution`.
@@ -29,7 +29,7 @@ def evolved(study: Study) -> Iterator[Drawn]:
         _pictures(study, count),
         "pictures",
         "What evolution finds",
-        f"Top: the random pictures that evolution started from. Bottom: the most confident picture of each class after "
+        f"Top: the random images that evolution started from. Bottom: the most confident image of each class after "
         f"{count} generations, and how sure the network is of that class. For "
         f"{int(ends['top1'].sum())} of {len(ends)} classes it is the most probable class. No gradient was used.",
     )
@@ -37,7 +37,7 @@ def evolved(study: Study) -> Iterator[Drawn]:
         _curves(study),
         "curves",
         "Confidence while evolving",
-        "Confidence that the best picture so far has of its class, per generation; the marks are where the class "
+        "Confidence that the best image so far has of its class, per generation; the marks are where the class "
         "became the most probable one.",
     )
 

@@ -16,7 +16,7 @@ from deepinside.study import Study
 _INCHES = 0.95  # height of a row
 _SETTLED = "#0072B2"
 _MEASURES = (
-    ("same_picture", "strongest picture is that of the last epoch", "share of units"),
+    ("same_picture", "strongest image is that of the last epoch", "share of units"),
     ("cosine", "activations: cosine with the last epoch", "cosine, mean over units"),
     ("correlation", "activations: correlation with the last epoch", "correlation, mean over units"),
 )
@@ -38,9 +38,9 @@ def evolution(study: Study) -> Iterator[Drawn]:
         _settling(table, layers, epochs),
         "settling",
         "When layers settle",
-        f"How much of epoch {epochs[-1]} is there after how many epochs. Left: units whose strongest picture is "
+        f"How much of epoch {epochs[-1]} is there after how many epochs. Left: units whose strongest image is "
         "already that of the last epoch. Middle and right: how alike a unit's activations at all positions of the same "
-        "pictures are to those of the last epoch; the correlation leaves out each unit's own mean, so that unrelated "
+        "images are to those of the last epoch; the correlation leaves out each unit's own mean, so that unrelated "
         "units have 0. Units that are dead in the last epoch are left out.",
     )
     for number, layer in enumerate(layers, start=1):
@@ -49,8 +49,8 @@ def evolution(study: Study) -> Iterator[Drawn]:
             f"{number:02d}",
             f"{layer} while learning",
             f"{layer}: each row is a unit, each column an epoch. Left what came back from the unit's strongest "
-            "activation over all pictures (grey is nothing, each on its own scale), right the part of the picture that "
-            "it sees there. Blue frames: the picture is already that of the last epoch.",
+            "activation over all images (grey is nothing, each on its own scale), right the part of the image that "
+            "it sees there. Blue frames: the image is already that of the last epoch.",
         )
 
 

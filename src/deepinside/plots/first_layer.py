@@ -12,7 +12,7 @@ from deepinside.plots.gallery import Drawn
 from deepinside.records import Row
 from deepinside.study import Study
 
-_FRAMES = {"dead": "#D55E00", "weak": "#E69F00"}  # Okabe & Ito's, told apart with any kind of colour vision
+_FRAMES = {"dead": "#D55E00", "weak": "#E69F00"}  # Okabe & Ito's, distinguishable with any kind of colour vision
 _SPECTRUM = "#0072B2"
 
 
@@ -40,7 +40,7 @@ def filters(study: Study) -> Iterator[Drawn]:
         f"filter's own; the line is the mean over the filters, the band holds the middle half of them; {low:g} to "
         f"{high:g} cycles per pixel is called mid; what lies right of the dashed line the stride folds back onto lower "
         "frequencies (aliasing). Right: means over the filters with 95 % bootstrap intervals; folded: share of a "
-        "filter's power beyond the dashed line, and of its responses to the pictures. Grey marks: what random weights "
+        "filter's power beyond the dashed line, and of its responses to the images. Grey marks: what random weights "
         "have; a layer that has the same has not learnt."
     )
     yield Drawn(figure, "", f"The first layer, {side}x{side} / {down}", caption)
@@ -90,7 +90,7 @@ def _spectrum(axis: Axes, study: Study, stride: int) -> None:
 def _shares(axis: Axes, rows: Mapping[str, Row]) -> None:
     words = {
         "dead": "dead filters", "weak": "weak filters", "low": "low frequencies", "mid": "mid frequencies",
-        "high": "high frequencies", "folded": "folded by the stride", "folded_pictures": "folded, in pictures",
+        "high": "high frequencies", "folded": "folded by the stride", "folded_pictures": "folded, in images",
         "colour": "colour",
     }  # fmt: skip
     for place, word in enumerate(words):

@@ -1,4 +1,4 @@
-"""The pictures of an artifact: saved without metadata, listed with their captions in `pictures.csv`."""
+"""The images of an artifact: saved without metadata, listed with their captions in `pictures.csv`."""
 
 import csv
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ COLUMNS = ("file", "group", "title", "caption")
 
 
 class Drawn(NamedTuple):
-    """A picture of a study.
+    """An image of a study.
 
     Args:
         picture: a figure, or RGB bytes (h, w, 3).
@@ -33,10 +33,10 @@ class Drawn(NamedTuple):
 
 
 class Gallery:
-    """Collects the pictures of one artifact.
+    """Collects the images of one artifact.
 
     Args:
-        folder: of the artifact; pictures go to `pictures/` in it.
+        folder: of the artifact; images go to `pictures/` in it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -47,7 +47,7 @@ class Gallery:
     def add(
         self, picture: Figure | UInt8[ndarray, "h w 3"], name: str, *, group: str, title: str, caption: str
     ) -> None:
-        """Saves a picture and closes it.
+        """Saves an image and closes it.
 
         Args:
             picture: a figure, or RGB bytes (h, w, 3).
@@ -61,7 +61,7 @@ class Gallery:
         """
         file = f"pictures/{name}.png"
         if any(row[0] == file for row in self.rows):
-            raise ValueError(f"two pictures are named {name!r}; give each its own name")
+            raise ValueError(f"two images are named {name!r}; give each its own name")
         if isinstance(picture, Figure):
             # Without the version of matplotlib the bytes depend on the pixels alone.
             picture.savefig(self.folder / file, dpi=110, bbox_inches="tight", metadata={"Software": None})
@@ -83,7 +83,7 @@ _EDGE = (255, 176, 0)
 
 
 def tile(image: UInt8[ndarray, "h w 3"], mask: Bool[ndarray, "h w"], side: int) -> UInt8[ndarray, "s s 3"]:
-    """A picture in a white square, dark outside the mask and with a line around it.
+    """An image in a white square, dark outside the mask and with a line around it.
 
     Args:
         image: RGB bytes, (h, w, 3).

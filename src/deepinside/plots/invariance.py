@@ -1,4 +1,4 @@
-"""Features of moved pictures, as in figure 5 of Zeiler & Fergus 2014."""
+"""Features of moved images, as in figure 5 of Zeiler & Fergus 2014."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from numpy import ndarray
 from deepinside.plots.gallery import Drawn
 from deepinside.study import Study
 
-# Okabe & Ito's colours, told apart with any kind of colour vision.
+# Okabe & Ito's colours, distinguishable with any kind of colour vision.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 _STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 _AXES = {
@@ -25,7 +25,7 @@ _UNITS = {"translation": "{:+.2f}", "scale": "×{:g}", "rotation": "{:g}°"}
 
 
 def curves(study: Study) -> Iterator[Drawn]:
-    """Pictures shifted, scaled and turned; how far their features move, low and high, and what becomes of the class.
+    """Images shifted, scaled and turned; how far their features move, low and high, and what becomes of the class.
 
     Args:
         study: of `invariance`.
@@ -46,13 +46,13 @@ def curves(study: Study) -> Iterator[Drawn]:
             axis.set_xlabel(_AXES[kind], fontsize=8)
         for axis, word in zip(axes[row, 1:], ("low", "high"), strict=False):
             other = float(study.shown[f"{word}_other_picture"])
-            axis.axhline(other, color="0.4", lw=0.9, ls=(0, (1, 2)), label="another picture, mean")
+            axis.axhline(other, color="0.4", lw=0.9, ls=(0, (1, 2)), label="another image, mean")
             axis.set_ylim(0, None)
             axis.set_ylabel("|f(Tx) − f(x)| / |f(x)|", fontsize=8)
         axes[row, 3].set_ylim(-0.02, 1.02)
         axes[row, 3].set_ylabel("probability", fontsize=8)
     known = bool(study.table["class_is_known"].all())
-    heads = ("pictures, moved", f"distance at {low} (low)", f"distance at {high} (high)",
+    heads = ("images, moved", f"distance at {low} (low)", f"distance at {high} (high)",
              f"probability of the {'true' if known else 'true (else predicted)'} class")  # fmt: skip
     for axis, head in zip(axes[0], heads, strict=True):
         axis.set_title(head, fontsize=10)
@@ -60,13 +60,13 @@ def curves(study: Study) -> Iterator[Drawn]:
     figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     count = study.table["picture"].nunique()
     caption = (
-        "Rows: pictures moved down or up, scaled and turned about their centre; the frame is filled with the network's "
-        "mean colour. Columns: some of these pictures (frames in the colours of the curves); how far the features of "
-        f"{low} and of {high} move from those of the picture as it is, divided by their length; and the probability "
-        f"of the class. Thin: one picture each; black: the mean over all {count} pictures; dotted: the mean distance "
-        "to another picture, so what lies there has nothing left of the picture."
+        "Rows: images moved down or up, scaled and turned about their centre; the frame is filled with the network's "
+        "mean colour. Columns: some of these images (frames in the colours of the curves); how far the features of "
+        f"{low} and of {high} move from those of the image as it is, divided by their length; and the probability "
+        f"of the class. Thin: one image each; black: the mean over all {count} images; dotted: the mean distance "
+        "to another image, so what lies there has nothing left of the image."
     )
-    yield Drawn(figure, "", "Features of moved pictures", caption)
+    yield Drawn(figure, "", "Features of moved images", caption)
 
 
 def _lines(axis: Axes, table: pd.DataFrame, column: str, names: list[str]) -> None:
@@ -75,13 +75,13 @@ def _lines(axis: Axes, table: pd.DataFrame, column: str, names: list[str]) -> No
         mine = mine.sort_values("value")
         axis.plot(mine["value"], mine[column], ls=_STYLES[i], color=_COLOURS[i], lw=1.1, label=name)
     mean = table.groupby("value")[column].mean()
-    axis.plot(mean.index, mean, color="black", lw=2.2, label="mean of all pictures")
+    axis.plot(mean.index, mean, color="black", lw=2.2, label="mean of all images")
     axis.grid(alpha=0.3)
     axis.tick_params(labelsize=8)
 
 
 def _examples(axis: Axes, tiles: Float[ndarray, "v n h w 3"], kind: str, values: Float[ndarray, " v"]) -> None:
-    # A row per value of the transformation, a column per picture, each in the colour of its curve.
+    # A row per value of the transformation, a column per image, each in the colour of its curve.
     height, width = tiles.shape[2:4]
     frame, gap = max(2, height // 24), max(2, height // 24)
     across, down = width + 2 * frame + gap, height + 2 * frame + gap

@@ -1,4 +1,4 @@
-"""Pre-images beside the pictures that they were made from, layer by layer."""
+"""Pre-images beside the images that they were made from, layer by layer."""
 
 from collections.abc import Iterator, Mapping
 
@@ -17,13 +17,13 @@ from deepinside.study import Study
 _WAYS = {"optimised": ("#0072B2", "o"), "learned": ("#D55E00", "s")}
 _ERRORS = (
     ("feature_error", "what the layer still sees", "feature error ||Φ(x*) - Φ(x)||² / ||Φ(x)||²"),
-    ("image_error", "what the eye still sees", "image error (1: a random pair of pictures)"),
+    ("image_error", "what the eye still sees", "image error (1: a random pair of images)"),
     ("detail", "fine detail, at its place", "correlation above 1/8 cycle per pixel"),
 )
 
 
 def sheets(study: Study) -> Iterator[Drawn]:
-    """Pictures across, layers down; the repeats of the first picture; both errors by depth.
+    """Images across, layers down; the repeats of the first image; both errors by depth.
 
     Args:
         study: of `inversion`.
@@ -36,7 +36,7 @@ def sheets(study: Study) -> Iterator[Drawn]:
         _sheet(study, layers),
         "pictures",
         "What layers keep",
-        "The first row are the pictures; below, from top to bottom ever deeper in the network, pictures that the layer "
+        "The first row are the images; below, from top to bottom ever deeper in the network, images that the layer "
         "can hardly tell from them. `learned`: made in one pass by a network trained to invert. Below each: feature "
         "error, image error.",
     )
@@ -45,14 +45,14 @@ def sheets(study: Study) -> Iterator[Drawn]:
             _repeats(study, layers),
             "repeats",
             "Several starts",
-            "Pre-images of the first picture from different starts: where they differ, the layer does not say.",
+            "Pre-images of the first image from different starts: where they differ, the layer does not say.",
         )
     yield Drawn(
         _depth(study.table, layers),
         "errors",
         "Errors by depth",
-        "Left: what the layer itself can still tell from the picture. Middle: distance from the picture, 1 for two "
-        "pictures at random. Right: fine detail. Means over pictures with 95 % bootstrap intervals.",
+        "Left: what the layer itself can still tell from the image. Middle: distance from the image, 1 for two "
+        "images at random. Right: fine detail. Means over images with 95 % bootstrap intervals.",
     )
 
 
@@ -122,17 +122,17 @@ def _depth(table: pd.DataFrame, layers: list[str]) -> Figure:
     return figure
 
 
-_INCHES = 1.15  # side of a picture
+_INCHES = 1.15  # side of an image
 
 
 def reconstructions(columns: Mapping[str, Float[Tensor, "n 3 h w"]]) -> Figure:
-    """Pictures down, what is made of each across.
+    """Images down, what is made of each across.
 
     Args:
-        columns: title -> RGB in [0, 1], as many pictures each.
+        columns: title -> RGB in [0, 1], as many images each.
 
     Returns:
-        A sheet; every picture on the scale of the original.
+        A sheet; every image on the scale of the original.
     """
     count = len(next(iter(columns.values())))
     size = (_INCHES * len(columns), _INCHES * count + 0.35)
@@ -154,7 +154,7 @@ def curves(history: pd.DataFrame) -> Figure:
         history: columns code, epoch, train_image and val_image, mean squared differences of pixels in [0, 1].
 
     Returns:
-        One panel; solid in training, dashed on held-out pictures.
+        One panel; solid in training, dashed on held-out images.
     """
     figure = Figure(figsize=(5.2, 3), layout="constrained")
     axis = figure.subplots()

@@ -1,4 +1,4 @@
-"""From photograph to box in five pictures, as in figure 3 of Simonyan et al. 2013."""
+"""From photograph to box in five images, as in figure 3 of Simonyan et al. 2013."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy import ndarray
 
-# Okabe & Ito's colours, told apart with any kind of colour vision.
+# Okabe & Ito's colours, distinguishable with any kind of colour vision.
 FOREGROUND, BACKGROUND = "#E69F00", "#56B4E9"
 OURS, TRUTH = "#E69F00", "#56B4E9"
 _PANEL = 2.5  # inches high

@@ -1,4 +1,4 @@
-"""Pictures beside their maps."""
+"""Images beside their maps."""
 
 from collections.abc import Collection, Iterator, Mapping
 
@@ -45,16 +45,16 @@ def beside(
     title: str,
     signed: Collection[str] = (),
 ) -> Figure:
-    """A picture and its maps, each on its own scale up to the 99.5 % quantile of its magnitude.
+    """An image and its maps, each on its own scale up to the 99.5 % quantile of its magnitude.
 
     Args:
         picture: RGB in [0, 1], (h, w, 3).
         maps: name -> map, (h, w).
-        title: above the picture.
+        title: above the image.
         signed: names of maps that are drawn from blue to red with zero in the middle; the others start at zero.
 
     Returns:
-        One row: the picture, then the maps with their scales.
+        One row: the image, then the maps with their scales.
     """
     height, width = picture.shape[:2]
     side = 2.6
@@ -72,7 +72,7 @@ def beside(
     return figure
 
 
-# Okabe & Ito's colours, told apart with any kind of colour vision; markers tell them apart in print.
+# Okabe & Ito's colours, distinguishable with any kind of colour vision; markers distinguish them in print.
 _COLOURS, _MARKERS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7"), ("o", "s", "^", "D")
 
 
@@ -99,10 +99,10 @@ def cascade(study: Study) -> Iterator[Drawn]:
     axis.grid(alpha=0.3)
     axis.legend(frameon=False)
     caption = (
-        f"Spearman's correlation between magnitudes of the maps, mean over {values.shape[2]} pictures with 95 % "
-        "intervals. A method whose curve stays high shows the picture and not what the network has learnt."
+        f"Spearman's correlation between magnitudes of the maps, mean over {values.shape[2]} images with 95 % "
+        "intervals. A method whose curve stays high shows the image and not what the network has learnt."
     )
-    yield Drawn(figure, "", "Maps of a network that forgets layer by layer", caption)
+    yield Drawn(figure, "", "Maps under layer-wise randomisation of the weights", caption)
 
 
 _STYLES = ("-o", "--s", ":^", "-.D")
@@ -129,7 +129,7 @@ def distances(study: Study) -> Iterator[Drawn]:
     right.set_ylim(bottom=0)
     right.set_title("one rule changed: distance from the gradient", fontsize=9)
     caption = (
-        "Back-projections of each layer's strongest activation, mean over the pictures. Left: autograd and the "
+        "Back-projections of each layer's strongest activation, mean over the images. Left: autograd and the "
         "DeconvNet written out as transposed convolutions and unpooling, with the same ReLU rule; 1e-7 is float "
         "precision, none at all is drawn at 1e-9. Right: how far one changed rule moves the gradient; 1 is as far as "
         "the gradient itself is long."

@@ -1,4 +1,4 @@
-"""What a network says while a square moves over a picture, as figure 7 of Zeiler & Fergus 2014."""
+"""What a network says while a square moves over an image, as figure 7 of Zeiler & Fergus 2014."""
 
 from collections.abc import Iterator, Mapping
 
@@ -23,7 +23,7 @@ _SIDE = 2.5  # inches
 
 
 def sheets(study: Study) -> Iterator[Drawn]:
-    """One sheet per picture: the picture, total activation, projection, probability, most probable label.
+    """One sheet per image: the image, total activation, projection, probability, most probable label.
 
     Args:
         study: of `occlusion_sheet`.
@@ -48,13 +48,13 @@ def sheets(study: Study) -> Iterator[Drawn]:
 def _caption(case: Mapping[str, ndarray], asked: str) -> str:
     layer = str(case["layer"])
     followed = (
-        f"the total activation of map {case['unit']} of {layer}, the strongest on the clean picture; what came back "
+        f"the total activation of map {case['unit']} of {layer}, the strongest on the clean image; what came back "
         "from that map's strongest activation (grey is nothing); "
         if case["unit"] >= 0
-        else f"no activation, for layer {layer} is zero everywhere on the clean picture; "
+        else f"no activation, for layer {layer} is zero everywhere on the clean image; "
     )
     return (
-        f"{case['names']}. A square of {case['side']} pixels moves over the picture. From the left: the square where "
+        f"{case['names']}. A square of {case['side']} pixels moves over the image. From the left: the square where "
         f"it costs most; by the position of its centre, {followed}the probability of {asked}; the most probable label. "
         "Dark is where covering hurts; the marks on the scales are the values without a square; dashed: box of the "
         "object."
@@ -105,7 +105,7 @@ def _strongest(total: Axes, back: Axes, below: Axes, note: Axes, case: Mapping[s
     height, width = case["images"].shape[:2]
     if case["unit"] < 0:
         for axis in (total, back):
-            said = f"layer {case['layer']}\nis zero everywhere\non this picture"
+            said = f"layer {case['layer']}\nis zero everywhere\non this image"
             axis.text(0.5, 0.5, said, ha="center", va="center", fontsize=8, transform=axis.transAxes)
         return
     _levels(total, below, case, "activation")

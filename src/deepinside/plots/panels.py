@@ -1,4 +1,4 @@
-"""Results side by side: pictures, maps, boxes and bars as panels of one figure."""
+"""Results side by side: images, maps, boxes and bars as panels of one figure."""
 
 import io
 from collections.abc import Callable, Sequence

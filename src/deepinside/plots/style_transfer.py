@@ -1,4 +1,4 @@
-"""The content of one picture in the style of another, and how the losses fell."""
+"""The content of one image in the style of another, and how the losses fell."""
 
 from collections.abc import Iterator
 
@@ -31,7 +31,7 @@ def transferred(study: Study) -> Iterator[Drawn]:
             _figure(study, number, mine, one, other),
             f"{number + 1:02d}",
             f"{one} in the style of {other}",
-            f"From the left: the picture whose content is kept ({content}), that whose style is taken ({style}), the "
+            f"From the left: the image whose content is kept ({content}), that whose style is taken ({style}), the "
             "result, and the losses over the evaluations of L-BFGS, logarithmic: thick the weighted sum that is "
             "minimised and its lowest so far, thin its parts as they enter the sum.",
         )

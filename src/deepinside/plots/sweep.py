@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-# Okabe & Ito's colours, told apart with any kind of colour vision; markers tell lines apart without colour.
+# Okabe & Ito's colours, distinguishable with any kind of colour vision; markers distinguish lines without colour.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = "osD^vP*"
 _LOGARITHMIC = 30  # positive values that span more than this factor are spaced by their logarithms

@@ -1,4 +1,4 @@
-"""Synthesised pictures and how they came about."""
+"""Synthesised images and how they came about."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -15,13 +15,13 @@ _FAINT, _CLEAR = 16 / 255, 0.45  # deviations from the mean colour that nobody s
 
 
 def visible(picture: Float[ndarray, "h w 3"]) -> tuple[Float[ndarray, "h w 3"], float]:
-    """A picture with the contrast that it takes to see it, as the authors of faint ones draw theirs.
+    """An image with the contrast that it takes to see it, as the authors of faint ones draw theirs.
 
     Args:
         picture: RGB in [0, 1], (h, w, 3).
 
     Returns:
-        The picture, and the factor of its deviations from its mean colour; itself and 1 where they can be seen already.
+        The image, and the factor of its deviations from its mean colour; itself and 1 where they can be seen already.
 
     Source: Yosinski et al. 2015, the authors' code (norm01c).
     """
@@ -41,7 +41,7 @@ def _shown(axis: plt.Axes, picture: Float[ndarray, "h w 3"], note: str, fontsize
 
 
 def grid(pictures: Float[ndarray, "n h w 3"], titles: Sequence[str], notes: Sequence[str], columns: int = 4) -> Figure:
-    """Pictures side by side.
+    """Images side by side.
 
     Args:
         pictures: RGB in [0, 1], (n, h, w, 3).
@@ -78,7 +78,7 @@ def traces(scores: Float[ndarray, "steps n"], norms: Float[ndarray, "steps n"], 
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
     styles = ("-", "--", ":", "-.")
     colors = plt.get_cmap("viridis")
-    for axis, values, label in ((left, scores, "class score"), (right, norms, "RMS of the picture (grey levels)")):
+    for axis, values, label in ((left, scores, "class score"), (right, norms, "RMS of the image (grey levels)")):
         for i in range(values.shape[1]):
             shade = colors(i / max(values.shape[1], 2))
             axis.plot(values[:, i], styles[i % 4], color=shade, lw=1.2, label=titles[i].split(",")[0])
@@ -122,11 +122,11 @@ def presets(
     return figure
 
 
-_INCHES = 1.15  # side of a picture
+_INCHES = 1.15  # side of an image
 
 
 def facets(study: Study) -> Iterator[Drawn]:
-    """Classes down; per facet the mean picture that the ascent starts at, and its end.
+    """Classes down; per facet the mean image that the ascent starts at, and its end.
 
     Args:
         study: of `facets`.
@@ -149,8 +149,8 @@ def facets(study: Study) -> Iterator[Drawn]:
     for place, axis in enumerate(axes[0]):
         axis.set_title("drawn from it" if place % 2 else f"facet {place // 2 + 1}, mean", fontsize=9)
     caption = (
-        "Photographs of a class are sorted by the network's codes; from the mean of each facet the class's score is "
-        "climbed. Beside each class: how much farther apart pictures of two facets end than two of one, and the same "
-        "for facets dealt out by chance."
+        "Photographs of a class are clustered by the network's codes; gradient ascent of the class score starts from "
+        "the mean of each facet. Beside each class: ratio of the distance between images of two facets to that "
+        "between two images of one facet, and the same for random facets."
     )
     yield Drawn(figure, "", "Facets of classes", caption)

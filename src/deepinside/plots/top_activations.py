@@ -1,4 +1,4 @@
-"""Units by what excites them: patches of pictures beside their projections, as in figure 2 of Zeiler & Fergus 2014."""
+"""Units by what excites them: patches of images beside their projections, as in figure 2 of Zeiler & Fergus 2014."""
 
 from collections.abc import Iterator
 
@@ -39,9 +39,9 @@ def sheets(study: Study) -> Iterator[Drawn]:
             figure,
             f"{start // _UNITS + 1:02d}",
             f"{layer}, {named}",
-            f"{layer}: of each unit the strongest activation in each of its strongest pictures, strongest first, row "
+            f"{layer}: of each unit the strongest activation in each of its strongest images, strongest first, row "
             "by row. Left what came back from that one activation (grey is nothing, each on its own scale), right the "
-            "part of the picture that it sees.",
+            "part of the image that it sees.",
         )
 
 

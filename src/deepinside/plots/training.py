@@ -44,12 +44,12 @@ _ABOVE = 0.5  # everything, in inches, for titles
 
 
 def grid(title: str, pictures: Batch, maps: Mapping[str, Maps]) -> Figure:
-    """A row per picture, a column per map; each map on its own scale up to the 99.5 % quantile of its magnitude.
+    """A row per image, a column per map; each map on its own scale up to the 99.5 % quantile of its magnitude.
 
     Args:
         title: above everything.
         pictures: in the first column, with their names.
-        maps: name -> maps of these pictures, the first of each; signed ones are drawn from blue to red with zero in
+        maps: name -> maps of these images, the first of each; signed ones are drawn from blue to red with zero in
             the middle, the others start at zero, black.
 
     Returns:

@@ -29,8 +29,8 @@ def cards(study: Study) -> Iterator[Drawn]:
             _card(study.shown, i, f"{layer}, unit {unit}" + (f": {said}" if said else "")),
             f"{unit:04d}",
             f"{layer}, unit {unit}",
-            "From the left: the picture that the unit likes best, made from nothing; what the unit alone tells of the "
-            "picture that excites it most; the parts of pictures that excite it most, one per picture, the strongest "
+            "From the left: the image that the unit likes best, made from nothing; what the unit alone tells of the "
+            "image that excites it most; the parts of images that excite it most, one per image, the strongest "
             "first; what DeconvNet projects back from there, each on its own scale, grey is nothing.",
         )
 

@@ -82,7 +82,7 @@ def activations(
         layers: dotted names.
 
     Returns:
-        Layer name -> answer, detached, on the device of the pictures.
+        Layer name -> answer, detached, on the device of the images.
 
     Raises:
         KeyError: if there is no such layer, with the closest names.

@@ -1,4 +1,4 @@
-"""What an inverter reads of a picture: a layer's answer, the class probabilities, or a part of them."""
+"""What an inverter reads of an image: a layer's answer, the class probabilities, or a part of them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -46,7 +46,7 @@ def source(name: str) -> str:
 def codes(
     network: Network, images: Float[Tensor, "n 3 h w"], names: Sequence[str]
 ) -> dict[str, Float[Tensor, "n u *grid"]]:
-    """Codes of some pictures by one forward pass, attached to the graph.
+    """Codes of some images by one forward pass, attached to the graph.
 
     Args:
         network: any.

@@ -82,7 +82,7 @@ def before_scores(network: Network, images: Float[Tensor, "n 3 h w"]) -> str:
 
     Args:
         network: any.
-        images: one picture is enough.
+        images: one image is enough.
 
     Returns:
         Dotted name; the last convolution where the scores' layer reads something that no layer answered (a mean over

@@ -94,7 +94,7 @@ def _field(answer: Tensor) -> ReceptiveField:
         node: Any = pending[-1]
         parents = [parent for parent, _ in node.next_functions if parent is not None]
         if node.name().startswith("ConvolutionBackward"):
-            parents = parents[:1]  # the picture, not the weights
+            parents = parents[:1]  # the image, not the weights
         waiting = [parent for parent in parents if parent not in fields]
         if waiting:
             pending += waiting

@@ -54,7 +54,7 @@ def atlas(
         folder: as read.
         artifact: how the page names it.
         units: see `units_of`.
-        exhibits: the pictures of the page, for the units' cards.
+        exhibits: the images of the page, for the units' cards.
         most: rows.
         pictures: (layer, unit) -> what excites it most.
 
@@ -101,7 +101,7 @@ def _says(units: int, detectors: int, concepts: int, border: float, pictured: bo
         f"{found}: the places where such a unit fires hardest and the places where the concept is overlap by more than "
         f"{border:g} of their union (IoU). "
     )
-    shown = "The pictures are those that excite the unit most, bright where it fires. " if pictured else ""
+    shown = "The images are those that excite the unit most, bright where it fires. " if pictured else ""
     return f"{said}{shown}A name that is a link opens the unit's card."
 
 
@@ -137,12 +137,12 @@ def _shown(unit: Mapping[str, str], strip: Strip | None, artifact: Artifact) -> 
         return None
     title = f"{unit['layer']} unit {unit['unit']}: {unit['label'] or 'no concept'}, IoU {measured(unit['score']).text}"
     also = f" Also: {others}." if (others := _also(unit)) else ""
-    alt = f"The pictures in which it peaks highest, bright where it exceeds its threshold.{also}"
+    alt = f"The images in which it peaks highest, bright where it exceeds its threshold.{also}"
     return Shown(strip.embedded, title, alt, artifact.href + quote(strip.file))
 
 
 def _card(unit: Mapping[str, str]) -> str:
-    # As the stage `dissect` names the picture of a unit.
+    # As the stage `dissect` names the image of a unit.
     return f"pictures/unit_{unit['layer'].replace('.', '_')}_{unit['unit'].rjust(4, '0')}.png"
 
 

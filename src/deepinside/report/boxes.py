@@ -1,4 +1,4 @@
-"""The localisation of every picture, from the `per_image.csv` of a localisation."""
+"""The localisation of every image, from the `per_image.csv` of a localisation."""
 
 from collections.abc import Mapping, Sequence
 
@@ -26,13 +26,13 @@ HIT = 0.5  # IoU from which on ILSVRC counts a box as right
 def boxes(
     folder: Folder, artifact: Artifact, classes: Mapping[str, str], exhibits: Exhibits, most: int
 ) -> Catalogue | None:
-    """All pictures that were localised, in the file's order.
+    """All images that were localised, in the file's order.
 
     Args:
         folder: as read; damage of the file is added to its problems.
         artifact: how the page names it.
-        classes: label -> name; empty where the pictures' artifact is not on the page.
-        exhibits: the pictures of the page, for those that were drawn.
+        classes: label -> name; empty where the images' artifact is not on the page.
+        exhibits: the images of the page, for those that were drawn.
         most: rows.
 
     Returns:
@@ -48,13 +48,12 @@ def boxes(
         return None
     return Catalogue(
         anchor=f"{artifact.anchor}-boxes",
-        title="Every picture",
+        title="Every image",
         says=(
-            "How well the box for the true class meets the nearest true box (IoU; right from "
-            f"{HIT:g} on), beside two boxes that look at nothing. Pictures that were drawn come first and open "
-            "step by step."
+            f"IoU of the box for the true class with the nearest true box (correct from {HIT:g} on), beside two boxes "
+            "that ignore the image. Images with figures come first; they open step by step."
         ),
-        noun="pictures",
+        noun="images",
         columns=COLUMNS,
         lines=rows,
         total=len(found),
@@ -81,7 +80,7 @@ def class_names(folder: Folder, known: Mapping[str, Folder]) -> dict[str, str]:
 
 
 def _drawn(pictures: Sequence[Listed]) -> dict[str, Listed]:
-    # The caption of a case begins with the name of its picture; the group says why it was chosen.
+    # The caption of a case begins with the name of its image; the group says why it was chosen.
     return {one.caption.partition(":")[0]: one for one in pictures if one.group.endswith(" boxes")}
 
 

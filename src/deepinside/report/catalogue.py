@@ -12,7 +12,7 @@ STEPS = 50  # of a slider
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture of a row: what it shows, and the file that has it, larger or with others."""
+    """An image of a row: what it shows, and the file that has it, larger or with others."""
 
     embedded: Embedded
     title: str
@@ -33,7 +33,7 @@ class Cell:
         tone: class that colours it.
         bar: drawn behind the text, in percent of the column; None for none.
         links: further links, text and place.
-        shown: a picture before the text.
+        shown: an image before the text.
     """
 
     text: str
@@ -73,7 +73,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Line:
-    """A row; `picture` is the anchor of the picture that belongs to it, empty for none."""
+    """A row; `picture` is the anchor of the image that belongs to it, empty for none."""
 
     cells: Sequence[Cell]
     picture: str = ""
@@ -121,12 +121,12 @@ class Catalogue:
 
     @property
     def pictured(self) -> bool:
-        """Whether any row has a picture."""
+        """Whether any row has an image."""
         return any(line.picture or line.cells[0].shown for line in self.lines)
 
     @property
     def weight(self) -> int:
-        """Bytes that the pictures in its cells take."""
+        """Bytes that the images in its cells take."""
         return sum(len(cell.shown.embedded.uri) for line in self.lines for cell in line.cells if cell.shown)
 
     def choices(self) -> list[tuple[int, str, list[tuple[str, int]]]]:

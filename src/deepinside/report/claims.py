@@ -100,12 +100,12 @@ VERDICTS = {
     "undecided": "undecided",
     "needs_data": "needs data",
 }
-WORLDS = {"miniature": "miniature world", "real": "real photographs", "ilsvrc": "ILSVRC"}
+WORLDS = {"miniature": "synthetic data set", "real": "real photographs", "ilsvrc": "ILSVRC"}
 ANCHOR = "claims-table"
 COLUMNS = (
     Column("Claim"),
     Column("Verdict", choice=True),
-    Column("World", choice=True),
+    Column("Data set", choice=True),
     Column("Measured", numeric=True),
     Column("n", numeric=True),
     Column("Evidence"),
@@ -212,9 +212,9 @@ def _tallies(rows: Sequence[Mapping[str, str]]) -> list[Tally]:
     worlds += sorted({one["world"] for one in rows} - set(worlds))
     tallies = []
     for world in worlds:
-        title = WORLDS.get(world, world or "not said")
+        title = WORLDS.get(world, world or "not stated")
         tallies.append(_tally(title, title, [one for one in rows if one["world"] == world]))
-    return [_tally("all worlds", "", rows), *tallies] if len(worlds) > 1 else tallies
+    return [_tally("all data sets", "", rows), *tallies] if len(worlds) > 1 else tallies
 
 
 def _tally(title: str, world: str, members: Sequence[Mapping[str, str]]) -> Tally:

@@ -11,7 +11,7 @@ from deepinside.report.boxes import boxes, class_names
 from deepinside.report.catalogue import Catalogue
 from deepinside.report.claims import claims, told
 from deepinside.report.describe import describe
-from deepinside.report.environment import surroundings, trace
+from deepinside.report.environment import environments, trace
 from deepinside.report.exhibit import Exhibits, hang, highlights
 from deepinside.report.external_tables import benchmarks, comparisons
 from deepinside.report.folder import Folder, read
@@ -24,8 +24,8 @@ from deepinside.report.settings import Settings
 from deepinside.report.strips import Strip, strips
 
 SUMMARIES = ("claims", "sweep")  # stages that join what was made of several data and networks
-PICTURES = 0.9  # share of the page's weight that pictures may take; the rest is text
-ATLAS = 0.4  # share of these that the pictures of all units may take
+PICTURES = 0.9  # share of the page's weight that images may take; the rest is text
+ATLAS = 0.4  # share of these that the images of all units may take
 
 
 def compose(
@@ -37,8 +37,8 @@ def compose(
         inputs: finished artifacts by key.
         settings: of the page.
         name: of the experiment.
-        workers: threads that encode pictures.
-        budget: of all pictures together, in bytes; None for their share of the page's weight.
+        workers: threads that encode images.
+        budget: of all images together, in bytes; None for their share of the page's weight.
 
     Returns:
         The page, and the folders as read, in the order of the page.
@@ -74,7 +74,7 @@ def compose(
         anchors={one.fingerprint: one for one in artifacts},
         counts=_counts(artifacts, known, sections),
         command="" if settings.command is None else shlex.join(["deepinside", "run=report", *settings.command]),
-        surroundings=surroundings(folders, artifacts),
+        environments=environments(folders, artifacts),
         benchmarks=timed,
         comparisons=compared,
         glossary=settings.glossary,
@@ -86,7 +86,7 @@ Atlas = tuple[list[dict[str, str]], dict[tuple[str, str], Strip]]
 
 
 def _atlases(folders: Sequence[Folder], most: int, budget: float, workers: int) -> dict[str, Atlas]:
-    # Of every dissection its units and their pictures, in equal shares of the budget.
+    # Of every dissection its units and their images, in equal shares of the budget.
     units = {folder.key: found for folder in folders if (found := units_of(folder))}
     return {
         folder.key: (units[folder.key], strips(folder, units[folder.key][:most], budget / len(units), workers))
@@ -126,7 +126,7 @@ def _lead(chosen: Mapping[str, Mapping[str, str]], words: Mapping[str, str]) -> 
     subject = f" of {', and of '.join(looked)}" if looked else ""
     return (
         f"Class models, saliency, localisation and dissection{subject}; "
-        "every number and every picture leads to the folder of files that it came from."
+        "every number and every image leads to the folder of files that it came from."
     )
 
 

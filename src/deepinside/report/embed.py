@@ -1,4 +1,4 @@
-"""Pictures as data URIs, small enough that a page of hundreds still opens at once."""
+"""Images as data URIs, small enough that a page of hundreds still opens at once."""
 
 import base64
 import io
@@ -27,12 +27,12 @@ LEVELS = (Level(1600, 86), Level(1200, 82), Level(900, 76), Level(640, 70), Leve
 
 
 class BadPicture(ValueError):
-    """A file that is no readable picture, or lies outside its artifact."""
+    """A file that is no readable image, or lies outside its artifact."""
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """A picture inside the page.
+    """An image inside the page.
 
     Args:
         uri: `data:image/...;base64,...`.
@@ -46,7 +46,7 @@ class Embedded:
 
 
 def embed(path: Path, within: Path, level: Level = LEVELS[0]) -> Embedded:
-    """A picture file as a data URI; large ones are re-encoded, drawings without loss, photographs with some.
+    """An image file as a data URI; large ones are re-encoded, drawings without loss, photographs with some.
 
     Args:
         path: of a PNG, JPEG or WebP file.
@@ -57,7 +57,7 @@ def embed(path: Path, within: Path, level: Level = LEVELS[0]) -> Embedded:
         The data URI and its size in pixels.
 
     Raises:
-        BadPicture: if it is missing, lies elsewhere, or is no picture.
+        BadPicture: if it is missing, lies elsewhere, or is no image.
     """
     with opened(path, within) as picture:
         if max(picture.size) <= level.side and path.stat().st_size <= AS_IT_IS:
@@ -67,17 +67,17 @@ def embed(path: Path, within: Path, level: Level = LEVELS[0]) -> Embedded:
 
 @contextmanager
 def opened(path: Path, within: Path) -> Generator[Image.Image]:
-    """A picture file, with all its pixels.
+    """An image file, with all its pixels.
 
     Args:
         path: of a PNG, JPEG or WebP file.
         within: the folder that it must lie in.
 
     Yields:
-        The picture, until the block ends.
+        The image, until the block ends.
 
     Raises:
-        BadPicture: if it is missing, lies elsewhere, or is no picture.
+        BadPicture: if it is missing, lies elsewhere, or is no image.
     """
     try:
         if not path.resolve().is_relative_to(within.resolve()):
@@ -90,7 +90,7 @@ def opened(path: Path, within: Path) -> Generator[Image.Image]:
     except BadPicture:
         raise
     except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
-        raise BadPicture("is no readable PNG, JPEG or WebP picture") from error
+        raise BadPicture("is no readable PNG, JPEG or WebP image") from error
 
 
 def _encoded(picture: Image.Image, size: int, level: Level) -> Embedded:
@@ -106,7 +106,7 @@ def _encoded(picture: Image.Image, size: int, level: Level) -> Embedded:
 
 
 def encoded(picture: Image.Image, quality: int) -> Embedded:
-    """A picture in memory as a data URI, with some loss.
+    """An image in memory as a data URI, with some loss.
 
     Args:
         picture: RGB.
@@ -127,7 +127,7 @@ def _uri(content: bytes, kind: str, size: tuple[int, int]) -> Embedded:
 def embed_all(
     pictures: Iterable[tuple[Path, Path]], budget: float, workers: int = 1
 ) -> tuple[dict[Path, Embedded], dict[Path, str]]:
-    """All pictures of a page, reduced step by step until together they fit.
+    """All images of a page, reduced step by step until together they fit.
 
     Args:
         pictures: files, each with the folder that it must lie in.
@@ -135,7 +135,7 @@ def embed_all(
         workers: threads that encode.
 
     Returns:
-        The embedded pictures, and for the bad ones why.
+        The embedded images, and for the bad ones why.
     """
     wanted = dict(pictures)
     with ThreadPoolExecutor(max(1, workers)) as pool:

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deepinside.report.folder import Folder
-from deepinside.report.page import Artifact, Surroundings
+from deepinside.report.page import Artifact, RunEnvironment
 from deepinside.report.settings import Settings
 
 FACTS = ("platform", "device", "threads")
 
 
-def surroundings(folders: Sequence[Folder], artifacts: Sequence[Artifact]) -> list[Surroundings]:
+def environments(folders: Sequence[Folder], artifacts: Sequence[Artifact]) -> list[RunEnvironment]:
     """Groups the artifacts by what computed them; times are left out, so that the same work gives the same page.
 
     Args:
@@ -26,7 +26,7 @@ def surroundings(folders: Sequence[Folder], artifacts: Sequence[Artifact]) -> li
         facts = _facts(folder.record)
         if facts:
             groups.setdefault(facts, []).append(artifact.name)
-    return [Surroundings(names, facts) for facts, names in groups.items()]
+    return [RunEnvironment(names, facts) for facts, names in groups.items()]
 
 
 def _facts(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

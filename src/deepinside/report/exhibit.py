@@ -1,4 +1,4 @@
-"""The galleries: which pictures, how small, in which grid."""
+"""The galleries: which images, how small, in which grid."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,10 +13,10 @@ from deepinside.report.folder import Folder, Listed
 from deepinside.report.page import Artifact, Gallery, Highlight, Picture, Section
 from deepinside.report.settings import Showcase
 
-TINY = 160  # pixels: below this a picture is enlarged as squares instead of being smoothed
+TINY = 160  # pixels: below this an image is enlarged as squares instead of being smoothed
 FEWEST = 4  # a gallery is not cut below this to keep the page small
 COMFORT = 0.62  # of its own width: how far a figure can shrink before its letters cannot be read
-STRIP = 2.0  # width / height from which on a picture may take a whole row
+STRIP = 2.0  # width / height from which on an image may take a whole row
 _GRIDS = ((170, "small"), (340, "medium"), (640, "large"))  # (comfortable width below, class in style.css)
 _FIRST = {"single": 1, "banner": 2, "large": 6, "medium": 9, "small": 12, "tiny": 32}
 _NARROW = {"small", "medium", "large"}
@@ -28,7 +28,7 @@ _SLACK = {"banner": 1} | dict.fromkeys(
 
 @dataclass
 class Exhibits:
-    """The pictures of a page, embedded; `bad` tells why a file could not be."""
+    """The images of a page, embedded; `bad` tells why a file could not be."""
 
     embedded: Mapping[Path, Embedded]
     bad: Mapping[Path, str]
@@ -37,11 +37,11 @@ class Exhibits:
     anchors: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def anchor(self, key: str, one: Listed) -> str:
-        """Where a picture hangs on the page.
+        """Where an image hangs on the page.
 
         Args:
             key: of its artifact.
-            one: the picture.
+            one: the image.
 
         Returns:
             Its anchor; empty if it could not be embedded or lies beyond what a gallery shows.
@@ -51,21 +51,21 @@ class Exhibits:
 
     @property
     def weight(self) -> int:
-        """Bytes of all embedded pictures that are shown."""
+        """Bytes of all embedded images that are shown."""
         return _weight(self.groups, self.embedded, self.most)
 
 
 def hang(folders: Sequence[Folder], *, most: int, budget: float, workers: int = 1) -> Exhibits:
-    """Embeds the pictures of all artifacts so that together they keep to the page's weight.
+    """Embeds the images of all artifacts so that together they keep to the page's weight.
 
     Args:
-        folders: the artifacts; bad pictures are added to their problems.
-        most: pictures per gallery.
-        budget: of all pictures, in bytes.
+        folders: the artifacts; bad images are added to their problems.
+        most: images per gallery.
+        budget: of all images, in bytes.
         workers: threads that encode.
 
     Returns:
-        The exhibits, grouped by artifact and picture group.
+        The exhibits, grouped by artifact and image group.
     """
     groups: dict[tuple[str, str], list[Listed]] = {}
     for folder in folders:
@@ -92,12 +92,12 @@ def gallery(exhibits: Exhibits, artifact: Artifact, group: str, words: Mapping[s
 
     Args:
         exhibits: all that hang.
-        artifact: whose pictures.
+        artifact: whose images.
         group: of `pictures.csv`.
         words: readable names of groups.
 
     Returns:
-        Its pictures, the bad ones left out and counted among the problems of the artifact.
+        Its images, the bad ones left out and counted among the problems of the artifact.
     """
     listed = exhibits.groups[artifact.key, group]
     pictures = [picture(one, exhibits, artifact) for one in listed[: exhibits.most] if one.path in exhibits.embedded]
@@ -117,15 +117,15 @@ def gallery(exhibits: Exhibits, artifact: Artifact, group: str, words: Mapping[s
 
 
 def picture(one: Listed, exhibits: Exhibits, artifact: Artifact) -> Picture:
-    """A picture that could be embedded.
+    """An image that could be embedded.
 
     Args:
         one: as listed.
         exhibits: all that hang.
-        artifact: whose picture.
+        artifact: whose image.
 
     Returns:
-        The picture as the page shows it.
+        The image as the page shows it.
     """
     embedded = exhibits.embedded[one.path]
     alt = ". ".join(filter(None, (one.title, one.caption))) or one.file
@@ -135,7 +135,7 @@ def picture(one: Listed, exhibits: Exhibits, artifact: Artifact) -> Picture:
 
 
 def told(caption: str) -> tuple[str, str]:
-    """A caption in two parts: what the picture is, and with which settings it was made.
+    """A caption in two parts: what the image is, and with which settings it was made.
 
     Args:
         caption: as listed.
@@ -167,13 +167,13 @@ def _grid(pictures: Sequence[Picture]) -> str:
 def highlights(
     showcase: Iterable[Showcase], sections: Sequence[Section], exhibits: Exhibits, budget: float
 ) -> list[Highlight]:
-    """The pictures that the showcase asks for, each once more than in its gallery.
+    """The images that the showcase asks for, each once more than in its gallery.
 
     Args:
         showcase: what to show, in this order.
         sections: of the page.
-        exhibits: all pictures.
-        budget: of all pictures together, in bytes; what exceeds it is left out.
+        exhibits: all images.
+        budget: of all images together, in bytes; what exceeds it is left out.
 
     Returns:
         Those that are there.
@@ -189,7 +189,7 @@ def highlights(
 
 
 def _first(wish: Showcase, sections: Sequence[Section], exhibits: Exhibits) -> Highlight | None:
-    # The galleries know the pictures as they are shown; the groups know the names that patterns are about.
+    # The galleries know the images as they are shown; the groups know the names that patterns are about.
     homes = {
         one.anchor: (section, part.artifact)
         for section in sections

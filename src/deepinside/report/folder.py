@@ -18,7 +18,7 @@ _OWN_FILES = {"table.csv", "pictures.csv", "set_aside.csv", "manifest.json"}
 
 @dataclass(frozen=True)
 class Listed:
-    """One line of `pictures.csv`; `path` is where the picture lies."""
+    """One line of `pictures.csv`; `path` is where the image lies."""
 
     file: str
     group: str

@@ -1,4 +1,4 @@
-"""The pipeline as a picture: what was made from what."""
+"""The pipeline as an image: what was made from what."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,9 +9,9 @@ from deepinside.report.page import Artifact, Drawing, Node
 
 BOX = (156.0, 78.0)  # width and height, in units of the view box
 GAP = (44.0, 20.0)
-WIDE_ROW = 258.0  # width of a box of the narrow picture
+WIDE_ROW = 258.0  # width of a box of the narrow image
 ROW_GAP = 14.0
-ARC_ROOM = 74.0  # left of the boxes, where the arcs of the narrow picture run
+ARC_ROOM = 74.0  # left of the boxes, where the arcs of the narrow image run
 SWEEPS = 4  # rounds of putting every box at the height of its neighbours
 MANY = 3  # inputs of one artifact that are not on the page and still get a box each
 PAGE = "this page"
@@ -39,7 +39,7 @@ def drawings(
         chosen: what they rest on, see `trace`.
 
     Returns:
-        The wide and the narrow picture.
+        The wide and the narrow image.
     """
     graph = _reduced(_graph(folders, artifacts, chosen))
     columns = _columns(graph)

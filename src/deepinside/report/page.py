@@ -55,7 +55,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of a gallery, whose file in the artifact is `href`.
+    """An image of a gallery, whose file in the artifact is `href`.
 
     A `tiny` one is enlarged as squares, a `long` one takes the room of two. Its caption is what it shows, and the
     settings, shown on demand.
@@ -73,7 +73,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Gallery:
-    """The pictures of one group.
+    """The images of one group.
 
     Args:
         title: of the group.
@@ -93,7 +93,7 @@ class Gallery:
 
     @property
     def shown(self) -> int:
-        """How many pictures the page holds."""
+        """How many images the page holds."""
         return len(self.pictures) + len(self.rest)
 
 
@@ -152,7 +152,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Highlight:
-    """A picture at the top of the page: what it shows, and the section that it is from."""
+    """An image at the top of the page: what it shows, and the section that it is from."""
 
     title: str
     says: str
@@ -161,7 +161,7 @@ class Highlight:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class RunEnvironment:
     """What artifacts were computed with: names of the artifacts, and what the machine and the packages were."""
 
     artifacts: Sequence[str]
@@ -178,7 +178,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Node:
-    """A box of the pipeline's picture; `state` is `here`, `broken`, `elsewhere` (not on this page) or `page`."""
+    """A box of the pipeline's image; `state` is `here`, `broken`, `elsewhere` (not on this page) or `page`."""
 
     name: str
     detail: str
@@ -191,7 +191,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Drawing:
-    """The pipeline as a picture: boxes of one size and the paths between them, in units of the view box."""
+    """The pipeline as an image: boxes of one size and the paths between them, in units of the view box."""
 
     width: float
     height: float
@@ -218,14 +218,14 @@ class Page:
     anchors: Mapping[str, Artifact]
     counts: Sequence[tuple[str, str]]
     command: str
-    surroundings: Sequence[Surroundings]
+    environments: Sequence[RunEnvironment]
     benchmarks: Sequence[Benchmark]
     comparisons: Sequence[Comparison]
     glossary: Mapping[str, str]
 
     @property
     def weight(self) -> int:
-        """Bytes that its pictures take."""
+        """Bytes that its images take."""
         galleries = [one for section in self.sections for part in section.parts for one in part.galleries]
         hung = [picture for one in galleries for picture in (*one.pictures, *one.rest)]
         tables = [one for section in self.sections for part in section.parts for one in part.catalogues]
@@ -246,7 +246,7 @@ def _digest(text: str) -> str:
 
 
 def policy(style: str, script: str) -> str:
-    """The Content-Security-Policy: no network, no frames, no forms; this style, this script, embedded pictures.
+    """The Content-Security-Policy: no network, no frames, no forms; this style, this script, embedded images.
 
     Args:
         style: content of the only style element.
@@ -276,7 +276,7 @@ def render(page: Page) -> str:
 
 
 def written(page: Page) -> str:
-    """The page as Markdown, without its pictures.
+    """The page as Markdown, without its images.
 
     Args:
         page: what it shows.

@@ -55,7 +55,7 @@ def _own(key: str, chapters: Sequence[Chapter]) -> list[int]:
 
 
 def home(key: str, name: str, chapters: Sequence[Chapter]) -> int:
-    """Where a number or a group of pictures stands.
+    """Where a number or a group of images stands.
 
     Args:
         key: of its artifact.
@@ -89,7 +89,7 @@ def lay_out(
         chapters: the sections asked for.
         artifacts: in the order to show.
         known: all numbers.
-        exhibits: all pictures.
+        exhibits: all images.
         words: readable names.
         catalogues: key of an artifact -> its long tables, shown where it is described.
 

@@ -14,7 +14,7 @@ class Chapter:
         title: its heading.
         says: one sentence under the heading.
         keys: patterns (`fnmatch`) of the artifacts shown here, in order.
-        about: patterns of the picture groups and metrics shown here.
+        about: patterns of the image groups and metrics shown here.
     """
 
     title: str
@@ -40,7 +40,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Showcase:
-    """A picture at the top of the page.
+    """An image at the top of the page.
 
     Args:
         title: a few words.
@@ -64,10 +64,10 @@ class Settings:
         megabytes: what the page may weigh.
         findings: the summary at the top.
         chapters: the sections; what fits none gets one of its own.
-        showcase: the pictures at the top.
+        showcase: the images at the top.
         rows_per_table: of the long tables, at most; the others stay in the artifact.
         glossary: words that a newcomer may not know, with what they mean.
-        words: readable names of metrics, their prefixes, picture groups and artifacts.
+        words: readable names of metrics, their prefixes, image groups and artifacts.
         also: overrides of the further runs.
         command: overrides of the run itself; None where they are not known.
         benchmarks: table of `make benchmark`; None: not shown.

@@ -1,4 +1,4 @@
-"""The pictures of every unit, cut from the sheets that a dissection leaves, small enough for a page of hundreds."""
+"""The images of every unit, cut from the sheets that a dissection leaves, small enough for a page of hundreds."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ _SIZES = ((1.0, 66), (0.8, 55), (0.6, 50))  # share of the length, WebP quality 
 
 
 class Strip(NamedTuple):
-    """A unit's pictures beside one another, and the sheet of the artifact that has them."""
+    """A unit's images beside one another, and the sheet of the artifact that has them."""
 
     embedded: Embedded
     file: str

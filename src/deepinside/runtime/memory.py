@@ -1,6 +1,6 @@
 """When a batch does not fit into memory: halve it, go on, and keep account of it.
 
-Pictures are independent of one another in a frozen network, so a batch in parts gives what the whole gives, but for the
+Images are independent of one another in a frozen network, so a batch in parts gives what the whole gives, but for the
 last bits. A step of training or of an ascent is another one in other batches: there the error names the key to lower.
 """
 

@@ -1,6 +1,6 @@
-"""Pictures with concept masks in the Broden format -> checked and counted.
+"""Images with concept masks in the Broden format -> checked and counted.
 
-The miniature world's are drawn first; one's own masks and annotations are converted first.
+Those of the synthetic data set are drawn first; a user's own masks and annotations are converted first.
 """
 
 import csv

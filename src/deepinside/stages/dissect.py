@@ -19,11 +19,11 @@ from deepinside.dissection.counting import Counter, stored, totals
 from deepinside.dissection.figures import draw_cards, draw_counts, draw_sensitivity
 from deepinside.dissection.layers import survey_layers
 from deepinside.dissection.netdissect import read_result
-from deepinside.dissection.permutation import chance
+from deepinside.dissection.permutation import permutation_test
 from deepinside.dissection.probe_set import image_of, pictures, reader, shuffled, vocabulary_of
 from deepinside.dissection.score import iou, runners_up, units_frame
 from deepinside.dissection.tables import (
-    Sure,
+    Uncertainty,
     by_threshold,
     ceiling_rows,
     rotation_rows,
@@ -94,7 +94,7 @@ def check(cfg: DictConfig) -> None:
 
 
 def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
-    """Writes the tables (see `write_tables`), `top_images.csv`, `set_aside.csv`, pictures and the sheets of all units.
+    """Writes the tables (see `write_tables`), `top_images.csv`, `set_aside.csv`, images and the sheets of all units.
 
     Args:
         cfg: groups dissect, concepts and machine.
@@ -127,16 +127,16 @@ def _layers(network: Network, chosen: str | Sequence[str] | None) -> tuple[str, 
 
 
 def dissected(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> Gallery:
-    """Dissects a network and writes what `run` writes, but for the list of pictures.
+    """Dissects a network and writes what `run` writes, but for the list of images.
 
     Args:
         cfg: group dissect, `machine.workers`, `seed`.
         broden: the probe set.
         network: any.
-        out: folder for the tables and pictures; finished batches are kept in `parts` in it.
+        out: folder for the tables and images; finished batches are kept in `parts` in it.
 
     Returns:
-        The pictures, to be written.
+        The images, to be written.
 
     Raises:
         KeyError: if the probe set has no category `transfer`.
@@ -164,7 +164,7 @@ def dissected(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> G
     )  # fmt: skip
     tallies = out / "parts" / "tally"
     found = totals(counter, seen, image, images=len(broden), folder=tallies, kept=kept, **common)
-    units, sure = _judged(counter, found, tallies, len(broden), chosen.iou)
+    units, uncertainty = _judged(counter, found, tallies, len(broden), chosen.iou)
     write_csv(top_images(seen, broden), out / "top_images.csv")
     about = _counted(broden, seen, partners if chosen.shuffle else None, out)
     about += ceiling_rows(found, vocabulary, chosen.quantile)
@@ -173,7 +173,7 @@ def dissected(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> G
     if chosen.transfer:
         about += transfer_rows(seen, vocabulary, chosen.transfer)
     gallery = Gallery(out)
-    draw_counts(gallery, units, write_tables(units, chosen, out, about, sure), chosen)
+    draw_counts(gallery, units, write_tables(units, chosen, out, about, uncertainty), chosen)
     draw_sensitivity(gallery, by_threshold(units, chosen), chosen)
     if chosen.ablate:
         batches = pictures(image, seen.used, sizes, chosen.batch)
@@ -185,7 +185,7 @@ def dissected(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> G
 
 
 def _counted(broden: Broden, seen: Survey, partners: Sequence[int] | None, out: Path) -> list[Row]:
-    # Which pictures count, and, in a file of its own, which do not and why, beside those that `concepts` set aside.
+    # Which images count, and, in a file of its own, which do not and why, beside those that `concepts` set aside.
     aside = [(bad.file, bad.reason) for bad in sorted(seen.bad)]
     write_csv(pd.DataFrame(aside, columns=["file", "reason"]), out / "set_aside.csv")
     counts = {"": len(seen.used), "_set_aside": len(aside), "_without_labels": len(broden.unlabelled)}
@@ -196,17 +196,19 @@ def _counted(broden: Broden, seen: Survey, partners: Sequence[int] | None, out: 
 
 def _judged(
     counter: Counter, found: Totals, tallies: Path, images: int, threshold: float
-) -> tuple[pd.DataFrame, dict[str, Sure]]:
-    # Best labels, and how sure they are.
+) -> tuple[pd.DataFrame, dict[str, Uncertainty]]:
+    # Best labels, their confidence intervals and permutation tests.
     vocabulary = counter.vocabulary
     scores = {name: iou(*counts, found.truth, vocabulary) for name, counts in found.layers.items()}
     labels = [rivals(one, vocabulary) for one in scores.values()]
     sums = grouped_sums(stored(tallies), labels, vocabulary, counter.rule, images)
-    frames, sure = [], {}
+    frames, uncertainty = [], {}
     for name, group in zip(scores, sums, strict=True):
-        luck = found.luck.get(name)
-        chances = None if luck is None else chance(luck, vocabulary, threshold)
-        sure[name] = Sure(intervals(group, vocabulary, threshold), chances, luck.images if luck else 0)
+        permuted = found.permuted.get(name)
+        test = None if permuted is None else permutation_test(permuted, vocabulary, threshold)
+        uncertainty[name] = Uncertainty(
+            intervals(group, vocabulary, threshold), test, permuted.images if permuted else 0
+        )
         frame = units_frame(name, counter.thresholds[name], *found.layers[name], found.truth, vocabulary)
-        frames.append(pd.concat([frame, runners_up(scores[name], vocabulary), sure[name].columns()], axis=1))
-    return pd.concat(frames, ignore_index=True), sure
+        frames.append(pd.concat([frame, runners_up(scores[name], vocabulary), uncertainty[name].columns()], axis=1))
+    return pd.concat(frames, ignore_index=True), uncertainty

@@ -1,4 +1,4 @@
-"""Pictures and a network -> networks that turn its codes back into pictures, and how near they come."""
+"""Images and a network -> networks that turn its codes back into images, and how near they come."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ from deepinside.network import Network
 from deepinside.probe.codes import OF_SCORES, check_code
 from deepinside.records import Row, Table
 
-_ANY = ("any",)  # no classes: all that a label says here is that the picture could be read
+_ANY = ("any",)  # no classes: all that a label says here is that the image could be read
 
 
 def check(cfg: DictConfig) -> None:
@@ -54,7 +54,7 @@ def check(cfg: DictConfig) -> None:
 
 
 def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
-    """Writes `<code>.safetensors`, `inverters.json`, `history.csv`, `per_image.csv`, `table.csv` and pictures.
+    """Writes `<code>.safetensors`, `inverters.json`, `history.csv`, `per_image.csv`, `table.csv` and images.
 
     Args:
         cfg: groups invert and machine.
@@ -92,7 +92,7 @@ def _divided(index: Index, options: DictConfig) -> tuple[Index, Index]:
     train = _some(replace(rest, entries=tuple(e for e in rest.entries if e.image not in names)), options.limit)
     if len(held) < 2 or not len(train):
         raise ValueError(
-            f"expected pictures to train on and two or more to hold out, got {len(train)} and {len(held)} in "
+            f"expected images to train on and two or more to hold out, got {len(train)} and {len(held)} in "
             f"{index.root}: lower invert.tested={options.tested}, or take data with the splits train and val"
         )
     return train, held

@@ -1,4 +1,4 @@
-"""Pictures and a network -> boxes for the classes it sees, from class labels alone, and how wrong they are."""
+"""Images and a network -> boxes for the classes it sees, from class labels alone, and how wrong they are."""
 
 import csv
 import logging
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
-    """Writes `table.csv`, `per_*.csv` (image, class, size), `predictions.txt`, `set_aside.csv`, pictures of some cases.
+    """Writes `table.csv`, `per_*.csv` (image, class, size), `predictions.txt`, `set_aside.csv`, images of some cases.
 
     Args:
         cfg: groups localise and machine, `data.root`, `data.split`, `data.limit`.
@@ -40,7 +40,7 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
         out: the work folder; batches that are finished in it are not computed again.
 
     Raises:
-        ValueError: if the pictures have no labels or no boxes, or other classes than the network.
+        ValueError: if the images have no labels or no boxes, or other classes than the network.
     """
     index = usable(open_index(cfg, inputs["prepare"], inputs["network"]).split(cfg.data.split).limit(cfg.data.limit))
     network = open_network(cfg, inputs["network"])
@@ -79,7 +79,7 @@ def check(cfg: DictConfig) -> None:
 
 
 def usable(index: Index) -> Index:
-    """The pictures that can be localised: with a class and a box of it.
+    """The images that can be localised: with a class and a box of it.
 
     Args:
         index: of any data.
@@ -93,9 +93,9 @@ def usable(index: Index) -> Index:
     labelled = tuple(entry for entry in index.entries if entry.label >= 0)
     if not labelled:
         raise ValueError(
-            f"localise needs pictures whose class is known and boxes around it; none of the {len(index)} in "
+            f"localise needs images whose class is known and boxes around it; none of the {len(index)} in "
             f"{index.root} has a class: take data=ilsvrc, data=miniature, or data=folder with boxes; to look at "
-            "pictures without labels, run=visualise"
+            "images without labels, run=visualise"
         )
     bare = (entry for entry in index.entries if entry.label < 0)
     aside = tuple((entry.file, "expected a class, got none: localise needs one") for entry in bare)
@@ -106,7 +106,7 @@ def agree(index: Index, network: Network) -> None:
     """Checks that the network's outputs are the classes of the data.
 
     Args:
-        index: of the pictures.
+        index: of the images.
         network: whose scores are taken for their classes.
 
     Raises:
@@ -121,10 +121,10 @@ def agree(index: Index, network: Network) -> None:
 
 
 def judged(index: Index, answers: dict[str, ndarray], skipped: frozenset[str]) -> Outcome:
-    """The answers beside the truth, without the pictures that could not be read.
+    """The answers beside the truth, without the images that could not be read.
 
     Args:
-        index: of the pictures.
+        index: of the images.
         answers: what `Localiser` gave, for all of them.
         skipped: names of blacklisted images.
 
@@ -157,7 +157,7 @@ def _write(outcome: Outcome, index: Index, answers: dict[str, ndarray], out: Pat
     Table([*table(outcome).rows, Row("images_set_aside", len(aside), "images")]).write(out)
     outcome.write(out)
     tables.write(outcome, index.classes, out)
-    # One line for every picture of the index, as the format wants it: label 0 where one could not be read.
+    # One line for every image of the index, as the format wants it: label 0 where one could not be read.
     submission.write(out / "predictions.txt", submission.Guesses(answers["labels"] + 1, answers["boxes"]))
     with (out / "set_aside.csv").open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file, lineterminator="\n")

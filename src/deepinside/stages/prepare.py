@@ -1,4 +1,4 @@
-"""Pictures on disk, in whatever layout -> one list of them; the miniature world is drawn first."""
+"""Images on disk, in whatever layout -> one list of them; the synthetic data set is drawn first."""
 
 import csv
 from collections import Counter
@@ -14,13 +14,7 @@ from deepinside.records import Row, Table
 
 
 def run(cfg: DictConfig, _inputs: dict[str, Path], out: Path) -> None:
-    """Writes `images.csv`, `boxes.csv`, `classes.csv`, `blacklist.csv`, `set_aside.csv`; a drawn world's pictures too.
-
-    Args:
-        cfg: groups data and machine.
-        _inputs: none.
-        out: the work folder.
-    """
+    """Writes the tables of the data set, and the images of the synthetic one."""
     root = out if cfg.data.root is None else Path(cfg.data.root)
     if cfg.data.draw and cfg.data.root is None:
         instantiate(cfg.data.draw, out=out, workers=cfg.machine.workers)

@@ -27,14 +27,14 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
         out: the work folder.
 
     Raises:
-        ValueError: if the file has not one line per picture.
+        ValueError: if the file has not one line per image.
     """
     index = open_index(cfg, inputs["prepare"]).split(cfg.data.split)
     path = Path(cfg.predictions)
     guesses = submission.read(path)
     if len(guesses.labels) != len(index):
         raise ValueError(
-            f"{path}: expected one line for each of the {len(index)} pictures of split {cfg.data.split}, in sorted "
+            f"{path}: expected one line for each of the {len(index)} images of split {cfg.data.split}, in sorted "
             f"order, got {len(guesses.labels)}; {len(index.set_aside)} files of the data were set aside by prepare"
         )
     counted = ~skipped(cfg, inputs["prepare"], index)
@@ -65,7 +65,7 @@ def check(cfg: DictConfig) -> None:
 
 
 def skipped(cfg: DictConfig, prepared: Path, index: Index) -> Bool[ndarray, " n"]:
-    """The pictures that localisation does not count.
+    """The images that localisation does not count.
 
     Args:
         cfg: with `score.blacklist`, a file of line numbers, or None for the list that belongs to the data.

@@ -173,7 +173,7 @@ _SHOWN = ("data", "concepts", "model")
 
 
 def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
-    """Writes `sweep.csv`, `best.csv`, `table.csv`, `set_aside.csv` and a picture; `mean.csv` where points are repeated.
+    """Writes `sweep.csv`, `best.csv`, `table.csv`, `set_aside.csv` and an image; `mean.csv` where points are repeated.
 
     Args:
         cfg: group sweep, with points that failed in `set_aside`.

@@ -1,7 +1,7 @@
-"""Pictures and a network without weights -> the network trained, how often it is wrong, and what it saw meanwhile.
+"""Images and a network without weights -> the network trained, how often it is wrong, and what it saw meanwhile.
 
-The network is that of the last epoch, and its errors are those on pictures that it was not trained on: the split `val`,
-or, of pictures without a split of their own, a tenth that is held out (`Index.divided`).
+The network is that of the last epoch, and its errors are those on images that it was not trained on: the split `val`,
+or, of images without a split of their own, a tenth that is held out (`Index.divided`).
 """
 
 import shutil
@@ -67,7 +67,7 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
         out: the work folder; an interrupted training goes on from its last whole epoch.
 
     Raises:
-        ValueError: if the data has no labels, or no pictures to train on or to test on.
+        ValueError: if the data has no labels, or no images to train on or to test on.
     """
     train, val = _sides(open_index(cfg, inputs["prepare"]))
     with torch.random.fork_rng():
@@ -88,7 +88,7 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     _draw(pd.read_csv(out / "history.csv"), network, watch, out)
     shutil.rmtree(out / "checkpoints")
     if watch:
-        shutil.rmtree(watch.folder)  # its pictures are in the gallery
+        shutil.rmtree(watch.folder)  # its images are in the gallery
 
 
 def _watch(options: dict[str, Any], network: Network, val: Index, folder: Path) -> Watch | None:
@@ -110,27 +110,27 @@ def _looked_at(network: Network, val: Index, images: int) -> Batch:
     chosen = val.balanced(images)
     views = Views(Canvases(chosen, network.preprocessing, cache_gb=0), augmentation=None, seed=0)
     pixels, labels = views.__getitems__([(0, position) for position in range(len(chosen))])
-    kept = (labels >= 0).nonzero().flatten()  # a broken picture has no label
+    kept = (labels >= 0).nonzero().flatten()  # a broken image has no label
     entries = [chosen.entries[position] for position in kept.tolist()]
     names = tuple(f"{val.classes[entry.label].split(',')[0]}, {entry.image}" for entry in entries)
     return Batch(pixels[kept].float() / 255, names, labels[kept])
 
 
 def _sides(index: Index) -> tuple[Index, Index]:
-    # Labelled pictures to train on, and those to test on.
+    # Labelled images to train on, and those to test on.
     entries = tuple(entry for entry in index.entries if entry.label >= 0)
     labelled = Index(index.root, index.ids, index.classes, entries).divided()
     train, val = labelled.split("train"), labelled.split("val")
     common = sum(entry.split == "all" for entry in entries)
     if common and not (len(train) and len(val)):
         raise ValueError(
-            f"{index.root}: a tenth of the pictures, chosen by a hash of their content, is held out of training to "
-            f"test on; these are {len(val)} of {common} here: add pictures, or divide them into folders train/ and val/"
+            f"{index.root}: a tenth of the images, chosen by a hash of their content, is held out of training to "
+            f"test on; these are {len(val)} of {common} here: add images, or divide them into folders train/ and val/"
         )
     for split, chosen in (("train", train), ("val", val)):
         if not len(chosen):
             raise ValueError(
-                f"training needs pictures with labels in the splits train and val; {index.root} has none in {split!r}: "
+                f"training needs images with labels in the splits train and val; {index.root} has none in {split!r}: "
                 "take a network that is trained already, such as model=efficientnet_lite0, or data with class labels"
             )
     return train, val
@@ -156,7 +156,7 @@ def _draw(history: pd.DataFrame, network: Network, watch: Watch | None, out: Pat
         "history",
         group="training",
         title="Training",
-        caption=f"{network.name}: loss and error on the pictures tested on, per epoch (centre crop).",
+        caption=f"{network.name}: loss and error on the images tested on, per epoch (centre crop).",
     )
     if watch:
         _draw_looks(gallery, watch, network)
@@ -167,8 +167,8 @@ def _draw_looks(gallery: Gallery, watch: Watch, network: Network) -> None:
     group, seen = "while it learnt", looks(watch.folder)
     moments = sorted({list(seen)[i] for i in np.linspace(0, len(seen) - 1, MOMENTS).round().astype(int)})
     about = (
-        f"{network.name} while it learnt; validation pictures, centre crop. By a rule of the ReLUs: what moves the "
-        "true class's score, in score per unit of intensity. By a layer: what its unit that is strongest in a picture "
+        f"{network.name} while it learnt; validation images, centre crop. By a rule of the ReLUs: what moves the "
+        "true class's score, in score per unit of intensity. By a layer: what its unit that is strongest in an image "
         "then sees, red for more and blue for less. Each map on its own scale up to its 99.5 % quantile."
     )
     for number, name in enumerate(watch.methods, 1):

@@ -1,8 +1,8 @@
-"""Pictures, classes and units -> what the network sees in them.
+"""Images, classes and units -> what the network sees in them.
 
-A method says by its signature what it takes: one that returns `Maps` gets a picture after the other, one that returns
+A method says by its signature what it takes: one that returns `Maps` gets an image after the other, one that returns
 `Images` a class after the other, one that returns a `Study` whatever its parameters name: `pictures`, `segments`
-(pictures with outlined concepts), `checkpoints` (the network while it learnt).
+(images with outlined concepts), `checkpoints` (the network while it learnt).
 """
 
 import csv
@@ -65,7 +65,7 @@ def _check_layers(cfg: DictConfig, chosen: Mapping[str, Method]) -> None:
 
 
 def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
-    """Writes `per_image.csv`, `maps.npz`, `synthesis.csv`, `<study>.csv`, `set_aside.csv`, pictures and `table.csv`.
+    """Writes `per_image.csv`, `maps.npz`, `synthesis.csv`, `<study>.csv`, `set_aside.csv`, images and `table.csv`.
 
     Args:
         cfg: groups visualise, method, data, machine.

@@ -1,7 +1,7 @@
 """The W&B mirror: one run per stage that computes, one artifact per output. The artifact folder stays the record.
 
 Everything that W&B writes lies in `<root>/wandb`, one folder per run: `offline-run-<time>-<stage>-<fingerprint>` holds
-the transaction log, copies of the pictures and tables shown, and in `staging` the files of the artifact as hard links
+the transaction log, copies of the images and tables shown, and in `staging` the files of the artifact as hard links
 (copies where the file system has none), so that they cost no space and outlive the renaming of the artifact. An offline
 run needs all of it until it is uploaded:
 

@@ -45,7 +45,7 @@ class Run:
             self._attempt("a curve", lambda: self._run.log(dict(metrics), step=step))
 
     def log(self, out: Path) -> None:
-        """Mirrors a complete artifact: the folder, its numbers, curves, tables and pictures.
+        """Mirrors a complete artifact: the folder, its numbers, curves, tables and images.
 
         The manifest stays out, for it records the time and the platform; the run's configuration says the rest.
         `history.csv` (a column `step` or `epoch`, others numbers) becomes curves unless `log_metrics` drew them.
@@ -180,7 +180,7 @@ class Run:
             shown["page"] = wandb.Html(out / "index.html", inject=False)
         if shown:
             level = logging.root.manager.disable
-            logging.disable(logging.WARNING)  # it warns of pictures of several sizes in one group
+            logging.disable(logging.WARNING)  # it warns of images of several sizes in one group
             try:
                 self._run.log(shown)
             finally:

@@ -1,4 +1,4 @@
-"""The part of visualise that makes pictures: of classes, units, channels, directions."""
+"""The part of visualise that makes images: of classes, units, channels, directions."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ from deepinside.views import resized, to_bytes
 _PLAIN = "class_model"  # plain L2, which others are compared with
 _ROWS = ("rank_one", "high_frequency_share", "total_variation", "blank_share", "fragments", "colour_distance", "size")
 _UNITS = {"total_variation": "1/pixel", "fragments": "", "colour_distance": "CIELAB", "size": "grey levels"}
-_BATCHES = ("batch", "together", "per_pass", "passes")  # as methods name their pictures per pass
+_BATCHES = ("batch", "together", "per_pass", "passes")  # as methods name their images per pass
 _REFERENCE = 20_000  # pixels of photographs whose colours are compared with
 
 
@@ -39,7 +39,7 @@ def draw_images(
     judge: Network | None,
     colours: Callable[[], Float[Tensor, "m 3"] | None],
 ) -> list[Row]:
-    """A picture of each class or unit by every method, with `synthesis.csv` and `synthesis.npz`.
+    """An image of each class or unit by every method, with `synthesis.csv` and `synthesis.npz`.
 
     What a method made is kept at once, so that a run that was interrupted goes on with the next method.
 
@@ -50,7 +50,7 @@ def draw_images(
         material: function -> further arguments that it asks for.
         gallery: to add to.
         out: the work folder.
-        judge: a second network, of the same classes, that says what it sees in the pictures; None: nobody does.
+        judge: a second network, of the same classes, that says what it sees in the images; None: nobody does.
         colours: gives pixels of photographs to compare colours with; None where there are none.
 
     Returns:
@@ -153,7 +153,7 @@ def _measured(
 
 
 def _first(reached: Bool[Tensor, "steps n"]) -> list[int | None]:
-    # The first step at which each picture is there; Nguyen et al. 2015 record both milestones.
+    # The first step at which each image is there; Nguyen et al. 2015 record both milestones.
     steps, ever = reached.int().argmax(dim=0).tolist(), reached.any(dim=0).tolist()
     return [step if there else None for step, there in zip(steps, ever, strict=True)]
 
@@ -176,7 +176,7 @@ def _numbers(name: str, frame: pd.DataFrame) -> list[Row]:
         if metric in frame
     ]
     unusual = int((frame["state"] != "ok").sum())
-    return [*numbers, Row(f"{name}.dead_or_stopped", unusual, "pictures", len(frame))]
+    return [*numbers, Row(f"{name}.dead_or_stopped", unusual, "images", len(frame))]
 
 
 def _draw(
@@ -188,10 +188,10 @@ def _draw(
     gallery: Gallery,
 ) -> None:
     said = ", ".join(f"{key} {value}" for key, value in settings.items() if value not in (None, {}, []))
-    caption = f"The picture that each score likes best, with the score and rank it gets ({said})."
+    caption = f"The image that each score likes best, with the score and rank it gets ({said})."
     words = {"group": "class models" if "class" in frame else "units", "title": name, "caption": caption}
     gallery.add(grid(pictures, images.titles, _notes(frame)), name, **words)
-    caption = f"The ascent of {name}: score and size of the picture over the steps ({said})."
+    caption = f"The ascent of {name}: score and size of the image over the steps ({said})."
     drawn = traces(images.traces["score"].numpy(), images.traces["norm"].numpy(), images.titles)
     gallery.add(drawn, f"{name}_traces", **words | {"title": f"{name}: the ascent", "caption": caption})
 
@@ -218,6 +218,6 @@ def _compare(frames: Mapping[str, pd.DataFrame], pictures: Mapping[str, np.ndarr
         "synthesis_presets",
         group="class models",
         title="One class, every way of asking",
-        caption="Rows are ways to ask, columns are classes; what the pictures of a row have in common is the prior, "
+        caption="Rows are ways to ask, columns are classes; what the images of a row have in common is the prior, "
         "what those of a column have in common is the class.",
     )

@@ -1,4 +1,4 @@
-"""The part of visualise that looks at one picture after the other."""
+"""The part of visualise that looks at one image after the other."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -31,7 +31,7 @@ _RATIO = "energy_in_box_over_area_share"
 
 
 class Seen(NamedTuple):
-    """What came of the pictures: rows for the table, classes predicted, (file, reason) set aside."""
+    """What came of the images: rows for the table, classes predicted, (file, reason) set aside."""
 
     rows: list[Row]
     classes: list[int]
@@ -48,14 +48,14 @@ def draw_pictures(
     *,
     seed: int,
 ) -> Seen:
-    """Maps of every method for the class that the network sees, with `per_image.csv`, `maps.npz` and pictures.
+    """Maps of every method for the class that the network sees, with `per_image.csv`, `maps.npz` and images.
 
     Beside them, where boxes are known, how much of a map lies on the object, for the network and for the same network
     with random weights.
 
     Args:
         network: any.
-        index: of the pictures.
+        index: of the images.
         methods: name -> method that returns `Maps`.
         options: group visualise.
         gallery: to add to.

@@ -1,4 +1,4 @@
-"""The part of visualise that looks at many pictures at once, at parts, or at a network while it learnt."""
+"""The part of visualise that looks at many images at once, at parts, or at a network while it learnt."""
 
 import inspect
 import json
@@ -41,11 +41,11 @@ def conduct(
     gallery: Gallery,
     out: Path,
 ) -> tuple[list[Row], Broken]:
-    """Conducts every study that is not finished yet, and keeps `<study>.csv`, `<study>.npz` and its pictures.
+    """Conducts every study that is not finished yet, and keeps `<study>.csv`, `<study>.npz` and its images.
 
     Args:
         network: any.
-        index: of the pictures.
+        index: of the images.
         methods: name -> method that returns a `Study`.
         cfg: the stage's configuration.
         inputs: of the stage.
@@ -53,7 +53,7 @@ def conduct(
         out: the work folder.
 
     Returns:
-        Rows for the table, and (file, reason) of pictures that could not be read.
+        Rows for the table, and (file, reason) of images that could not be read.
     """
     rows: list[Row] = []
     broken: Broken = []
@@ -94,7 +94,7 @@ def material(
     Args:
         work: the method.
         network: any.
-        index: of the pictures.
+        index: of the images.
         cfg: the stage's configuration.
         inputs: of the stage.
         broken: gets (file, reason) of what cannot be read.
@@ -120,7 +120,7 @@ def material(
 
 
 def pictures(network: Network, index: Index, crops: str, broken: Broken) -> Pictures:
-    """A data set as the network takes it: the centre crop, or the whole picture squeezed.
+    """A data set as the network takes it: the centre crop, or the whole image squeezed.
 
     Args:
         network: whose input it is to be.
@@ -129,7 +129,7 @@ def pictures(network: Network, index: Index, crops: str, broken: Broken) -> Pict
         broken: gets (file, reason) of what cannot be read.
 
     Returns:
-        All pictures of the index.
+        All images of the index.
     """
     same = len(index.classes) == len(network.classes)
 
@@ -150,7 +150,7 @@ def pictures(network: Network, index: Index, crops: str, broken: Broken) -> Pict
 
 
 def shown(network: Network, image: UInt8[Tensor, "3 h w"], crops: str) -> Float[Tensor, "3 s s"]:
-    """A picture as methods take it that look at each picture once.
+    """An image as methods take it that look at each image once.
 
     Args:
         network: whose input it is to be.

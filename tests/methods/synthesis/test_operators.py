@@ -44,7 +44,7 @@ def test_clipping_leaves_the_share_that_it_should() -> None:
     kept = small_norm(x, x, percentile=40.0).abs().sum(dim=1) > 0
     assert kept.double().mean(dim=(1, 2)).tolist() == pytest.approx([0.6, 0.6], abs=0.02)
     lost = x.norm(dim=1)[~kept]
-    assert lost.max() <= x.norm(dim=1)[kept].min() + 40  # each picture has its own limit
+    assert lost.max() <= x.norm(dim=1)[kept].min() + 40  # each image has its own limit
     assert torch.equal(small_norm(x[:1], x, percentile=40.0), small_norm(x, x, percentile=40.0)[:1])
 
 

@@ -1,4 +1,4 @@
-"""Views: by hand, and each picture's chance its own."""
+"""Views: by hand, and each image's chance its own."""
 
 import torch
 from torch import Tensor

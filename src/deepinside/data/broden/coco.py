@@ -16,7 +16,7 @@ from deepinside.data.layouts import concepts_instead
 from deepinside.data.reading import BadFile
 
 HOW = """Expected
-    {root}/{images}/NAME.jpg    pictures
+    {root}/{images}/NAME.jpg    images
     {root}/{annotations}        COCO instances: images, annotations, categories
 and other names as concepts.convert.images=FOLDER concepts.convert.annotations=FILE"""
 _MEND = "export the annotations again"
@@ -34,12 +34,12 @@ def write_coco(
     Args:
         root: of the data.
         out: where to.
-        images: folder of the pictures, in `root`.
+        images: folder of the images, in `root`.
         annotations: the JSON file, in `root`.
         category: of all concepts.
 
     Returns:
-        (file, reason) of each picture that cannot be used, because of itself or of one of its annotations.
+        (file, reason) of each image that cannot be used, because of itself or of one of its annotations.
 
     Raises:
         FileNotFoundError: if the folder or the file is missing.
@@ -68,7 +68,7 @@ def write_coco(
         for read in [_Read(file, entry["file_name"], category, names, tuple(drawn[entry["id"]]))]
     ]
     rows = write_broden(out, root, pictures)
-    return [*rows, (annotations, f"{lost} annotations are of pictures that it does not list")] if lost else rows
+    return [*rows, (annotations, f"{lost} annotations are of images that it does not list")] if lost else rows
 
 
 def _names(images: str, annotations: str) -> dict[str, str]:
@@ -90,7 +90,7 @@ def _content(file: Path) -> dict[str, list[dict[str, Any]]]:
 
 def _inside(name: str, file: Path) -> str:
     if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-        raise ValueError(f"{file}: expected file names below the folder of the pictures, got {name!r}")
+        raise ValueError(f"{file}: expected file names below the folder of the images, got {name!r}")
     return name
 
 
@@ -121,14 +121,14 @@ def outline(segmentation: Any, height: int, width: int) -> Bool[ndarray, "h w"]:
     Args:
         segmentation: polygons [[x, y, x, y, ...], ...] in pixels, or run lengths {size, counts}, counts a list or
             COCO's text.
-        height: of the picture, in pixels.
+        height: of the image, in pixels.
         width: likewise.
 
     Returns:
         The mask, rasterised as COCO's own tools do.
 
     Raises:
-        ValueError: if it is neither, or does not fit the picture.
+        ValueError: if it is neither, or does not fit the image.
     """
     if isinstance(segmentation, Mapping):
         return _runs(segmentation, height, width)
@@ -147,7 +147,7 @@ def _runs(encoded: Mapping[str, Any], height: int, width: int) -> Bool[ndarray, 
     # By hand, because pycocotools reads beyond its memory where the counts do not fit the size.
     size, counts = encoded["size"], encoded["counts"]
     if list(size) != [height, width]:
-        raise ValueError(f"run lengths of the picture's size {[height, width]} expected, not {size}")
+        raise ValueError(f"run lengths of the image's size {[height, width]} expected, not {size}")
     lengths = np.asarray(counts if isinstance(counts, list) else _spelt(str(counts)), dtype=np.int64)
     if (lengths < 0).any() or lengths.sum() != height * width:
         raise ValueError(f"run lengths that add up to {height * width} pixels expected, not to {lengths.sum()}")

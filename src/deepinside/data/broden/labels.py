@@ -21,9 +21,9 @@ class Label:
         number: in label maps, from 1 on, by decreasing frequency.
         name: readable; colours end in -c, scenes in -s.
         category: the primary one, under which alone the label is scored.
-        categories: in how many pictures it is there, for each category that has it.
-        frequency: in how many pictures it is there at all.
-        coverage: how many whole pictures its pixels would fill.
+        categories: in how many images it is there, for each category that has it.
+        frequency: in how many images it is there at all.
+        coverage: how many whole images its pixels would fill.
     """
 
     number: int
@@ -84,7 +84,7 @@ def primary(coverages: Mapping[str, float], categories: Sequence[str]) -> str:
     """The category that a label is scored under: the one that it covers most of; of equal ones, the later.
 
     Args:
-        coverages: in whole pictures, per category that has the label.
+        coverages: in whole images, per category that has the label.
         categories: in the order of `category.csv`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A folder of pictures and a folder tree of masks, one file per picture and concept."""
+"""A folder of images and a folder tree of masks, one file per image and concept."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,38 +16,38 @@ from deepinside.data.layouts import concepts_instead
 from deepinside.data.reading import BadFile
 
 HOW = """Expected
-    {root}/{images}/NAME.jpg                      pictures, JPEG or PNG, of any size
+    {root}/{images}/NAME.jpg                      images, JPEG or PNG, of any size
     {root}/{masks}/CONCEPT/NAME.png               not zero where the concept is
     {root}/{masks}/CATEGORY/CONCEPT/NAME.png      the same, with categories of your own"""
 Key = tuple[str, str]  # category, concept
 
 
 class BadMask(BadFile):
-    """A mask that is broken, of another size than its picture, or without one."""
+    """A mask that is broken, of another size than its image, or without one."""
 
 
 def write_masks(
     root: str | Path, out: str | Path, *, images: str = "images", masks: str = "masks", category: str = "object"
 ) -> list[tuple[str, str]]:
-    """Turns pictures and masks into a Broden folder.
+    """Turns images and masks into a Broden folder.
 
-    A picture carries a category if it has a mask file for one of its concepts: a mask of zeros says that the concept
-    was looked for and is not there. Where one of its masks cannot be read, the picture is set aside.
+    An image carries a category if it has a mask file for one of its concepts: a mask of zeros says that the concept
+    was looked for and is not there. Where one of its masks cannot be read, the image is set aside.
 
     Args:
         root: of both folders.
         out: where to.
-        images: folder of the pictures, in subfolders or not.
+        images: folder of the images, in subfolders or not.
         masks: folder of the masks, `<concept>/<name>.png` or `<category>/<concept>/<name>.png`, where `<name>` is the
-            picture's path in its folder without the suffix.
+            image's path in its folder without the suffix.
         category: of the concepts that are not in a folder of a category.
 
     Returns:
-        (file, reason) of each picture that cannot be used and each mask without a picture.
+        (file, reason) of each image that cannot be used and each mask without an image.
 
     Raises:
         FileNotFoundError: if one of the folders is missing.
-        ValueError: if two pictures have the same name but for the suffix, or nothing can be used.
+        ValueError: if two images have the same name but for the suffix, or nothing can be used.
     """
     root, out = Path(root), Path(out)
     how = HOW.format(root=root, images=images, masks=masks)
@@ -63,9 +63,9 @@ def write_masks(
         elif name in named:
             found.setdefault(name, {})[key] = path
         else:
-            orphans.append(BadMask(path, f"a picture {name}.jpg or .png", "none", f"add it to {images}/").row(root))
+            orphans.append(BadMask(path, f"an image {name}.jpg or .png", "none", f"add it to {images}/").row(root))
     if not found:
-        raise ValueError(f"{root / masks}: no mask belongs to one of {len(named)} pictures. {how}")
+        raise ValueError(f"{root / masks}: no mask belongs to one of {len(named)} images. {how}")
     outlined = [
         Outlined(path, path.relative_to(root / images).as_posix(), _Read(found[name]))
         for name, path in named.items()
@@ -79,7 +79,7 @@ def write_masks(
 
 
 def _named(folder: Path) -> dict[str, Path]:
-    # Picture's path without the suffix -> picture.
+    # Image's path without the suffix -> image.
     named: dict[str, Path] = {}
     for path in pictures(folder):
         name = path.relative_to(folder).with_suffix("").as_posix()
@@ -94,7 +94,7 @@ def _masks(folder: Path, named: Mapping[str, Path], category: str) -> Iterator[t
         inside = dict(_names(place))
         if inside.keys() & named.keys() or not any(_folders(place)):
             yield from (((category, place.name), name, path) for name, path in inside.items())
-        else:  # none of its files is named as a picture: the folder is a category and holds those of its concepts
+        else:  # none of its files is named as an image: the folder is a category and holds those of its concepts
             for concept in _folders(place):
                 yield from (((place.name, concept.name), name, path) for name, path in _names(concept))
 
@@ -134,7 +134,7 @@ def read_values(path: Path, height: int, width: int) -> Num[ndarray, "h w"]:
     Raises:
         BadMask: if it is broken or of another size.
     """
-    expected, mend = f"a PNG mask of {width}x{height} pixels", "save it again in the size of its picture"
+    expected, mend = f"a PNG mask of {width}x{height} pixels", "save it again in the size of its image"
     try:
         with Image.open(path, formats=("PNG",)) as image:
             size, values = image.size, np.asarray(image)
@@ -157,13 +157,13 @@ def write_voc(
     Args:
         root: of both folders.
         out: where to.
-        images: folder of the pictures.
-        masks: folder of the PNG files, named as the pictures.
+        images: folder of the images.
+        masks: folder of the PNG files, named as the images.
         names: of the indices from 1 on.
         category: of all concepts.
 
     Returns:
-        (file, reason) of each picture that cannot be used.
+        (file, reason) of each image that cannot be used.
 
     Raises:
         FileNotFoundError: if one of the folders is missing.
@@ -179,10 +179,10 @@ def write_voc(
     outlined = [
         Outlined(path, path.name, _ReadVoc(mask, tuple(names), category))
         for path in pictures(root / images)
-        if (mask := root / masks / f"{path.stem}.png").exists()  # VOC has many pictures that nobody segmented
+        if (mask := root / masks / f"{path.stem}.png").exists()  # VOC has many images that nobody segmented
     ]
     if not outlined:
-        raise ValueError(f"{root / masks}: expected PNG files named as the pictures in {images}, got none")
+        raise ValueError(f"{root / masks}: expected PNG files named as the images in {images}, got none")
     return [*write_broden(out, root, outlined), *unread(root / images, root)]
 
 

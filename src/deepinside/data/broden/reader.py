@@ -1,4 +1,4 @@
-"""Broden, or any probe set in its format: pictures with label maps per category, read by header and by name."""
+"""Broden, or any probe set in its format: images with label maps per category, read by header and by name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,16 +26,16 @@ and name the folder: concepts.root={root}"""
 
 @dataclass(frozen=True)
 class Broden:
-    """A probe set, its rows sorted by the name of the picture.
+    """A probe set, its rows sorted by the name of the image.
 
     Args:
         root: of the probe set.
         categories: that count, in the order of `category.csv`.
         labels: that occur in these categories, by number.
         numbers: of all labels in `label.csv`, sorted.
-        rows: pictures that carry one of the categories.
+        rows: images that carry one of the categories.
         set_aside: (file, reason) of each row that cannot be used.
-        unlabelled: pictures left out because they carry none of the categories.
+        unlabelled: images left out because they carry none of the categories.
     """
 
     root: Path
@@ -48,14 +48,14 @@ class Broden:
 
     @classmethod
     def open(cls, root: Path | str, categories: Sequence[str] | None = None) -> "Broden":
-        """Reads the tables, and looks whether each picture and label map is there and of the size that the index tells.
+        """Reads the tables, and looks whether each image and label map is there and of the size that the index tells.
 
         What is in the label maps is looked at when they are read.
 
         Args:
             root: of the probe set.
-            categories: a part of them; None for all. Pictures that carry none of them are left out, so that this choice
-                changes the set of pictures, and with it the thresholds.
+            categories: a part of them; None for all. Images that carry none of them are left out, so that this choice
+                changes the set of images, and with it the thresholds.
 
         Returns:
             The probe set.
@@ -91,7 +91,7 @@ class Broden:
         return self.numbers[-1] + 1 if self.numbers else 1
 
     def limit(self, n: int | None) -> "Broden":
-        """The first pictures in sorted order of their names.
+        """The first images in sorted order of their names.
 
         The index file itself is in the order of a hash of the names, which is as good as shuffled; sorting makes the
         first n the same ones for any order of the rows.
@@ -106,11 +106,11 @@ class Broden:
             ValueError: if n is less than one.
         """
         if n is not None and n < 1:
-            raise ValueError(f"expected a limit of at least 1 picture or null for all, got {n}")
+            raise ValueError(f"expected a limit of at least 1 image or null for all, got {n}")
         return replace(self, rows=self.rows[:n])
 
     def names(self, i: int) -> str:
-        """The name of a picture.
+        """The name of an image.
 
         Args:
             i: row.
@@ -121,7 +121,7 @@ class Broden:
         return self.rows[i].image
 
     def image(self, i: int) -> UInt8[Tensor, "3 h w"]:
-        """A picture.
+        """An image.
 
         Args:
             i: row.
@@ -137,20 +137,20 @@ class Broden:
         try:
             pixels = read_image(path)
         except BadImage as error:
-            raise BadRow(path, row.image, "a whole picture", error.came) from error
+            raise BadRow(path, row.image, "a whole image", error.came) from error
         if pixels.shape[1:] != (row.ih, row.iw):
             came = f"{pixels.shape[2]}x{pixels.shape[1]}"
             raise BadRow(path, row.image, f"{row.iw}x{row.ih} pixels", came)
         return pixels
 
     def segmentation(self, i: int) -> dict[str, tuple[int | Int32[ndarray, "sh sw"], ...]]:
-        """The labels of a picture: label = R + 256 G, 0 where there is none.
+        """The labels of an image: label = R + 256 G, 0 where there is none.
 
         Args:
             i: row.
 
         Returns:
-            Per category that the picture carries: labels of the whole picture and label maps (sh, sw), dominant first.
+            Per category that the image carries: labels of the whole image and label maps (sh, sw), dominant first.
 
         Raises:
             BadRow: if a label map cannot be decoded, has changed its size, or has labels that `label.csv` has not.

@@ -1,4 +1,4 @@
-"""The index file of a probe set in the Broden format: which pictures there are, and whether they can be used."""
+"""The index file of a probe set in the Broden format: which images there are, and whether they can be used."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,11 +16,11 @@ _MAX_LABELS = 2**25  # pixels of a label map, which takes 16 bytes for each whil
 
 
 class BadRow(BadFile):
-    """A row of the index file whose picture or label map is missing, broken, of another size, or has unknown labels.
+    """A row of the index file whose image or label map is missing, broken, of another size, or has unknown labels.
 
     Args:
         path: of the file that is at fault.
-        image: name of the picture that the row is about.
+        image: name of the image that the row is about.
         expected: what should have been there.
         came: what was there instead.
     """
@@ -31,9 +31,9 @@ class BadRow(BadFile):
 
 
 class Row(NamedTuple):
-    """A picture of the index file.
+    """An image of the index file.
 
-    `cells` has, per category that the picture carries, the labels of the whole picture (numbers) and the files of the
+    `cells` has, per category that the image carries, the labels of the whole image (numbers) and the files of the
     label maps (text), dominant first.
     """
 
@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Usable rows by name of the picture, (file, reason) of the others, and pictures without any of the categories."""
+    """Usable rows by name of the image, (file, reason) of the others, and images without any of the categories."""
 
     rows: tuple[Row, ...]
     set_aside: tuple[tuple[str, str], ...]
@@ -55,7 +55,7 @@ class Rows(NamedTuple):
 
 
 def read_index(root: Path, categories: Sequence[str], numbers: Sequence[int]) -> Rows:
-    """Reads `index.csv` and looks whether each picture and label map is there and of the size that the row tells.
+    """Reads `index.csv` and looks whether each image and label map is there and of the size that the row tells.
 
     Args:
         root: of the probe set.
@@ -63,7 +63,7 @@ def read_index(root: Path, categories: Sequence[str], numbers: Sequence[int]) ->
         numbers: of all labels.
 
     Returns:
-        The rows, sorted by the name of the picture.
+        The rows, sorted by the name of the image.
     """
     table = read_rows(root / "index.csv", ("image", "split", *_SIZES, *categories))
     lines = sorted(table, key=lambda line: line["image"])
@@ -74,7 +74,7 @@ def read_index(root: Path, categories: Sequence[str], numbers: Sequence[int]) ->
     return Rows(looked.found, looked.set_aside, bare)
 
 
-# Entries of a cell are separated by semicolons and may be empty; one of digits alone is a label of the whole picture.
+# Entries of a cell are separated by semicolons and may be empty; one of digits alone is a label of the whole image.
 def _parts(cell: str) -> tuple[int | str, ...]:
     parts = (part.strip() for part in cell.split(";"))
     return tuple(int(part) if _is_number(part) else part for part in parts if part)

@@ -1,4 +1,4 @@
-"""Pictures with outlined concepts -> a Broden folder, pixel for pixel."""
+"""Images with outlined concepts -> a Broden folder, pixel for pixel."""
 
 import csv
 import hashlib
@@ -25,13 +25,13 @@ _TRAIN = 0.7  # share of the split called train
 
 @dataclass(frozen=True)
 class Probe:
-    """One picture and what is known of it.
+    """One image and what is known of it.
 
     Args:
         file: relative to `images/`.
         maps: category -> label maps, (levels, h, w), numbers into `names`; 0 is unlabelled.
         names: category -> what the numbers mean.
-        whole: category -> names that hold for the whole picture, the dominant first.
+        whole: category -> names that hold for the whole image, the dominant first.
     """
 
     file: str
@@ -40,10 +40,10 @@ class Probe:
     whole: dict[str, tuple[str, ...]]
 
     def coverage(self) -> dict[tuple[str, str], float]:
-        """How much of the picture each concept covers.
+        """How much of the image each concept covers.
 
         Returns:
-            (category, name) -> share of the picture, 0 to 1.
+            (category, name) -> share of the image, 0 to 1.
         """
         shares = {(category, name): 1.0 for category, names in self.whole.items() for name in names}
         for category, maps in self.maps.items():
@@ -54,7 +54,7 @@ class Probe:
 
 
 class Label(NamedTuple):
-    """A concept: its number, name, category, number of pictures and coverage in whole pictures."""
+    """A concept: its number, name, category, number of images and coverage in whole images."""
 
     number: int
     name: str
@@ -67,9 +67,9 @@ def numbered(probes: Iterable[Probe], least_frequency: int, least_coverage: floa
     """The concepts, numbered from 1 by decreasing frequency.
 
     Args:
-        probes: all pictures.
-        least_frequency: a label that holds for fewer pictures is dropped.
-        least_coverage: a label that covers less, in whole pictures, is dropped.
+        probes: all images.
+        least_frequency: a label that holds for fewer images is dropped.
+        least_coverage: a label that covers less, in whole images, is dropped.
 
     Returns:
         The labels in order of number; where the frequency is the same, the larger coverage comes first.
@@ -105,10 +105,10 @@ def index_rows(
     """The rows of `index.csv`, in the order of the hashes of the file names.
 
     Args:
-        probes: all pictures.
-        cells: what is said of each picture in each category.
+        probes: all images.
+        cells: what is said of each image in each category.
         labels: in order of number.
-        side: of the pictures in pixels.
+        side: of the images in pixels.
 
     Returns:
         Column -> cell.
@@ -172,12 +172,12 @@ MOST = 2**16 - 1  # labels: a label map has two bytes for each pixel
 
 @dataclass(frozen=True)
 class Outlined:
-    """A picture, and how to read what is outlined on it.
+    """An image, and how to read what is outlined on it.
 
     Args:
-        path: of the picture.
+        path: of the image.
         name: posix path that it gets below `images/`.
-        read: height and width of the picture -> regions of that size; raises `BadFile` where they cannot be read.
+        read: height and width of the image -> regions of that size; raises `BadFile` where they cannot be read.
     """
 
     path: Path
@@ -190,14 +190,14 @@ class _Seen:
     outlined: Outlined
     height: int
     width: int
-    shares: Mapping[str, Mapping[str, float]]  # category -> concept that is there -> share of the picture
+    shares: Mapping[str, Mapping[str, float]]  # category -> concept that is there -> share of the image
 
 
 def write_broden(out: Path, root: Path, pictures: Sequence[Outlined]) -> list[tuple[str, str]]:
-    """Writes `index.csv`, `category.csv`, `label.csv`, `c_*.csv`, the pictures as they are, and their label maps.
+    """Writes `index.csv`, `category.csv`, `label.csv`, `c_*.csv`, the images as they are, and their label maps.
 
-    Label maps have the size of the pictures. Where concepts of one category overlap, they lie in several maps, so that
-    none is lost. A picture carries a category if its concepts were looked for, whether or not any is there.
+    Label maps have the size of the images. Where concepts of one category overlap, they lie in several maps, so that
+    none is lost. An image carries a category if its concepts were looked for, whether or not any is there.
 
     Args:
         out: where to.
@@ -205,7 +205,7 @@ def write_broden(out: Path, root: Path, pictures: Sequence[Outlined]) -> list[tu
         pictures: with names that differ.
 
     Returns:
-        (file, reason) of each picture that cannot be used.
+        (file, reason) of each image that cannot be used.
 
     Raises:
         ValueError: if nothing can be used, or a name cannot be written in the format.
@@ -216,7 +216,7 @@ def write_broden(out: Path, root: Path, pictures: Sequence[Outlined]) -> list[tu
     labels = _numbered(looked.found)
     if not labels:
         why = f", {len(looked.set_aside)} of which cannot be used, such as {looked.set_aside[:1]}"
-        raise ValueError(f"{root}: expected outlined concepts, got none on {len(pictures)} pictures{why}")
+        raise ValueError(f"{root}: expected outlined concepts, got none on {len(pictures)} images{why}")
     numbers = {(label.category, label.name): label.number for label in labels}
     tasks = list(enumerate(looked.found))
     with ThreadPoolExecutor(_THREADS) as pool:

@@ -1,3 +1,3 @@
-"""Making pictures from a network: one loop (`ascent`), what is climbed (`target`), what pixels are made of (`canvas`),
-how far a step goes (`steps`), and what pictures are expected to look like (`priors`).
+"""Image synthesis by optimisation: the loop (`ascent`), objectives (`target`), image parameterisations (`canvas`), step
+rules (`steps`) and priors (`priors`).
 """

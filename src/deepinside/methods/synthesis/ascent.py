@@ -1,4 +1,4 @@
-"""The one optimisation loop: x <- r(x + step(gradient of value - penalties)), many pictures at once."""
+"""The one optimisation loop: x <- r(x + step(gradient of value - penalties)), many images at once."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -15,10 +15,10 @@ PATIENCE = 20  # steps without any gradient, after which a unit counts as dead
 
 
 class Seen(NamedTuple):
-    """What the network says of pictures.
+    """What the network says of images.
 
     Attributes:
-        value: what is climbed, (n,).
+        value: of the objective, (n,).
         traced: curves to keep, each (n,).
     """
 
@@ -30,9 +30,9 @@ class Ascent(NamedTuple):
     """How it went.
 
     Attributes:
-        variable: at the end; of a picture whose value or gradient became NaN or infinite, the last good one.
-        traces: name -> (steps, n); what the pictures were before each step.
-        stopped: step at which a picture was stopped so, -1 for none.
+        variable: at the end; of an image whose value or gradient became NaN or infinite, the last good one.
+        traces: name -> (steps, n); what the images were before each step.
+        stopped: step at which an image was stopped so, -1 for none.
         silent: whether nothing came back from the value for the last `PATIENCE` steps.
     """
 
@@ -52,16 +52,16 @@ def ascend(
     step: Mapping[str, Any],
     every: Callable[[int], object] = lambda _step: None,
 ) -> Ascent:
-    """Climbs `look(paint(x)).value` minus the priors' cost, each picture by itself.
+    """Climbs `look(paint(x)).value` minus the priors' cost, each image by itself.
 
-    Where nothing at all comes back from the value, as from a blank picture in a network whose first layer is silent
-    there, the step goes along white noise of the picture's own.
+    Where nothing at all comes back from the value, as from a blank image in a network whose first layer is silent
+    there, the step goes along white noise of the image's own.
 
     Args:
-        look: pictures as the network is shown them, in grey levels with the mean colour subtracted -> what it says.
-        canvas: what the variable is, and how it becomes pictures.
-        draws: the pictures' chance.
-        priors: what pictures are expected to look like.
+        look: images as the network is shown them, in grey levels with the mean colour subtracted -> what it says.
+        canvas: what the variable is, and how it becomes images.
+        draws: the images' chance.
+        priors: what images are expected to look like.
         steps: how many.
         step: `policy` and its settings; see `steps`. Settings may be pairs [first, last]; None leaves one out.
         every: is called before each step, with its number.
@@ -85,17 +85,17 @@ def ascend(
     for number in range(steps):
         every(number)
         share = number / steps
-        seen, climbed, gradient, size = _gradients(look, canvas, variable, draws, priors, share)
+        seen, ascent, gradient, size = _gradients(look, canvas, variable, draws, priors, share)
         for name, values in (*seen.traced.items(), ("norm", size)):
             traces.setdefault(name, []).append(values)
-        nothing = climbed.flatten(1).abs().amax(dim=1) == 0
+        nothing = ascent.flatten(1).abs().amax(dim=1) == 0
         if bool(nothing.any()):
             noise = draws.normal(*variable.shape[1:]) if noise is None else noise
             gradient = torch.where(_wide(nothing, gradient), noise, gradient)
         silence = torch.where(nothing, silence + 1, 0)
         gradient = priors.steered(gradient, variable, draws, share)
         change = policy(gradient, seen.value, memory, **{key: at(value, share) for key, value in settings.items()})
-        moved = priors.settled(variable + change, climbed, draws, number, share)
+        moved = priors.settled(variable + change, ascent, draws, number, share)
         finite = seen.value.isfinite()
         good = torch.where(_wide(finite, variable), variable, good)
         bad = ~(finite & moved.flatten(1).isfinite().all(dim=1))
@@ -108,17 +108,17 @@ def ascend(
 def _gradients(
     look: Callable[[Tensor], Seen], canvas: Canvas, variable: Tensor, draws: Draws, priors: Priors, share: float
 ) -> tuple[Seen, Tensor, Tensor, Float[Tensor, " n"]]:
-    # What the network says; its gradient by the variable, without and with the penalties; the size of the pictures.
+    # What the network says; its gradient by the variable, without and with the penalties; the size of the images.
     with torch.enable_grad():
         leaf = variable.detach().requires_grad_()
         grey = canvas.paint(leaf)
         seen = look(priors.shown(grey, draws, share))
         cost = priors.cost(grey, share)
-        (climbed,) = torch.autograd.grad(seen.value.sum(), leaf, retain_graph=cost is not None)
-        gradient = climbed if cost is None else climbed - torch.autograd.grad(cost.sum(), leaf)[0]
+        (ascent,) = torch.autograd.grad(seen.value.sum(), leaf, retain_graph=cost is not None)
+        gradient = ascent if cost is None else ascent - torch.autograd.grad(cost.sum(), leaf)[0]
     size = grey.detach().square().mean(dim=(1, 2, 3)).sqrt()
     traced = {name: values.detach() for name, values in seen.traced.items()}
-    return Seen(seen.value.detach(), traced), climbed, gradient, size
+    return Seen(seen.value.detach(), traced), ascent, gradient, size
 
 
 def _wide(flags: Bool[Tensor, " n"], like: Tensor) -> Bool[Tensor, "n ..."]:

@@ -1,6 +1,6 @@
-"""What a picture is made of: its pixels, its spectrum, or the code of a generator.
+"""What an image is made of: its pixels, its spectrum, or the code of a generator.
 
-A canvas turns a variable into pictures in grey levels of 0..255 from which the mean colour is subtracted.
+A canvas turns a variable into images in grey levels of 0..255 from which the mean colour is subtracted.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,10 +15,10 @@ from deepinside.spelling import closest
 
 
 class Draws:
-    """One random stream per picture.
+    """One random stream per image.
 
     Args:
-        seeds: one per picture.
+        seeds: one per image.
         device: where the numbers are wanted; they are drawn on the CPU, so that they are the same everywhere.
     """
 
@@ -30,7 +30,7 @@ class Draws:
         """Standard normal numbers.
 
         Args:
-            shape: per picture.
+            shape: per image.
 
         Returns:
             (n, *shape).
@@ -41,7 +41,7 @@ class Draws:
         """Numbers uniform in [0, 1).
 
         Args:
-            shape: per picture.
+            shape: per image.
 
         Returns:
             (n, *shape).
@@ -50,7 +50,7 @@ class Draws:
 
 
 # Square root of the covariance of RGB in ImageNet's pixels, divided by its largest column norm, so that colours of a
-# picture vary together as in photographs. Olah et al. 2017 (facts from their library's documentation of the figure).
+# image vary together as in photographs. Olah et al. 2017 (facts from their library's documentation of the figure).
 _COLOURS = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
 _COLOURS = _COLOURS / _COLOURS.norm(dim=0).max()
 CANVASES = ("pixels", "fourier", "generator")
@@ -58,11 +58,11 @@ STARTS = ("zero", "normal", "uniform", "grey")
 
 
 class Canvas(NamedTuple):
-    """How a variable becomes pictures.
+    """How a variable becomes images.
 
     Attributes:
         start: the variable, (n, ...).
-        paint: variable -> pictures in grey levels, mean colour subtracted, (n, 3, h, w).
+        paint: variable -> images in grey levels, mean colour subtracted, (n, 3, h, w).
     """
 
     start: Tensor
@@ -72,7 +72,7 @@ class Canvas(NamedTuple):
 def pixels(
     draws: Draws, side: tuple[int, int], colour: Float[Tensor, "3"], *, start: str, sigma: float
 ) -> Float[Tensor, "n 3 h w"]:
-    """Pictures to start from.
+    """Images to start from.
 
     Args:
         draws: their chance.
@@ -102,16 +102,16 @@ def pixels(
 def fourier(
     draws: Draws, side: tuple[int, int], colour: Float[Tensor, "3"], *, decay: float, chroma: float, sigma: float
 ) -> Canvas:
-    """Pictures by their spectrum: coefficients are divided by frequency^decay, so that all are climbed alike.
+    """Images parameterised by their spectrum: coefficients are divided by frequency^decay to equalise their gradients.
 
-    Colours are decorrelated and pass a sigmoid, so that pictures stay within 0..255.
+    Colours are decorrelated and pass through a sigmoid, so that images stay within 0..255.
 
     Args:
-        draws: the pictures' chance.
+        draws: the images' chance.
         side: (h, w) in pixels.
         colour: the mean colour, RGB in [0, 1].
         decay: 1 gives photographs' own fall of amplitude with frequency; 0 none.
-        chroma: how easily colour is climbed beside brightness; 1 as in photographs' covariance.
+        chroma: scale of colour relative to brightness; 1 as in photographs' covariance.
         sigma: of the coefficients to start from.
 
     Returns:
@@ -139,10 +139,10 @@ def fourier(
 
 
 def enlarged(grey: Float[Tensor, "n 3 h w"], side: tuple[int, int]) -> Float[Tensor, "n 3 H W"]:
-    """Pictures at another size, for the next octave.
+    """Images at another size, for the next octave.
 
     Args:
-        grey: pictures.
+        grey: images.
         side: (H, W) wanted.
 
     Returns:
@@ -154,10 +154,10 @@ def enlarged(grey: Float[Tensor, "n 3 h w"], side: tuple[int, int]) -> Float[Ten
 
 
 def centred(grey: Float[Tensor, "n 3 H W"], side: tuple[int, int]) -> Float[Tensor, "n 3 h w"]:
-    """The middle of pictures.
+    """The middle of images.
 
     Args:
-        grey: pictures, at least that large.
+        grey: images, at least that large.
         side: (h, w) of the middle.
 
     Returns:

@@ -27,7 +27,7 @@ class Wishes(Protocol):
 
     @property
     def canvas(self) -> Mapping[str, Any]:
-        """What pictures are made of."""
+        """What images are made of."""
 
     @property
     def margin(self) -> int:
@@ -54,7 +54,7 @@ def needed(pictures: Pictures | None, what: str) -> Pictures:
         what: needs them.
 
     Returns:
-        The pictures.
+        The images.
 
     Raises:
         ValueError: if there are none.
@@ -69,10 +69,10 @@ def prepared(network: Network, goal: Target, shape: Frame, plan: Wishes, draws: 
 
     Args:
         network: any.
-        goal: what is climbed.
-        shape: what size of picture it needs.
+        goal: the objective.
+        shape: what size of image it needs.
         plan: how.
-        draws: the pictures' chance.
+        draws: the images' chance.
 
     Returns:
         The canvas; name -> value for `Priors`.
@@ -103,7 +103,7 @@ def prepared(network: Network, goal: Target, shape: Frame, plan: Wishes, draws: 
 def _means(network: Network, goal: Target, shape: Frame, plan: Wishes, colour: Tensor) -> Tensor:
     if goal.layer is not None:
         raise ValueError(
-            f"the start `{plan.start['kind']}` is a mean of a class's pictures; units of a layer have none: take zero"
+            f"the start `{plan.start['kind']}` is a mean of a class's images; units of a layer have none: take zero"
         )
     labels = goal.weights.argmax(dim=1).tolist()
     pictures = needed(plan.pictures, f"the start `{plan.start['kind']}`")

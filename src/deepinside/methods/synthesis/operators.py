@@ -1,7 +1,7 @@
-"""What is done to a picture after each step: r in x <- r(x + step), not differentiable.
+"""What is done to an image after each step: r in x <- r(x + step), not differentiable.
 
-Every function takes pictures in grey levels, mean colour subtracted (n, 3, h, w), the gradient of the last step, and
-returns pictures.
+Every function takes images in grey levels, mean colour subtracted (n, 3, h, w), the gradient of the last step, and
+returns images.
 """
 
 import math
@@ -23,11 +23,11 @@ def decay(grey: Pictures, _gradient: Pictures, *, amount: float) -> Pictures:
     """(1 - amount) · x.
 
     Args:
-        grey: pictures.
+        grey: images.
         amount: share that is taken away.
 
     Returns:
-        Pictures.
+        Images.
 
     Source: Yosinski et al. 2015, eq. 4.
     """
@@ -38,11 +38,11 @@ def blur(grey: Pictures, _gradient: Pictures, *, sigma: float) -> Pictures:
     """A Gaussian blur of each channel, reflected at the border.
 
     Args:
-        grey: pictures.
+        grey: images.
         sigma: in pixels; nothing happens below 0.3, where the sampled kernel is a point.
 
     Returns:
-        Pictures.
+        Images.
 
     Source: Yosinski et al. 2015, sec. 3 (their code warns of sigma below 0.3).
     """
@@ -60,11 +60,11 @@ def small_norm(grey: Pictures, _gradient: Pictures, *, percentile: float) -> Pic
     """Pixels whose norm over the colours lies below the percentile become zero.
 
     Args:
-        grey: pictures.
-        percentile: 0..100, of each picture's own pixels.
+        grey: images.
+        percentile: 0..100, of each image's own pixels.
 
     Returns:
-        Pictures.
+        Images.
 
     Source: Yosinski et al. 2015, sec. 3.
     """
@@ -75,12 +75,12 @@ def small_contribution(grey: Pictures, gradient: Pictures, *, percentile: float)
     """Pixels without which the activation would hardly change, to first order |Σ_ch x·g|, become zero.
 
     Args:
-        grey: pictures.
+        grey: images.
         gradient: of the activation, at the last step.
-        percentile: 0..100, of each picture's own pixels.
+        percentile: 0..100, of each image's own pixels.
 
     Returns:
-        Pictures.
+        Images.
 
     Source: Yosinski et al. 2015, sec. 3.
     """
@@ -96,11 +96,11 @@ def norm_box(grey: Pictures, _gradient: Pictures, *, limit: float) -> Pictures:
     """Pixels whose norm over the colours exceeds the limit are scaled back to it.
 
     Args:
-        grey: pictures.
+        grey: images.
         limit: in grey levels.
 
     Returns:
-        Pictures.
+        Images.
 
     Source: Mahendran & Vedaldi 2016, sec. 3 (x0_max in the code).
     """
@@ -109,14 +109,14 @@ def norm_box(grey: Pictures, _gradient: Pictures, *, limit: float) -> Pictures:
 
 
 def sphere(grey: Pictures, _gradient: Pictures, *, radius: float) -> Pictures:
-    """The picture scaled to a given size.
+    """The image scaled to a given size.
 
     Args:
-        grey: pictures.
+        grey: images.
         radius: root mean square in grey levels.
 
     Returns:
-        Pictures; one that is all zero stays so.
+        Images; one that is all zero stays so.
 
     Source: Erhan et al. 2009, eq. 1: maximise under ||x|| = rho.
     """
@@ -128,11 +128,11 @@ def bregman(grey: Pictures, _gradient: Pictures, *, weight: float) -> Pictures:
     """Total-variation denoising by split Bregman iteration.
 
     Args:
-        grey: pictures.
+        grey: images.
         weight: of the data; the smaller, the smoother.
 
     Returns:
-        Pictures.
+        Images.
 
     Source: Nguyen et al. 2016 (MFV), code: scikit-image's denoise_tv_bregman, 100 iterations, eps 1e-3.
     """
@@ -144,16 +144,16 @@ def bregman(grey: Pictures, _gradient: Pictures, *, weight: float) -> Pictures:
 
 
 def clip(grey: Pictures, _gradient: Pictures, *, colour: Float[Tensor, "3"]) -> Pictures:
-    """The picture, mean added, kept within 0..255.
+    """The image, mean added, kept within 0..255.
 
     Args:
-        grey: pictures.
+        grey: images.
         colour: the mean that was subtracted, RGB in [0, 1].
 
     Returns:
-        Pictures.
+        Images.
 
-    Source: Yosinski et al. 2015, code; clipping is of the picture itself, not of its difference from the mean.
+    Source: Yosinski et al. 2015, code; clipping is of the image itself, not of its difference from the mean.
     """
     mean = 255 * colour.view(1, 3, 1, 1)
     return grey.maximum(-mean).minimum(255 - mean)
@@ -163,13 +163,13 @@ def patches(grey: Pictures, _gradient: Pictures, *, draws: Draws, bank: Float[Te
     """Each tile of a grid drawn anew every time moves towards the nearest patch of real photographs.
 
     Args:
-        grey: pictures.
+        grey: images.
         draws: their chance, for the grid.
         bank: patches of real photographs in grey levels, mean colour subtracted, (m, 3·side·side).
         mix: 0..1, share of the real patch.
 
     Returns:
-        Pictures.
+        Images.
 
     Source: Wei et al. 2015 (a prior from patches; their weights are not published).
     Deviation: the nearest patch in pixels, mixed in after the step, instead of an energy.

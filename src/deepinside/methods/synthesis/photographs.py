@@ -1,4 +1,4 @@
-"""What photographs lend to synthesis: a mean picture to start from, patches, and how high an answer gets."""
+"""What photographs lend to synthesis: a mean image to start from, patches, and how high an answer gets."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
@@ -24,7 +24,7 @@ _BATCH = 32
 
 
 class Sorted(NamedTuple):
-    """A class's pictures, sorted into facets.
+    """A class's images, sorted into facets.
 
     Attributes:
         images: RGB in [0, 1], (n, 3, h, w).
@@ -48,17 +48,17 @@ def sort_facets(network: Network, pictures: Pictures, label: int, *, facets: int
         seed: of t-SNE and k-means.
 
     Returns:
-        The pictures, and which facet they belong to.
+        The images, and which facet they belong to.
 
     Raises:
-        ValueError: if there are too few pictures of the class.
+        ValueError: if there are too few images of the class.
 
     Source: Nguyen et al. 2016 (MFV), sec. 3: fc7, 50 components.
     """
     read, batch = pictures.batch([i for i, own in enumerate(pictures.labels) if own == label])
     if batch is None or len(read) < max(2 * facets, 4):
         raise ValueError(
-            f"expected at least {max(2 * facets, 4)} pictures of class {label} to find {facets} facets in, got "
+            f"expected at least {max(2 * facets, 4)} images of class {label} to find {facets} facets in, got "
             f"{len(read)}: look for fewer facets, raise data.limit, or start from something else"
         )
     layer = before_scores(network, batch.images)
@@ -89,16 +89,16 @@ def facet(
         label: the class.
         facets: clusters, see `sort_facets`.
         which: of them, the largest first.
-        nearest: pictures to average.
+        nearest: images to average.
         seed: of t-SNE and k-means.
 
     Returns:
         RGB in [0, 1], (3, h, w).
 
     Raises:
-        ValueError: if there are too few pictures of the class, or no such facet.
+        ValueError: if there are too few images of the class, or no such facet.
 
-    Source: Nguyen et al. 2016 (MFV), sec. 3: 15 pictures.
+    Source: Nguyen et al. 2016 (MFV), sec. 3: 15 images.
     """
     if not 0 <= which < facets:
         raise ValueError(f"there is no facet {which} of {facets}: they are counted from 0")
@@ -121,7 +121,7 @@ def class_mean(pictures: Pictures, label: int) -> Float[Tensor, "3 h w"]:
     """
     _, batch = pictures.batch([i for i, own in enumerate(pictures.labels) if own == label])
     if batch is None:
-        raise ValueError(f"expected pictures of class {label} to start from their mean, got none: raise data.limit")
+        raise ValueError(f"expected images of class {label} to start from their mean, got none: raise data.limit")
     return batch.images.mean(dim=0)
 
 
@@ -134,14 +134,14 @@ def bank(
         pictures: any.
         colour: the mean colour that is subtracted, RGB in [0, 1].
         side: of a patch, in pixels.
-        count: patches, spread evenly over at most 200 pictures.
+        count: patches, spread evenly over at most 200 images.
         seed: of their places.
 
     Returns:
         Grey levels, mean subtracted, (count, 3·side·side).
 
     Raises:
-        ValueError: if no picture can be read.
+        ValueError: if no image can be read.
     """
     chance = torch.Generator().manual_seed(seed)
     wanted = range(min(len(pictures), 200))
@@ -166,7 +166,7 @@ def largest(
         network: any.
         pictures: any.
         goal: what is asked, one row per answer.
-        side: (h, w) of what the network is shown: the middle of each picture.
+        side: (h, w) of what the network is shown: the middle of each image.
         position: of the unit in the map.
 
     Returns:
@@ -185,13 +185,13 @@ def largest(
 def mean_pictures(
     network: Network, pictures: Pictures, labels: Sequence[int], *, start: Mapping[str, Any]
 ) -> Float[Tensor, "n 3 h w"]:
-    """The mean pictures that ascents of several classes start from.
+    """The mean images that ascents of several classes start from.
 
     Args:
         network: any.
         pictures: labelled.
         labels: the classes.
-        start: `kind`: `mean`, all pictures of the class, or `facet` with `facets`, `which` and `nearest`.
+        start: `kind`: `mean`, all images of the class, or `facet` with `facets`, `which` and `nearest`.
 
     Returns:
         RGB in [0, 1], one per class.

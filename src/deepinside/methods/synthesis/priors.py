@@ -1,6 +1,6 @@
-"""What pictures are expected to look like: any set of priors by name, freely combined.
+"""What images are expected to look like: any set of priors by name, freely combined.
 
-Each is one function: a penalty (subtracted from what is climbed), a view (what the network is shown), steering (of the
+Each is one function: a penalty (subtracted from the objective), a view (what the network is shown), steering (of the
 gradient) or an operator (after the step). Any number of theirs may be a pair [first, last]: it then moves linearly over
 the steps. Operators also take `every`: only after each so many steps.
 """
@@ -26,11 +26,11 @@ def l2(grey: Float[Tensor, "n 3 h w"], *, weight: float) -> Float[Tensor, " n"]:
     """The squared norm: weight · Σ x².
 
     Args:
-        grey: pictures.
+        grey: images.
         weight: per squared grey level.
 
     Returns:
-        Cost per picture.
+        Cost per image.
 
     Source: Simonyan et al. 2013, sec. 2.
     """
@@ -43,14 +43,14 @@ def alpha_norm(
     """The alpha norm, weight · Σ |x|^alpha: small for intensities up to a typical one, huge beyond.
 
     Args:
-        grey: pictures.
+        grey: images.
         weight: of the cost.
         alpha: exponent.
         joint: whether |x| is the norm of a pixel's three colours (2016) or each colour's own magnitude (2015).
         mean: whether to divide by the number of pixels (2016).
 
     Returns:
-        Cost per picture.
+        Cost per image.
 
     Source: Mahendran & Vedaldi 2015, eq. 4; 2016, eq. 4.
     """
@@ -64,13 +64,13 @@ def total_variation(grey: Float[Tensor, "n 3 h w"], *, weight: float, beta: floa
     """Total variation: weight · Σ (dx² + dy²)^(beta/2), with dx and dy zero beyond the last column and row.
 
     Args:
-        grey: pictures.
+        grey: images.
         weight: of the cost.
         beta: exponent: 1 is total variation, 2 spreads steps out.
         mean: whether to divide by the number of pixels (2016).
 
     Returns:
-        Cost per picture.
+        Cost per image.
 
     Source: Mahendran & Vedaldi 2015, eq. 5 and 6 (the guard at small slopes is their code's).
     """
@@ -111,7 +111,7 @@ def centre(gradient: Float[Tensor, "n 3 h w"], _variable: Tensor, *, margin: flo
 def pull(
     gradient: Tensor, variable: Tensor, *, weight: float, reconstructed: Callable[[Tensor], Tensor]
 ) -> Float[Tensor, "n ..."]:
-    """Adds weight · (E(G(h)) - h): towards codes that the generator's own picture has.
+    """Adds weight · (E(G(h)) - h): towards codes that the generator's own image has.
 
     Args:
         gradient: by the code, (n, ...).
@@ -133,7 +133,7 @@ def heat(gradient: Tensor, _variable: Tensor, *, draws: Draws, sigma: float) -> 
 
     Args:
         gradient: (n, ...).
-        draws: the pictures' chance.
+        draws: the images' chance.
         sigma: epsilon 3.
 
     Returns:
@@ -192,10 +192,10 @@ class Priors:
             self._chosen[kind].append((_bound(name, function, kind, own, given), dict(own)))
 
     def cost(self, grey: Float[Tensor, "n 3 h w"], share: float) -> Float[Tensor, " n"] | None:
-        """What the pictures cost.
+        """What the images cost.
 
         Args:
-            grey: pictures.
+            grey: images.
             share: 0..1, of the steps that are done.
 
         Returns:
@@ -208,7 +208,7 @@ class Priors:
         """What the network is shown of them.
 
         Args:
-            canvas: pictures.
+            canvas: images.
             draws: their chance.
             share: 0..1, of the steps that are done.
 
@@ -224,7 +224,7 @@ class Priors:
 
         Args:
             gradient: by the variable.
-            variable: pictures or codes.
+            variable: images or codes.
             draws: their chance.
             share: 0..1, of the steps that are done.
 
@@ -239,8 +239,8 @@ class Priors:
         """The variable after a step.
 
         Args:
-            variable: pictures or codes.
-            gradient: of what was climbed, at that step.
+            variable: images or codes.
+            gradient: of the objective at that step.
             draws: their chance.
             step: from 0.
             share: 0..1, of the steps that are done.

@@ -1,7 +1,7 @@
-"""How far a step goes along the gradient. Every picture has a step length of its own.
+"""Step rules of gradient ascent. Every image has a step length of its own.
 
-Every function takes the gradient (n, ...), the value that was climbed (n,), a memory that lasts over the steps, and
-returns what is added to the variable.
+Every function takes the gradient (n, ...), the value of the objective (n,) and a memory that persists over the steps,
+and returns what is added to the variable.
 """
 
 from collections.abc import Callable

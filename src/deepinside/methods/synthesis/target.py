@@ -1,4 +1,4 @@
-"""What is climbed: a class, a unit, a whole channel, or a direction of a layer."""
+"""Objectives: a class, a unit, a whole channel, or a direction of a layer."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -21,10 +21,10 @@ Unit = int | Mapping[int, float]
 
 
 class Frame(NamedTuple):
-    """The smallest picture in which a unit sees all that it can see, and which unit of the map that is.
+    """The smallest image in which a unit sees all that it can see, and which unit of the map that is.
 
     Attributes:
-        side: (h, w) of the picture in pixels.
+        side: (h, w) of the image in pixels.
         position: (y, x) in the layer's map; None where the layer has no map.
         seen: (top, left, h, w): the part that the unit sees.
     """
@@ -35,11 +35,11 @@ class Frame(NamedTuple):
 
 
 class Target(NamedTuple):
-    """What is climbed.
+    """An objective.
 
     Attributes:
         layer: dotted name; None: the class scores.
-        weights: of the layer's units, one row per picture, (n, u): one 1 for a unit, several numbers for a direction.
+        weights: of the layer's units, one row per image, (n, u): one 1 for a unit, several numbers for a direction.
         place: `centre`: the unit in the middle of the map; `everywhere`: the mean over the map (a channel).
         objective: `score`: the answer itself; `log_probability` and `probability`: after softmax over the layer;
             `log_odds`: log p/(1 - p), the score over all others, which does not flatten out as p nears 1.
@@ -52,7 +52,7 @@ class Target(NamedTuple):
 
 
 def frame(network: Network, layer: str | None, place: str) -> Frame:
-    """What size of picture a target needs.
+    """What size of image a target needs.
 
     Args:
         network: any.
@@ -124,7 +124,7 @@ def answered(
 def target(
     network: Network, layer: str | None, units: Sequence[Unit], *, place: str = "centre", objective: str = "score"
 ) -> Target:
-    """Checks what is to be climbed.
+    """Checks the units and returns the objective.
 
     Args:
         network: any.
@@ -158,16 +158,16 @@ def target(
 def looking(
     network: Network, goal: Target, shape: Frame, weights: Float[Tensor, " n"]
 ) -> Callable[[Float[Tensor, "n 3 h w"]], Seen]:
-    """The function that is climbed.
+    """The objective as a function of the images.
 
     Args:
         network: any.
-        goal: what of it, one row per picture.
-        shape: which picture, and which unit of the map; of a larger canvas the middle is shown.
-        weights: factor of each picture's value.
+        goal: what of it, one row per image.
+        shape: which image, and which unit of the map; of a larger canvas the middle is shown.
+        weights: factor of each image's value.
 
     Returns:
-        Pictures in grey levels, mean colour subtracted -> value, with `score`, `probability` and `rank` traced.
+        Images in grey levels, mean colour subtracted -> value, with `score`, `probability` and `rank` traced.
     """
     colour = network.preprocessing.colour.view(1, 3, 1, 1).to(network.device)
     place = None if goal.place == "everywhere" else shape.position

@@ -1,6 +1,6 @@
-"""How the network is shown the picture at each step: a random shift, window or turn, so that no pixel is pinned.
+"""How the network is shown the image at each step: a random shift, window or turn, so that no pixel is pinned.
 
-Every function takes the canvas in grey levels (n, 3, H, W), the pictures' own chance, and returns what is shown;
+Every function takes the canvas in grey levels (n, 3, H, W), the images' own chance, and returns what is shown;
 gradients flow back through it.
 """
 
@@ -19,7 +19,7 @@ def jitter(canvas: Float[Tensor, "n 3 h w"], draws: Draws, *, pixels: float) -> 
     """The canvas rolled by up to so many pixels each way; what leaves on one side enters on the other.
 
     Args:
-        canvas: pictures.
+        canvas: images.
         draws: their chance.
         pixels: largest shift.
 
@@ -42,7 +42,7 @@ def crop(
     """A window of the canvas, of the size that the network takes.
 
     Args:
-        canvas: pictures, at least as large as the window.
+        canvas: images, at least as large as the window.
         draws: their chance.
         side: (h, w) of the window.
         spread: the window's corner is drawn around the middle with this standard deviation, as a share of the room
@@ -69,7 +69,7 @@ def affine(
     """A small turn, change of size and shift about the middle; beyond its border the canvas is reflected.
 
     Args:
-        canvas: pictures.
+        canvas: images.
         draws: their chance.
         degrees: largest turn, either way.
         zoom: largest change of size: factors from 1/(1 + zoom) to 1 + zoom, uniform in the logarithm.
@@ -94,14 +94,14 @@ def noise(canvas: Float[Tensor, "n 3 h w"], draws: Draws, *, sigma: float) -> Fl
     """White noise laid over the canvas.
 
     Args:
-        canvas: pictures.
+        canvas: images.
         draws: their chance.
         sigma: standard deviation in grey levels.
 
     Returns:
         Of the same size.
 
-    Source: Smilkov et al. 2017 average gradients so; here it keeps the picture from balancing on fine detail.
+    Source: Smilkov et al. 2017 average gradients so; here it keeps the image from balancing on fine detail.
     """
     return canvas + sigma * draws.normal(*canvas.shape[1:])
 

@@ -3,13 +3,13 @@
   const find = (id) => document.getElementById(id);
 
   // Copy buttons.
-  const said = find("said");
+  const status = find("status");
   const copied = (button) => {
     button.classList.add("done");
-    said.textContent = "Copied";
+    status.textContent = "Copied";
     setTimeout(() => {
       button.classList.remove("done");
-      said.textContent = "";
+      status.textContent = "";
     }, 1500);
   };
   const copyBySelection = (text) => {
@@ -49,8 +49,8 @@
     zoom.classList.remove("whole");
     image.classList.toggle("small", Math.max(picture.naturalWidth, picture.naturalHeight) < 640);
     find("zoom-title").textContent = caption?.querySelector("b").textContent ?? card.dataset.title;
-    const told = caption ? [...caption.querySelectorAll("span")].map((one) => one.textContent) : [picture.alt];
-    find("zoom-caption").textContent = told.join(" ");
+    const texts = caption ? [...caption.querySelectorAll("span")].map((one) => one.textContent) : [picture.alt];
+    find("zoom-caption").textContent = texts.join(" ");
     find("zoom-place").textContent = `${place + 1} of ${cards.length}`;
     find("zoom-file").href = card.getAttribute("href");
     for (const id of ["zoom-previous", "zoom-next"]) find(id).hidden = cards.length < 2;
