@@ -4,8 +4,8 @@ python experiments/figures.py outputs/report/latest ...    a report stands for a
                                                            artifacts the first that has what a card asks for counts
 python experiments/figures.py --check [outputs]            compares cards with figures.csv, and with artifacts at hand
 
-figures.yaml says what each shows, which images and numbers it takes, and what was published. A card that no artifact can
-fill stays as it is.
+figures.yaml says what each shows, which images and numbers it takes, and what was published. A card that no artifact
+can fill stays as it is.
 """
 
 import json

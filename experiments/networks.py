@@ -1,6 +1,6 @@
 """Compares networks: localisation, dissection, inversion, and recognition of their class images by another network.
 
-python experiments/networks.py                     three ConvNets that differ in their first layer, on the synthetic data set
+python experiments/networks.py                     three ConvNets that differ in their first layer, synthetic data set
 python experiments/networks.py --on Photographs
     --common 'data=ilsvrc data.root=PATH data.limit=100 concepts=broden concepts.root=PATH
               model@judge=efficientnet_lite0'

@@ -39,7 +39,7 @@ def test_what_is_expensive_and_not_there_is_neither_drawn_nor_trained(tmp_path):
     words = ("model=convnet_micro", "machine.workers=0", "wandb=disabled", "estimate=true")
     done = program("run=localise", *words, "data.draw.train=4000", "data.draw.val=500", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    counted = dict(re.findall(r"^(\w+) +([\d,]+) pictures", done.stdout, flags=re.MULTILINE))
+    counted = dict(re.findall(r"^(\w+) +([\d,]+) images", done.stdout, flags=re.MULTILINE))
     assert counted == {"prepare": "4,500", "train": "4,000", "localise": "500"}
     assert not list((tmp_path / "outputs").rglob("manifest.json"))
 

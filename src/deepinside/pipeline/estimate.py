@@ -139,10 +139,9 @@ class Cost:
 def estimate(plan: Plan) -> Iterator[Cost]:
     """What the artifacts will cost that are not there yet.
 
-    Stages that everything rests on are made first, but for a world that is yet to be drawn. The others run on a few
-    images, then on more while `BUDGET` lasts, in a folder that is removed, and their cost is extended by straight
-    lines. For what is expensive and not there yet something else stands in: a small synthetic data set, a network with random
-    weights.
+    Stages that everything rests on are made first, except a data set that has yet to be drawn. The others run on a
+    few images, then on more while `BUDGET` lasts, in a folder that is removed, and their cost is extrapolated linearly.
+    Something cheap replaces what is expensive and not cached: a small synthetic data set, a network with random weights.
 
     Args:
         plan: of the run.
