@@ -64,8 +64,8 @@ def build(model: Mapping[str, Any], classes: Sequence[str] | None) -> Network:
     Raises:
         ValueError: if the builder lacks a key, or takes none of that name.
     """
-    content = OmegaConf.to_container(model, resolve=True) if isinstance(model, DictConfig) else model
-    keys: dict[str, Any] = {key: value for key, value in content.items() if key not in _NOT_FOR_BUILDING}  # type: ignore[union-attr]
+    content: Any = OmegaConf.to_container(model, resolve=True) if isinstance(model, DictConfig) else model
+    keys = {key: value for key, value in content.items() if key not in _NOT_FOR_BUILDING}
     name = keys.pop("_target_")
     builder = resolved(name)
     try:

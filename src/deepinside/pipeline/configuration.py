@@ -150,8 +150,8 @@ def check_overrides(arguments: Sequence[str], commands: Iterable[str] = ()) -> N
     own, words = _own_folder(arguments), _words(arguments)
     wrong = [word for word in words if "=" not in word and not word.startswith("~")]
     if wrong:
-        known = [*(f"run={stage}" for stage in table.STAGES), *commands]
-        raise ValueError(f"expected key=value, got {wrong[0]!r}; {_closest(wrong[0], known)}")
+        first = [*(f"run={stage}" for stage in table.STAGES), *commands]
+        raise ValueError(f"expected key=value, got {wrong[0]!r}; {_closest(wrong[0], first)}")
     parsed = OverridesParser.create().parse_overrides(words)
     if any(override.key_or_group == "hydra.searchpath" for override in parsed):
         raise ValueError(f"hydra.searchpath cannot be set; {_OWN[0]} FOLDER adds FOLDER/method/NAME.yaml")
