@@ -1,4 +1,4 @@
-"""What a run will cost in time, memory and disk, from the same run on a few images."""
+"""Estimates the time, memory and disk space of a run by running it on a few images."""
 
 import logging
 import multiprocessing
@@ -25,12 +25,12 @@ RESTED = ("prepare", "concepts", "load")  # stages that everything rests on: the
 
 @dataclass(frozen=True)
 class Growth:
-    """How a stage grows.
+    """How the cost of a stage grows with the number of images.
 
     Args:
         keys: of the configuration, limit its images.
-        count: configuration and inputs' folders by role -> images of the whole run.
-        total: likewise -> images that are gone over, in all passes; None: each once.
+        count: configuration and input folders by role -> images of the whole run.
+        total: likewise -> images processed in all passes; None: each once.
         kept: configuration -> images that leave something on disk, where not all do.
         fixed: keys that are set for the trials.
         first: images of the first trial.
@@ -83,15 +83,15 @@ GROWTH = {
 
 @dataclass(frozen=True)
 class Cost:
-    """What a stage will take.
+    """Estimated cost of a stage.
 
     Args:
         stage: its name.
-        pictures: that it will go over.
-        seconds: of wall time, with the threads and workers of this run; None: not known.
+        pictures: number of images that it processes.
+        seconds: of wall time, with the threads and workers of this run; None: unknown.
         memory: peak in bytes, of the process itself.
         disk: bytes of the artifact.
-        without: methods that are not counted, for they do not grow with images.
+        without: methods that are excluded, because their cost does not grow with images.
     """
 
     stage: str
@@ -103,17 +103,11 @@ class Cost:
 
 
 def estimate(plan: Plan) -> Iterator[Cost]:
-    """What the artifacts will cost that are not there yet.
+    """Estimates the costs of the artifacts that do not exist yet, inputs first.
 
-    Stages that everything rests on are made first. The others run on a few images, in a process of their own and in
-    a folder that is removed; time and disk are extended by a straight line. Where the network has still to be trained,
-    one with random weights stands in for it.
-
-    Args:
-        plan: of the run.
-
-    Yields:
-        A cost per artifact, inputs first; those of stages that do not grow with images alone have no seconds.
+    Stages that all others depend on are computed first. The others run on a few images, each in a process of its own
+    and in a temporary folder; time and disk space are extrapolated linearly. A network that is not trained yet is
+    replaced by one with random weights. Stages whose cost does not grow with images alone have no seconds.
     """
     seen: set[Path] = set()
     for step in plan.chain():
@@ -220,14 +214,7 @@ def _linked(made: Path, folder: Path) -> None:
 
 
 def lines(costs: Sequence[Cost]) -> Iterator[str]:
-    """The costs in words.
-
-    Args:
-        costs: of a run.
-
-    Yields:
-        A line per stage, and their sum.
-    """
+    """One line of text per cost, and their sum."""
     for one in costs:
         if one.seconds is None:
             yield f"{one.stage:10} not estimated: it does not grow with images alone"
