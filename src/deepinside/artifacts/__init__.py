@@ -1,1 +1,1 @@
-"""deepinside.artifacts"""
+"""Artifacts: folders named by the fingerprint of their inputs, their digests, and what is shown of them."""

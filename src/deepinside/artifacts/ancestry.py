@@ -1,4 +1,4 @@
-"""What an artifact rests on: a stage sees only its own settings, so the rest is in the manifests of its inputs."""
+"""Settings of an artifact and its inputs: a stage records only its own, the rest is in the manifests of its inputs."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,14 +10,9 @@ SEVERAL = "several"
 
 
 def settings(config: Mapping[str, Any], inputs: Iterable[Path]) -> dict[str, Any]:
-    """The settings of an artifact and of all that it rests on, as one configuration.
+    """The settings of an artifact and of everything that it was made from, merged; its own have precedence.
 
-    Args:
-        config: the artifact's own.
-        inputs: folders of the artifacts that it takes; those that are gone are passed over.
-
-    Returns:
-        Merged; `several` stands where two inputs, as those of a report, differ. Its own settings win.
+    A setting that differs between inputs, as those of a report may, is `several`. Missing inputs are ignored.
     """
     inherited: dict[str, Any] = {}
     for folder in inputs:
@@ -26,14 +21,7 @@ def settings(config: Mapping[str, Any], inputs: Iterable[Path]) -> dict[str, Any
 
 
 def inherit(folder: Path) -> dict[str, Any]:
-    """The same, of a finished artifact.
-
-    Args:
-        folder: of the artifact, beside the others of its outputs folder.
-
-    Returns:
-        Merged settings; empty if it is gone.
-    """
+    """The merged settings of a finished artifact and everything that it was made from; empty if it is missing."""
     if not (folder / MANIFEST).exists():
         return {}
     made_from = read_manifest(folder)["made_from"]

@@ -1,4 +1,4 @@
-"""A result is a folder, named by what made it, and complete if and only if `manifest.json` lies in it."""
+"""A result is a folder, named by its inputs, and complete if and only if it contains `manifest.json`."""
 
 import errno
 import hashlib
@@ -44,14 +44,7 @@ def _canonical(content: Mapping[str, Any]) -> str:
 
 
 def fingerprint(made_from: Mapping[str, Any]) -> str:
-    """The name of what these ingredients make.
-
-    Args:
-        made_from: stage, configuration, input fingerprints, digests of raw data and source; plain JSON values.
-
-    Returns:
-        16 hexadecimal digits.
-    """
+    """The name of the artifact with these inputs: 16 hexadecimal digits."""
     return hashlib.sha256(_canonical(made_from).encode()).hexdigest()[:16]
 
 
@@ -62,24 +55,24 @@ def make(
     record: Callable[[], Content],
     join: Callable[[Path], None] = lambda _part: None,
 ) -> tuple[Path, bool]:
-    """The artifact that these ingredients make: found, or computed under a lock and then renamed into place.
+    """The artifact with these inputs: an existing one, or computed under a lock and then renamed into place.
 
-    Work in progress lies in `<fingerprint>.part` and is taken up again from there. The manifest is written last; of two
-    processes that raced, the first to rename wins and the other uses its result.
+    Unfinished work is in `<fingerprint>.part` and is resumed from there. The manifest is written last; of two processes
+    that compute the same artifact, the first to rename it wins and the other uses its result.
 
     Args:
         folder: of the stage, `outputs/<stage>`.
         made_from: see `fingerprint`.
-        compute: fills the folder that it is given.
-        record: device, threads and the like, which are kept but do not name the artifact.
-        join: what to do for the folder that another process is filling; it then waits for that process.
+        compute: fills the folder that it receives.
+        record: device, threads and the like, which are recorded but do not name the artifact.
+        join: what to do for a folder that another process is filling; this process then waits for that one.
 
     Returns:
-        The artifact's folder, and whether it was computed just now.
+        The artifact's folder, and whether it was computed by this call.
 
     Raises:
-        OSError: if the disk is full, the folder read-only, or the finished folder cannot be renamed into place; what
-            is done stays as `.part`.
+        OSError: if the disk is full, the folder read-only, or the finished folder cannot be renamed into place; the
+            unfinished work remains as `.part`.
     """
     name = fingerprint(made_from)
     final, part, lock = folder / name, folder / f"{name}.part", folder / f"{name}.lock"
@@ -110,18 +103,15 @@ def make(
 
 
 def follow(folder: Path, made_from: Content, begun: Callable[[], bool], join: Callable[[Path], None]) -> Path:
-    """The artifact that another process is asked to `make` with the help of this one, which itself writes nothing.
+    """The artifact that another process is computing with the help of this one, which itself writes nothing.
 
-    Waits without a deadline: for the other process to begin, and, after having joined it, to finish.
+    Waits without a timeout: for the other process to begin, and, after having joined it, to finish.
 
     Args:
         folder: of the stage, `outputs/<stage>`.
         made_from: see `fingerprint`.
         begun: whether the other process has begun to compute; it then holds the lock.
         join: this process's part, for the unfinished folder.
-
-    Returns:
-        The artifact's folder.
 
     Raises:
         OSError: if the other process ended without an artifact.
@@ -187,11 +177,7 @@ def _write_manifest(part: Path, made_from: Content, record: Content) -> None:
 
 
 def environment() -> Content:
-    """What else decides the last bits: commit, versions, and the kind of processor.
-
-    Returns:
-        Plain JSON values; nothing that names a machine or a person.
-    """
+    """What else determines the last bits: commit, versions, and processor; nothing names a machine or a person."""
     versions = {"python": platform.python_version()}
     for name in _VERSIONS:
         try:
@@ -202,12 +188,7 @@ def environment() -> Content:
 
 
 def point_latest(folder: Path, name: str) -> None:
-    """Lets `<folder>/latest` point to a finished artifact; the lock of a process that died over it goes.
-
-    Args:
-        folder: of the stage.
-        name: the artifact's fingerprint.
-    """
+    """Points `<folder>/latest` to a finished artifact; removes the lock of a process that died while doing so."""
     if (lock := folder / f"{name}.lock").exists():
         lock.unlink(missing_ok=True)
     latest, temporary = folder / "latest", folder / f"latest.{os.getpid()}.tmp"
@@ -222,16 +203,7 @@ def point_latest(folder: Path, name: str) -> None:
 
 
 def sweep(folder: Path, older_than: float = _DAY, spared: str = "") -> list[Path]:
-    """Removes leftovers that nobody works on: unlocked, and untouched for a day.
-
-    Args:
-        folder: of the stage.
-        older_than: age in seconds.
-        spared: fingerprint of what is about to be taken up again, however old it is.
-
-    Returns:
-        The `.part` folders removed.
-    """
+    """Removes abandoned `.part` folders: unlocked, and unchanged for `older_than` seconds, except `spared`."""
     removed = []
     for stale in (*folder.glob("*.tmp"), *folder.parent.glob(".*.tmp")):  # half-written `latest` and digests
         with suppress(FileNotFoundError):
@@ -254,13 +226,7 @@ def sweep(folder: Path, older_than: float = _DAY, spared: str = "") -> list[Path
 
 
 def read_manifest(path: str | Path) -> Content:
-    """The manifest of a finished artifact.
-
-    Args:
-        path: of its folder.
-
-    Returns:
-        stage, fingerprint, made_from, files, record.
+    """The manifest of a finished artifact: stage, fingerprint, made_from, files, record.
 
     Raises:
         FileNotFoundError: if there is none: not an artifact, or not finished.
@@ -277,14 +243,7 @@ def read_manifest(path: str | Path) -> Content:
 
 
 def verify(path: Path) -> list[str]:
-    """Hashes everything again.
-
-    Args:
-        path: of an artifact.
-
-    Returns:
-        A line for whatever differs; none if all is as it was made.
-    """
+    """Checks all hashes of an artifact; one line per difference."""
     manifest = read_manifest(path)
     problems = []
     if fingerprint(manifest["made_from"]) != manifest["fingerprint"]:
@@ -303,15 +262,7 @@ def verify(path: Path) -> list[str]:
 
 
 def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with dotted keys.
-
-    Args:
-        content: nested.
-        prefix: put before every key.
-
-    Returns:
-        Dotted key -> value that is no mapping.
-    """
+    """Nested mappings as one, with dotted keys."""
     leaves: dict[str, Any] = {}
     for key, value in content.items():
         if isinstance(value, Mapping) and value:

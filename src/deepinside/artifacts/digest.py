@@ -1,4 +1,4 @@
-"""Digests of files and of raw data, and files that are written at once or not at all."""
+"""Digests of files, raw data and source code, and atomic writing."""
 
 import ast
 import hashlib
@@ -19,24 +19,13 @@ WAYS = ("content", "stat")
 
 
 def file_digest(path: Path) -> str:
-    """The sha256 of a file.
-
-    Args:
-        path: of the file.
-
-    Returns:
-        64 hexadecimal digits.
-    """
+    """The sha256 of a file, 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class RawDigests:
-    """Digests of raw files, remembered by size and time of change so that 50,000 photographs are read once.
-
-    Args:
-        memory: a JSON file to remember them in.
-    """
+    """Digests of raw files, cached by size and modification time in the JSON file `memory`."""
 
     def __init__(self, memory: Path) -> None:
         self.memory = memory
@@ -51,18 +40,15 @@ class RawDigests:
                 self.known = {}
 
     def __call__(self, path: Path, how: str = "content") -> str:
-        """The digest of a file, or of a folder with the names in it.
+        """The digest of a file, or of a folder including file names: 16 hexadecimal digits.
 
         Args:
-            path: of a file or folder.
-            how: `content` reads everything; `stat` trusts names, sizes and times of change, for folders of a million
-                files: a copy with other times is then something else.
-
-        Returns:
-            16 hexadecimal digits.
+            path: of a file or folder; links are followed.
+            how: `content` reads everything; `stat` uses names, sizes and modification times, for folders of a million
+                files: a copy with other times then has another digest.
 
         Raises:
-            FileNotFoundError: if nothing is there.
+            FileNotFoundError: if it does not exist.
             ValueError: if `how` is neither.
         """
         if how not in WAYS:
@@ -112,14 +98,7 @@ def readable(name: str) -> str:
 
 
 def walk(folder: Path) -> Iterator[tuple[str, Path]]:
-    """All files below a folder, in an order of their own.
-
-    Args:
-        folder: to look through; links are followed.
-
-    Yields:
-        Name from the folder, and path.
-    """
+    """Relative name and path of all files below a folder, in a fixed order; links are followed."""
     for place, folders, files in os.walk(folder, followlinks=True):
         folders.sort()
         for file in files:
@@ -128,14 +107,10 @@ def walk(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file at once or not at all.
-
-    Args:
-        path: of the file.
-        text: its content.
+    """Writes a file atomically.
 
     Raises:
-        OSError: if it cannot be written; nothing is left of the try.
+        OSError: if it cannot be written; no partial file remains.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
@@ -153,11 +128,7 @@ _LIBRARIES = {"site-packages", "dist-packages"}  # folders that they are install
 
 @cache
 def commit() -> str | None:
-    """The commit that this package was checked out at.
-
-    Returns:
-        Its hash, shortened, with a `+` where files were changed since; None where this is no checkout, or without git.
-    """
+    """The checked-out commit, with a `+` if files have changed since; None outside a checkout or without git."""
     if not (_ROOT.parents[1] / ".git").exists():
         return None
     ask = ("git", "-C", str(_ROOT), "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+")
@@ -192,14 +163,7 @@ def _tree(path: Path) -> ast.Module:
 
 @cache
 def imported(module: str) -> frozenset[str]:
-    """Modules that a module imports, at the top or inside a function; packages around one of the user's run before it.
-
-    Args:
-        module: dotted name, of this package or the user's.
-
-    Returns:
-        Dotted names, none of installed libraries.
-    """
+    """Modules that a module of this package or the user's imports, without installed libraries."""
     path = _file(module)
     if path is None or _installed(path):
         return frozenset()
@@ -242,14 +206,7 @@ def _library(module: str, path: Path) -> bytes:
 
 
 def closure(modules: Set[str]) -> set[str]:
-    """The modules, and all of this package and of the user's own code that they import, directly or not.
-
-    Args:
-        modules: dotted names.
-
-    Returns:
-        Dotted names.
-    """
+    """The modules and everything that they import, directly or not, without installed libraries."""
     found: set[str] = set()
     waiting = set(modules)
     while waiting:
@@ -259,14 +216,7 @@ def closure(modules: Set[str]) -> set[str]:
 
 
 def stripped(path: Path) -> str:
-    """The code of a file as it acts: no comments, no docstrings, one formatting.
-
-    Args:
-        path: of a Python file.
-
-    Returns:
-        Python source.
-    """
+    """The code of a file without comments and docstrings, in one format."""
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
@@ -282,16 +232,10 @@ def _acting(path: Path, _changed: int) -> str:
 
 
 def digest(modules: Set[str]) -> str:
-    """One digest of the modules, of what they import but for installed libraries, and of the templates beside them.
-
-    Args:
-        modules: dotted names, of this package or not.
-
-    Returns:
-        16 hexadecimal digits.
+    """One digest of the modules, of what they import except installed libraries, and of the templates beside them.
 
     Raises:
-        ModuleNotFoundError: if one of them is not to be found.
+        ModuleNotFoundError: if one of them does not exist.
     """
     total = hashlib.sha256()
     for module in sorted(closure(modules)):

@@ -1,4 +1,4 @@
-"""What of an artifact is shown elsewhere: its numbers, curves, the tops of its tables and a choice of its images."""
+"""Excerpts of an artifact to show elsewhere: its numbers, curves, first rows of tables and some images."""
 
 import csv
 import itertools
@@ -19,7 +19,7 @@ Cell = int | float | str | None
 
 
 class Picture(NamedTuple):
-    """An image of an artifact: its path in the folder, and what it shows."""
+    """An image of an artifact: its path in the folder, title and caption."""
 
     file: str
     title: str
@@ -27,14 +27,9 @@ class Picture(NamedTuple):
 
 
 def files(out: Path, deep: bool = True) -> list[str]:
-    """The files of an artifact but for the manifest, which records the time and the platform.
+    """Sorted relative paths of an artifact's files, without the manifest, which records time and platform.
 
-    Args:
-        out: the artifact's folder.
-        deep: whether to look into folders other than `pictures`, too.
-
-    Returns:
-        Sorted posix paths relative to the folder.
+    `deep` includes folders other than `pictures`.
     """
     names = []
     for place, folders, found in os.walk(out):
@@ -44,14 +39,7 @@ def files(out: Path, deep: bool = True) -> list[str]:
 
 
 def numbers(out: Path) -> dict[str, float]:
-    """The numbers of `table.csv`, with `<metric>/ci_low` and `<metric>/ci_high` where there is an interval.
-
-    Args:
-        out: the artifact's folder.
-
-    Returns:
-        Metric -> value; empty without a table.
-    """
+    """The numbers of `table.csv`, with `<metric>/ci_low` and `<metric>/ci_high` where there is an interval."""
     if not (out / "table.csv").exists():
         return {}
     found: dict[str, float] = {}
@@ -64,14 +52,7 @@ def numbers(out: Path) -> dict[str, float]:
 
 
 def curves(out: Path) -> Iterator[tuple[int, dict[str, float]]]:
-    """The points of `history.csv`, whose column `step`, or else `epoch`, or else the row, is the step.
-
-    Args:
-        out: the artifact's folder.
-
-    Yields:
-        Step, and name -> value of the cells that are numbers.
-    """
+    """The points of `history.csv`: step (column `step`, otherwise `epoch`, otherwise the row), and name -> value."""
     if not (out / "history.csv").exists():
         return
     columns, rows = _read(out / "history.csv", None)
@@ -81,29 +62,13 @@ def curves(out: Path) -> Iterator[tuple[int, dict[str, float]]]:
 
 
 def tables(out: Path, most: int) -> Iterator[tuple[str, list[str], list[list[Cell]]]]:
-    """The tops of the csv files.
-
-    Args:
-        out: the artifact's folder.
-        most: rows per table.
-
-    Yields:
-        Name, columns and rows; numbers as numbers, empty cells as None.
-    """
+    """Name, columns and first rows of each csv file; numbers as numbers, empty cells as None."""
     for file in sorted(set(out.glob("*.csv")) - {out / "pictures.csv"}):
         yield file.stem, *_read(file, most)
 
 
 def pictures(out: Path, most: int) -> dict[str, list[Picture]]:
-    """A choice of the images in `pictures.csv`, from every group as many.
-
-    Args:
-        out: the artifact's folder.
-        most: in all.
-
-    Returns:
-        Group -> images, in the order of the file.
-    """
+    """At most `most` images of `pictures.csv`, equally many of every group: group -> images."""
     if not (out / "pictures.csv").exists():
         return {}
     groups: dict[str, list[Picture]] = {}
@@ -141,15 +106,7 @@ def _numbers(folder: Path) -> dict[str, Any]:
 
 
 def difference(left: Path, right: Path) -> list[tuple[str, str, str, str]]:
-    """What differs between two artifacts.
-
-    Args:
-        left: a finished artifact.
-        right: another.
-
-    Returns:
-        Rows of kind (`made from`, `number` or `file`), key, value on the left, value on the right.
-    """
+    """The differences of two artifacts: kind (`made from`, `number` or `file`), key, left and right value."""
     one, other = read_manifest(left), read_manifest(right)
     digests = [{name: entry["sha256"][:16] for name, entry in m["files"].items()} for m in (one, other)]
     kinds = {

@@ -1,1 +1,1 @@
-"""The register of claims: what the papers say, the number that tests it, and the verdict."""
+"""The register of claims: statements of the papers, the numbers that test them, and the verdicts."""

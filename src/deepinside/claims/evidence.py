@@ -1,4 +1,4 @@
-"""Which runs the claims rest on, in each world."""
+"""The runs that claims depend on, for each data set ("world" in the configuration)."""
 
 import shlex
 from collections.abc import Callable, Iterable, Mapping
@@ -14,14 +14,14 @@ from deepinside.spelling import closest
 
 @dataclass(frozen=True)
 class Evidence:
-    """A run, to be made in every world that has what it needs.
+    """A run, to be made on every data set that has what it needs.
 
     Args:
-        run: overrides after those of the world, world by world.
-        needs: what a world has to have, world by world.
+        run: overrides after those of the data set, by data set.
+        needs: what a data set must provide, by data set.
         seeds: it is run once for each of these.
         key: that is set to them.
-        minutes: what it costs on 2 cores, world by world, all seeds and its training included; 0 where not known.
+        minutes: run time on 2 cores by data set, including all seeds and training; 0: unknown.
     """
 
     run: Mapping[str, tuple[str, ...]]
@@ -32,14 +32,7 @@ class Evidence:
 
     @classmethod
     def read(cls, name: str, content: Mapping) -> Self:
-        """From the configuration.
-
-        Args:
-            name: of the evidence.
-            content: its keys.
-
-        Returns:
-            The evidence.
+        """The evidence from its yaml content.
 
         Raises:
             ValueError: if a key is unknown or missing.
@@ -54,16 +47,7 @@ class Evidence:
         return cls(_by_world(run), _by_world(needs), seeds, known, **keys)
 
     def commands(self, key: str, world: str, words: Iterable[str]) -> dict[str, list[str]]:
-        """The overrides of each seed's run.
-
-        Args:
-            key: of the artifact.
-            world: its name.
-            words: overrides that make it.
-
-        Returns:
-            `<key>.<seed>` -> overrides, or `<key>` where there are no seeds.
-        """
+        """The overrides of each seed's run: `<key>.<seed>` -> overrides, or `<key>` without seeds."""
         common = [*words, *self.run[world]]
         return {f"{key}.{seed}": [*common, f"{self.key}={seed}"] for seed in self.seeds} or {key: common}
 
@@ -74,13 +58,9 @@ def _by_world(stated: Mapping[str, Iterable] | Iterable) -> dict[str, tuple[str,
 
 
 def provided(cfg: DictConfig) -> frozenset[str]:
-    """What a world has.
+    """What a data set provides, given the whole configuration with its overrides.
 
-    Args:
-        cfg: the whole configuration under the world's overrides.
-
-    Returns:
-        Of `labels`, `boxes`, `concepts`, `training`, `judge`, `photographs`, `drawings`, `network`.
+    Of `labels`, `boxes`, `concepts`, `training`, `judge`, `photographs`, `drawings`, `network`.
     """
     drawn = cfg.data.name == "miniature"
     root = OmegaConf.select(cfg, "concepts.root")
@@ -99,19 +79,16 @@ def provided(cfg: DictConfig) -> frozenset[str]:
 
 
 def lacking(claim: Claim, evidence: Mapping[str, Evidence], world: str, has: frozenset[str] | None) -> tuple[str, ...]:
-    """What a world lacks to pose a claim.
+    """What is missing to test a claim on a data set; empty if it can be tested.
 
     Args:
         claim: of the register.
         evidence: by name.
-        world: its name.
-        has: see `provided`; None where the world is not configured.
-
-    Returns:
-        Names; empty where the claim can be decided.
+        world: name of the data set.
+        has: see `provided`; None where the data set is not configured.
 
     Raises:
-        KeyError: if the claim names evidence that is not there, with the closest.
+        KeyError: if the claim names unknown evidence, with the closest name.
     """
     if claim.measure is None:
         return claim.needs or ("a measurement",)
@@ -129,11 +106,11 @@ def lacking(claim: Claim, evidence: Mapping[str, Evidence], world: str, has: fro
 
 
 class Case(NamedTuple):
-    """All that the stage is given.
+    """The inputs of the stage.
 
     Attributes:
         runs: `<world>.<evidence>` or `<world>.<evidence>.<seed>` -> overrides of the run.
-        settled: the group claims with the register itself and what each world lacks for each claim, without the worlds.
+        settled: the group claims including the register and what is missing for each claim on each data set.
     """
 
     runs: dict[str, list[str]]
@@ -141,20 +118,17 @@ class Case(NamedTuple):
 
 
 def case(options: DictConfig, ours: Path, composed: Callable[[list[str]], DictConfig]) -> Case:
-    """Reads the register and says what has to be run for it.
+    """Reads the register and determines the runs that it needs.
 
     Args:
         options: group claims.
         ours: folder of the register that comes with the package.
         composed: overrides -> the whole configuration.
 
-    Returns:
-        The case.
-
     Raises:
         FileNotFoundError: if `claims.register` has no yaml files.
-        KeyError: if a claim or its evidence is misspelt, with the closest.
-        ValueError: if a file is not as it should be.
+        KeyError: if a claim or its evidence is misspelt, with the closest name.
+        ValueError: if the content of a file is invalid.
     """
     register, given = _read(Path(options.register) if options.register else ours)
     evidence = {name: Evidence.read(name, content) for name, content in given.items()}

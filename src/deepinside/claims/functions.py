@@ -1,4 +1,4 @@
-"""Measurements that are more than a row or a column of a table."""
+"""Measurements that are more than a row or a column of a table; `folders` are the artifacts of the evidence."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,15 +22,7 @@ def _only(folders: Folders) -> str:
 
 
 def concentration(folders: Folders, of: str, minus: str) -> Estimate:
-    """How much more the energy of one method's maps sits in few pixels than that of another's, image by image.
-
-    Args:
-        folders: of one piece of evidence, with `maps.npz`.
-        of: method.
-        minus: method.
-
-    Returns:
-        The mean difference of Gini coefficients of |map|, over images.
+    """The mean difference of the Gini coefficients of |map| between two methods, over images, from `maps.npz`.
 
     Source: Hurley & Rickard 2009 (Gini coefficient as a measure of sparsity).
     """
@@ -40,34 +32,17 @@ def concentration(folders: Folders, of: str, minus: str) -> Estimate:
 
 
 def gini(values: Float[ndarray, " *n"]) -> float:
-    """The Gini coefficient of |values|: 0 where all are equal, towards 1 where one holds everything.
-
-    Args:
-        values: any shape.
-
-    Returns:
-        In [0, 1).
-    """
+    """The Gini coefficient of |values|, in [0, 1): 0 if all are equal, towards 1 if one holds everything."""
     ordered = np.sort(np.abs(values.astype(np.float64)).ravel())
     total, n = ordered.sum(), len(ordered)
     return float(((2 * np.arange(1, n + 1) - n - 1) * ordered).sum() / (n * total)) if total > 0 else 0.0
 
 
 def rank_correlation(folders: Folders, file: str, first: str, second: str, method: str) -> Estimate:
-    """Spearman's correlation of two columns of a method's rows.
-
-    Args:
-        folders: of one piece of evidence.
-        file: table of it.
-        first: column.
-        second: column.
-        method: whose rows.
-
-    Returns:
-        The correlation with its bootstrap interval over rows.
+    """Spearman's correlation of two columns over the rows of a method, with its bootstrap interval.
 
     Raises:
-        KeyError: if a column is not there.
+        KeyError: if a column is missing.
     """
     table = pd.read_csv(folders[_only(folders)][0] / file)
     mine = table[table["method"] == method][[first, second]].to_numpy(dtype=np.float64)
@@ -87,16 +62,7 @@ def _spearman(pairs: Float[ndarray, "n 2"]) -> float:
 
 
 def difference_of_rows(folders: Folders, first: str, second: str) -> Estimate:
-    """The difference of two rows of a table, whose intervals are taken for independent (a wider one than if paired).
-
-    Args:
-        folders: of one piece of evidence.
-        first: metric.
-        second: metric, subtracted.
-
-    Returns:
-        The difference; n is the smaller of the two.
-    """
+    """The difference of two metrics with independent intervals (wider than paired ones); the smaller n."""
     table = Table.read(folders[_only(folders)][0])
     a, b = table[first], table[second]
     value = a.value - b.value
@@ -106,17 +72,9 @@ def difference_of_rows(folders: Folders, first: str, second: str) -> Estimate:
 
 
 def detectors(folders: Folders, categories: Sequence[str], layer: str, minus: str, iou: float = 0.04) -> Estimate:
-    """How much larger the share of units that detect something of some categories is in one layer than in another.
+    """Difference between two layers in the share of units that detect a concept of the given categories.
 
-    Args:
-        folders: of one piece of evidence, with `units.csv`.
-        categories: of the unit's best label.
-        layer: dotted name.
-        minus: dotted name.
-        iou: a detector exceeds this.
-
-    Returns:
-        The difference of shares with its bootstrap interval over units, resampled within each layer.
+    A detector exceeds `iou`, in `units.csv`. The bootstrap interval resamples units within each layer.
 
     Raises:
         KeyError: if a layer was not dissected, with those that were.
@@ -136,16 +94,9 @@ def detectors(folders: Folders, categories: Sequence[str], layer: str, minus: st
 
 
 def kurtosis(folders: Folders, of: str, minus: str, layer: str) -> Estimate:
-    """How much more spiky the pre-images of one run are than those of another, image by image.
+    """The mean difference of the pre-images' excess kurtosis between two runs, over images.
 
-    Args:
-        folders: of two pieces of evidence, with `inversion.npz` over the same images.
-        of: evidence.
-        minus: evidence.
-        layer: dotted name.
-
-    Returns:
-        The mean difference of excess kurtosis over pixels and channels, over images.
+    Over pixels and channels, from `inversion.npz` over the same images.
     """
 
     def spikes(name: str) -> Float[ndarray, " n"]:
@@ -157,19 +108,12 @@ def kurtosis(folders: Folders, of: str, minus: str, layer: str) -> Estimate:
 
 
 def correlation_over_runs(folders: Folders, layer: str, category: str, metric: str) -> Estimate:
-    """Spearman's correlation, over runs, of the unique detectors of a category with another number of the same run.
+    """Spearman's correlation, over runs, of the unique detectors of a category with a metric of the run.
 
-    Args:
-        folders: of any evidence, all seeds, each with `counts.csv`.
-        layer: dotted name.
-        category: of `counts.csv`, counted per category.
-        metric: row of the table.
-
-    Returns:
-        The correlation with its bootstrap interval over runs; n is the number of runs.
+    From `counts.csv`, rule per category, with a bootstrap interval over runs; n is the number of runs.
 
     Raises:
-        KeyError: if the metric is not there.
+        KeyError: if the metric is missing.
     """
     pairs = []
     for folder in (folder for found in folders.values() for folder in found):
@@ -180,16 +124,9 @@ def correlation_over_runs(folders: Folders, layer: str, category: str, metric: s
 
 
 def likeness_of_maps(folders: Folders, of: str, minus: str, method: str) -> Estimate:
-    """Spearman's correlation, over pixels, of the maps that two networks have of the same images.
+    """Spearman's correlation, over pixels, of |map| between two networks on the same images.
 
-    Args:
-        folders: of two pieces of evidence, the same seeds, with `maps.npz` over the same images.
-        of: evidence.
-        minus: evidence.
-        method: whose maps.
-
-    Returns:
-        The mean over images of the correlation of |map|, per seed; its t-interval over seeds.
+    The mean over images for each seed, with a t-interval over seeds, from `maps.npz`.
 
     Raises:
         ValueError: if the two have no image in common.
@@ -208,17 +145,9 @@ def _likeness(first: Path, second: Path, ending: str) -> float:
 
 
 def gap_of_columns(folders: Folders, file: str, column: str, groups: int) -> Estimate:
-    """How much farther apart the columns of a grouped layer are than as many groups of its units by chance.
+    """The gap between the columns of a grouped layer, minus that of as many random groups of its units.
 
-    Args:
-        folders: of one piece of evidence, all seeds, with one row per unit in `file`.
-        file: table of it.
-        column: number of a unit.
-        groups: columns, of neighbouring units.
-
-    Returns:
-        The largest mean of a column minus the smallest, less what random groups have on average; its t-interval over
-        seeds.
+    The gap is the largest mean of a column minus the smallest; the interval is a t-interval over seeds.
     """
     random = np.random.default_rng(0)
 

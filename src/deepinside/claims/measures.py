@@ -21,20 +21,13 @@ _REDUCE: Mapping[str, Callable] = {"mean": np.mean, "max": np.max, "min": np.min
 
 
 def estimate(measure: Measure, folders: Folders) -> Estimate:
-    """Takes the number.
+    """The number that tests a claim, with its interval.
 
-    Several seeds: their mean and its t-interval, seed by seed where something is subtracted. One seed: the mean over
-    the units of replication with its bootstrap interval, unit by unit likewise; or a row of the table as it stands.
-
-    Args:
-        measure: what and where.
-        folders: of the evidence.
-
-    Returns:
-        Value, interval and n.
+    With several seeds the mean and its t-interval, paired by seed where something is subtracted. With one seed the mean
+    over the units of replication with its bootstrap interval, paired likewise; or a row of the table as it is.
 
     Raises:
-        KeyError: if a metric or a column is not there, with those that are.
+        KeyError: if a metric or a column is missing, with the existing ones.
         ValueError: if two artifacts have no unit in common.
     """
     if measure.function is not None:
@@ -95,26 +88,12 @@ def _words(wanted: object) -> tuple[str, ...]:
 
 
 def boot_estimate(values: Float[ndarray, " n"]) -> Estimate:
-    """The mean over units with its bootstrap interval.
-
-    Args:
-        values: one per unit.
-
-    Returns:
-        The estimate.
-    """
+    """The mean over units with its bootstrap interval."""
     return Estimate(float(np.mean(values)), *bootstrap_interval(values), len(values))
 
 
 def t_estimate(values: Float[ndarray, " n"]) -> Estimate:
-    """The mean over seeds with its t-interval.
-
-    Args:
-        values: one per seed, at least two.
-
-    Returns:
-        The estimate.
-    """
+    """The mean over seeds with its t-interval."""
     mean, n = float(np.mean(values)), len(values)
     half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
     return Estimate(mean, mean - half, mean + half, n, n - 1)

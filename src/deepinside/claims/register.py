@@ -12,16 +12,16 @@ WORLDS = ("miniature", "real", "ilsvrc")
 
 @dataclass(frozen=True)
 class Source:
-    """Where numbers stand in an artifact.
+    """The location of numbers in an artifact.
 
     Args:
-        evidence: name of what made the artifact.
+        evidence: name of the run that made the artifact.
         metric: row of its `table.csv`, or:
         file: another table of it, with
         column: the numbers,
-        key: the column of what they are measured on (class, image, unit, image): the unit of replication,
+        key: the column of what they are measured on (class, image, unit): the unit of replication,
         where: rows to take, column -> value or values,
-        reduce: how several rows of one key are joined: mean, max or min.
+        reduce: how several rows of one key are combined: mean, max or min.
     """
 
     evidence: str
@@ -52,11 +52,11 @@ class Measure:
     """The number that tests a claim.
 
     Args:
-        of: where it stands; the mean over the units of replication is taken.
+        of: its location; the mean over the units of replication is taken.
         minus: what is subtracted, unit by unit.
         function: instead, dotted name of a function of the evidence's folders.
         settings: of that function.
-        evidence: names of what it takes.
+        evidence: names of its inputs.
         title: of the number, for the table.
     """
 
@@ -69,13 +69,7 @@ class Measure:
 
     @classmethod
     def read(cls, content: Mapping[str, Any]) -> Self:
-        """From the configuration.
-
-        Args:
-            content: its keys.
-
-        Returns:
-            The measure.
+        """The measure from its yaml content.
 
         Raises:
             ValueError: if it is neither of the two kinds.
@@ -99,17 +93,17 @@ class Claim:
 
     Args:
         id: as in the register, with a suffix where one claim has several numbers.
-        statement: what the paper says.
-        source: where.
+        statement: of the paper.
+        source: where the paper states it.
         tag: how well the claim itself is documented (V verified, S stated, R recalled).
         predicted: what follows for the number.
-        otherwise: what would have been seen had the claim been false.
+        otherwise: the outcome expected if the claim were false.
         unit: of the number.
-        measure: how it is taken; None where no data at hand can pose the claim.
+        measure: how it is taken; None where no available data can test the claim.
         rule: when it is supported.
         effect: the size that the paper reports, in the unit of the number.
-        needs: what a world has to have.
-        seen: whether figures of this kind had been looked at when the rule was written.
+        needs: what a data set must provide.
+        seen: whether figures of this kind had been seen when the rule was written.
     """
 
     id: str
@@ -127,14 +121,7 @@ class Claim:
 
     @classmethod
     def read(cls, name: str, content: Mapping[str, Any]) -> Self:
-        """From the configuration.
-
-        Args:
-            name: the id.
-            content: its keys.
-
-        Returns:
-            The claim.
+        """The claim from its yaml content.
 
         Raises:
             ValueError: if a key is unknown or missing, with the id.
@@ -155,14 +142,7 @@ class Claim:
 
 
 def chosen(register: Mapping[str, Mapping[str, Any]], only: list[str] | None) -> list[Claim]:
-    """The claims asked for, in the order of their ids.
-
-    Args:
-        register: id -> content.
-        only: ids, or beginnings of them (`C07` takes C07 and C07.tv); None for all.
-
-    Returns:
-        Claims.
+    """The requested claims, in the order of their ids; `C07` selects C07 and C07.tv, None all.
 
     Raises:
         KeyError: if there is no such claim, with the closest.

@@ -34,21 +34,21 @@ class Estimate(NamedTuple):
 
     @property
     def error(self) -> float:
-        """The standard error that the interval stands for."""
+        """The standard error that corresponds to the interval."""
         return (self.high - self.low) / 2 / float(stats.t.ppf((1 + LEVEL) / 2, self.freedom))
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Where a claim's number has to lie; the border is the smallest effect of interest.
+    """Where a claim's number must be; the limit is the smallest effect of interest.
 
     Args:
-        above: it has to exceed this,
-        below: or to fall short of this,
-        within: or to lie between these two (a claim of equality).
+        above: it must exceed this,
+        below: or be below this,
+        within: or be between these two (a claim of equality).
 
     Raises:
-        ValueError: if not exactly one of them is given.
+        ValueError: if not exactly one of them is set.
     """
 
     above: float | None = None
@@ -62,7 +62,7 @@ class Rule:
 
     @property
     def border(self) -> tuple[float, float]:
-        """Lower and upper end of what supports the claim."""
+        """Lower and upper end of the range that supports the claim."""
         if self.within is not None:
             return self.within[0], self.within[1]
         return (self.above, math.inf) if self.above is not None else (-math.inf, self.below or 0.0)
@@ -79,15 +79,7 @@ class Rule:
 
 
 def verdict(found: Estimate, rule: Rule) -> str:
-    """Supported: the interval lies inside; contradicted: it lies wholly outside; else undecided.
-
-    Args:
-        found: the estimate.
-        rule: fixed beforehand.
-
-    Returns:
-        `supported`, `contradicted` or `undecided`.
-    """
+    """Supported: the interval is inside the rule; contradicted: entirely outside; otherwise undecided."""
     low, high = rule.border
     if not all(map(math.isfinite, found[:3])):
         return UNDECIDED
@@ -97,14 +89,9 @@ def verdict(found: Estimate, rule: Rule) -> str:
 
 
 def p_value(found: Estimate, rule: Rule) -> float:
-    """The smaller of two one-sided p-values: that the claim's number lies outside, or inside.
+    """The smaller of two one-sided p-values: that the number is outside, or inside, the rule.
 
-    Args:
-        found: the estimate.
-        rule: fixed beforehand.
-
-    Returns:
-        In [0, 1], by the t distribution around the estimate; NaN where there is no interval.
+    By the t distribution around the estimate; NaN where there is no interval.
     """
     if not all(map(math.isfinite, found[:3])):
         return math.nan
@@ -116,13 +103,7 @@ def p_value(found: Estimate, rule: Rule) -> float:
 
 
 def holm(values: Sequence[float]) -> Float[ndarray, " k"]:
-    """P-values adjusted for their number.
-
-    Args:
-        values: (k,); NaN is not counted.
-
-    Returns:
-        (k,), in [0, 1].
+    """P-values (k,) adjusted for their number; NaN is not counted.
 
     Source: Holm 1979.
     """
@@ -136,15 +117,7 @@ def holm(values: Sequence[float]) -> Float[ndarray, " k"]:
 
 
 def after_holm(verdicts: Sequence[str], values: Sequence[float]) -> list[str]:
-    """What is left of verdicts when their number is counted.
-
-    Args:
-        verdicts: of a register.
-        values: the p-value of each.
-
-    Returns:
-        Each verdict, or `undecided` for one that was decided and is not once its p-value is adjusted.
-    """
+    """The verdicts after Holm's adjustment: one that is no longer significant becomes `undecided`."""
     lost = ~(holm(values) <= ALPHA)
     return [
         UNDECIDED if gone and one in {SUPPORTED, CONTRADICTED} else one
@@ -153,15 +126,9 @@ def after_holm(verdicts: Sequence[str], values: Sequence[float]) -> list[str]:
 
 
 def power(found: Estimate, rule: Rule, effect: float | None) -> float:
-    """The chance that a test of this precision supports a claim whose number is `effect`.
+    """The probability that a test of this precision supports a claim whose number is `effect`.
 
-    Args:
-        found: for its standard error.
-        rule: fixed beforehand.
-        effect: what the paper predicts; None where it gives no size.
-
-    Returns:
-        In [0, 1]; NaN where no size is predicted.
+    In [0, 1]; NaN where `effect` is None.
     """
     if effect is None or not math.isfinite(found.error):
         return math.nan

@@ -1,1 +1,1 @@
-"""deepinside.inversion"""
+"""What the stage `invert` computes: networks that reconstruct images from features, and their errors."""

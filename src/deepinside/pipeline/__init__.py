@@ -1,1 +1,1 @@
-"""deepinside.pipeline"""
+"""From a configuration to finished artifacts: the table of stages, plans, execution, sweeps and estimates."""

@@ -1,4 +1,4 @@
-"""Hydra's side of the command line: where the configuration lies, and what a misspelt word may have meant."""
+"""Composes the configuration from the command line, and suggests corrections for misspelt words."""
 
 import json
 import os
@@ -88,13 +88,8 @@ def _closest(name: str, known: Iterable[str]) -> str:
 
 
 def groups(own: Path | None = None) -> dict[str, list[str]]:
-    """The groups of the configuration.
-
-    Args:
-        own: folder of the user's with further choices; None: that of the running program, if it has one.
-
-    Returns:
-        Group -> its choices.
+    """The groups of the configuration and their choices; `own` is a folder with further choices, by default the run's
+    own.
     """
     names = sorted(path.name for path in folder().iterdir() if path.is_dir())
     roots = [root for root in (folder(), own or _running()) if root is not None]
@@ -102,11 +97,7 @@ def groups(own: Path | None = None) -> dict[str, list[str]]:
 
 
 def flags() -> list[str]:
-    """What the running program was told about where configuration files lie, for another process of the same.
-
-    Returns:
-        `--config-dir` and the folder; nothing where there is none.
-    """
+    """The `--config-dir` option of the running program, to be passed on to another process; empty if not given."""
     own = _running()
     return [] if own is None else [_OWN[0], str(own)]
 
@@ -136,14 +127,14 @@ def _own_folder(arguments: Sequence[str]) -> Path | None:
 
 
 def check_overrides(arguments: Sequence[str], commands: Iterable[str] = ()) -> None:
-    """Finds misspelt groups, choices, keys and stages before Hydra does, and says what was meant.
+    """Checks groups, choices, keys and stages before Hydra does, and suggests the closest known names.
 
     Args:
         arguments: of the command line.
         commands: other words that it may begin with, to be suggested.
 
     Raises:
-        FileNotFoundError: if the folder of `--config-dir` holds no configuration.
+        FileNotFoundError: if the folder of `--config-dir` contains no configuration.
         KeyError: with the closest known names.
         ValueError: for a word that is no override, or a file in that folder whose name is taken.
     """
@@ -200,14 +191,7 @@ def _keys(cfg: DictConfig) -> set[str]:
 
 
 def main(work: Callable[[DictConfig, list[str]], None]) -> None:
-    """Composes the configuration from the command line and works with it.
-
-    Args:
-        work: takes the configuration and the overrides that made it.
-
-    Raises:
-        Exception: what `work` raises, without the frame that Hydra puts around it.
-    """
+    """Composes the configuration from the command line and calls `work(configuration, overrides)`."""
     failed: list[Exception] = []
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come through as they are; `__main__` words them
 
@@ -227,14 +211,7 @@ def main(work: Callable[[DictConfig, list[str]], None]) -> None:
 
 
 def plain(error: Exception) -> Exception:
-    """What went wrong when Hydra called something, in the words of what it called.
-
-    Args:
-        error: any.
-
-    Returns:
-        The error behind it; itself where there is none.
-    """
+    """The original error behind one that Hydra raised when calling a target; the error itself if there is none."""
     cause = error.__cause__ if isinstance(error, InstantiationException) else None
     if isinstance(cause, TypeError | AttributeError):  # an argument or a function that is not there
         return ValueError(str(cause))
@@ -242,14 +219,7 @@ def plain(error: Exception) -> Exception:
 
 
 def portable(overrides: Sequence[str]) -> list[str]:
-    """The overrides without what is this machine's: the reader of a command fills in their own paths.
-
-    Args:
-        overrides: of the command line.
-
-    Returns:
-        Those that matter elsewhere, paths replaced by their names in capitals.
-    """
+    """The overrides that matter on another machine, with paths replaced by their names in capitals."""
     kept = []
     for override in overrides:
         key, _, value = override.lstrip("+").partition("=")
@@ -286,28 +256,13 @@ def _chosen(cfg: DictConfig) -> DictConfig:
 
 
 def composed(arguments: Sequence[str]) -> DictConfig:
-    """The configuration that some words make, checked.
-
-    Args:
-        arguments: as on the command line.
-
-    Returns:
-        The whole configuration.
-    """
+    """The whole configuration for some command-line arguments, checked."""
     check_overrides(arguments)
     return _compose(_words(arguments), _own_folder(arguments))
 
 
 def beside(overrides: list[str], like: DictConfig) -> DictConfig:
-    """The configuration of another run, on the same machine and with the same outputs, seed and name.
-
-    Args:
-        overrides: of that run.
-        like: the configuration at hand.
-
-    Returns:
-        The whole configuration.
-    """
+    """The whole configuration of another run on the same machine, with the same outputs, seed and name."""
     cfg = _compose(overrides)
     with open_dict(cfg):
         own = {word.partition("=")[0] for word in overrides} | ({"name"} if cfg.run == "sweep" else set())

@@ -1,4 +1,4 @@
-"""What a run will cost in time, memory and disk, from the same run on a few images."""
+"""Estimates the time, memory and disk space of a run by running it on a few images."""
 
 import logging
 import os
@@ -117,7 +117,7 @@ GROWTH = {
 
 @dataclass(frozen=True)
 class Cost:
-    """What a stage will take.
+    """Estimated cost of a stage.
 
     Args:
         stage: its name.
@@ -125,7 +125,7 @@ class Cost:
         seconds: of wall time, with the threads and workers of this run; None: not known.
         memory: peak in bytes, of the process itself, up to and including this stage.
         disk: bytes of the artifact.
-        without: methods that are not counted, for they do not grow with images.
+        without: methods that are excluded, because their cost does not grow with images.
     """
 
     stage: str
@@ -137,17 +137,12 @@ class Cost:
 
 
 def estimate(plan: Plan) -> Iterator[Cost]:
-    """What the artifacts will cost that are not there yet.
+    """Estimates the costs of the artifacts that do not exist yet, inputs first.
 
-    Stages that everything rests on are made first, except a data set that has yet to be drawn. The others run on a
-    few images, then on more while `BUDGET` lasts, in a folder that is removed, and their cost is extrapolated linearly.
-    Something cheap replaces what is expensive and not cached: a small synthetic data set, a network with random weights.
-
-    Args:
-        plan: of the run.
-
-    Yields:
-        A cost per artifact, inputs first; those of stages that do not grow with images alone have no seconds.
+    Stages that all others depend on are computed first, except a data set that has yet to be drawn. The others run on a
+    few images, then on more while `BUDGET` lasts, in a temporary folder; their cost is extrapolated linearly. A data set
+    or network that does not exist yet is replaced by a small one, or one with random weights. Stages whose cost does
+    not grow with images alone have no seconds.
     """
     seen: set[Path] = set()
     with tempfile.TemporaryDirectory() as folder:
@@ -209,15 +204,6 @@ def tried(
     """Runs on a few images twice, for the first run also warms up, then on twice as many or more.
 
     It goes on as long as the next run is sure to end before `BUDGET` is spent.
-
-    Args:
-        run: number of images -> the trial.
-        first: images of the first trial, which runs in any case.
-        whole: images that there are.
-        clock: seconds.
-
-    Returns:
-        The trials, in order.
     """
     started = clock()
     trials = [run(min(first, whole))]
@@ -232,16 +218,7 @@ def tried(
 
 
 def extended(trials: Sequence[Trial], value: Callable[[Trial], float], images: float) -> float:
-    """What a cost will be at more images: along the line through the last two trials but the first, which warmed up.
-
-    Args:
-        trials: as `tried` gave them; from a single one, or from two, the line goes through zero and the last.
-        value: trial -> its cost.
-        images: how many.
-
-    Returns:
-        The cost; that of the last trial where the images are no more than there.
-    """
+    """What a cost will be at more images: along the line through the last two trials but the first, which warmed up."""
     *_, before, last = (Trial(0), *(trials[1:] or trials))
     each = max(0.0, value(last) - value(before)) / (last.images - before.images)
     return value(last) + each * max(0.0, images - last.images)
@@ -314,15 +291,7 @@ class _Bench:
             execute(needed)
 
     def trial(self, images: int, tested: float) -> Trial:
-        """Runs the stage.
-
-        Args:
-            images: that it goes over.
-            tested: of a training, images that it is tested on per image that it learns from.
-
-        Returns:
-            What it took.
-        """
+        """Runs the stage."""
         growth, cfg, inputs, more = GROWTH[self.stage], self.cfg.copy(), self.inputs, 1.0
         for key in growth.keys:
             most = OmegaConf.select(cfg, key)
@@ -402,14 +371,7 @@ def _bytes(folder: Path) -> int:
 
 
 def lines(costs: Sequence[Cost]) -> Iterator[str]:
-    """The costs in words.
-
-    Args:
-        costs: of a run.
-
-    Yields:
-        A line per stage, and their sum.
-    """
+    """One line of text per cost, and their sum."""
     for one in costs:
         if one.seconds is None:
             yield f"{one.stage:10} not estimated: it does not grow with images alone"

@@ -1,4 +1,4 @@
-"""Makes what a plan asks for, and first what that rests on."""
+"""Computes the artifact of a plan, after the artifacts that it depends on."""
 
 import csv
 import importlib
@@ -18,14 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def execute(plan: Plan) -> Path:
-    """Makes the artifact, and first those that it takes, unless they are there.
-
-    Args:
-        plan: of the stage.
-
-    Returns:
-        The artifact's folder.
-    """
+    """Computes the artifact and its inputs, as far as they do not exist yet, and returns its folder."""
     _checked(plan)
     return _executed(plan, asked=True)
 

@@ -1,4 +1,4 @@
-"""What a run will be made from: the plan of every artifact, before anything is computed."""
+"""The plan of every artifact: what it is made from, determined before anything is computed."""
 
 import hashlib
 import json
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """A stage with everything that decides its result, before anything is computed.
+    """A stage with everything that determines its result.
 
     Args:
         stage: of the table.
-        view: what the stage may see.
+        view: the part of the configuration that the stage receives.
         made_from: what names the artifact.
-        inputs: key -> plan of an artifact that it takes.
-        folder: where the artifact will lie.
+        inputs: key -> plan of an input artifact.
+        folder: of the artifact.
         whole: the configuration that it was planned from.
-        command: the overrides that lead here, paths left out.
+        command: the overrides that produce it, without paths.
     """
 
     stage: Stage
@@ -43,28 +43,20 @@ class Plan:
 
     @cached_property
     def cfg(self) -> DictConfig:
-        """The view as the stage takes it."""
+        """The view as the stage receives it."""
         return OmegaConf.create(
             self.view
         )  # half of the time that planning would take, and only stages that run need it
 
     def chain(self) -> Iterator["Plan"]:
-        """All plans that this one rests on, and itself, inputs first.
-
-        Yields:
-            Plans.
-        """
+        """This plan after all plans that it depends on, inputs first."""
         for plan in self.inputs.values():
             yield from plan.chain()
         yield self
 
 
 class Planner:
-    """Says what stages will be made from.
-
-    Args:
-        outputs: root of all artifacts.
-    """
+    """Plans stages; `outputs` is the root folder of all artifacts."""
 
     def __init__(self, outputs: Path) -> None:
         self.outputs = outputs
@@ -74,20 +66,17 @@ class Planner:
     def plan(
         self, cfg: DictConfig, name: str, command: Sequence[str] = (), inputs: Mapping[str, Plan] | None = None
     ) -> Plan:
-        """What a stage will be made from.
+        """The plan of a stage, including the plans of its inputs.
 
         Args:
             cfg: the whole configuration.
             name: of the stage.
-            command: the overrides that lead here.
-            inputs: plans to take instead of those of the table; the report's are not in it.
-
-        Returns:
-            The plan, its inputs' plans included.
+            command: the overrides that produce it.
+            inputs: plans to use instead of those of the table, which has none for the report.
 
         Raises:
             KeyError: if there is no such stage, with the closest names.
-            FileNotFoundError: if raw data or weights are not where the configuration says.
+            FileNotFoundError: if raw data or weights are missing.
         """
         if name not in STAGES:
             from deepinside.spelling import closest  # torch is slow to import: not for `--help`
@@ -201,16 +190,7 @@ def _targets(content: Any) -> set[str]:
 
 
 def planned(planner: Planner, cfg: DictConfig, command: Sequence[str]) -> Plan:
-    """The plan of the stage asked for; the report takes the stages of this configuration and of the further runs.
-
-    Args:
-        planner: plans single stages.
-        cfg: the whole configuration.
-        command: the overrides that made it.
-
-    Returns:
-        The plan.
-    """
+    """The plan of the requested stage; a report takes the stages of this configuration and of the further runs."""
     if cfg.run == "sweep":
         return _planned_sweep(planner, cfg, command)
     command = portable(command)
@@ -257,16 +237,7 @@ def _planned_claims(planner: Planner, cfg: DictConfig, command: Sequence[str]) -
 
 
 def settled(planner: Planner, cfg: DictConfig, command: Sequence[str]) -> Plan:
-    """The plan of a sweep once its points are computed: those that failed are set aside with their reasons.
-
-    Args:
-        planner: plans single stages.
-        cfg: the whole configuration.
-        command: the overrides that made it.
-
-    Returns:
-        The plan.
-    """
+    """The plan of a sweep once its points are computed; failed points are skipped, with their reasons."""
     from deepinside.pipeline import sweep
 
     plan = _planned_sweep(planner, cfg, command)

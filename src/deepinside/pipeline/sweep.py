@@ -1,4 +1,4 @@
-"""The points of a sweep: each an ordinary artifact, made by the ordinary program in a process of its own."""
+"""Computes the points of a sweep: each is an ordinary artifact, computed by the program in a separate process."""
 
 import logging
 import random
@@ -23,28 +23,17 @@ _OWN = ("run", "sweep", "name", "hydra")  # of the sweep and not of its points
 
 
 def overrides(grid: Grid, fixed: Sequence[str], command: Sequence[str], seed: int, name: str) -> dict[str, list[str]]:
-    """The command line of every point: what the sweep fixes, then what its user says, then the point itself.
-
-    Args:
-        grid: of the sweep.
-        fixed: overrides of its yaml.
-        command: overrides of the user.
-        seed: of the sweep, unless it is swept.
-        name: of the sweep, W&B's group.
-
-    Returns:
-        Label of the point -> overrides.
-    """
+    """The command line of every point by its label: the overrides of the sweep, of the user, then of the point."""
     own = [word for word in command if re.split(r"[=.@/]", word.lstrip("+~"), maxsplit=1)[0] not in _OWN]
     common = [f"run={grid.stage}", f"name={text(name)}", f"seed={seed}", *fixed, *own]
     return {point.label: [*common, *point.words] for point in grid.points()}
 
 
 def computed(grid: Grid, commands: Mapping[str, Sequence[str]], plans: Mapping[str, Plan], jobs: int) -> dict[str, str]:
-    """Computes the points that are not there yet; one that fails is set aside and the others go on.
+    """Computes the missing points of a sweep, and returns the reasons of those that failed, by label.
 
-    What all points take is made first, once. Several machines that share the outputs folder may run the same sweep:
-    each goes through the points in an order of its own, and none computes what another has finished or is at.
+    Artifacts that all points share are computed first, once. Several machines with a common outputs folder may run
+    the same sweep: each visits the points in a different order, and none computes what another has finished or begun.
 
     Args:
         grid: of the sweep.
@@ -52,12 +41,8 @@ def computed(grid: Grid, commands: Mapping[str, Sequence[str]], plans: Mapping[s
         plans: of all points.
         jobs: processes at a time.
 
-    Returns:
-        Reason of every point that failed; no folder of this machine is in it.
-
     Raises:
-        ValueError: if all failed, there is no job to compute them, or `torchrun` started processes that must go
-            through them together.
+        ValueError: if all points failed, `jobs` is below 1, or the points need several devices under `torchrun`.
     """
     if jobs < 1:
         raise ValueError(f"sweep.jobs: expected at least 1, got {jobs}")

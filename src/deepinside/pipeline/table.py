@@ -18,15 +18,15 @@ class Stage:
     Args:
         name: as in `run=<name>`.
         kind: type of its artifact on W&B.
-        config: keys that can change the result; a stage sees no others, but for seed, machine and these two:
-        files: keys that name raw files or folders, whose content counts and not their place;
-        places: keys that name folders whose content the inputs already stand for.
-        inputs: configuration -> role -> name of the stage whose artifact plays it; the role `judge` is played by a
+        config: keys that can change the result; a stage receives no others, except seed, machine and these two:
+        files: keys that name raw files or folders, which count by content and not by path;
+        places: keys that name folders whose content is already represented by the inputs.
+        inputs: configuration -> role -> name of the stage that makes the input; the role `judge` is played by a
             network of the configuration's group `judge`.
-        shared: whether several processes that are asked for the same artifact share the work; else one waits.
-        together: whether the processes that `torchrun` started compute it together, while the first alone writes.
-        seeded: whether the seed can change the result; else all seeds share the artifact, and the stage sees none.
-        lower: keys to lower should memory not suffice.
+        shared: whether several processes that need the same artifact share the work; otherwise one waits.
+        together: whether the processes that `torchrun` started compute it together, while only the first one writes.
+        seeded: whether the seed can change the result; otherwise all seeds share the artifact.
+        lower: keys to lower when memory is insufficient.
     """
 
     name: str
@@ -92,12 +92,5 @@ STAGES = {stage.name: stage for stage in _ROWS}
 
 
 def judging(cfg: DictConfig) -> DictConfig:
-    """The configuration with the second network in the place of the first.
-
-    Args:
-        cfg: the whole configuration, with the group `judge`.
-
-    Returns:
-        A copy of it, whose group `model` is `judge`.
-    """
+    """A copy of the configuration whose group `model` is its group `judge`."""
     return OmegaConf.merge(cfg, {"model": None}, {"model": cfg.judge})  # type: ignore[return-value]

@@ -1,1 +1,1 @@
-"""deepinside.runtime"""
+"""Devices, memory and progress."""

@@ -1,4 +1,4 @@
-"""What the work runs on: device, threads, seed, and the processes that `torchrun` started."""
+"""Device, threads, seed, and the processes that `torchrun` started."""
 
 import os
 from collections.abc import Mapping
@@ -12,16 +12,12 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def device(name: str) -> torch.device:
-    """The device of that name; of several graphics cards, a process of `torchrun` takes that of its local rank.
+    """The device of that name; with several graphics cards, a process of `torchrun` takes that of its local rank.
 
-    Args:
-        name: `cpu`, `cuda`, or `auto` for CUDA where there is one.
-
-    Returns:
-        It. Processes beyond the number of cards share them in turn.
+    `auto` is CUDA if available. Processes in excess of the number of cards share them in turn.
 
     Raises:
-        ValueError: if the name is unknown or no CUDA device is there.
+        ValueError: if the name is unknown or there is no CUDA device.
     """
     if name not in DEVICES:
         raise ValueError(f"expected machine.device to be one of {DEVICES}, got {name!r}")
@@ -39,42 +35,23 @@ def _launched() -> bool:
 
 
 def world() -> int:
-    """How many processes `torchrun` started.
-
-    Returns:
-        Their number, on all machines together; 1 without `torchrun`.
-    """
+    """The number of processes that `torchrun` started, on all machines together; 1 without it."""
     return int(os.environ["WORLD_SIZE"]) if _launched() else 1
 
 
 def rank() -> int:
-    """Which of them this process is.
-
-    Returns:
-        From 0 on; 0 without `torchrun`.
-    """
+    """The index of this process among those of `torchrun`, from 0; 0 without it."""
     return int(os.environ["RANK"]) if _launched() else 0
 
 
 def announce(name: str) -> None:
-    """Tells the other processes of `torchrun`, if there are any.
-
-    Args:
-        name: of what has happened.
-    """
+    """Notifies the other processes of `torchrun`, if any, of the event `name`."""
     if world() > 1:
         _store().set(name, "1")
 
 
 def announced(name: str) -> bool:
-    """Whether one of the processes of `torchrun` has told the others.
-
-    Args:
-        name: of what it waited for.
-
-    Returns:
-        At once.
-    """
+    """Whether another process of `torchrun` has announced the event; returns at once."""
     return _store().check([name])
 
 
@@ -85,15 +62,7 @@ def _store() -> torch.distributed.Store:
 
 
 def settle(machine: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Fixes threads and seeds before a stage computes.
-
-    Args:
-        machine: `device`, `threads` (None: as many as torch takes by itself).
-        seed: of torch's and numpy's global generators, for libraries that use them.
-
-    Returns:
-        What to record: device and threads.
-    """
+    """Sets threads (None: torch's default) and global seeds before a stage; returns device and threads to record."""
     if machine["threads"]:
         torch.set_num_threads(machine["threads"])
     torch.manual_seed(seed)

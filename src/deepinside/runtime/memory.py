@@ -1,7 +1,7 @@
-"""When a batch does not fit into memory: halve it, go on, and keep account of it.
+"""When a batch does not fit into memory: halve it, continue, and record it.
 
-Images are independent of one another in a frozen network, so a batch in parts gives what the whole gives, but for the
-last bits. A step of training or of an ascent is another one in other batches: there the error names the key to lower.
+Images are independent of one another in a frozen network, so a batch in parts gives the same result up to the last
+bits. A step of training or of gradient ascent would change with its batch: there the error names the key to lower.
 """
 
 import logging
@@ -20,7 +20,7 @@ _SIGNS = ("out of memory", "DefaultCPUAllocator", "ALLOC_FAILED", "bad_alloc")  
 
 
 class OutOfMemory(MemoryError):
-    """There is not enough memory, and what to lower."""
+    """There is not enough memory; the message names what to lower."""
 
 
 @dataclass
@@ -34,29 +34,22 @@ _account: ContextVar[_Account | None] = ContextVar("_account", default=None)
 
 
 def short(error: BaseException) -> bool:
-    """Whether an error means that there is not enough memory.
-
-    Args:
-        error: of torch, numpy or Python.
-
-    Returns:
-        So or not.
-    """
+    """Whether an error of torch, numpy or Python means that there is not enough memory."""
     return isinstance(error, MemoryError) or any(sign in str(error) for sign in _SIGNS)
 
 
 def halved(work: Callable[[slice], Answer], count: int, what: str) -> list[Answer]:
-    """Does a batch at once or, where memory does not suffice, in parts half as large, and again half as large.
+    """Processes a batch at once or, if memory is insufficient, in halves, and again in halves.
 
-    What did not fit once is not tried again inside the same `accounted`.
+    A size that did not fit once is not tried again inside the same `accounted`.
 
     Args:
-        work: positions -> their answer; leaves nothing behind where it fails.
+        work: slice -> result; has no side effects if it fails.
         count: number of items.
         what: kind of the work, such as `crops`.
 
     Returns:
-        Answers in order, one for each part; the parts are as large as fitted.
+        Results in order, one for each part.
 
     Raises:
         Exception: of `work`, for other reasons, or because a single item does not fit.
@@ -91,11 +84,7 @@ def _release() -> None:
 
 @contextmanager
 def accounted() -> Generator[list[str]]:
-    """Collects which batches ran in parts while the block lasts.
-
-    Yields:
-        Lines such as `crops 5+5`, in the order of the work.
-    """
+    """Collects which batches ran in parts during the block: lines such as `crops 5+5`, in order."""
     outer = _account.get()
     own = _Account(most=outer.most if outer else {})
     token = _account.set(own)
@@ -106,11 +95,7 @@ def accounted() -> Generator[list[str]]:
 
 
 def note(lines: Iterable[str]) -> None:
-    """Adds to the account what was done before or elsewhere.
-
-    Args:
-        lines: as `accounted` gave them.
-    """
+    """Adds lines of `accounted` from earlier or from another process to the present record."""
     if account := _account.get():
         account.lines.extend(lines)
 
@@ -122,14 +107,7 @@ def _died(error: BaseException) -> bool:
 
 @contextmanager
 def explained(what: str, lower: str) -> Generator[None]:
-    """Says what to lower, should memory not suffice for what is in the block; or that a worker process died.
-
-    Args:
-        what: is being done.
-        lower: keys of the configuration.
-
-    Yields:
-        Nothing.
+    """Replaces an out-of-memory error in the block by one that names the keys to lower.
 
     Raises:
         OutOfMemory: instead of the library's own error.

@@ -1,4 +1,4 @@
-"""Long loops: how far they are, with rate and time left, and batches that survive a kill."""
+"""Progress of long loops, with rate and remaining time, and batches that survive an interruption."""
 
 import logging
 import os
@@ -38,16 +38,7 @@ _clock = time.monotonic
 
 
 def track(items: Iterable[Item], description: str, total: int | None = None) -> Generator[Item]:
-    """Passes the items on while showing progress, see `advancing`.
-
-    Args:
-        items: what to go through.
-        description: of the loop, in a word or two.
-        total: how many there are, where `len` does not tell.
-
-    Yields:
-        The items.
-    """
+    """Yields the items while showing progress, see `advancing`; `total` is needed where `len` is not available."""
     with advancing(description, total if total is not None else len(items)) as advance:  # type: ignore[arg-type]
         for item in items:
             yield item
@@ -56,17 +47,9 @@ def track(items: Iterable[Item], description: str, total: int | None = None) -> 
 
 @contextmanager
 def advancing(description: str, total: int, finished: int = 0) -> Generator[Advance]:
-    """Shows how far a loop is, with rate and time left.
+    """Shows the progress of a loop, with rate and remaining time; call what it yields with the items finished since.
 
-    A bar where stderr is a terminal; elsewhere a line in the log, at most one every `EVERY` seconds over all loops.
-
-    Args:
-        description: of the loop, in a word or two.
-        total: number of items.
-        finished: how many of them were finished before.
-
-    Yields:
-        What to call with the number of items that were finished since.
+    A bar where stderr is a terminal; otherwise a line in the log, at most one every `EVERY` seconds over all loops.
     """
     with _timed(description):
         if sys.stderr.isatty():
@@ -85,7 +68,7 @@ class _Rate(ProgressColumn):
 
 
 class _Lines:
-    """Progress in lines; the time of the last one is shared, so that loops inside one another do not add up."""
+    """Progress in lines; the time of the last one is shared, so that nested loops do not add up."""
 
     last = -EVERY
 
@@ -106,14 +89,7 @@ class _Lines:
 
 
 def rate(speed: float) -> str:
-    """A speed in a unit that suits it.
-
-    Args:
-        speed: items per second.
-
-    Returns:
-        Such as `12.5/s`, `4.0/min` or `1.5/h`.
-    """
+    """A speed in items per second, in a suitable unit, such as `12.5/s`, `4.0/min` or `1.5/h`."""
     for seconds, unit in ((1, "s"), (60, "min")):
         if speed * seconds >= 1:
             return f"{speed * seconds:.1f}/{unit}"
@@ -121,21 +97,14 @@ def rate(speed: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time in words.
-
-    Args:
-        seconds: how many.
-
-    Returns:
-        Such as `0 min 08 s` or `2 h 05 min`.
-    """
+    """A number of seconds in words, such as `0 min 08 s` or `2 h 05 min`."""
     hours, rest = divmod(round(seconds), 3600)
     return f"{hours} h {rest // 60:02} min" if hours else f"{rest // 60} min {rest % 60:02} s"
 
 
 @dataclass
 class Durations:
-    """Seconds spent in loops, by description; a loop inside another one counts for the outer one alone."""
+    """Seconds spent in loops, by description; a nested loop counts for the outer one only."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     depth: int = 0
@@ -146,11 +115,7 @@ _durations: ContextVar[Durations | None] = ContextVar("_durations", default=None
 
 @contextmanager
 def timed() -> Generator[dict[str, float]]:
-    """Measures the loops that show their progress while the block lasts, those of this thread.
-
-    Yields:
-        Description of a loop -> seconds spent in loops of that description.
-    """
+    """Measures the loops with progress during the block, those of this thread: description -> seconds."""
     own = Durations()
     token = _durations.set(own)
     try:
@@ -176,7 +141,7 @@ def _timed(description: str) -> Generator[None]:
 
 
 class AllTaken(Exception):
-    """A process that only helps has nothing left to do."""
+    """A helping process has nothing left to do."""
 
 
 _helping = ContextVar("_helping", default=False)
@@ -185,7 +150,7 @@ _HALVED = "halved"  # what memory did not suffice for, beside the arrays of a ba
 
 @contextmanager
 def helping() -> Generator[None]:
-    """While it lasts, `resumable` leaves its answers to another process, which is making the artifact from them."""
+    """In this block, `resumable` leaves its results to another process, which makes the artifact from them."""
     token = _helping.set(True)
     try:
         with suppress(AllTaken):
@@ -195,7 +160,7 @@ def helping() -> Generator[None]:
 
 
 def alone() -> None:
-    """What follows is one process's work, and no other's.
+    """Marks the following work as that of a single process.
 
     Raises:
         AllTaken: inside `helping`.
@@ -205,39 +170,31 @@ def alone() -> None:
 
 
 def finished(folder: Path, start: int) -> Path:
-    """The file of a batch of `resumable`.
-
-    Args:
-        folder: where the finished batches lie.
-        start: position that the batch begins at.
-
-    Returns:
-        The file, whether it is there or not.
-    """
+    """The file of the batch of `resumable` that begins at `start`, whether it exists or not."""
     return folder / f"{start:08d}.npz"
 
 
 def resumable(
     folder: Path, count: int, batch: int, compute: Callable[[range], dict[str, ndarray]], description: str
 ) -> Iterator[dict[str, ndarray]]:
-    """Runs `compute` on fixed batches of positions, keeps each finished batch on disk and never computes it again.
+    """Runs `compute` on fixed batches of positions and stores each finished batch, which is never computed again.
 
-    Batches are fixed by position and kept whole, so an interrupted run ends with the same numbers as any other, and
-    so does one that several processes share: each takes batches that nobody has finished or is at. The batch of a
-    process that died is free again.
+    Batches are fixed by position and kept whole, so an interrupted run ends with the same numbers as any other, and so
+    does one that several processes share: each takes batches that nobody has finished or begun. The batch of a process
+    that died becomes available again.
 
     Args:
-        folder: where the finished batches lie; the caller removes it when all is done. Shared by all processes.
+        folder: of the finished batches, common to all processes; the caller removes it at the end.
         count: number of items.
         batch: items per batch.
         compute: positions -> arrays (numbers or strings; no objects).
         description: of the loop, for its progress.
 
     Yields:
-        The answers in order.
+        The results in order.
 
     Raises:
-        AllTaken: inside `helping`, once every batch is finished or in work.
+        AllTaken: inside `helping`, once every batch is finished or begun.
     """
     folder.mkdir(parents=True, exist_ok=True)
     starts = range(0, count, batch)

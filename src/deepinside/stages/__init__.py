@@ -1,1 +1,1 @@
-"""Glue between configuration, artifacts and the numeric code, one module a stage."""
+"""Glue between configuration, artifacts and numeric code, one module per stage."""

@@ -1,4 +1,4 @@
-"""Artifacts -> the register of claims, each with its number, its interval and a verdict."""
+"""Artifacts -> the register of claims, each with its measurement, interval and verdict."""
 
 import csv
 import logging
@@ -32,7 +32,7 @@ COLUMNS = (
 
 
 class Decision(NamedTuple):
-    """A claim in one world."""
+    """A claim on one data set."""
 
     claim: Claim
     world: str
@@ -42,7 +42,7 @@ class Decision(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Plainly, by the interval."""
+        """By the interval, without adjustment for the number of claims."""
         if self.found is None or self.claim.rule is None:
             return NEEDS_DATA
         return verdict(self.found, self.claim.rule)
@@ -54,13 +54,7 @@ class Decision(NamedTuple):
 
 
 def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
-    """Writes `claims.csv` and `table.csv`.
-
-    Args:
-        cfg: group claims as `claims.evidence.case` settled it.
-        inputs: `<world>.<evidence>.<seed>`: artifacts.
-        out: the work folder.
-    """
+    """Writes `claims.csv` and `table.csv`; the inputs are artifacts by `<world>.<evidence>.<seed>`."""
     register: dict = OmegaConf.to_container(cfg.claims.register, resolve=True)  # type: ignore[assignment]
     claims = chosen(register, None if cfg.claims.only is None else [str(name) for name in cfg.claims.only])
     decisions = [

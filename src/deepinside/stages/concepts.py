@@ -14,13 +14,10 @@ from deepinside.records import Row, Table
 
 
 def check(cfg: DictConfig) -> None:
-    """Looks whether there is something to convert, before any work.
-
-    Args:
-        cfg: the whole configuration.
+    """Checks the folder to convert before any work.
 
     Raises:
-        ValueError: if the folder is not named, or something to convert lies outside of it.
+        ValueError: if the folder is not named, or what is to be converted is outside of it.
     """
     convert = cfg.concepts.get("convert") or {}
     if convert and cfg.concepts.root is None:
@@ -38,13 +35,7 @@ def check(cfg: DictConfig) -> None:
 
 
 def run(cfg: DictConfig, _inputs: dict[str, Path], out: Path) -> None:
-    """Writes `concepts.csv`, `set_aside.csv`, `table.csv` and, where it was drawn or converted, the Broden folder.
-
-    Args:
-        cfg: groups concepts and machine.
-        _inputs: none.
-        out: the work folder.
-    """
+    """Writes `concepts.csv`, `set_aside.csv`, `table.csv` and, if drawn or converted, the Broden folder."""
     if cfg.concepts.draw and cfg.concepts.root is None:
         instantiate(cfg.concepts.draw, out=out, workers=cfg.machine.workers)
     aside: list[tuple[str, str]] = []

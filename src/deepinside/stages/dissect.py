@@ -1,4 +1,4 @@
-"""Network Dissection: which concept each unit of the layers asked for detects."""
+"""Network Dissection: the concept that each unit of the requested layers detects."""
 
 import shutil
 from collections.abc import Sequence
@@ -59,14 +59,11 @@ PUBLISHED = "published"  # a published table does not name its layer
 
 
 def check(cfg: DictConfig) -> None:
-    """Looks for what is misspelt or impossible, before any work.
-
-    Args:
-        cfg: the whole configuration.
+    """Checks the configuration before any work.
 
     Raises:
         KeyError: if a layer does not exist, with the closest names.
-        ValueError: if a way to upsample or to count is unknown, or a number is out of range.
+        ValueError: if a choice is unknown, or a number is out of range.
     """
     chosen = cfg.dissect
     for key, known in (("upsample", MODES), ("activation", RULES)):
@@ -94,12 +91,9 @@ def check(cfg: DictConfig) -> None:
 
 
 def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
-    """Writes the tables (see `write_tables`), `top_images.csv`, `set_aside.csv`, images and the sheets of all units.
+    """Writes the tables (see `write_tables`), `top_images.csv`, `set_aside.csv`, images and sheets of all units.
 
-    Args:
-        cfg: groups dissect, concepts and machine.
-        inputs: `concepts` and `network`; none where a published table is counted.
-        out: the work folder.
+    The inputs are `concepts` and `network`; none where a published table is evaluated.
     """
     if cfg.dissect.from_csv is not None:
         alone()
@@ -127,16 +121,13 @@ def _layers(network: Network, chosen: str | Sequence[str] | None) -> tuple[str, 
 
 
 def dissected(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> Gallery:
-    """Dissects a network and writes what `run` writes, but for the list of images.
+    """Dissects a network and returns the gallery of images, to be written.
 
     Args:
         cfg: group dissect, `machine.workers`, `seed`.
         broden: the probe set.
-        network: any.
-        out: folder for the tables and images; finished batches are kept in `parts` in it.
-
-    Returns:
-        The images, to be written.
+        network: to dissect.
+        out: folder for the tables and images; its `parts` holds finished batches.
 
     Raises:
         KeyError: if the probe set has no category `transfer`.

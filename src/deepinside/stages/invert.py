@@ -1,4 +1,4 @@
-"""Images and a network -> networks that turn its codes back into images, and how near they come."""
+"""Images and a network -> networks that reconstruct images from its features, and their errors."""
 
 import json
 import shutil
@@ -29,10 +29,7 @@ _ANY = ("any",)  # no classes: all that a label says here is that the image coul
 
 
 def check(cfg: DictConfig) -> None:
-    """Looks for what is misspelt or impossible, before any work.
-
-    Args:
-        cfg: the whole configuration.
+    """Checks the configuration before any work.
 
     Raises:
         KeyError: if a code or the comparator does not exist, with the closest names.
@@ -56,10 +53,7 @@ def check(cfg: DictConfig) -> None:
 def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     """Writes `<code>.safetensors`, `inverters.json`, `history.csv`, `per_image.csv`, `table.csv` and images.
 
-    Args:
-        cfg: groups invert and machine.
-        inputs: `prepare` and `network`.
-        out: the work folder; finished codes stay, an interrupted one goes on from its last whole epoch.
+    Finished codes in `out` are not trained again; an interrupted one resumes from its last whole epoch.
     """
     network = open_network(cfg, inputs["network"])
     train, held = _divided(open_index(cfg, inputs["prepare"], inputs["network"]), cfg.invert)

@@ -1,4 +1,4 @@
-"""A network that others trained -> the same artifact as training leaves."""
+"""A pretrained network -> the same artifact as `train` makes."""
 
 from pathlib import Path
 
@@ -9,13 +9,7 @@ from deepinside.records import Table
 
 
 def run(cfg: DictConfig, _inputs: dict[str, Path], out: Path) -> None:
-    """Writes `network.json`, `model.safetensors` and `table.csv`.
-
-    Args:
-        cfg: group model.
-        _inputs: none.
-        out: the work folder.
-    """
+    """Writes `network.json`, `model.safetensors` and `table.csv`."""
     network = build(cfg.model, None)
     save(network, cfg.model, out)
     Table(described(network)).write(out)

@@ -1,4 +1,4 @@
-"""Images and a network -> boxes for the classes it sees, from class labels alone, and how wrong they are."""
+"""Images and a network -> boxes for the predicted classes, from class labels alone, and their errors."""
 
 import csv
 import logging
@@ -34,10 +34,7 @@ log = logging.getLogger(__name__)
 def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     """Writes `table.csv`, `per_*.csv` (image, class, size), `predictions.txt`, `set_aside.csv`, images of some cases.
 
-    Args:
-        cfg: groups localise and machine, `data.root`, `data.split`, `data.limit`.
-        inputs: `prepare` and `network`.
-        out: the work folder; batches that are finished in it are not computed again.
+    The inputs are `prepare` and `network`; batches that are finished in `out` are not computed again.
 
     Raises:
         ValueError: if the images have no labels or no boxes, or other classes than the network.
@@ -60,13 +57,10 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
 
 
 def check(cfg: DictConfig) -> None:
-    """Says before any work what is wrong with the configuration.
-
-    Args:
-        cfg: with the group localise.
+    """Checks the configuration before any work.
 
     Raises:
-        ValueError: if a choice is unknown, or a number makes no sense.
+        ValueError: if a choice is unknown, or a number is out of range.
     """
     options = cfg.localise
     Settings.of(options)
@@ -79,13 +73,7 @@ def check(cfg: DictConfig) -> None:
 
 
 def usable(index: Index) -> Index:
-    """The images that can be localised: with a class and a box of it.
-
-    Args:
-        index: of any data.
-
-    Returns:
-        Those; the others set aside. What was set aside before is not repeated.
+    """The images that have a class and a box of it; the others are skipped with a reason.
 
     Raises:
         ValueError: if there are none.
@@ -105,10 +93,6 @@ def usable(index: Index) -> Index:
 def agree(index: Index, network: Network) -> None:
     """Checks that the network's outputs are the classes of the data.
 
-    Args:
-        index: of the images.
-        network: whose scores are taken for their classes.
-
     Raises:
         ValueError: if their numbers differ.
     """
@@ -121,16 +105,7 @@ def agree(index: Index, network: Network) -> None:
 
 
 def judged(index: Index, answers: dict[str, ndarray], skipped: frozenset[str]) -> Outcome:
-    """The answers beside the truth, without the images that could not be read.
-
-    Args:
-        index: of the images.
-        answers: what `Localiser` gave, for all of them.
-        skipped: names of blacklisted images.
-
-    Returns:
-        One record for all.
-    """
+    """Predictions and ground truth of all readable images; `skipped` names the blacklisted ones."""
     read = answers["reason"] == ""
     entries = [entry for entry, good in zip(index.entries, read, strict=True) if good]
     return Outcome(

@@ -1,4 +1,4 @@
-"""Images on disk, in whatever layout -> one list of them; the synthetic data set is drawn first."""
+"""Images on disk, in any supported layout -> one list of them; the synthetic data set is drawn first."""
 
 import csv
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The report: one page, and every number in one file."""
+"""The report: one web page, and every number in one file."""
 
 from pathlib import Path
 
@@ -15,10 +15,7 @@ from deepinside.report.settings import Settings
 def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     """Writes `index.html`, `report.md`, `results.csv`, `tables.csv`, `found.csv` and `table.csv`.
 
-    Args:
-        cfg: `report`, `name` and `machine.workers`.
-        inputs: finished artifacts by key, `stage` or `stage.data.model`; missing ones are named on the page.
-        out: the folder to write to.
+    The inputs are artifacts by key, `stage` or `stage.data.model`; missing ones are named on the page.
     """
     settings = Settings.of(OmegaConf.to_container(cfg.report, resolve=True))  # type: ignore[arg-type]
     name, workers = cfg.get("name") or "deepinside", max(1, cfg.machine.workers)

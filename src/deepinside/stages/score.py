@@ -1,4 +1,4 @@
-"""A prediction file in the official format, from anyone -> its errors by the rules of ILSVRC's evaluation code."""
+"""A prediction file in ILSVRC's format -> its errors by the rules of ILSVRC's evaluation code."""
 
 import csv
 from pathlib import Path
@@ -21,13 +21,8 @@ LABELS = ("wnid_rank", "ilsvrc_id")
 def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     """Writes `table.csv` and `per_image.csv`: image, cls_error_1, loc_error_1, cls_error_5, loc_error_5.
 
-    Args:
-        cfg: `predictions`, the group score, `data.root` and `data.split`.
-        inputs: `prepare`.
-        out: the work folder.
-
     Raises:
-        ValueError: if the file has not one line per image.
+        ValueError: if the file does not have one line per image.
     """
     index = open_index(cfg, inputs["prepare"]).split(cfg.data.split)
     path = Path(cfg.predictions)
@@ -47,14 +42,11 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
 
 
 def check(cfg: DictConfig) -> None:
-    """Says before any work what is wrong with the configuration.
-
-    Args:
-        cfg: with `predictions` and the group score.
+    """Checks the configuration before any work.
 
     Raises:
-        ValueError: if there is no prediction file to score, or labels are counted in an unknown way.
-        FileNotFoundError: if the file is not there.
+        ValueError: if no prediction file is named, or `score.labels` is unknown.
+        FileNotFoundError: if the file does not exist.
     """
     if cfg.predictions is None:
         raise ValueError("run=score needs predictions=FILE, five groups `label xmin ymin xmax ymax` a line")
@@ -65,16 +57,7 @@ def check(cfg: DictConfig) -> None:
 
 
 def skipped(cfg: DictConfig, prepared: Path, index: Index) -> Bool[ndarray, " n"]:
-    """The images that localisation does not count.
-
-    Args:
-        cfg: with `score.blacklist`, a file of line numbers, or None for the list that belongs to the data.
-        prepared: artifact of `prepare`.
-        index: of the split.
-
-    Returns:
-        (n,), true where left out.
-    """
+    """Whether localisation excludes each image, (n,): those of `score.blacklist`, or of the data's own list."""
     if cfg.score.blacklist:
         return submission.read_blacklist(Path(cfg.score.blacklist), len(index))
     names = blacklisted(prepared)
@@ -82,19 +65,16 @@ def skipped(cfg: DictConfig, prepared: Path, index: Index) -> Bool[ndarray, " n"
 
 
 def numbered(cfg: DictConfig, index: Index, labels: Int[ndarray, "n g"]) -> Int[ndarray, "n g"]:
-    """The file's labels as classes of the index.
+    """The labels of the file as positions among the classes of the index, -1 for a number that is no class.
 
     Args:
         cfg: with `score.labels`: `wnid_rank`, 1 + rank among the sorted WordNet ids, or `ilsvrc_id`, the numbers of the
             development kit.
         index: with the classes.
-        labels: as in the file, 0 for a guess not made.
-
-    Returns:
-        Positions among the classes, -1 for a number that is none.
+        labels: as in the file, 0 for no guess.
 
     Raises:
-        ValueError: if the data do not say what the kit's numbers mean.
+        ValueError: if the data do not define the kit's numbers.
     """
     if cfg.score.labels == "wnid_rank":
         return np.where((labels >= 1) & (labels <= len(index.classes)), labels - 1, -1)

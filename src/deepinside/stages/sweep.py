@@ -1,4 +1,4 @@
-"""Finished points of a grid -> one tidy table, the best of them, and curves with intervals."""
+"""Finished points of a grid -> one tidy table, the best points, and curves with intervals."""
 
 import csv
 import itertools
@@ -36,14 +36,7 @@ def _closest(name: str, known: Iterable[str]) -> str:
 
 
 def text(value: Any) -> str:
-    """A value as Hydra's command line spells it.
-
-    Args:
-        value: plain: number, text, None, list or mapping.
-
-    Returns:
-        For instance `0.95`, `null`, `[am_none]`, `{saliency:0.3,activation:0.7}`.
-    """
+    """A plain value in Hydra's syntax, such as `0.95`, `null`, `[am_none]` or `{saliency:0.3,activation:0.7}`."""
     if isinstance(value, Mapping):
         return "{" + ",".join(f"{key}:{text(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
@@ -57,38 +50,34 @@ def text(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Point:
-    """One choice of all swept keys.
-
-    Args:
-        values: dotted key -> value.
-    """
+    """One choice of values for all swept keys: dotted key -> value."""
 
     values: Mapping[str, Any]
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The overrides that lead here."""
+        """The overrides of the point."""
         return tuple(f"{key}={text(value)}" for key, value in self.values.items())
 
     @property
     def label(self) -> str:
-        """Its overrides in one line: its role among the inputs of the sweep."""
+        """Its overrides in one line, which is its role among the inputs of the sweep."""
         return " ".join(self.words)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """What a sweep goes through.
+    """All combinations of the swept values.
 
     Args:
-        stage: whose artifacts are its points.
+        stage: whose artifacts are the points.
         keys: dotted key -> its values.
-        better: metric -> `lower`, `higher` or `shown`; a metric may hold shell-like patterns, and `{key}` for the value
-            of a swept key.
+        better: metric -> `lower`, `higher` or `shown`; a metric may contain shell-like patterns, and `{key}` for the
+            value of a swept key.
         repeats: the key whose values repeat the same measurement, such as `seed`.
 
     Raises:
-        ValueError: if nothing is swept, or no metric is asked for.
+        ValueError: if nothing is swept, or no metric is requested.
         KeyError: if `repeats` is not swept.
     """
 
@@ -110,16 +99,10 @@ class Grid:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Self:
-        """The grid from a plain configuration.
-
-        Args:
-            config: as in `conf/sweep/custom.yaml`.
-
-        Returns:
-            The same, typed.
+        """The grid from a plain configuration, as in `conf/sweep/custom.yaml`.
 
         Raises:
-            ValueError: if a metric stands under another word than lower, higher or shown.
+            ValueError: if a metric is under another key than lower, higher or shown.
         """
         unknown = set(config["metrics"]) - set(BETTER)
         if unknown:
@@ -129,11 +112,7 @@ class Grid:
         return cls(config["stage"], flat(config["grid"]), better, config.get("repeats"))
 
     def points(self) -> Iterator[Point]:
-        """All combinations, the last key changing fastest.
-
-        Yields:
-            The points.
-        """
+        """All combinations, the last key changing fastest."""
         for values in itertools.product(*self.keys.values()):
             yield Point(dict(zip(self.keys, values, strict=True)))
 
@@ -141,17 +120,10 @@ class Grid:
         return math.prod(map(len, self.keys.values()))
 
     def named(self, point: Point, known: Sequence[str]) -> dict[str, tuple[str, str]]:
-        """The metrics of a point that are asked for.
-
-        Args:
-            point: of the grid.
-            known: names in the table of its artifact.
-
-        Returns:
-            Name there -> name in the sweep, without `{key}.`, and which is better.
+        """The requested metrics of a point: name in its table -> name in the sweep, and which is better.
 
         Raises:
-            KeyError: if one is not in the table, with the closest that are.
+            KeyError: if one is not in the table, with the closest names.
         """
         found: dict[str, tuple[str, str]] = {}
         for asked, better in self.better.items():
@@ -173,12 +145,9 @@ _SHOWN = ("data", "concepts", "model")
 
 
 def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
-    """Writes `sweep.csv`, `best.csv`, `table.csv`, `set_aside.csv` and an image; `mean.csv` where points are repeated.
+    """Writes `sweep.csv`, `best.csv`, `table.csv`, `set_aside.csv` and a figure; `mean.csv` for repeated points.
 
-    Args:
-        cfg: group sweep, with points that failed in `set_aside`.
-        inputs: finished points by label.
-        out: the work folder.
+    The inputs are finished points by label; failed ones are in `set_aside` of the group sweep.
     """
     grid = Grid.of(OmegaConf.to_container(cfg.sweep))  # type: ignore[arg-type]
     aside = [(readable(str(label)), readable(str(reason))) for label, reason in cfg.sweep.set_aside]
@@ -206,14 +175,9 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
 
 
 def collected(grid: Grid, inputs: Mapping[str, Path]) -> pd.DataFrame:
-    """The numbers asked for, of all points.
+    """The requested metrics of all points, a row each.
 
-    Args:
-        grid: of the sweep.
-        inputs: finished points by label.
-
-    Returns:
-        A row per point and metric: swept keys, metric, better, value, unit, n, ci_low, ci_high, artifact.
+    Columns: the swept keys, metric, better, value, unit, n, ci_low, ci_high, artifact.
     """
     lines: list[dict[str, Any]] = []
     for point in grid.points():
@@ -229,15 +193,7 @@ def collected(grid: Grid, inputs: Mapping[str, Path]) -> pd.DataFrame:
 
 
 def averaged(rows: pd.DataFrame, repeats: str) -> pd.DataFrame:
-    """The mean over repetitions, with its t-interval over them.
-
-    Args:
-        rows: as from `collected`.
-        repeats: key of the repetitions.
-
-    Returns:
-        The same columns without that key; n repetitions. One repetition has no interval.
-    """
+    """The mean over the repetitions with its t-interval, without the column `repeats`; n is their number."""
     keys = [name for name in rows.columns if name not in {repeats, *NUMBERS, "artifact"}]
     lines = []
     for at, part in rows.groupby([*keys, "unit"], sort=False):
@@ -266,14 +222,7 @@ def t_interval(values: Float[ndarray, " n"]) -> tuple[float, float]:
 
 
 def best(rows: pd.DataFrame) -> pd.DataFrame:
-    """The best point of every metric of which lower or higher is better; of equal ones the first.
-
-    Args:
-        rows: as from `collected`.
-
-    Returns:
-        One row per metric.
-    """
+    """The best point of every metric that has a direction; of equal ones the first."""
     places = []
     for _, part in rows[rows["better"] != "shown"].dropna(subset="value").groupby("metric", sort=False):
         values = part["value"] if part["better"].iloc[0] == "higher" else -part["value"]

@@ -1,7 +1,7 @@
-"""Images and a network without weights -> the network trained, how often it is wrong, and what it saw meanwhile.
+"""Images and an untrained network -> the trained network, its errors, and what it saw during training.
 
-The network is that of the last epoch, and its errors are those on images that it was not trained on: the split `val`,
-or, of images without a split of their own, a tenth that is held out (`Index.divided`).
+The network is that of the last epoch. Its errors are measured on images that it was not trained on: the split `val`,
+or a tenth of the images, where these have no split (`Index.divided`).
 """
 
 import shutil
@@ -35,13 +35,10 @@ TESTS = ("centre", "ten")  # views: the network is judged by both (Krizhevsky et
 
 
 def check(cfg: DictConfig) -> None:
-    """Says before any work what is wrong with the processes that are to train.
-
-    Args:
-        cfg: with `train.trainer` and `train.batch`.
+    """Checks the number of training processes before any work.
 
     Raises:
-        ValueError: if they are not as many as `torchrun` started, or cannot share a batch.
+        ValueError: if it differs from what `torchrun` started, or does not divide the batch.
     """
     devices, nodes = cfg.train.trainer.devices, cfg.train.trainer.num_nodes
     for key, value in (("devices", devices), ("num_nodes", nodes)):
@@ -61,13 +58,10 @@ def check(cfg: DictConfig) -> None:
 def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     """Writes the network and its weights, early ones in `epochs/`, `history.csv`, `per_image.csv`, `table.csv`.
 
-    Args:
-        cfg: groups model, train, machine.
-        inputs: `prepare`.
-        out: the work folder; an interrupted training goes on from its last whole epoch.
+    An interrupted training resumes from its last whole epoch.
 
     Raises:
-        ValueError: if the data has no labels, or no images to train on or to test on.
+        ValueError: if the data have no labels, or no images to train on or to test on.
     """
     train, val = _sides(open_index(cfg, inputs["prepare"]))
     with torch.random.fork_rng():

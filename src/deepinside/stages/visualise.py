@@ -1,8 +1,8 @@
 """Images, classes and units -> what the network sees in them.
 
-A method says by its signature what it takes: one that returns `Maps` gets an image after the other, one that returns
-`Images` a class after the other, one that returns a `Study` whatever its parameters name: `pictures`, `segments`
-(images with outlined concepts), `checkpoints` (the network while it learnt).
+The signature of a method determines its inputs: one that returns `Maps` is called per image, one that returns `Images`
+per class, and one that returns a `Study` once, with what its parameters name: `pictures`, `segments` (images with
+outlined concepts) or `checkpoints` (the network during training).
 """
 
 import csv
@@ -31,14 +31,11 @@ _LAYERS = {"layer", "layers", "content_layers", "style_layers", "low", "high"}  
 
 
 def check(cfg: DictConfig) -> None:
-    """Says before any work what is wrong with the configuration.
-
-    Args:
-        cfg: the whole configuration.
+    """Checks the configuration before any work.
 
     Raises:
         KeyError: if a layer does not exist, with the closest names.
-        ValueError: if a method cannot be called so, or a number makes no sense.
+        ValueError: if the signature of a method does not fit, or a number is out of range.
     """
     _check_layers(cfg, methods(OmegaConf.to_container(cfg.method)))  # type: ignore[arg-type]
     for key in ("images", "measured", "classes"):
@@ -67,10 +64,7 @@ def _check_layers(cfg: DictConfig, chosen: Mapping[str, Method]) -> None:
 def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     """Writes `per_image.csv`, `maps.npz`, `synthesis.csv`, `<study>.csv`, `set_aside.csv`, images and `table.csv`.
 
-    Args:
-        cfg: groups visualise, method, data, machine.
-        inputs: `prepare` and `network`; `concepts` where a method needs outlines.
-        out: the work folder.
+    The inputs are `prepare` and `network`, and `concepts` where a method needs outlined concepts.
     """
     network = open_network(cfg, inputs["network"])
     index = matched(open_index(cfg, inputs["prepare"], inputs["network"]), network.classes)

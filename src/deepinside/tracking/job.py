@@ -1,4 +1,4 @@
-"""What a run is about: one stage, its artifact, and where it goes."""
+"""What a run is about: one stage, its artifact, and where it is mirrored."""
 
 import re
 from collections.abc import Mapping
@@ -67,12 +67,12 @@ class Job:
 
     @property
     def id(self) -> str:
-        """Of the run: the same computation is the same run."""
+        """Id of the run: the same computation is the same run."""
         return f"{self.stage}-{self.fingerprint}"
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Its own and those of all that it rests on."""
+        """The settings of the artifact and of everything that it was made from."""
         return ancestry.settings(self.config, self.inputs.values())
 
     @property
@@ -83,15 +83,7 @@ class Job:
 
 
 def artifact_name(stage: str, settings: Mapping[str, Any]) -> str:
-    """The name of a stage's artifact in W&B: the stage and the data and network that it worked on.
-
-    Args:
-        stage: that made it.
-        settings: its own and those of all that it rests on; a report's `name` is the experiment's.
-
-    Returns:
-        For instance `train-miniature-convnet_mini`.
-    """
+    """The name of a stage's artifact in W&B: stage, data and network, for instance `train-miniature-convnet_mini`."""
     groups = [settings.get(group) for group in _NAMING]
     names = [group.get("name") for group in groups if isinstance(group, Mapping)]
     names = [settings["name"]] if "name" in settings else names

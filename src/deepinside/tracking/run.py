@@ -1,4 +1,4 @@
-"""One run of W&B: what it is told, and that none of its failures reaches the stage."""
+"""One run of W&B; none of its failures affects the stage."""
 
 import logging
 import os
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 class Run:
-    """One stage as W&B sees it; silent where W&B is disabled or has failed. Made by `tracked`."""
+    """One stage on W&B; inactive where W&B is disabled or has failed. Made by `tracked`."""
 
     def __init__(self, job: Job) -> None:
         self.scratch = job.root / "wandb" / f"scratch-{job.id}"
@@ -34,12 +34,7 @@ class Run:
         return self._healthy
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Adds a point to the run's curves.
-
-        Args:
-            metrics: name -> value.
-            step: of the training; may not decrease.
-        """
+        """Adds a point to the run's curves; `step` may not decrease."""
         self._drawn = True
         if self._healthy:
             self._attempt("a curve", lambda: self._run.log(dict(metrics), step=step))
@@ -47,11 +42,8 @@ class Run:
     def log(self, out: Path) -> None:
         """Mirrors a complete artifact: the folder, its numbers, curves, tables and images.
 
-        The manifest stays out, for it records the time and the platform; the run's configuration says the rest.
+        The manifest is excluded, because it records the time and the platform; the run's configuration has the rest.
         `history.csv` (a column `step` or `epoch`, others numbers) becomes curves unless `log_metrics` drew them.
-
-        Args:
-            out: the folder, under its final name or not yet.
         """
         parts = {"the artifact": self._log_artifact, "the numbers": self._log_numbers, "what is shown": self._log_media}
         for what, part in parts.items():
@@ -59,16 +51,12 @@ class Run:
                 self._attempt(what, partial(part, out))
 
     def begin(self) -> None:
-        """Starts the run and, where there is a server, declares its inputs."""
+        """Starts the run and, with a server, declares its inputs."""
         if self._healthy:
             self._attempt("the start of the run", self._begin)
 
     def end(self, failed: bool) -> None:
-        """Closes the run and W&B's service and removes what nobody needs any more.
-
-        Args:
-            failed: whether the stage did.
-        """
+        """Closes the run and W&B's service, and removes temporary files."""
         if self._run is not None:
             self._attempt(
                 "the end of the run",
@@ -243,23 +231,20 @@ def published(
     *, stage: str, fingerprint: str, name: str, inputs: Collection[str], mode: str, project: str, entity: str | None,
     root: Path,
 ) -> bool:  # fmt: skip
-    """Whether W&B has an artifact whole: its run ended well, the artifact is there, its inputs are declared.
+    """Whether W&B has an artifact completely: its run ended well, the artifact exists, its inputs are declared.
 
     Args:
         stage: that made it.
         fingerprint: its alias.
         name: its name on W&B, see `artifact_name`.
         inputs: fingerprints of the artifacts that its run must have declared.
-        mode: `online` asks the server, `offline` looks into `<root>/wandb`.
+        mode: `online` asks the server, `offline` reads `<root>/wandb`.
         project: of W&B.
         entity: user or team of W&B; None for the account's own.
         root: the outputs folder.
 
-    Returns:
-        False also where it is there in part.
-
     Raises:
-        OSError: if the server does not answer, or lets nobody in.
+        OSError: if the server does not respond or denies access.
     """
     if mode == "offline":
         return any((root / "wandb").glob(f"offline-run-*-{stage}-{fingerprint}/{COMPLETE}"))

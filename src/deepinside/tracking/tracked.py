@@ -29,24 +29,24 @@ def tracked(
     replay: bool = False,
     **limits: Any,
 ) -> Generator["Run"]:
-    """A W&B run around a stage that computes. Whatever W&B does, the stage goes on and keeps its result.
+    """A W&B run around a stage that computes. Whatever W&B does, the stage continues and keeps its result.
 
     Args:
         stage: name of the stage, the run's job type.
         kind: type of its artifact: dataset, model, maps, table or report.
         fingerprint: of the artifact, which becomes its alias.
-        config: the stage's own configuration, as its manifest has it; plain values.
+        config: the stage's own configuration, as in its manifest; plain values.
         inputs: role -> finished artifact folder, beside the others of `root`.
         mode: `online`, `offline` (no account needed) or `disabled` (wandb is not even imported).
         project: of W&B.
         entity: user or team of W&B; None for the account's own.
         group: the experiment.
-        root: the outputs folder; W&B writes into `wandb` in it and nowhere else.
-        replay: whether the artifact was finished before; what W&B has of the run is then replaced.
+        root: the outputs folder; W&B writes only into its `wandb`.
+        replay: whether the artifact was finished before; W&B's record of the run is then replaced.
         **limits: fields of `Limits`.
 
     Yields:
-        The run: give it curves while you compute, and the artifact folder when that is complete.
+        The run, which takes curves during the computation, and the artifact folder when that is complete.
 
     Raises:
         ValueError: for an unknown mode or kind.
