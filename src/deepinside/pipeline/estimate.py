@@ -140,9 +140,9 @@ def estimate(plan: Plan) -> Iterator[Cost]:
     """Estimates the costs of the artifacts that do not exist yet, inputs first.
 
     Stages that all others depend on are computed first, except a data set that has yet to be drawn. The others run on a
-    few images, then on more while `BUDGET` lasts, in a temporary folder; their cost is extrapolated linearly. A data set
-    or network that does not exist yet is replaced by a small one, or one with random weights. Stages whose cost does
-    not grow with images alone have no seconds.
+    few images, then on more while `BUDGET` lasts, in a temporary folder; their cost is extrapolated linearly. A data
+    set or network that does not exist yet is replaced by a small one, or one with random weights. Stages whose cost
+    does not grow with images alone have no seconds.
     """
     seen: set[Path] = set()
     with tempfile.TemporaryDirectory() as folder:
