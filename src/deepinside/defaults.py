@@ -5,6 +5,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import deepinside
+
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
@@ -17,8 +19,9 @@ def folder() -> Path:
     Returns:
         The folder `conf`.
     """
-    packaged = Path(__file__).parent / "conf"
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "conf"
+    package = Path(deepinside.__file__).parent
+    packaged = package / "conf"
+    return packaged if packaged.is_dir() else package.parents[1] / "conf"
 
 
 def choices(group: str) -> list[str]:
