@@ -1,4 +1,4 @@
-"""Draws what inverters make of held-out images."""
+"""Figures of trained inverters on held-out images."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,17 +24,7 @@ def draw(
     options: DictConfig,
     out: Path,
 ) -> None:
-    """Two images: the reconstructions, and the losses over the epochs.
-
-    Args:
-        inverters: by code.
-        history: of all codes.
-        kept: held-out images.
-        found: of the training images.
-        nearest: by code, training images.
-        options: group invert.
-        out: the work folder.
-    """
+    """Two figures: the reconstructions, and the losses over the epochs; `nearest` are training images by code."""
     gallery, count, first = Gallery(out), options.shown, next(iter(inverters))
     columns = {"original": kept.images[:count]}
     columns["mean image"] = found.mean.expand_as(columns["original"])

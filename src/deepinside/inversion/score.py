@@ -1,4 +1,4 @@
-"""How near inverters come to images that they never saw, beside two answers that need no training."""
+"""Errors of inverters on held-out images, beside two baselines that need no training."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -32,7 +32,7 @@ class Held(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """Rows for the table, one line per image, and per code the training images nearest to the held-out ones."""
+    """Rows for the table, one line per image, and per code the nearest training images of the held-out ones."""
 
     rows: tuple[Row, ...]
     images: pd.DataFrame
@@ -40,15 +40,7 @@ class Scored(NamedTuple):
 
 
 def held_out(views: Views, network: Network, names: Sequence[str]) -> Held:
-    """Reads the held-out images.
-
-    Args:
-        views: of them.
-        network: whose codes.
-        names: of the codes; what they are made from is kept too.
-
-    Returns:
-        Those that can be read.
+    """The held-out images that can be read, with their codes.
 
     Raises:
         ValueError: if they are fewer than two.
@@ -75,14 +67,7 @@ def _codes(network: Network, images: Float[Tensor, "n 3 h w"], names: Sequence[s
 def score(inverters: Mapping[str, Inverter], held: Held, found: Survey, train: Views) -> Scored:
     """Errors in pixels and in the code, contours and colours, of each inverter, the mean and the nearest image.
 
-    Args:
-        inverters: by code.
-        held: images that they never saw.
-        found: of the training images.
-        train: the training images.
-
-    Returns:
-        Metrics `<code>.<what>.<of whom>`; those of the inverter itself end with what they measure.
+    Metrics are `<code>.<what>.<baseline>`; those of the inverter itself end with what they measure.
     """
     near = {name: _at(train, found.nearest[name]) for name in inverters}
     columns: dict[str, ndarray] = {}

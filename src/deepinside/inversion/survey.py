@@ -1,4 +1,4 @@
-"""What inverters have to know of the training images: statistics of codes, the mean, the nearest."""
+"""Statistics of the training images that inverters need: of their codes, the mean image, the nearest images."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -18,14 +18,14 @@ BATCH = 32  # images per pass
 
 
 class Survey(NamedTuple):
-    """Of the training images by their centre crop.
+    """Statistics of the centre crops of the training images.
 
     Attributes:
-        size: how many could be read.
+        size: number of readable images.
         mean: the mean image, RGB in [0, 1], (3, h, w).
         shapes: code -> shape for one image.
         raw: code -> statistics of its units or channels.
-        read: code -> the same of what an inverter reads of it.
+        read: code -> the same of an inverter's input.
         nearest: code -> per held-out image the position of the training image whose raw code is nearest, (n,).
     """
 
@@ -38,14 +38,7 @@ class Survey(NamedTuple):
 
 
 def centre_crops(views: Views) -> Iterator[tuple[list[int], Float[Tensor, "n 3 s s"]]]:
-    """Images without variation, batch after batch.
-
-    Args:
-        views: of the images; their variation is left out.
-
-    Yields:
-        Positions and images, RGB in [0, 1]; those that cannot be read are missing.
-    """
+    """Positions and centre crops, RGB in [0, 1], batch by batch; unreadable images are missing."""
     plain = Views(views.canvases, None, views.seed)
     for start in track(range(0, len(views.canvases), BATCH), "look at images"):
         positions = range(start, min(start + BATCH, len(views.canvases)))
@@ -56,7 +49,7 @@ def centre_crops(views: Views) -> Iterator[tuple[list[int], Float[Tensor, "n 3 s
 
 
 class _Near:
-    """The nearest so far of each held-out code."""
+    """The nearest training images so far, for each held-out code."""
 
     def __init__(self, held: Float[Tensor, "n u *grid"]) -> None:
         self.held = held.flatten(1)
@@ -76,16 +69,13 @@ def survey(
     held: Mapping[str, Float[Tensor, "n u *grid"]],
     floors: Mapping[str, float | None],
 ) -> Survey:
-    """One pass over the training images.
+    """Computes the statistics in one pass over the training images.
 
     Args:
         views: of the training images.
         network: whose codes.
         held: code -> of the held-out images, raw.
         floors: code -> of `legible`.
-
-    Returns:
-        What it found.
 
     Raises:
         ValueError: if no image can be read.

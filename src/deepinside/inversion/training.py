@@ -1,4 +1,4 @@
-"""Training one inverter so that it can be killed and go on: what the invert stage is glued from."""
+"""Trains one inverter; an interrupted training resumes from its last whole epoch."""
 
 import math
 from collections.abc import Mapping
@@ -24,13 +24,13 @@ _IDLE = 0.1  # the discriminator rests while its loss is below this share of the
 
 
 class Inversion(LightningModule):
-    """Adam on a weighted sum of losses, at a rate that falls to zero along half a cosine.
+    """Adam on a weighted sum of losses, with a learning rate that decays to zero along half a cosine.
 
-    image: mean squared difference of the pixels. feature: |C(x') - C(x)|^2 / |C(x)|^2, C the comparator's answer.
-    adversarial: log(1 + exp(-D(x'))), D a discriminator that learns at the same time.
+    image: mean squared difference of the pixels. feature: |C(x') - C(x)|^2 / |C(x)|^2, C the comparator's activation.
+    adversarial: log(1 + exp(-D(x'))), D a discriminator that is trained at the same time.
 
     Args:
-        network: whose code is inverted, and whose layer compares; left as it is.
+        network: whose code is inverted, and whose layer compares; not changed.
         name: of the code.
         module: is trained.
         loss: weights of the three terms, and `comparator`, a code; None: the one inverted.
@@ -63,15 +63,13 @@ class Inversion(LightningModule):
         self.sums: dict[str, Tensor] = {}
 
     def on_train_epoch_start(self) -> None:
-        """Forgets the sums of the last epoch."""
+        """Resets the sums of the last epoch."""
         self.sums = {}
 
     def training_step(self, batch: Pairs, step: int) -> None:
-        """One step of the inverter, and of the discriminator where there is one.
+        """One step of the inverter, and of the discriminator if there is one.
 
-        Args:
-            batch: RGB bytes, and -1 for those that could not be read.
-            step: within the epoch.
+        The batch holds RGB bytes, and -1 for unreadable images.
 
         Raises:
             FloatingPointError: if the loss is not finite.
@@ -133,12 +131,7 @@ class Inversion(LightningModule):
                 group["lr"] = self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
     def validation_step(self, batch: Pairs, step: int) -> None:  # ruff: ignore[unused-method-argument]
-        """Adds a batch's error.
-
-        Args:
-            batch: RGB bytes, and -1 for those that could not be read.
-            step: within the epoch.
-        """
+        """Adds the error of a batch."""
         images = _readable(batch)
         if len(images):
             self._add("val_image", (self._made(images).clamp(0, 1) - images).square().mean(), len(images))
@@ -148,19 +141,11 @@ class Inversion(LightningModule):
         self.sums[what] = self.sums.get(what, torch.zeros_like(added)) + added
 
     def measured(self) -> dict[str, float]:
-        """Means over the images of the epoch.
-
-        Returns:
-            Name of the loss -> value.
-        """
+        """Means over the images of the epoch, by name of the loss."""
         return {what: float(total / count) for what, (total, count) in self.sums.items()}
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """One for the inverter, one for the discriminator where there is one.
-
-        Returns:
-            Both.
-        """
+        """One for the inverter, one for the discriminator if there is one."""
         learners = [self.module, *([self.judge] if self.judge else [])]
         return [torch.optim.Adam(part.parameters(), self.learning_rate, (self.momentum, 0.999)) for part in learners]
 
@@ -171,66 +156,36 @@ def _readable(batch: Pairs) -> Float[Tensor, "n 3 s s"]:
 
 
 class KeepInversion(Callback):
-    """Leaves `history.csv` and the state to resume from after every epoch, each written in one step; shows progress.
-
-    Args:
-        folder: to write to.
-    """
+    """Writes `history.csv` and the state to resume from after every epoch, each atomically; shows progress."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.rows: list[dict[str, float]] = []
 
     def state_dict(self) -> dict[str, Any]:
-        """What goes into the checkpoint.
-
-        Returns:
-            The history.
-        """
+        """The history, which is part of the checkpoint."""
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Takes up the history of a checkpoint.
-
-        Args:
-            state_dict: as `state_dict` left it.
-        """
+        """Restores the history of a checkpoint."""
         self.rows = list(state_dict["rows"])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the progress where the run stands.
-
-        Args:
-            trainer: of the run.
-            pl_module: the inversion.
-        """
+        """Starts the progress at the current epoch."""
         assert isinstance(pl_module, Inversion)
         left = (int(trainer.max_epochs or 0) - trainer.current_epoch) * int(trainer.num_training_batches)
         self.steps = track(range(left), f"invert {pl_module.name}")
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """One step further.
-
-        Args:
-            *_: what Lightning says about it.
-        """
+        """Advances the progress."""
         next(self.steps, None)
 
     def on_train_end(self, *_: Any) -> None:
-        """Ends the progress; what follows shows its own.
-
-        Args:
-            *_: what Lightning says about it.
-        """
+        """Ends the progress."""
         self.steps.close()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes everything.
-
-        Args:
-            trainer: of the run.
-            pl_module: the inversion.
-        """
+        """Writes the history and the checkpoint."""
         assert isinstance(pl_module, Inversion)
         self.rows.append({"epoch": trainer.current_epoch + 1, **pl_module.measured()})
         pd.DataFrame(self.rows).to_csv(self.folder / "history.csv", index=False, lineterminator="\n")
@@ -241,17 +196,14 @@ class KeepInversion(Callback):
 def train_inverter(
     inversion: Inversion, pictures: Pictures, folder: Path, *, epochs: int, device: str = "auto"
 ) -> pd.DataFrame:
-    """Trains an inverter, from its last whole epoch where the folder holds one.
+    """Trains an inverter, from its last whole epoch if the folder has one; returns its losses, a row per epoch.
 
     Args:
-        inversion: its module is changed, and frozen when done.
-        pictures: to learn from, and those held out.
+        inversion: its module is changed, and frozen at the end.
+        pictures: for training, and those held out.
         folder: gets `history.csv` and `last.ckpt`.
-        epochs: how many.
+        epochs: their number.
         device: `cpu`, `cuda` or `auto`.
-
-    Returns:
-        A row per epoch: its losses.
     """
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "last.ckpt"

@@ -1,4 +1,4 @@
-"""Objects that live: fish, bird, cat, butterfly, snail."""
+"""Animals: fish, bird, cat, butterfly, snail. Every object is a list of shapes, from back to front."""
 
 import numpy as np
 from numpy.random import Generator
@@ -7,29 +7,13 @@ from deepinside.miniature.shapes import Shape, arc, ellipse, moved, polygon, smo
 
 
 def eye(x: float, y: float, radius: float) -> list[Shape]:
-    """An eye and its pupil.
-
-    Args:
-        x: of its centre.
-        y: of its centre.
-        radius: of the white.
-
-    Returns:
-        Its shapes.
-    """
+    """An eye and its pupil."""
     pupil = Shape(ellipse(x + radius * 0.15, y, radius * 0.55), "eye", "dark", "pupil")
     return [Shape(ellipse(x, y, radius), "eye", "light"), pupil]
 
 
 def fish(rng: Generator) -> list[Shape]:
-    """A fish from the side.
-
-    Args:
-        rng: its variation.
-
-    Returns:
-        Its shapes, from back to front.
-    """
+    """A fish from the side."""
     high, spread = rng.uniform(0.5, 0.64), rng.uniform(0.46, 0.62)
     body = smooth(
         [
@@ -59,14 +43,7 @@ def fish(rng: Generator) -> list[Shape]:
 
 
 def bird(rng: Generator) -> list[Shape]:
-    """A standing bird from the side.
-
-    Args:
-        rng: its variation.
-
-    Returns:
-        Its shapes, from back to front.
-    """
+    """A standing bird from the side."""
     x, y, r = rng.uniform(0.4, 0.52), -rng.uniform(0.48, 0.6), rng.uniform(0.26, 0.31)
     body = smooth([(0.62, -0.15), (0.45, 0.3), (0, 0.46), (-0.5, 0.22), (-0.68, -0.08), (-0.3, -0.28), (0.2, -0.5)])
     lift = rng.uniform(-0.1, 0.14)
@@ -96,14 +73,7 @@ def bird(rng: Generator) -> list[Shape]:
 
 
 def cat(rng: Generator) -> list[Shape]:
-    """The face of a cat.
-
-    Args:
-        rng: its variation.
-
-    Returns:
-        Its shapes, from back to front.
-    """
+    """The face of a cat."""
     wide, tip, lean = rng.uniform(0.82, 0.95), -rng.uniform(0.95, 1.1), rng.uniform(0.62, 0.8)
     head = smooth(
         [
@@ -142,14 +112,7 @@ def cat(rng: Generator) -> list[Shape]:
 
 
 def butterfly(rng: Generator) -> list[Shape]:
-    """A butterfly from above.
-
-    Args:
-        rng: its variation.
-
-    Returns:
-        Its shapes, from back to front.
-    """
+    """A butterfly from above."""
     reach, drop = rng.uniform(0.92, 1.05), rng.uniform(0.62, 0.8)
     upper = smooth([(0.05, -0.05), (0.4, -0.72), (reach, -0.74), (reach * 0.92, -0.12), (0.4, 0.08)])
     lower = smooth([(0.05, 0.02), (0.5, 0.04), (drop, 0.42), (0.48, 0.76), (0.16, 0.5)])
@@ -165,14 +128,7 @@ def butterfly(rng: Generator) -> list[Shape]:
 
 
 def snail(rng: Generator) -> list[Shape]:
-    """A snail from the side.
-
-    Args:
-        rng: its variation.
-
-    Returns:
-        Its shapes, from back to front.
-    """
+    """A snail from the side."""
     r, x = rng.uniform(0.6, 0.68), rng.uniform(-0.24, -0.14)
     foot = smooth(
         [

@@ -64,16 +64,7 @@ def draw_appearance(rng: Generator, behind: Float[ndarray, " 3"], textured: floa
 
 
 def brightness(rng: Generator, appearance: Appearance, shape: tuple[int, int]) -> Float[ndarray, "h w"]:
-    """Grain of the material under light from above.
-
-    Args:
-        rng: the grain's variation.
-        appearance: of the object.
-        shape: height and width in pixels.
-
-    Returns:
-        Factor about 1, (h, w).
-    """
+    """Grain of the material under light from above, a factor about 1, (h, w)."""
     strength = 0.4 if appearance.texture else 0.75  # a grain under a pattern is faint, so that both can be seen
     u, v = grid(shape, rng.choice([0, 20, 90, -20]), shape[1] / 2, shape[0] / 2)
     slope = np.linspace(1.12, 0.86, shape[0], dtype=np.float32)[:, None]
@@ -81,15 +72,7 @@ def brightness(rng: Generator, appearance: Appearance, shape: tuple[int, int]) -
 
 
 def pattern(appearance: Appearance, shape: tuple[int, int]) -> Float[ndarray, "h w"]:
-    """Share of the second colour in the texture.
-
-    Args:
-        appearance: with a texture.
-        shape: height and width in pixels.
-
-    Returns:
-        0 to 1, (h, w).
-    """
+    """Share of the second colour in the texture, 0 to 1, (h, w)."""
     u, v = grid(shape, appearance.degrees, shape[1] / 2, shape[0] / 2)
     return TEXTURES[appearance.texture](u / appearance.period, v / appearance.period)
 
@@ -104,14 +87,8 @@ _MARGIN = 6  # pixels that the shadow may take beyond the thing
 def render(
     canvas: Canvas, rng: Generator, shapes: Sequence[Shape], appearance: Appearance, labels: dict[str, str]
 ) -> None:
-    """Paints a thing.
-
-    Args:
-        canvas: what to paint on.
-        rng: the grain of its material.
-        shapes: in pixels, from back to front; at most 127.
-        appearance: of the object.
-        labels: of all its pixels, layer -> name.
+    """Paints an object: shapes in pixels, from back to front, at most 127; `labels` (layer -> name) hold for all
+    pixels.
     """
     points = np.concatenate([shape.points for shape in shapes])
     low = np.maximum(np.floor(points.min(0)).astype(int) - 1, 0)
@@ -175,7 +152,7 @@ def _label(
     appearance: Appearance,
     labels: dict[str, str],
 ) -> None:
-    """Names the pixels by what lies at their centres; a part of a part keeps what it lies on."""
+    """Labels the pixels by the shape at their centres; a part of a part keeps the label of that part."""
     inside = numbers > 0
     for layer, name in labels.items():
         canvas.maps[layer][window][inside] = canvas.code(layer, name)
@@ -190,7 +167,7 @@ def _label(
 
 
 def _cast(canvas: Canvas, covered: Float[ndarray, "h w"], top: int, left: int) -> None:
-    """Darkens what lies behind, to the lower right."""
+    """Darkens the background to the lower right."""
     wide = np.pad(covered, _MARGIN)
     blurred = np.asarray(Image.fromarray((wide * 255).astype(np.uint8)).filter(ImageFilter.BoxBlur(_SOFT)))
     top, left = top - _MARGIN + _DROP, left - _MARGIN + _DROP

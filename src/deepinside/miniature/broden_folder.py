@@ -24,18 +24,18 @@ QUANTILE = 0.005  # share of all positions on which a unit fires (Bau et al. 201
 def ceiling(
     truth: Float[ndarray, " c"], carrying: Float[ndarray, " c"], images: float, quantile: float = QUANTILE
 ) -> Float[ndarray, " c"]:
-    """Max over A of min(A, G) / max(A, G): G is the concept, A what a unit fires on in images of its category.
+    """Max over A of min(A, G) / max(A, G): G is the concept, A the mask of a unit in images of its category.
 
-    A unit fires on `quantile` of the positions of all images. Of these, A lie in images that carry the concept's
-    category and count; the others lie elsewhere, where there is room for images - carrying. Given A, the best that can
-    be is that one of A and G lies inside the other. So the ceiling is 1 where A = G is possible, and below 1 for
-    concepts that are larger than a unit's whole mask, or too small for what must fall on their category's images.
+    A unit's mask covers `quantile` of the positions of all images. Of these, A are in images of the concept's category
+    and count; the others are elsewhere, where there is room for images - carrying. Given A, the best case is that one
+    of A and G contains the other. The ceiling is therefore 1 where A = G is possible, and below 1 for concepts that are
+    larger than a unit's whole mask, or too small for what must fall on their category's images.
 
     Args:
-        truth: G, what each concept covers, in whole images.
-        carrying: number of images that carry its category.
+        truth: G, area of each concept, in whole images, (c,).
+        carrying: number of images of its category, (c,).
         images: number of all images.
-        quantile: share of positions on which a unit fires.
+        quantile: share of positions above a unit's threshold.
 
     Returns:
         (c,), 0 to 1.
@@ -50,13 +50,8 @@ def ceiling(
 def read_ceilings(folder: Path, quantile: float = QUANTILE) -> list[tuple[int, str, str, int, float]]:
     """The ceiling of every concept of a Broden folder.
 
-    Args:
-        folder: holds `index.csv`, `category.csv` and the `c_*.csv`.
-        quantile: share of positions on which a unit fires.
-
-    Returns:
-        number, name, category, truth (covered positions of the label maps) and ceiling, in order of number; a label
-        of several categories has a row in each.
+    Columns: number, name, category, truth (covered positions of the label maps) and ceiling, in order of number; a
+    label of several categories has a row in each.
     """
     with (folder / "index.csv").open(newline="", encoding="utf-8") as file:
         index = list(csv.DictReader(file))
@@ -79,7 +74,7 @@ _QUALITY = 95  # of the JPEG files
 
 
 class Source(NamedTuple):
-    """Images of one kind: their folder, their share of all, and which categories they carry."""
+    """Images of one kind: their folder, their share of all, and their categories."""
 
     name: str
     share: float
@@ -96,29 +91,13 @@ _LAYERS = {"object": ("object",), "part": ("part", "part of part"), "material": 
 
 
 def source(index: int, images: int) -> Source:
-    """Where an image belongs.
-
-    Args:
-        index: of the image, from 0.
-        images: number of all images.
-
-    Returns:
-        Its source: the first images are of the first source, and so on.
-    """
+    """The source of an image: the first images are of the first source, and so on."""
     ends = np.round(np.cumsum([s.share for s in SOURCES]) * images)
     return SOURCES[int(np.searchsorted(ends, index, side="right"))]
 
 
 def halved(values: Int[ndarray, "*l h w"], side: int) -> Int[ndarray, "*l side side"]:
-    """A label map at another size: what lies nearest to the middle of each of its pixels.
-
-    Args:
-        values: (..., h, w), square.
-        side: wanted, in pixels.
-
-    Returns:
-        (..., side, side).
-    """
+    """A label map (..., h, w) at another size: the label nearest to the centre of each pixel."""
     nearest = ((np.arange(side) + 0.5) * values.shape[-1] / side).astype(int)
     return values[..., nearest[:, None], nearest]
 
@@ -165,18 +144,18 @@ def write_broden(
     least_coverage: float = 0.5,
     quantile: float = QUANTILE,
 ) -> None:
-    """Draws the synthetic data set as a Broden folder.
+    """Writes the synthetic data set as a Broden folder.
 
     Args:
         out: an existing folder; `images/` and the tables are written into it.
-        seed: of the world.
+        seed: of the data set.
         images: number of images, all sources together.
         side: of the images in pixels; label maps have half of it.
         workers: processes that draw.
-        world: how varied the images are.
-        least_frequency: a label that holds for fewer images is dropped.
+        world: variation of the images.
+        least_frequency: a label of fewer images is dropped.
         least_coverage: a label that covers less, in whole images, is dropped.
-        quantile: share of positions on which a unit fires, for `ceilings.csv`.
+        quantile: share of positions above a unit's threshold, for `ceilings.csv`.
 
     Source: Bau et al. 2017, sec. 2.1; layout of the released broden1_224.
     """
@@ -213,12 +192,5 @@ def _cells(folder: Path, probe: Probe, labels: Sequence[Label]) -> dict[str, str
 
 
 def encoded(numbers: Int[ndarray, "h w"]) -> UInt8[ndarray, "h w 3"]:
-    """Label numbers as an image: R + 256 G, B unused.
-
-    Args:
-        numbers: 0 to 65535, (h, w).
-
-    Returns:
-        RGB bytes.
-    """
+    """Label numbers, 0 to 65535, (h, w), as RGB bytes: R + 256 G, B unused."""
     return np.stack([numbers % 256, numbers // 256, np.zeros_like(numbers)], axis=-1).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Where an image is painted: outlines drawn finely, then brought to pixels with soft edges and exact labels."""
+"""Canvas: outlines drawn on a fine grid, then reduced to pixels with soft edges and exact labels."""
 
 from dataclasses import dataclass, field
 
@@ -14,32 +14,18 @@ LAYERS = ("object", "part", "part of part", "material", "instance")
 
 
 def pen(points: Points) -> list[float]:
-    """Corners as Pillow draws them on the fine grid: whole numbers are centres of sub-pixels.
-
-    Args:
-        points: in pixels, (n, 2); a pixel runs from its number to the next.
-
-    Returns:
-        x0, y0, x1, y1, ...
-    """
+    """Corners (n, 2) in pixels as Pillow draws them on the fine grid: integers are centres of sub-pixels."""
     return (points * FINE - 0.5).ravel().tolist()
 
 
 def centres(image: Image.Image) -> UInt8[ndarray, "h w"]:
-    """What lies at the centre of each pixel.
-
-    Args:
-        image: on the fine grid, one channel.
-
-    Returns:
-        (h, w), a copy.
-    """
+    """The values of a one-channel image on the fine grid at the centre of each pixel, (h, w), a copy."""
     return np.asarray(image)[FINE // 2 :: FINE, FINE // 2 :: FINE].copy()
 
 
 @dataclass
 class Canvas:
-    """An image in the making and its label maps.
+    """An unfinished image and its label maps.
 
     Args:
         rgb: 0 to 255, (h, w, 3).
@@ -62,15 +48,7 @@ class Canvas:
         return self.rgb.shape[1]
 
     def code(self, layer: str, name: str) -> int:
-        """The number that stands for a name on this canvas.
-
-        Args:
-            layer: one of `LAYERS`.
-            name: any; empty is 0, unlabelled.
-
-        Returns:
-            Its index in `names[layer]`.
-        """
+        """The number of a name in a layer of this canvas; the empty name is 0, unlabelled."""
         known = self.names[layer]
         if name not in known:
             known.append(name)
@@ -79,12 +57,7 @@ class Canvas:
 
 @dataclass
 class Backdrop:
-    """The scene before objects are put into it, on the fine grid.
-
-    Args:
-        height: in pixels.
-        width: in pixels.
-    """
+    """The scene before objects are added, on the fine grid; height and width are in pixels."""
 
     height: int
     width: int
@@ -104,15 +77,7 @@ class Backdrop:
     def fill(
         self, points: Points, colour: Float[ndarray, " 3"], thing: str = "", material: str = "", *, alpha: float = 1
     ) -> None:
-        """Paints a plain outline.
-
-        Args:
-            points: in pixels, (n, 2).
-            colour: RGB 0 to 255.
-            thing: the object it is; without one, the labels below stay.
-            material: what it is made of.
-            alpha: opacity.
-        """
+        """Paints a plain outline (n, 2) in pixels; without a `thing`, the labels below remain."""
         corners = pen(points)
         red, green, blue = np.clip(colour, 0, 255).astype(int).tolist()
         self._brush.polygon(corners, fill=(red, green, blue, round(255 * alpha)))
@@ -120,16 +85,7 @@ class Backdrop:
             self._marker.polygon(corners, fill=self._code(thing, material))
 
     def rows(self, top: float, bottom: float, first: ndarray, last: ndarray, thing: str, material: str = "") -> None:
-        """Paints a horizontal band whose colour runs from top to bottom.
-
-        Args:
-            top: first row.
-            bottom: row after the last.
-            first: RGB 0 to 255 at the top.
-            last: RGB 0 to 255 at the bottom.
-            thing: the object it is.
-            material: what it is made of.
-        """
+        """Paints a horizontal band from row `top` to `bottom`, excluded, whose RGB colour changes linearly."""
         a, b = round(max(0, top) * FINE), round(min(self.height, bottom) * FINE)
         wide = self._picture.size[0]
         t = np.linspace(0, 1, b - a)[:, None, None]
@@ -138,20 +94,11 @@ class Backdrop:
         self._marker.rectangle((0, a, wide, b - 1), fill=self._code(thing, material))
 
     def grain(self, thing: str, factor: Float[ndarray, "h w"]) -> None:
-        """Gives everything of that name a surface.
-
-        Args:
-            thing: the object.
-            factor: of its brightness, about 1, over the whole image.
-        """
+        """Multiplies the brightness of everything of that name by a factor about 1, over the whole image."""
         self.grains.append((thing, factor))
 
     def developed(self) -> Canvas:
-        """The scene in pixels.
-
-        Returns:
-            A canvas to put objects on.
-        """
+        """The scene as a canvas in pixels."""
         rgb = np.asarray(self._picture.reduce(FINE), dtype=np.float32)
         codes = centres(self._labels)
         for thing, factor in self.grains:

@@ -1,4 +1,4 @@
-"""Things that are no class: balls, crates, rings, and parts without their object."""
+"""Clutter that belongs to no class: balls, crates, rings, and parts without their object."""
 
 from collections.abc import Callable
 
@@ -69,13 +69,7 @@ CLUTTER: tuple[tuple[str, Callable[[Generator], list[Shape]]], ...] = (
 
 
 def scattered(canvas: Canvas, rng: Generator, count: int) -> None:
-    """Paints things that are no class anywhere on the image.
-
-    Args:
-        canvas: what to paint on.
-        rng: which, where and how.
-        count: how many.
-    """
+    """Paints `count` random pieces of clutter anywhere on the image."""
     short = min(canvas.height, canvas.width)
     for _ in range(count):
         name, draw = CLUTTER[rng.integers(len(CLUTTER))]

@@ -1,4 +1,4 @@
-"""One image: a scene, clutter, one kind of object, light and noise, with every mask known exactly."""
+"""One image: a scene, clutter, one kind of object, light and noise, with exact masks."""
 
 from dataclasses import dataclass
 
@@ -17,14 +17,14 @@ from deepinside.miniature.shapes import Shape, moved
 
 @dataclass(frozen=True)
 class World:
-    """How varied the images are.
+    """Variation of the images.
 
     Args:
         scale: least and greatest size of the object, a share of the image's shorter side.
-        rotation: greatest turn, in degrees.
-        textured: probability that a pattern is printed on the object.
+        rotation: greatest rotation, in degrees.
+        textured: probability of a texture on the object.
         stretch: standard deviation of the logarithm of its width over its height.
-        clutter: greatest number of things that are no class.
+        clutter: greatest number of pieces of clutter.
         twins: probability of a second instance.
         noise: greatest standard deviation of the sensor's noise, in grey levels.
     """
@@ -40,13 +40,13 @@ class World:
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn image and what is on it.
+    """A generated image and its labels.
 
     Args:
         pixels: RGB bytes, (h, w, 3).
         bare: the same image without its object.
         kind: index into `KINDS`.
-        scene: where it is.
+        scene: its name.
         boxes: half-open, one per instance, (b, 4), x0 y0 x1 y1.
         maps: layer -> number per pixel, (h, w), 0 unlabelled.
         names: layer -> what the numbers mean.
@@ -62,20 +62,10 @@ class Picture:
 
 
 def compose(seed: tuple[int, ...], kind: int, size: tuple[int, int], world: World, *, bare: bool = False) -> Picture:
-    """Draws one image.
+    """Generates one image of `size` (height, width) from a seed; `bare` adds the same image without its object.
 
-    Place, scene, colours, material, texture, clutter, light and noise are drawn from streams of their own that do not
-    know the class.
-
-    Args:
-        seed: names the image.
-        kind: its class, index into `KINDS`.
-        size: height and width in pixels.
-        world: how varied it may be.
-        bare: whether to draw it without its object as well.
-
-    Returns:
-        The image.
+    Position, scene, colours, material, texture, clutter, light and noise come from separate random streams that do not
+    depend on the class.
     """
     canvas, streams, scene = _backdrop(seed, size, world)
     without = _finished(canvas.rgb.copy(), seed, world) if bare else None

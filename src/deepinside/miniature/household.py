@@ -1,4 +1,4 @@
-"""Objects of a house: mug, lamp, clock, guitar, umbrella."""
+"""Household objects: mug, lamp, clock, guitar, umbrella."""
 
 import itertools
 
@@ -9,14 +9,7 @@ from deepinside.miniature.shapes import Shape, arc, box, ellipse, polygon, smoot
 
 
 def mug(rng: Generator) -> list[Shape]:
-    """A mug.
-
-    Args:
-        rng: its variation.
-
-    Returns:
-        Its shapes, from back to front.
-    """
+    """A mug."""
     foot, high, thick = rng.uniform(0.5, 0.64), rng.uniform(0.66, 0.8), rng.uniform(0.13, 0.19)
     bottom = ellipse(0, high, foot, 0.14, 0, 180)
     side = np.concatenate([polygon((-0.66, -high), (0.66, -high)), bottom])
@@ -34,14 +27,7 @@ def mug(rng: Generator) -> list[Shape]:
 
 
 def lamp(rng: Generator) -> list[Shape]:
-    """A table lamp.
-
-    Args:
-        rng: its variation.
-
-    Returns:
-        Its shapes, from back to front.
-    """
+    """A table lamp."""
     top, bottom, edge = rng.uniform(0.3, 0.46), rng.uniform(0.76, 0.9), rng.uniform(-0.12, 0.02)
     foot = smooth([(-0.46, 0.95), (-0.36, 0.76), (0, 0.7), (0.36, 0.76), (0.46, 0.95)], fine=3)
     shapes = [
@@ -62,14 +48,7 @@ def lamp(rng: Generator) -> list[Shape]:
 
 
 def clock(rng: Generator) -> list[Shape]:
-    """An alarm clock with two bells.
-
-    Args:
-        rng: its variation.
-
-    Returns:
-        Its shapes, from back to front.
-    """
+    """An alarm clock with two bells."""
     r, minute, hour = 0.74, rng.uniform(0, 360), rng.uniform(0, 360)
     turns = [np.radians(30 * k) for k in range(12)]
     dots = [Shape(ellipse(0.56 * np.cos(t), 0.56 * np.sin(t), 0.04), "dial", "dark", "mark") for t in turns]
@@ -92,14 +71,7 @@ def clock(rng: Generator) -> list[Shape]:
 
 
 def guitar(rng: Generator) -> list[Shape]:
-    """A guitar.
-
-    Args:
-        rng: its variation.
-
-    Returns:
-        Its shapes, from back to front.
-    """
+    """A guitar."""
     low, waist, up = rng.uniform(0.58, 0.66), rng.uniform(0.33, 0.39), rng.uniform(0.44, 0.5)
     half = [(0, 0.98), (low * 0.75, 0.9), (low, 0.58), (waist, 0.22), (up, -0.06), (up * 0.6, -0.26)]
     body = smooth([*half, (0, -0.2), *[(-x, y) for x, y in half[:0:-1]]])
@@ -120,14 +92,7 @@ def guitar(rng: Generator) -> list[Shape]:
 
 
 def umbrella(rng: Generator) -> list[Shape]:
-    """An open umbrella.
-
-    Args:
-        rng: its variation.
-
-    Returns:
-        Its shapes, from back to front.
-    """
+    """An open umbrella."""
     count, high = int(rng.integers(3, 6)), rng.uniform(0.7, 0.86)
     edges = np.linspace(-1, 1, count + 1)
     rim, dome = 0.02, np.radians(np.linspace(180, 360, 25))

@@ -25,17 +25,7 @@ def _several(draw: Callable[[int], Answer], indices: range) -> list[Answer]:
 
 
 def drawn(draw: Callable[[int], Answer], count: int, workers: int, description: str) -> Iterator[Answer]:
-    """Calls `draw` with 0, 1, ... count - 1.
-
-    Args:
-        draw: an image's index -> what is to be known of it; can be sent to another process.
-        count: number of images.
-        workers: processes; none are started for 0 or 1.
-        description: said beside the progress bar.
-
-    Yields:
-        The answers in order.
-    """
+    """Yields `draw(0)` to `draw(count - 1)` in order, from several processes if `workers` exceeds 1."""
     chunks: Sequence[range] = [range(a, min(a + _CHUNK, count)) for a in range(0, count, _CHUNK)]
     if workers <= 1 or len(chunks) <= 1:
         for chunk in track(chunks, description):
@@ -85,7 +75,7 @@ _OBJECT = """	<object>
 
 
 class Drawn(NamedTuple):
-    """What the lists and annotations say of one image; its boxes are half-open."""
+    """Content of the lists and annotations for one image; its boxes are half-open."""
 
     name: str
     folder: str
@@ -95,40 +85,19 @@ class Drawn(NamedTuple):
 
 
 def train_kind(index: int) -> int:
-    """The class of a training image: one after another.
-
-    Args:
-        index: of the image, from 0.
-
-    Returns:
-        Index into `KINDS`.
-    """
+    """The class of a training image, an index into `KINDS`: classes in turn."""
     return index % len(KINDS)
 
 
 def val_kind(seed: int, index: int) -> int:
-    """The class of a validation image: each once in every run of as many images, in an order drawn anew.
-
-    Args:
-        seed: of the world.
-        index: of the image, from 0.
-
-    Returns:
-        Index into `KINDS`.
-    """
+    """The class of a validation image, an index into `KINDS`: classes in turn, shuffled in every cycle."""
     block, place = divmod(index, len(KINDS))
     return int(np.random.default_rng([seed, _VAL, block, 0]).permutation(len(KINDS))[place])
 
 
 def size(seed: tuple[int, ...], side: int) -> tuple[int, int]:
-    """Height and width of an image: square, lying or standing.
-
-    Args:
-        seed: names the image.
-        side: least length of the shorter side, in pixels; the greatest is an eighth more.
-
-    Returns:
-        In pixels.
+    """Height and width of an image in pixels, landscape, portrait or square; the shorter side is up to an eighth
+    longer.
     """
     rng = np.random.default_rng([*seed, 2])
     short = int(rng.integers(side, side + side // 8 + 1))
@@ -165,14 +134,7 @@ def _inclusive(row: Drawn) -> list[list[int]]:
 
 
 def annotation(row: Drawn) -> str:
-    """The text of an annotation in the shape of PASCAL VOC: both ends of a box lie inside it.
-
-    Args:
-        row: the image.
-
-    Returns:
-        XML.
-    """
+    """The XML annotation of an image in the form of PASCAL VOC, with inclusive boxes."""
     objects = "".join(_OBJECT.format(*corners, wnid=row.wnid) for corners in _inclusive(row))
     folder, (height, width) = row.folder.rpartition("/")[-1], row.shape
     return _XML.format(folder=folder, name=row.name, width=width, height=height, objects=objects)
@@ -189,23 +151,23 @@ def write_ilsvrc(
     labels: str = "objects",
     world: World | None = None,
 ) -> None:
-    """Draws the synthetic data set as an ILSVRC CLS-LOC tree.
+    """Writes the synthetic data set as an ILSVRC CLS-LOC tree.
 
-    The first images of a larger world are those of a smaller one.
+    The first images of a larger data set are those of a smaller one.
 
     Args:
         out: an existing folder; `ILSVRC/` and the lists are written into it.
-        seed: of the world.
+        seed: of the data set.
         train: number of training images, classes in turn.
         val: number of validation images, classes in turn but shuffled.
         side: least length of the shorter side in pixels.
         workers: processes that draw.
-        labels: what the class of an image is: its `objects`, its `scenes`, or, for learning without labels, how the
-            image was turned (`turns`; Gidaris et al. 2018). The images are the same but for that.
-        world: how varied the images are.
+        labels: definition of the class of an image: its `objects`, its `scenes`, or, for self-supervised learning, its
+            rotation (`turns`; Gidaris et al. 2018). The images are the same otherwise.
+        world: variation of the images.
 
     Raises:
-        KeyError: if there are no such labels, with those that there are.
+        KeyError: if the labels are unknown, with the known ones.
     """
     out = Path(out)
     if labels not in LABELS:
@@ -228,7 +190,7 @@ def write_ilsvrc(
 
 
 def _lists(out: Path, split: str, file: str, rows: Sequence[Drawn]) -> None:
-    """The split's list of images and its solution."""
+    """Writes the list of images of a split and its solution."""
     sets = out / "ILSVRC/ImageSets/CLS-LOC"
     sets.mkdir(parents=True, exist_ok=True)
     names = [f"{row.wnid}/{row.name}" if split == "train" else row.name for row in rows]

@@ -1,4 +1,4 @@
-"""Objects that stand outside: house, tree, flower, mushroom, rocket."""
+"""Outdoor objects: house, tree, flower, mushroom, rocket."""
 
 import numpy as np
 from numpy.random import Generator
@@ -7,14 +7,7 @@ from deepinside.miniature.shapes import Shape, box, ellipse, moved, polygon, smo
 
 
 def house(rng: Generator) -> list[Shape]:
-    """A house from the front.
-
-    Args:
-        rng: its variation.
-
-    Returns:
-        Its shapes, from back to front.
-    """
+    """A house from the front."""
     eaves, ridge, flat = -rng.uniform(0.1, 0.25), -rng.uniform(0.82, 1), rng.choice([0.0, 0.35])
     side = rng.choice([-1, 1])
     roof = polygon((-1, eaves), (-flat - 0.02, ridge), (flat + 0.02, ridge), (1, eaves))
@@ -42,14 +35,7 @@ def _window(x: float, y: float, half: float) -> list[Shape]:
 
 
 def tree(rng: Generator) -> list[Shape]:
-    """A leafy tree, with or without fruit.
-
-    Args:
-        rng: its variation.
-
-    Returns:
-        Its shapes, from back to front.
-    """
+    """A leafy tree, with or without fruit."""
     wide, lobes = rng.uniform(0.12, 0.17), int(rng.integers(6, 9))
     trunk = smooth(
         [(-wide, -0.1), (wide, -0.1), (wide, 0.6), (wide * 2.1, 0.98), (-wide * 2.1, 0.98), (-wide, 0.6)], fine=3
@@ -67,14 +53,7 @@ def tree(rng: Generator) -> list[Shape]:
 
 
 def flower(rng: Generator) -> list[Shape]:
-    """A flower on its stem.
-
-    Args:
-        rng: its variation.
-
-    Returns:
-        Its shapes, from back to front.
-    """
+    """A flower on its stem."""
     count, y, bend = int(rng.integers(5, 9)), -0.36, rng.uniform(-0.16, 0.16)
     width = 1.3 / count
     one = Shape(smooth([(0.1, 0), (0.4, -width), (0.68, 0), (0.4, width)]), "petal")
@@ -91,14 +70,7 @@ def flower(rng: Generator) -> list[Shape]:
 
 
 def mushroom(rng: Generator) -> list[Shape]:
-    """A mushroom with a spotted cap.
-
-    Args:
-        rng: its variation.
-
-    Returns:
-        Its shapes, from back to front.
-    """
+    """A mushroom with a spotted cap."""
     rim, high, w = rng.uniform(0, 0.12), rng.uniform(0.75, 0.95), rng.uniform(0.22, 0.3)
     cap = smooth(
         [
@@ -121,14 +93,7 @@ def mushroom(rng: Generator) -> list[Shape]:
 
 
 def rocket(rng: Generator) -> list[Shape]:
-    """A rocket with its flame.
-
-    Args:
-        rng: its variation.
-
-    Returns:
-        Its shapes, from back to front.
-    """
+    """A rocket with its flame."""
     w, fire = rng.uniform(0.36, 0.42), rng.uniform(0.86, 1.05)
     side = [(w * 0.75, -0.66), (w, -0.1), (w * 0.8, 0.46)]
     body = smooth([(0, -1.02), *side, *[(-x, y) for x, y in side[::-1]]])

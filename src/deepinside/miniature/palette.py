@@ -1,4 +1,4 @@
-"""The eleven colours: how they are mixed, and how a pixel is named."""
+"""The eleven colours: their variation, and the name of a pixel's colour."""
 
 from functools import cache
 
@@ -30,28 +30,13 @@ _STEP = 8  # width of a cell of the look-up table, in grey levels
 
 
 def paints(rng: Generator, count: int = 1, jitter: float = 14) -> Float[ndarray, "count 3"]:
-    """Colours of any of the eleven names.
-
-    Args:
-        rng: where the choice and its variation come from.
-        count: how many.
-        jitter: standard deviation of each channel, in grey levels.
-
-    Returns:
-        RGB, 0 to 255.
-    """
+    """`count` random colours of the eleven names, RGB 0 to 255, with a standard deviation of `jitter` grey levels."""
     mixed = _PAINTS[rng.integers(len(COLOURS), size=count)] + rng.normal(0, jitter, (count, 3))
     return mixed.clip(8, 250)
 
 
 def lab(rgb: Float[ndarray, "... 3"]) -> Float[ndarray, "... 3"]:
-    """CIELAB under daylight D65.
-
-    Args:
-        rgb: sRGB, 0 to 255.
-
-    Returns:
-        L* in [0, 100], a*, b*.
+    """CIELAB under daylight D65, L* in [0, 100], a*, b*, of sRGB in 0 to 255.
 
     Source: IEC 61966-2-1 (sRGB), CIE 15 (CIELAB).
     """
@@ -75,13 +60,7 @@ def _table() -> Int[ndarray, "32 32 32"]:
 
 
 def named(pixels: UInt8[ndarray, "h w 3"]) -> Int[ndarray, "h w"]:
-    """The name of each pixel's colour: that of the nearest example in CIELAB.
-
-    Args:
-        pixels: RGB bytes, (h, w, 3).
-
-    Returns:
-        Index into `COLOURS`, (h, w).
+    """The name of each pixel's colour, an index into `COLOURS`, (h, w): that of the nearest example in CIELAB.
 
     Deviation: Broden uses van de Weijer's table, learnt from web images; here the colours are those that are painted.
     """
@@ -93,14 +72,8 @@ _TWO = 0.25  # probability that a swatch shows two textures
 
 
 def swatch(seed: tuple[int, ...], side: int) -> tuple[UInt8[ndarray, "side side 3"], tuple[str, ...]]:
-    """One texture, or two side by side, filling the image.
-
-    Args:
-        seed: names the image.
-        side: in pixels.
-
-    Returns:
-        RGB bytes, and the names of its textures, that with the larger share first.
+    """One texture, or two side by side, filling the image: RGB bytes, and the names, the one with the larger share
+    first.
     """
     rng = np.random.default_rng(list(seed))
     count = 2 if rng.random() < _TWO else 1

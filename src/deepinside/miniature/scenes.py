@@ -1,4 +1,4 @@
-"""The places where objects are seen."""
+"""The scenes behind the objects."""
 
 from collections.abc import Callable
 
@@ -59,12 +59,7 @@ def _scatter(canvas: Backdrop, rng: Generator, count: int, top: float) -> list[t
 
 
 def beach(canvas: Backdrop, rng: Generator) -> None:
-    """Sand, sea and sky.
-
-    Args:
-        canvas: what to paint on.
-        rng: its variation.
-    """
+    """Sand, sea and sky."""
     h, w = canvas.height, canvas.width
     horizon, shore = rng.uniform(0.32, 0.48) * h, rng.uniform(0.6, 0.74) * h
     _sky(canvas, rng, horizon)
@@ -82,12 +77,7 @@ def beach(canvas: Backdrop, rng: Generator) -> None:
 
 
 def forest(canvas: Backdrop, rng: Generator) -> None:
-    """Fir trees in rows, the near ones darker.
-
-    Args:
-        canvas: what to paint on.
-        rng: its variation.
-    """
+    """Fir trees in rows, the near ones darker."""
     h, w = canvas.height, canvas.width
     floor = rng.uniform(0.62, 0.78) * h
     _sky(canvas, rng, floor + 14)
@@ -110,12 +100,7 @@ def _fir(canvas: Backdrop, rng: Generator, x: float, y: float, tall: float, colo
 
 
 def city(canvas: Backdrop, rng: Generator) -> None:
-    """A skyline with lit windows above a street.
-
-    Args:
-        canvas: what to paint on.
-        rng: its variation.
-    """
+    """A skyline with lit windows above a street."""
     h, w = canvas.height, canvas.width
     street = rng.uniform(0.74, 0.86) * h
     _sky(canvas, rng, street)
@@ -148,12 +133,7 @@ def _tower(canvas: Backdrop, rng: Generator, corners: tuple[float, float, float,
 
 
 def room(canvas: Backdrop, rng: Generator) -> None:
-    """A papered wall, a floor, perhaps an image.
-
-    Args:
-        canvas: what to paint on.
-        rng: its variation.
-    """
+    """A papered wall, a floor, perhaps a picture."""
     h, w = canvas.height, canvas.width
     edge = rng.uniform(0.64, 0.82) * h
     wall = paints(rng)[0] * 0.62 + 78
@@ -189,12 +169,7 @@ def _picture(canvas: Backdrop, rng: Generator, x: float, y: float) -> None:
 
 
 def desert(canvas: Backdrop, rng: Generator) -> None:
-    """Dunes, perhaps with cacti.
-
-    Args:
-        canvas: what to paint on.
-        rng: its variation.
-    """
+    """Dunes, perhaps with cacti."""
     h, w = canvas.height, canvas.width
     horizon = rng.uniform(0.42, 0.58) * h
     _sky(canvas, rng, horizon + 8)
@@ -219,12 +194,7 @@ def _cactus(canvas: Backdrop, rng: Generator, x: float, y: float, tall: float) -
 
 
 def night(canvas: Backdrop, rng: Generator) -> None:
-    """Stars and a moon above dark hills.
-
-    Args:
-        canvas: what to paint on.
-        rng: its variation.
-    """
+    """Stars and a moon above dark hills."""
     h, w = canvas.height, canvas.width
     canvas.rows(0, h, _colour(rng, (16, 20, 52), 7), _colour(rng, (66, 60, 120), 14), "sky")
     for _ in range(int(rng.integers(14, 34))):
@@ -241,12 +211,7 @@ def night(canvas: Backdrop, rng: Generator) -> None:
 
 
 def mountains(canvas: Backdrop, rng: Generator) -> None:
-    """Snow-capped peaks over a green valley.
-
-    Args:
-        canvas: what to paint on.
-        rng: its variation.
-    """
+    """Snow-capped peaks over a green valley."""
     h, w = canvas.height, canvas.width
     valley = rng.uniform(0.66, 0.8) * h
     _sky(canvas, rng, valley + 10)
@@ -281,12 +246,7 @@ def _peak(canvas: Backdrop, rng: Generator, place: tuple[float, float, float, fl
 
 
 def meadow(canvas: Backdrop, rng: Generator) -> None:
-    """Rolling green with dots of blossom.
-
-    Args:
-        canvas: what to paint on.
-        rng: its variation.
-    """
+    """Rolling green with dots of blossom."""
     h, w = canvas.height, canvas.width
     horizon = rng.uniform(0.38, 0.58) * h
     _sky(canvas, rng, horizon + 6)
@@ -301,12 +261,7 @@ def meadow(canvas: Backdrop, rng: Generator) -> None:
 
 
 def underwater(canvas: Backdrop, rng: Generator) -> None:
-    """Blue depth, seaweed and bubbles.
-
-    Args:
-        canvas: what to paint on.
-        rng: its variation.
-    """
+    """Blue depth, seaweed and bubbles."""
     h, w = canvas.height, canvas.width
     canvas.rows(0, h, _colour(rng, (96, 196, 210), 14), _colour(rng, (24, 84, 134), 12), "sea", "water")
     _surface(canvas, rng, "sea", "water", 0.35)
@@ -327,12 +282,7 @@ def underwater(canvas: Backdrop, rng: Generator) -> None:
 
 
 def snowfield(canvas: Backdrop, rng: Generator) -> None:
-    """Snow on the ground and in the air.
-
-    Args:
-        canvas: what to paint on.
-        rng: its variation.
-    """
+    """Snow on the ground and in the air."""
     h, w = canvas.height, canvas.width
     horizon = rng.uniform(0.42, 0.6) * h
     _sky(canvas, rng, horizon + 8)
@@ -348,7 +298,7 @@ def snowfield(canvas: Backdrop, rng: Generator) -> None:
 
 
 def _surface(canvas: Backdrop, rng: Generator, thing: str, material: str, strength: float) -> None:
-    """Gives a thing of the scene the grain of its material."""
+    """Applies the grain of its material to a thing of the scene."""
     u, v = grid((canvas.height, canvas.width))
     canvas.grain(thing, 1 + strength * (MATERIALS[material](rng, u, v) - 1))
 

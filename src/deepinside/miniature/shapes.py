@@ -16,9 +16,9 @@ class Shape:
 
     Args:
         points: the outline, (n, 2), in the object's own coordinates.
-        part: what it is called, or what it lies on; empty where that has no name.
-        tone: which of the object's colours fills it: `main`, `accent`, `dark`, `light` or `glass`.
-        detail: what it is called as a part of that part.
+        part: its name, or that of the part below it; empty if that has no name.
+        tone: colour that fills it: `main`, `accent`, `dark`, `light` or `glass`.
+        detail: its name as a part of that part.
         hole: an outline cut out of it, or None.
         line: whether it has a contour line.
     """
@@ -32,33 +32,16 @@ class Shape:
 
 
 def polygon(*corners: tuple[float, float]) -> Points:
-    """The polygon with these corners.
-
-    Args:
-        corners: x y of each, in order.
-
-    Returns:
-        (n, 2).
-    """
+    """The polygon with these corners x y, in order, (n, 2)."""
     return np.array(corners, dtype=np.float64)
 
 
 def ellipse(
     x: float, y: float, rx: float, ry: float | None = None, start: float = 0, end: float = 360, turn: float = 0
 ) -> Points:
-    """An ellipse, or the piece of it between two angles, closed by its chord.
+    """An ellipse (n, 2), or the segment between two angles, closed by its chord; a circle without `ry`.
 
-    Args:
-        x: of the centre.
-        y: of the centre.
-        rx: half width.
-        ry: half height; a circle where not given.
-        start: first angle in degrees, 0 to the right, 90 downwards.
-        end: last angle in degrees.
-        turn: rotation of the whole in degrees.
-
-    Returns:
-        (n, 2).
+    Angles are in degrees, 0 to the right, 90 downwards; `turn` rotates the whole.
     """
     pieces = max(6, int(abs(end - start) / 12))
     whole = abs(end - start) >= 360  # the last point of a whole ellipse is its first
@@ -69,18 +52,7 @@ def ellipse(
 
 
 def box(x0: float, y0: float, x1: float, y1: float, round_: float = 0) -> Points:
-    """A rectangle, its corners rounded.
-
-    Args:
-        x0: left.
-        y0: top.
-        x1: right.
-        y1: bottom.
-        round_: radius of the corners.
-
-    Returns:
-        (n, 2).
-    """
+    """A rectangle (n, 2), with corners of radius `round_`."""
     r = min(round_, (x1 - x0) / 2, (y1 - y0) / 2)
     if r <= 0:
         return polygon((x0, y0), (x1, y0), (x1, y1), (x0, y1))
@@ -89,16 +61,7 @@ def box(x0: float, y0: float, x1: float, y1: float, round_: float = 0) -> Points
 
 
 def smooth(points: Sequence[tuple[float, float]] | Points, *, closed: bool = True, fine: int = 5) -> Points:
-    """A soft curve through the points (Catmull-Rom).
-
-    Args:
-        points: what the curve passes through, (n, 2).
-        closed: whether it returns to the first.
-        fine: pieces between two points.
-
-    Returns:
-        (m, 2).
-    """
+    """A smooth curve (m, 2) through the points (Catmull-Rom), with `fine` pieces between two points."""
     p = np.asarray(points, dtype=np.float64)
     ends = (p[-1:], p[:2]) if closed else (2 * p[:1] - p[1:2], 2 * p[-1:] - p[-2:-1])
     p = np.concatenate([ends[0], p, ends[1]])
@@ -110,16 +73,7 @@ def smooth(points: Sequence[tuple[float, float]] | Points, *, closed: bool = Tru
 
 
 def stroke(points: Sequence[tuple[float, float]] | Points, width: float, end: float | None = None) -> Points:
-    """A line drawn with a brush.
-
-    Args:
-        points: the line, (n, 2).
-        width: of the brush at its start.
-        end: of the brush at its end; `width` where not given.
-
-    Returns:
-        The outline of the drawn line, (2 n, 2).
-    """
+    """The outline (2 n, 2) of a line drawn with a brush, whose width changes from `width` to `end`."""
     p = np.asarray(points, dtype=np.float64)
     along = np.gradient(p, axis=0)
     along /= np.linalg.norm(along, axis=1, keepdims=True) + 1e-9
@@ -130,33 +84,13 @@ def stroke(points: Sequence[tuple[float, float]] | Points, width: float, end: fl
 
 
 def arc(x: float, y: float, rx: float, ry: float, start: float, end: float, width: float) -> Points:
-    """A piece of an ellipse drawn with a brush.
-
-    Args:
-        x: of the centre.
-        y: of the centre.
-        rx: half width.
-        ry: half height.
-        start: first angle in degrees, 0 to the right, 90 downwards.
-        end: last angle in degrees.
-        width: of the brush.
-
-    Returns:
-        The outline of the drawn line, (n, 2).
+    """The outline (n, 2) of a piece of an ellipse drawn with a brush; degrees from 0, to the right, to 90, downwards.
     """
     return stroke(ellipse(x, y, rx, ry, start, end), width)
 
 
 def rotated(points: Points, degrees: float) -> Points:
-    """The points turned about the origin.
-
-    Args:
-        points: (n, 2).
-        degrees: from the x axis (right) towards the y axis (down).
-
-    Returns:
-        (n, 2).
-    """
+    """The points (n, 2) rotated about the origin, by degrees from the x axis (right) towards the y axis (down)."""
     angle = np.radians(degrees)
     cos, sin = np.cos(angle), np.sin(angle)
     return points @ np.array([[cos, sin], [-sin, cos]])
@@ -170,18 +104,7 @@ def moved(
     scale: float | tuple[float, float] = 1,
     degrees: float = 0,
 ) -> Shape:
-    """The shape scaled, turned and then moved.
-
-    Args:
-        shape: any.
-        x: to the right.
-        y: downwards.
-        scale: of both axes, or one of each.
-        degrees: of the turn.
-
-    Returns:
-        A new shape.
-    """
+    """The shape scaled (both axes, or each), rotated by degrees and then translated."""
     shift = np.array([x, y])
     hole = None if shape.hole is None else rotated(shape.hole * scale, degrees) + shift
     points = rotated(shape.points * scale, degrees) + shift

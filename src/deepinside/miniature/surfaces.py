@@ -1,4 +1,4 @@
-"""What things are made of and what is printed on them: materials shade, textures mix two colours."""
+"""Materials, which shade, and textures, which mix two colours."""
 
 from collections.abc import Callable
 
@@ -12,16 +12,7 @@ Field = Float[ndarray, "h w"]
 
 
 def noise(rng: Generator, shape: tuple[int, int], cell: tuple[float, float]) -> Field:
-    """Smooth noise: normal numbers on a coarse grid, interpolated.
-
-    Args:
-        rng: where it comes from.
-        shape: height and width in pixels.
-        cell: height and width of a cell of the grid, in pixels.
-
-    Returns:
-        (h, w), mean about 0, standard deviation below 1.
-    """
+    """Smooth noise (h, w): normal numbers on a grid with cells (height, width) in pixels, interpolated."""
     h, w = shape
     rows, columns = max(2, round(h / cell[0]) + 1), max(2, round(w / cell[1]) + 1)
     coarse = Image.fromarray(rng.standard_normal((rows, columns), dtype=np.float32))
@@ -29,17 +20,7 @@ def noise(rng: Generator, shape: tuple[int, int], cell: tuple[float, float]) -> 
 
 
 def grid(shape: tuple[int, int], degrees: float = 0, x: float = 0, y: float = 0) -> tuple[Field, Field]:
-    """Coordinates of the pixel centres, turned about a point.
-
-    Args:
-        shape: height and width in pixels.
-        degrees: of the turn.
-        x: of the origin, in pixels.
-        y: of the origin, in pixels.
-
-    Returns:
-        u to the right and v downwards, each (h, w), in pixels.
-    """
+    """Coordinates u (right) and v (down) of the pixel centres, (h, w) each, rotated by degrees about x, y."""
     dx = np.arange(shape[1], dtype=np.float32)[None, :] + np.float32(0.5 - x)
     dy = np.arange(shape[0], dtype=np.float32)[:, None] + np.float32(0.5 - y)
     cos, sin = np.float32(np.cos(np.radians(degrees))), np.float32(np.sin(np.radians(degrees)))

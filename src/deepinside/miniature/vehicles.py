@@ -1,4 +1,4 @@
-"""Objects that travel: car, train, bicycle, boat, aeroplane."""
+"""Vehicles: car, train, bicycle, boat, aeroplane."""
 
 import numpy as np
 from numpy.random import Generator
@@ -7,17 +7,7 @@ from deepinside.miniature.shapes import Shape, box, ellipse, polygon, smooth, st
 
 
 def wheel(x: float, y: float, radius: float, *, spokes: bool = False) -> list[Shape]:
-    """A wheel: a tyre and a hub, or a thin tyre with spokes.
-
-    Args:
-        x: of its centre.
-        y: of its centre.
-        radius: of the tyre.
-        spokes: whether one can look through it.
-
-    Returns:
-        Its shapes.
-    """
+    """A wheel: a tyre and a hub, or a thin tyre with spokes."""
     tyre = ellipse(x, y, radius)
     if not spokes:
         hub = Shape(ellipse(x, y, radius * 0.5), "wheel", "light", "hub")
@@ -30,14 +20,7 @@ def wheel(x: float, y: float, radius: float, *, spokes: bool = False) -> list[Sh
 
 
 def car(rng: Generator) -> list[Shape]:
-    """A car from the side.
-
-    Args:
-        rng: its variation.
-
-    Returns:
-        Its shapes, from back to front.
-    """
+    """A car from the side."""
     top, front, back = -rng.uniform(0.62, 0.78), rng.uniform(0.46, 0.64), -rng.uniform(0.66, 0.84)
     middle, low, high = rng.uniform(-0.1, 0.06), -0.04, top + 0.11
     cabin = polygon((back, 0), (back * 0.75, top), (0.3, top), (front, 0))
@@ -59,14 +42,7 @@ def car(rng: Generator) -> list[Shape]:
 
 
 def train(rng: Generator) -> list[Shape]:
-    """A steam locomotive from the side.
-
-    Args:
-        rng: its variation.
-
-    Returns:
-        Its shapes, from back to front.
-    """
+    """A steam locomotive from the side."""
     height, funnel, wide = rng.uniform(0.82, 0.96), rng.uniform(0.48, 0.66), rng.uniform(0.15, 0.22)
     stack = polygon((funnel - 0.1, -0.3), (funnel - wide, -height), (funnel + wide, -height), (funnel + 0.1, -0.3))
     return [
@@ -86,14 +62,7 @@ def train(rng: Generator) -> list[Shape]:
 
 
 def bicycle(rng: Generator) -> list[Shape]:
-    """A bicycle from the side.
-
-    Args:
-        rng: its variation.
-
-    Returns:
-        Its shapes, from back to front.
-    """
+    """A bicycle from the side."""
     r, w, high = rng.uniform(0.4, 0.46), rng.uniform(0.085, 0.11), -rng.uniform(0.36, 0.46)
     hub, fore, pedal, seat, head = (-0.58, 0.3), (0.58, 0.3), (-0.06, 0.3), (-0.22, high + 0.08), (0.38, high + 0.06)
     tubes = [(hub, seat), (hub, pedal), (pedal, seat), (pedal, head), ((seat[0] + 0.03, seat[1] + 0.1), head)]
@@ -119,14 +88,7 @@ def bicycle(rng: Generator) -> list[Shape]:
 
 
 def boat(rng: Generator) -> list[Shape]:
-    """A sailing boat.
-
-    Args:
-        rng: its variation.
-
-    Returns:
-        Its shapes, from back to front.
-    """
+    """A sailing boat."""
     top, deck, bow = -1.0, rng.uniform(0.42, 0.5), rng.uniform(0.85, 1)
     hull = polygon((-0.85, deck), (bow, deck), (bow * 0.66, 0.86), (-0.6, 0.86))
     flag = polygon((0, top - 0.02), (-0.3, top + 0.09), (0, top + 0.2))
@@ -152,14 +114,7 @@ def boat(rng: Generator) -> list[Shape]:
 
 
 def aeroplane(rng: Generator) -> list[Shape]:
-    """An aeroplane from the side and slightly below.
-
-    Args:
-        rng: its variation.
-
-    Returns:
-        Its shapes, from back to front.
-    """
+    """An aeroplane from the side and slightly below."""
     thick, sweep, fin = rng.uniform(0.22, 0.27), rng.uniform(0.1, 0.3), -rng.uniform(0.64, 0.76)
     outline = [(1.0, 0.05), (0.8, -thick), (-0.4, -thick), (-0.95, -0.12), (-0.9, 0.04), (-0.3, thick), (0.75, thick)]
     near = polygon((0.34, 0.06), (-0.24 - sweep, 0.86), (0.06 - sweep, 0.86), (0.66, 0.1))

@@ -1,1 +1,1 @@
-"""Record in, Figure out: no computing, no saving."""
+"""Figures from records: no computation, no saving."""

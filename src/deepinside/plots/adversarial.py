@@ -1,4 +1,4 @@
-"""Attacked images: how often they succeed, what becomes of features and saliency, and how they look."""
+"""Adversarial images: success rates, effects on features and saliency, and the images themselves."""
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,14 +21,7 @@ _QUANTILE = 0.999  # of the magnitude of a change has full colour, for few value
 
 
 def attacked(study: Study) -> Iterator[Drawn]:
-    """Curves over eps and over layers, then a sheet per image.
-
-    Args:
-        study: of `adversarial`.
-
-    Yields:
-        Figures.
-    """
+    """Curves over eps and over layers, then a sheet per image, of a study by `adversarial`."""
     rows = {row.metric: row for row in study.numbers}
     count = int(rows["counted"].value)
     tried = rows["lbfgs.success_rate"] if "lbfgs.success_rate" in rows else Row("", np.nan)

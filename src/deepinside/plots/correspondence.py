@@ -21,14 +21,7 @@ _TILE = 1.25  # inches
 
 
 def bars(study: Study) -> Iterator[Drawn]:
-    """Delta of each part beside that of other places, per layer; and what was masked.
-
-    Args:
-        study: of `correspondence`.
-
-    Yields:
-        Two figures.
-    """
+    """Delta of each part beside that of other positions, per layer; and the masked images."""
     thing, parts, layers = str(study.shown["object"]), study.shown["parts"].tolist(), study.shown["layers"].tolist()
     figure = Figure(figsize=(2.2 + (1.0 + 1.1 * len(parts)) * len(layers), 6.2), layout="constrained")
     axes = figure.subplots(len(_ZEROS), len(layers), squeeze=False, sharey="row")

@@ -31,27 +31,13 @@ _FEWEST = 14  # so many have room, that few bars are not broad
 
 
 def ordered(categories: Sequence[str]) -> tuple[str, ...]:
-    """Categories in the order of the paper's figures, unknown ones last.
-
-    Args:
-        categories: names.
-
-    Returns:
-        The same names.
-    """
+    """Categories in the order of the paper's figures, unknown ones last."""
     known = [name for name in COLOURS if name in categories]
     return (*known, *(name for name in categories if name not in COLOURS))
 
 
 def colour(category: str) -> str:
-    """The colour of a category.
-
-    Args:
-        category: its name.
-
-    Returns:
-        As matplotlib takes it.
-    """
+    """The colour of a category, for matplotlib."""
     return COLOURS.get(category, _OTHER)
 
 
@@ -65,7 +51,7 @@ def unit_card(
     iou: float,
     detector: bool,
 ) -> Figure:
-    """The images that excite a unit most, dark outside its mask.
+    """The images that activate a unit most, dark outside its mask.
 
     Args:
         images: RGB bytes, (h, w, 3) each, best first.
@@ -74,10 +60,7 @@ def unit_card(
         label: best concept.
         category: of it.
         iou: of it.
-        detector: whether the IoU passes.
-
-    Returns:
-        The figure.
+        detector: whether the IoU exceeds the threshold.
 
     Source: Bau et al. 2017, fig. 2 and 3.
     """
@@ -99,16 +82,10 @@ def unit_card(
 
 
 def unique_detectors(layers: Sequence[str], categories: Sequence[str], unique: ndarray, *, rule: str) -> Figure:
-    """How many different concepts each layer detects, by category.
+    """Number of different concepts that each layer detects, by category.
 
-    Args:
-        layers: names, from the bottom of the network upwards.
-        categories: names.
-        unique: unique detectors, (layers, categories).
-        rule: how they were counted, in words.
-
-    Returns:
-        Stacked bars per layer; bars per category where there is one layer.
+    Stacked bars per layer; bars per category if there is one layer. `unique` is (layers, categories), layers from the
+    first to the last; `rule` is how they were counted, in words.
 
     Source: Bau et al. 2017, fig. 5 and 7.
     """
@@ -151,16 +128,7 @@ def _stacked(axes: Axes, layers: Sequence[str], names: Sequence[str], unique: nd
 
 
 def units_per_concept(labels: Sequence[str], categories: Sequence[str], units: Sequence[int], *, title: str) -> Figure:
-    """How many units of a layer detect each concept.
-
-    Args:
-        labels: concepts with at least one unit.
-        categories: of each.
-        units: how many units have it as best label.
-        title: what is shown.
-
-    Returns:
-        Bars, by category and number.
+    """Number of units of a layer that detect each concept, as bars by category and number.
 
     Source: Bau et al. 2017, fig. 3 and code (bargraph.py).
     """
@@ -202,16 +170,7 @@ _MARKERS = "osD^vP*X<>"  # with the shades, from the first layer to the last: di
 
 
 def unique_by_threshold(thresholds: Sequence[float], unique: Mapping[str, Sequence[int]], *, chosen: float) -> Figure:
-    """Unique detectors of each layer against the threshold.
-
-    Args:
-        thresholds: of IoU, rising.
-        unique: layer -> unique detectors at each threshold.
-        chosen: the threshold that everything else is counted at, marked.
-
-    Returns:
-        A line per layer.
-    """
+    """Unique detectors against the IoU threshold, a line per layer; `chosen` is marked."""
     figure = Figure(figsize=(5.2, 3.4), layout="constrained")
     axes = figure.subplots()
     shades = colormaps["viridis"](np.linspace(0, 0.85, len(unique)))

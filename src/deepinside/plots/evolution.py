@@ -1,4 +1,4 @@
-"""Fooling images and how they evolved."""
+"""Fooling images and their evolution."""
 
 import textwrap
 from collections.abc import Iterator
@@ -15,14 +15,7 @@ _ACROSS = 6  # classes that are drawn
 
 
 def evolved(study: Study) -> Iterator[Drawn]:
-    """The images at the start and the end, then confidence over the generations.
-
-    Args:
-        study: of `fooling_evolution`.
-
-    Yields:
-        Two figures.
-    """
+    """The images at the start and the end, then the confidence over the generations."""
     count = int(study.table["generation"].max())
     ends = study.table[study.table["generation"] == count]
     yield Drawn(

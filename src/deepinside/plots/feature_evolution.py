@@ -1,4 +1,4 @@
-"""Features while a network learns, as in figure 4 of Zeiler & Fergus 2014, and how far each layer has settled."""
+"""Features during training, as in figure 4 of Zeiler & Fergus 2014, and the convergence of each layer."""
 
 from collections.abc import Iterator, Mapping
 
@@ -24,14 +24,7 @@ _MARKERS = "osD^vP*X"
 
 
 def evolution(study: Study) -> Iterator[Drawn]:
-    """A curve per layer of how far it has settled, and per layer a sheet: units down, epochs across.
-
-    Args:
-        study: of `feature_evolution`.
-
-    Yields:
-        One figure of curves, then one per layer.
-    """
+    """A convergence curve per layer, then a sheet per layer: units down, epochs across."""
     layers, epochs = study.shown["layers"].tolist(), study.shown["epochs"].tolist()
     table = study.table.astype({"layer": str})  # a layer may be called 1
     yield Drawn(

@@ -1,4 +1,4 @@
-"""The filters of a first layer, and the frequencies they let through."""
+"""The filters of a first layer, and their frequency response."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -17,14 +17,7 @@ _SPECTRUM = "#0072B2"
 
 
 def filters(study: Study) -> Iterator[Drawn]:
-    """The filters from coarse to fine, their spectrum, and what is wrong with how many.
-
-    Args:
-        study: of `first_layer`.
-
-    Yields:
-        One figure.
-    """
+    """The filters by frequency, their spectra, and the shares of dead, weak and aliasing ones."""
     count, side = study.shown["filters"].shape[:2]
     down, across = (int(number) for number in study.shown["stride"])
     figure = Figure(figsize=(13, 5.2), layout="constrained")

@@ -23,7 +23,7 @@ class Drawn(NamedTuple):
         picture: a figure, or RGB bytes (h, w, 3).
         name: unique within the study; may be empty.
         title: a few words.
-        caption: what it shows; the settings are added to it.
+        caption: its content; the settings are added to it.
     """
 
     picture: Figure | UInt8[ndarray, "h w 3"]
@@ -33,11 +33,7 @@ class Drawn(NamedTuple):
 
 
 class Gallery:
-    """Collects the images of one artifact.
-
-    Args:
-        folder: of the artifact; images go to `pictures/` in it.
-    """
+    """Collects the images of one artifact in the folder `pictures/`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -47,14 +43,7 @@ class Gallery:
     def add(
         self, picture: Figure | UInt8[ndarray, "h w 3"], name: str, *, group: str, title: str, caption: str
     ) -> None:
-        """Saves an image and closes it.
-
-        Args:
-            picture: a figure, or RGB bytes (h, w, 3).
-            name: of the file, without ending; unique.
-            group: the gallery it belongs to.
-            title: a few words.
-            caption: what it shows and with which settings.
+        """Saves an image, a figure or RGB bytes (h, w, 3), under a unique name without ending, and closes it.
 
         Raises:
             ValueError: if the name is taken.
@@ -83,16 +72,7 @@ _EDGE = (255, 176, 0)
 
 
 def tile(image: UInt8[ndarray, "h w 3"], mask: Bool[ndarray, "h w"], side: int) -> UInt8[ndarray, "s s 3"]:
-    """An image in a white square, dark outside the mask and with a line around it.
-
-    Args:
-        image: RGB bytes, (h, w, 3).
-        mask: (h, w).
-        side: of the square, in pixels.
-
-    Returns:
-        RGB bytes, (side, side, 3).
-    """
+    """An image (h, w, 3) in a white square of `side` pixels, dark outside the mask and with a line around it."""
     height, width = mask.shape
     factor = side / max(height, width)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
@@ -109,16 +89,7 @@ def tile(image: UInt8[ndarray, "h w 3"], mask: Bool[ndarray, "h w"], side: int) 
 def mosaic(
     tiles: Sequence[UInt8[ndarray, "s s 3"]], columns: int | None = None, gap: int = 4
 ) -> UInt8[ndarray, "h w 3"]:
-    """Squares beside and below one another, on white.
-
-    Args:
-        tiles: RGB bytes of one size.
-        columns: squares in a row; None for about as many as there are rows.
-        gap: between them, in pixels.
-
-    Returns:
-        RGB bytes, row by row.
-    """
+    """Square tiles in rows, on white; by default about as many columns as rows, `gap` pixels apart."""
     columns = columns or int(np.ceil(np.sqrt(len(tiles))))
     rows, side = -(-len(tiles) // columns), len(tiles[0])
     step = side + gap

@@ -1,4 +1,4 @@
-"""Features of moved images, as in figure 5 of Zeiler & Fergus 2014."""
+"""Features of transformed images, as in figure 5 of Zeiler & Fergus 2014."""
 
 from collections.abc import Iterator
 
@@ -25,14 +25,7 @@ _UNITS = {"translation": "{:+.2f}", "scale": "×{:g}", "rotation": "{:g}°"}
 
 
 def curves(study: Study) -> Iterator[Drawn]:
-    """Images shifted, scaled and turned; how far their features move, low and high, and what becomes of the class.
-
-    Args:
-        study: of `invariance`.
-
-    Yields:
-        One figure.
-    """
+    """Translated, scaled and rotated images, and the change of low and high features and of the class probability."""
     names, low, high = study.shown["names"].tolist(), str(study.shown["low_layer"]), str(study.shown["high_layer"])
     figure = Figure(figsize=(14, 9), layout="constrained")
     axes = figure.subplots(3, 4)

@@ -1,4 +1,4 @@
-"""Pre-images beside the images that they were made from, layer by layer."""
+"""Pre-images beside their originals, layer by layer, and the results of trained inverters."""
 
 from collections.abc import Iterator, Mapping
 
@@ -23,14 +23,7 @@ _ERRORS = (
 
 
 def sheets(study: Study) -> Iterator[Drawn]:
-    """Images across, layers down; the repeats of the first image; both errors by depth.
-
-    Args:
-        study: of `inversion`.
-
-    Yields:
-        Two or three figures.
-    """
+    """Images across, layers down; the repetitions of the first image; both errors by depth."""
     layers = study.shown["layers"].tolist()
     yield Drawn(
         _sheet(study, layers),
@@ -126,14 +119,7 @@ _INCHES = 1.15  # side of an image
 
 
 def reconstructions(columns: Mapping[str, Float[Tensor, "n 3 h w"]]) -> Figure:
-    """Images down, what is made of each across.
-
-    Args:
-        columns: title -> RGB in [0, 1], as many images each.
-
-    Returns:
-        A sheet; every image on the scale of the original.
-    """
+    """Images down, reconstructions across, all on the scale of the original; RGB in [0, 1] by title."""
     count = len(next(iter(columns.values())))
     size = (_INCHES * len(columns), _INCHES * count + 0.35)
     figure = Figure(figsize=size, layout="constrained")
@@ -148,13 +134,9 @@ def reconstructions(columns: Mapping[str, Float[Tensor, "n 3 h w"]]) -> Figure:
 
 
 def curves(history: pd.DataFrame) -> Figure:
-    """Squared error over the epochs, a colour per code.
+    """Squared error of pixels in [0, 1] over the epochs, a colour per code; dashed for held-out images.
 
-    Args:
-        history: columns code, epoch, train_image and val_image, mean squared differences of pixels in [0, 1].
-
-    Returns:
-        One panel; solid in training, dashed on held-out images.
+    `history` has the columns code, epoch, train_image and val_image.
     """
     figure = Figure(figsize=(5.2, 3), layout="constrained")
     axis = figure.subplots()

@@ -1,4 +1,4 @@
-"""From photograph to box in five images, as in figure 3 of Simonyan et al. 2013."""
+"""From image to box in five panels, as in figure 3 of Simonyan et al. 2013."""
 
 from typing import NamedTuple
 
@@ -18,20 +18,20 @@ _PANEL = 2.5  # inches high
 
 
 class Case(NamedTuple):
-    """One photograph on its way to a box.
+    """The steps from one image to its box.
 
     Args:
-        image: the photograph, RGB bytes (H, W, 3).
-        picture: on the working grid, RGB in [0, 1], (h, w, 3).
+        image: RGB bytes (H, W, 3).
+        picture: the same on the working grid, RGB in [0, 1], (h, w, 3).
         map: saliency on that grid, (h, w).
         foreground: seeds, or all from a threshold on, (h, w).
         background: likewise, (h, w).
-        mask: the object, (h, w); empty where there is none.
-        box: ours, half-open x0 y0 x1 y1 in pixels of the photograph.
+        mask: the object, (h, w); empty if none was found.
+        box: predicted, half-open x0 y0 x1 y1 in pixels of the image.
         truth: boxes of all instances, (b, 4).
-        overlap: IoU of the box with the instance that it meets best.
-        panels: what foreground and background, and the mask, are called.
-        scale: what the map's numbers are.
+        overlap: highest IoU of the box with an instance.
+        panels: titles of the panel of seeds and of the mask.
+        scale: unit of the map.
     """
 
     image: UInt8[ndarray, "H W 3"]
@@ -48,15 +48,7 @@ class Case(NamedTuple):
 
 
 def steps(case: Case, title: str) -> Figure:
-    """Photograph, saliency map, seeds, segmentation, and the box against the truth, side by side.
-
-    Args:
-        case: what to draw.
-        title: said above.
-
-    Returns:
-        The figure.
-    """
+    """Image, saliency map, seeds, segmentation, and the box with the ground truth, side by side."""
     height, width = case.image.shape[:2]
     across = 5 * _PANEL * min(max(width / height, 0.6), 1.6)
     figure = Figure(figsize=(across, _PANEL))

@@ -17,13 +17,9 @@ from deepinside.study import Study
 
 
 def draw_map(axis: Axes, map_: Float[ndarray, "h w"], title: str, *, signed: bool = False) -> None:
-    """One map with its scale, up to the 99.5 % quantile of its magnitude.
+    """One map (h, w) with its scale, up to the 99.5 % quantile of its magnitude.
 
-    Args:
-        axis: to draw on.
-        map_: (h, w).
-        title: above it.
-        signed: whether it is drawn from blue to red with zero in the middle; otherwise it starts at zero.
+    A signed map is drawn from blue to red with zero in the middle; otherwise the scale starts at zero.
     """
     top = max(float(np.quantile(np.abs(map_), 0.995)), 1e-12)
     colours, low = ("RdBu_r", -top) if signed else ("magma", 0.0)
@@ -45,16 +41,9 @@ def beside(
     title: str,
     signed: Collection[str] = (),
 ) -> Figure:
-    """An image and its maps, each on its own scale up to the 99.5 % quantile of its magnitude.
+    """An image (h, w, 3) and its maps in a row, each on its own scale up to the 99.5 % quantile of its magnitude.
 
-    Args:
-        picture: RGB in [0, 1], (h, w, 3).
-        maps: name -> map, (h, w).
-        title: above the image.
-        signed: names of maps that are drawn from blue to red with zero in the middle; the others start at zero.
-
-    Returns:
-        One row: the image, then the maps with their scales.
+    Maps in `signed` are drawn from blue to red with zero in the middle; the scales of the others start at zero.
     """
     height, width = picture.shape[:2]
     side = 2.6
@@ -77,14 +66,7 @@ _COLOURS, _MARKERS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7"), ("o", "s", "^
 
 
 def cascade(study: Study) -> Iterator[Drawn]:
-    """Rank correlation with the trained network's map against the number of layers that forgot.
-
-    Args:
-        study: of `class_specificity`.
-
-    Yields:
-        One figure.
-    """
+    """Rank correlation with the trained network's map against the number of randomised layers."""
     counts, values = study.shown["random_layers"], study.shown["cascade"]
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axis = figure.subplots()
@@ -110,14 +92,7 @@ _LEAST = 1e-9  # where no difference at all is drawn on a logarithmic scale
 
 
 def distances(study: Study) -> Iterator[Drawn]:
-    """How far the two back-projections are apart with equal rules, and how far each changed rule moves them.
-
-    Args:
-        study: of `relation`.
-
-    Yields:
-        One figure.
-    """
+    """Distance of two back-projections with equal rules, and the effect of each changed rule."""
     layers = list(dict.fromkeys(study.table["layer"]))
     figure = Figure(figsize=(9, 3.4 + 0.05 * max(map(len, layers))), layout="constrained")
     left, right = figure.subplots(1, 2)

@@ -1,4 +1,4 @@
-"""What a network says while a square moves over an image, as figure 7 of Zeiler & Fergus 2014."""
+"""Scores and activations while a square moves over an image, as in figure 7 of Zeiler & Fergus 2014."""
 
 from collections.abc import Iterator, Mapping
 
@@ -23,14 +23,7 @@ _SIDE = 2.5  # inches
 
 
 def sheets(study: Study) -> Iterator[Drawn]:
-    """One sheet per image: the image, total activation, projection, probability, most probable label.
-
-    Args:
-        study: of `occlusion_sheet`.
-
-    Yields:
-        Figures.
-    """
+    """One sheet per image: the image, total activation, projection, probability, most probable label."""
     shown = study.shown
     words = dict(zip(shown["label_numbers"].tolist(), shown["label_names"].tolist(), strict=True))
     common = {key: values for key, values in shown.items() if key not in _PER_PICTURE and "." not in key}

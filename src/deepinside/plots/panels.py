@@ -42,16 +42,7 @@ class Panel(NamedTuple):
 
 
 def picture(image: Float[ndarray, "h w 3"], title: str, note: str = "") -> Panel:
-    """An image; one too faint to see is drawn with more contrast, which its note then says.
-
-    Args:
-        image: RGB in [0, 1], (h, w, 3).
-        title: above it.
-        note: below it.
-
-    Returns:
-        The panel.
-    """
+    """An image, RGB in [0, 1]; a faint one is drawn with more contrast, which is added to its note."""
 
     def draw(axis: Axes) -> None:
         shown, factor = visible(image)
@@ -66,17 +57,7 @@ def picture(image: Float[ndarray, "h w 3"], title: str, note: str = "") -> Panel
 def heat(
     map_: Float[ndarray, "h w"], title: str, *, signed: bool = False, mask: Bool[ndarray, "h w"] | None = None
 ) -> Panel:
-    """A map with its scale.
-
-    Args:
-        map_: (h, w).
-        title: above it.
-        signed: whether zero is the middle of the scale.
-        mask: to outline on it, (h, w).
-
-    Returns:
-        The panel.
-    """
+    """A map (h, w) with its scale; zero is the middle of a signed one, and `mask` is outlined on it."""
 
     def draw(axis: Axes) -> None:
         draw_map(axis, map_, title, signed=signed)
@@ -91,17 +72,7 @@ def heat(
 
 
 def boxed(image: Float[ndarray, "h w 3"], boxes: Float[ndarray, "k 4"], names: Sequence[str], title: str) -> Panel:
-    """An image with boxes on it, each in a colour of its own with its name.
-
-    Args:
-        image: RGB in [0, 1], (h, w, 3).
-        boxes: half-open x0 y0 x1 y1 in pixels, (k, 4).
-        names: of the boxes.
-        title: above it.
-
-    Returns:
-        The panel.
-    """
+    """An image with named boxes in different colours; half-open x0 y0 x1 y1 in pixels, (k, 4)."""
 
     def draw(axis: Axes) -> None:
         axis.imshow(image)
@@ -119,14 +90,9 @@ def boxed(image: Float[ndarray, "h w 3"], boxes: Float[ndarray, "k 4"], names: S
 
 
 def bars(counts: pd.DataFrame, title: str) -> Panel:
-    """How many units detect each concept.
+    """Number of units that detect each concept: the first 25 concepts, in the colours of their categories.
 
-    Args:
-        counts: columns `label`, `category` and `units`, in the order of the bars.
-        title: above it.
-
-    Returns:
-        The panel: the first 25 concepts, from the top, in the colours of their categories.
+    `counts` has the columns `label`, `category` and `units`, in the order of the bars.
     """
 
     def draw(axis: Axes) -> None:
@@ -146,15 +112,7 @@ def bars(counts: pd.DataFrame, title: str) -> Panel:
 
 
 def sheet(rows: Sequence[Sequence[Panel]], figure: Figure | None = None) -> Figure:
-    """Panels in rows, long ones broken into several.
-
-    Args:
-        rows: at least one, each with at least one panel.
-        figure: to draw on; None: a new one.
-
-    Returns:
-        The figure.
-    """
+    """Panels in rows, long ones broken into several, on a new figure or the one passed."""
     rows = [row[first : first + _COLUMNS] for row in rows for first in range(0, len(row), _COLUMNS)]
     columns = max(map(len, rows))
     heights = [_SIDE * max(panel.aspect for panel in row) + _HEAD for row in rows]
@@ -175,28 +133,14 @@ def sheet(rows: Sequence[Sequence[Panel]], figure: Figure | None = None) -> Figu
 
 
 def png(figure: Figure) -> bytes:
-    """A figure as a file.
-
-    Args:
-        figure: any.
-
-    Returns:
-        PNG.
-    """
+    """A figure as a PNG file."""
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110, bbox_inches="tight")
     return file.getvalue()
 
 
 def on_screen(rows: Sequence[Sequence[Panel]]) -> Figure:
-    """Panels in a window, where matplotlib has one; otherwise the figure alone, which a notebook shows.
-
-    Args:
-        rows: see `sheet`.
-
-    Returns:
-        The figure.
-    """
+    """Panels in a window, if matplotlib has one; otherwise the figure alone, which a notebook shows."""
     figure = sheet(rows, plt.figure())
     if plt.get_backend().lower() in {name.lower() for name in backend_registry.list_builtin(BackendFilter.INTERACTIVE)}:
         plt.show()

@@ -1,4 +1,4 @@
-"""The content of one image in the style of another, and how the losses fell."""
+"""The content of one image in the style of another, and the losses over the optimisation."""
 
 from collections.abc import Iterator
 
@@ -15,14 +15,7 @@ _STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 
 
 def transferred(study: Study) -> Iterator[Drawn]:
-    """Content, style, result and losses of each pair.
-
-    Args:
-        study: of `style_transfer`.
-
-    Yields:
-        One figure per pair.
-    """
+    """Content, style, result and losses of each pair."""
     content, style = (", ".join(study.shown[f"{word}_layers"].tolist()) for word in ("content", "style"))
     pairs = zip(study.shown["content_pictures"].tolist(), study.shown["style_pictures"].tolist(), strict=True)
     groups = study.table.groupby(["content_picture", "style_picture"], sort=False)

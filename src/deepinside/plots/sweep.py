@@ -18,16 +18,13 @@ _MANY = 6  # names that still fit without turning them
 
 
 def curves(rows: pd.DataFrame, keys: Mapping[str, Sequence[str]], best: pd.DataFrame) -> Figure:
-    """One metric over the swept keys.
+    """One metric over the swept keys, on one axis with a legend.
 
     Args:
         rows: of one metric: swept keys as text, metric, better, value, unit, n, ci_low, ci_high.
-        keys: values of each key, as text; the first key goes across, the second tells lines apart, all others are held
-            at the values of the best point (of the first point where no value is better).
+        keys: values of each key, as text; the first key is the x-axis, the second separates lines, all others have the
+            values of the best point (of the first point where no value is better).
         best: the row of the best point; none where neither lower nor higher is better.
-
-    Returns:
-        One axis with a legend.
     """
     across, *others = keys
     held = best.iloc[0] if len(best) else rows.iloc[0]

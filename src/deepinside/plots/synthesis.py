@@ -1,4 +1,4 @@
-"""Synthesised images and how they came about."""
+"""Synthesised images and the course of their optimisation."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -15,13 +15,7 @@ _FAINT, _CLEAR = 16 / 255, 0.45  # deviations from the mean colour that nobody s
 
 
 def visible(picture: Float[ndarray, "h w 3"]) -> tuple[Float[ndarray, "h w 3"], float]:
-    """An image with the contrast that it takes to see it, as the authors of faint ones draw theirs.
-
-    Args:
-        picture: RGB in [0, 1], (h, w, 3).
-
-    Returns:
-        The image, and the factor of its deviations from its mean colour; itself and 1 where they can be seen already.
+    """An image (h, w, 3), with more contrast if it is faint, and the factor of its deviations from the mean colour.
 
     Source: Yosinski et al. 2015, the authors' code (norm01c).
     """
@@ -41,17 +35,7 @@ def _shown(axis: plt.Axes, picture: Float[ndarray, "h w 3"], note: str, fontsize
 
 
 def grid(pictures: Float[ndarray, "n h w 3"], titles: Sequence[str], notes: Sequence[str], columns: int = 4) -> Figure:
-    """Images side by side.
-
-    Args:
-        pictures: RGB in [0, 1], (n, h, w, 3).
-        titles: above each.
-        notes: below each.
-        columns: how many in a row.
-
-    Returns:
-        The grid.
-    """
+    """Images (n, h, w, 3), RGB in [0, 1], side by side, with titles above and notes below."""
     rows = -(-len(pictures) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(2.3 * columns, 2.8 * rows), layout="constrained", squeeze=False)
     for axis in axes.flat:
@@ -65,16 +49,7 @@ def grid(pictures: Float[ndarray, "n h w 3"], titles: Sequence[str], notes: Sequ
 
 
 def traces(scores: Float[ndarray, "steps n"], norms: Float[ndarray, "steps n"], titles: Sequence[str]) -> Figure:
-    """Score and norm over the steps of the ascent.
-
-    Args:
-        scores: before softmax, (steps, n).
-        norms: root mean square in grey levels, (steps, n).
-        titles: one per curve.
-
-    Returns:
-        Two panels that share the horizontal axis.
-    """
+    """Score before softmax and RMS in grey levels, both (steps, n), over the steps of gradient ascent."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
     styles = ("-", "--", ":", "-.")
     colors = plt.get_cmap("viridis")
@@ -91,16 +66,7 @@ def traces(scores: Float[ndarray, "steps n"], norms: Float[ndarray, "steps n"], 
 def presets(
     pictures: Mapping[str, Float[ndarray, "n h w 3"]], titles: Sequence[str], notes: Mapping[str, Sequence[str]]
 ) -> Figure:
-    """The same classes by every method: the contact sheet.
-
-    Args:
-        pictures: method -> RGB in [0, 1], (n, h, w, 3).
-        titles: of the classes.
-        notes: method -> what is said below each.
-
-    Returns:
-        Rows are methods, columns are classes.
-    """
+    """The same classes by every method: rows are methods, columns are classes; images (n, h, w, 3) by method."""
     columns = min(len(titles), 8)
     figure, axes = plt.subplots(
         len(pictures),
@@ -126,14 +92,7 @@ _INCHES = 1.15  # side of an image
 
 
 def facets(study: Study) -> Iterator[Drawn]:
-    """Classes down; per facet the mean image that the ascent starts at, and its end.
-
-    Args:
-        study: of `facets`.
-
-    Yields:
-        One figure.
-    """
+    """Classes down; per facet the mean image that gradient ascent starts from, and its result."""
     starts, ends = study.shown["starts"], study.shown["ends"]
     classes, count = starts.shape[:2]
     figure = Figure(figsize=(2 * count * _INCHES + 2, classes * (_INCHES + 0.12) + 0.4), layout="constrained")

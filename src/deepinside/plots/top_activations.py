@@ -1,4 +1,4 @@
-"""Units by what excites them: patches of images beside their projections, as in figure 2 of Zeiler & Fergus 2014."""
+"""Top activations of units: image patches beside their projections, as in figure 2 of Zeiler & Fergus 2014."""
 
 from collections.abc import Iterator
 
@@ -16,14 +16,7 @@ _INCHES = 2.5  # side of a mosaic
 
 
 def sheets(study: Study) -> Iterator[Drawn]:
-    """Sheets of units, for each a mosaic of its strongest patches and one of their projections.
-
-    Args:
-        study: of `top_activations`.
-
-    Yields:
-        One figure per eight units.
-    """
+    """Sheets of eight units, each with a mosaic of its strongest patches and one of their projections."""
     units, layer = study.shown["units"].tolist(), str(study.shown["layer"])
     strongest = study.table[study.table["rank"] == 1].set_index("unit")["value"]
     for start in range(0, len(units), _UNITS):

@@ -1,4 +1,4 @@
-"""How a network learnt."""
+"""Training curves, and maps during training."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,13 +14,9 @@ from deepinside.records import Batch, Maps
 
 
 def learning(history: pd.DataFrame) -> Figure:
-    """Loss and error over the epochs.
+    """Loss and error over the epochs, in two panels.
 
-    Args:
-        history: columns train_loss, val_loss, val_top1_error and perhaps val_top5_error (shares), a row per epoch.
-
-    Returns:
-        Two panels that share the horizontal axis.
+    `history` has the columns train_loss, val_loss, val_top1_error and perhaps val_top5_error (shares), a row per epoch.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
     epochs = range(1, len(history) + 1)
@@ -46,14 +42,7 @@ _ABOVE = 0.5  # everything, in inches, for titles
 def grid(title: str, pictures: Batch, maps: Mapping[str, Maps]) -> Figure:
     """A row per image, a column per map; each map on its own scale up to the 99.5 % quantile of its magnitude.
 
-    Args:
-        title: above everything.
-        pictures: in the first column, with their names.
-        maps: name -> maps of these images, the first of each; signed ones are drawn from blue to red with zero in
-            the middle, the others start at zero, black.
-
-    Returns:
-        The figure; under each map the ends of its scale.
+    Signed maps are drawn from blue to red with zero in the middle; the scales of the others start at zero, black.
     """
     rows, columns, (height, width) = len(pictures), len(maps) + 1, pictures.images.shape[2:]
     size = (_INCHES * columns, (_INCHES * height / width + _BELOW) * rows + _ABOVE)

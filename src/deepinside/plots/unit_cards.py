@@ -1,4 +1,4 @@
-"""Unit cards: one unit, everything that is known of it."""
+"""Unit cards: everything measured about one unit."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,14 +12,7 @@ from deepinside.study import Study
 
 
 def cards(study: Study) -> Iterator[Drawn]:
-    """A card per unit.
-
-    Args:
-        study: of `unit_cards`.
-
-    Yields:
-        One figure per unit.
-    """
+    """A card per unit."""
     layer, table = str(study.shown["layer"]), study.table.set_index("unit")
     for i, unit in enumerate(study.shown["units"].tolist()):
         found = table.loc[unit]

@@ -1,4 +1,4 @@
-"""The atlas of units: what each of them detects, from the `units.csv` of a dissection."""
+"""The atlas of units: the concept that each of them detects, from the `units.csv` of a dissection."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,14 +27,7 @@ ALSO = 2  # further concepts of a unit, of other categories
 
 
 def units_of(folder: Folder) -> list[dict[str, str]]:
-    """The units of a dissection, the surest detectors first.
-
-    Args:
-        folder: as read; damage of the file is added to its problems.
-
-    Returns:
-        Column -> text; none where the folder has no units.
-    """
+    """The units of a dissection, those with the highest scores first; damage is added to the folder's problems."""
     if folder.stage != "dissect" or not any(sheet.file == FILE for sheet in folder.sheets):
         return []
     return sorted(lines(folder, FILE, NEEDED), key=lambda unit: -_score(unit["score"]))
@@ -48,18 +41,9 @@ def atlas(
     most: int,
     pictures: Mapping[tuple[str, str], Strip],
 ) -> Catalogue | None:
-    """All units of a dissection.
+    """The table of all units of a dissection, at most `most` rows; None without units.
 
-    Args:
-        folder: as read.
-        artifact: how the page names it.
-        units: see `units_of`.
-        exhibits: the images of the page, for the units' cards.
-        most: rows.
-        pictures: (layer, unit) -> what excites it most.
-
-    Returns:
-        The table; None without units.
+    `pictures` are the strips of top images by (layer, unit).
     """
     if not units:
         return None

@@ -26,17 +26,9 @@ HIT = 0.5  # IoU from which on ILSVRC counts a box as right
 def boxes(
     folder: Folder, artifact: Artifact, classes: Mapping[str, str], exhibits: Exhibits, most: int
 ) -> Catalogue | None:
-    """All images that were localised, in the file's order.
+    """The table of all localised images, in the file's order, at most `most` rows; None if the folder has none.
 
-    Args:
-        folder: as read; damage of the file is added to its problems.
-        artifact: how the page names it.
-        classes: label -> name; empty where the images' artifact is not on the page.
-        exhibits: the images of the page, for those that were drawn.
-        most: rows.
-
-    Returns:
-        The table; None where the folder has none.
+    `classes` are the names by label, empty where the images' artifact is not on the page.
     """
     if folder.stage != "localise" or not any(sheet.file == FILE for sheet in folder.sheets):
         return None
@@ -64,15 +56,7 @@ def boxes(
 
 
 def class_names(folder: Folder, known: Mapping[str, Folder]) -> dict[str, str]:
-    """The names of the classes, if the artifact that has them is on the page.
-
-    Args:
-        folder: of a localisation.
-        known: fingerprint -> folder.
-
-    Returns:
-        Label -> first of its names.
-    """
+    """The class names by label, if the artifact that has them is among `known`, by fingerprint."""
     prepared = known.get(folder.inputs.get("prepare", ""))
     if prepared is None or not any(sheet.file == "classes.csv" for sheet in prepared.sheets):
         return {}

@@ -12,7 +12,7 @@ STEPS = 50  # of a slider
 
 @dataclass(frozen=True)
 class Shown:
-    """An image of a row: what it shows, and the file that has it, larger or with others."""
+    """An image of a row: caption, and the file that contains it, larger or with others."""
 
     embedded: Embedded
     title: str
@@ -25,14 +25,14 @@ class Cell:
     """A cell of a long table.
 
     Args:
-        text: what is read.
-        key: what it is sorted by, where that is not the text.
+        text: of the cell.
+        key: for sorting, if not the text.
         between: its interval, below the text.
         note: smaller, below both.
-        href: where the text leads; empty for nowhere.
+        href: target of the link; empty for none.
         tone: class that colours it.
         bar: drawn behind the text, in percent of the column; None for none.
-        links: further links, text and place.
+        links: further links, text and address.
         shown: an image before the text.
     """
 
@@ -48,7 +48,7 @@ class Cell:
 
     @property
     def order(self) -> str:
-        """The key as the script compares it; empty for a number that is not known, which comes last."""
+        """The key by which the script sorts; empty for an unknown number, which comes last."""
         if isinstance(self.key, float | int):
             return f"{self.key:.6g}" if math.isfinite(self.key) else ""
         return self.key or self.text
@@ -60,9 +60,9 @@ class Column:
 
     Args:
         title: its heading.
-        numeric: whether it holds numbers.
-        choice: whether the reader chooses among its few values.
-        hidden: whether it is there for the choice alone, for another column says the same.
+        numeric: whether it contains numbers.
+        choice: whether it has a menu of its few values.
+        hidden: whether it is only for the menu, because another column shows the same.
     """
 
     title: str
@@ -73,7 +73,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Line:
-    """A row; `picture` is the anchor of the image that belongs to it, empty for none."""
+    """A row; `picture` is the anchor of its image, empty for none."""
 
     cells: Sequence[Cell]
     picture: str = ""
@@ -81,7 +81,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Slider:
-    """A filter by number: only rows whose cell in `column` reaches it."""
+    """A numeric filter: only rows whose cell in `column` is at least the chosen value."""
 
     column: int
     title: str
@@ -95,16 +95,16 @@ class Catalogue:
 
     Args:
         anchor: in the page.
-        title: its heading; empty where the section's does.
+        title: its heading; empty if that of the section suffices.
         says: one sentence.
         noun: what a row is, plural.
         columns: headings.
-        lines: rows; as many as the page may hold.
-        total: how many there are.
+        lines: rows, as many as the page may contain.
+        total: number of all rows.
         file: that has all of them.
         href: of that file.
-        slider: a filter by number.
-        chips: what many readers will search for, with how many rows have it.
+        slider: a numeric filter.
+        chips: suggested search terms, with the number of matching rows.
     """
 
     anchor: str
@@ -126,15 +126,11 @@ class Catalogue:
 
     @property
     def weight(self) -> int:
-        """Bytes that the images in its cells take."""
+        """Bytes of the images in its cells."""
         return sum(len(cell.shown.embedded.uri) for line in self.lines for cell in line.cells if cell.shown)
 
     def choices(self) -> list[tuple[int, str, list[tuple[str, int]]]]:
-        """The columns to choose in.
-
-        Returns:
-            Position, heading, and each value with the number of its rows, in order of appearance.
-        """
+        """The columns with a menu: position, heading, and each value with the number of its rows."""
         return [
             (place, column.title, options)
             for place, column in enumerate(self.columns)
@@ -144,7 +140,7 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class Tally:
-    """How many claims got which verdict in one world, or in all (`world` is empty then): words, tone and count."""
+    """Number of claims by verdict on one data set, or on all (`world` is then empty): words, tone and count."""
 
     title: str
     world: str
@@ -158,7 +154,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Claims:
-    """The register of claims; `verdict` and `world` are the places of these columns."""
+    """The register of claims; `verdict` and `world` are the positions of these columns."""
 
     tallies: Sequence[Tally]
     catalogue: Catalogue
@@ -174,15 +170,9 @@ def _counted(values: Iterable[str]) -> list[tuple[str, int]]:
 
 
 def measured(text: str, end: float = math.nan, unit: str = "") -> Cell:
-    """A cell with a number.
+    """A cell with a number; text that is no number is shown as a dash and sorted last.
 
-    Args:
-        text: as the file has it; what is no number is shown as a dash and sorted last.
-        end: of the column's bars; NaN for none.
-        unit: of the number.
-
-    Returns:
-        The cell.
+    `end` is the end of the column's bars, NaN for none.
     """
     try:
         value = float(text)
@@ -195,16 +185,7 @@ def measured(text: str, end: float = math.nan, unit: str = "") -> Cell:
 
 
 def slider(lines: Sequence[Line], column: int, title: str) -> Slider | None:
-    """A filter that reaches from zero to the largest number of a column.
-
-    Args:
-        lines: rows.
-        column: position of the numbers.
-        title: of the filter.
-
-    Returns:
-        The filter; None where no number is above zero.
-    """
+    """A filter from zero to the largest number of a column; None if no number is above zero."""
     keys = [line.cells[column].key for line in lines]
     end = max((key for key in keys if isinstance(key, float) and math.isfinite(key)), default=0.0)
     if end <= 0:

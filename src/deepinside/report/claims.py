@@ -1,4 +1,4 @@
-"""The register of claims: what the papers say, what was measured, and the verdict."""
+"""The register of claims: statements of the papers, measurements and verdicts."""
 
 import re
 from collections import Counter
@@ -20,7 +20,7 @@ _Place = tuple[str, str]  # title of the section, anchor of the part
 
 @dataclass(frozen=True)
 class Places:
-    """What is shown where.
+    """Where numbers and artifacts appear on the page.
 
     Args:
         known: fingerprint or key -> artifact.
@@ -36,16 +36,7 @@ class Places:
 
     @classmethod
     def of(cls, artifacts: Iterable[Artifact], sections: Iterable[Section], chapters: Sequence[Chapter]) -> Self:
-        """From the page.
-
-        Args:
-            artifacts: of the page.
-            sections: of the page.
-            chapters: that the sections were made of.
-
-        Returns:
-            All places.
-        """
+        """All places of the page."""
         numbers: dict[tuple[str, str], _Place] = {}
         parts: dict[tuple[str, str], _Place] = {}
         for section in sections:
@@ -59,14 +50,11 @@ class Places:
         return cls({key: one for one in artifacts for key in (one.fingerprint, one.key)}, numbers, parts, chapters)
 
     def links(self, names: str, metric: str) -> tuple[_Place, ...]:
-        """Links to the artifacts of a claim.
+        """Text and address of links to the artifacts of a claim; the address is empty where there is none.
 
         Args:
-            names: of artifacts, as `claims.csv` has them.
-            metric: that was measured; where no table has it, its words tell the section.
-
-        Returns:
-            Text and address of each; the address is empty where there is none.
+            names: of artifacts, as in `claims.csv`.
+            metric: that was measured; if no table has it, its words determine the section.
         """
         links: dict[str, str] = {}
         for name in filter(None, re.split(r"[\s;,]+", names)):
@@ -114,14 +102,7 @@ _SHORT = 16  # characters of a unit
 
 
 def told(folders: Sequence[Folder]) -> list[dict[str, str]]:
-    """The rows of all registers among the artifacts.
-
-    Args:
-        folders: as read; damage of a register is added to its problems.
-
-    Returns:
-        Column -> text.
-    """
+    """The rows of all registers among the artifacts; damage is added to their problems."""
     holders = [folder for folder in folders if any(sheet.file == FILE for sheet in folder.sheets)]
     return [one for folder in holders for one in lines(folder, FILE, NEEDED)]
 
@@ -129,17 +110,7 @@ def told(folders: Sequence[Folder]) -> list[dict[str, str]]:
 def claims(
     rows: Sequence[Mapping[str, str]], artifacts: Sequence[Artifact], sections: Sequence[Section], settings: Settings
 ) -> Claims | None:
-    """The register as the page shows it.
-
-    Args:
-        rows: see `told`.
-        artifacts: of the page.
-        sections: of the page, where the evidence is shown.
-        settings: of the page, with its words.
-
-    Returns:
-        The register; None without rows.
-    """
+    """The register as the page shows it; None without rows."""
     if not rows:
         return None
     places = Places.of(artifacts, sections, settings.chapters)

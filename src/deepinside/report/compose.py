@@ -1,4 +1,4 @@
-"""From folders to the page: what goes where, in which order."""
+"""From folders to the page: order and content of its sections."""
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,17 +31,9 @@ ATLAS = 0.4  # share of these that the images of all units may take
 def compose(
     inputs: Mapping[str, Path], settings: Settings, name: str, workers: int = 1, *, budget: float | None = None
 ) -> tuple[Page, list[Folder]]:
-    """Reads the artifacts and lays out the page.
+    """Reads the artifacts and lays out the page; returns it and the folders, in the order of the page.
 
-    Args:
-        inputs: finished artifacts by key.
-        settings: of the page.
-        name: of the experiment.
-        workers: threads that encode images.
-        budget: of all images together, in bytes; None for their share of the page's weight.
-
-    Returns:
-        The page, and the folders as read, in the order of the page.
+    `budget` is for all images together, in bytes; None for their share of the page's size.
     """
     chapters = settings.chapters
     folders = sorted((read(*item) for item in inputs.items()), key=lambda one: (place(one.key, chapters), one.key))

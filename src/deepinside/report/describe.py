@@ -1,4 +1,4 @@
-"""An artifact in the words of the page."""
+"""Names, anchors and links of artifacts on the page."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,28 +15,14 @@ _CUT = 60  # characters of a cell of a preview
 
 
 def slug(text: str) -> str:
-    """A name that may stand in an anchor.
-
-    Args:
-        text: any.
-
-    Returns:
-        Lower-case letters, digits and single hyphens.
-    """
+    """Text for an anchor: lower-case letters, digits and single hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"
 
 
 def describe(folder: Folder, chosen: Mapping[str, str], settings: Settings, taken: set[str]) -> Artifact:
-    """How the page names an artifact and where it leads.
+    """How the page names an artifact and where it links.
 
-    Args:
-        folder: as read.
-        chosen: what it rests on, see `trace`.
-        settings: of the page.
-        taken: anchors that are in use; the new one is added.
-
-    Returns:
-        The description.
+    `chosen` are the choices of the configuration behind it, see `trace`; the new anchor is added to `taken`.
     """
     anchor = base = f"artifact-{slug(folder.key)}"
     while anchor in taken:

@@ -1,4 +1,4 @@
-"""Images as data URIs, small enough that a page of hundreds still opens at once."""
+"""Images as data URIs, small enough for a page with hundreds of them."""
 
 import base64
 import io
@@ -17,7 +17,7 @@ _KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 
 
 class Level(NamedTuple):
-    """How far photographs are reduced: longest side in pixels, WebP quality in percent."""
+    """A level of reduction: longest side in pixels, WebP quality in percent."""
 
     side: int
     quality: int
@@ -27,7 +27,7 @@ LEVELS = (Level(1600, 86), Level(1200, 82), Level(900, 76), Level(640, 70), Leve
 
 
 class BadPicture(ValueError):
-    """A file that is no readable image, or lies outside its artifact."""
+    """A file that is no readable image, or is outside its artifact."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +46,10 @@ class Embedded:
 
 
 def embed(path: Path, within: Path, level: Level = LEVELS[0]) -> Embedded:
-    """An image file as a data URI; large ones are re-encoded, drawings without loss, photographs with some.
-
-    Args:
-        path: of a PNG, JPEG or WebP file.
-        within: the folder that it must lie in.
-        level: how far to reduce it.
-
-    Returns:
-        The data URI and its size in pixels.
+    """An image file as a data URI; large ones are re-encoded, drawings losslessly, photographs lossily.
 
     Raises:
-        BadPicture: if it is missing, lies elsewhere, or is no image.
+        BadPicture: if it is missing, outside the folder `within`, or no image.
     """
     with opened(path, within) as picture:
         if max(picture.size) <= level.side and path.stat().st_size <= AS_IT_IS:
@@ -67,17 +59,10 @@ def embed(path: Path, within: Path, level: Level = LEVELS[0]) -> Embedded:
 
 @contextmanager
 def opened(path: Path, within: Path) -> Generator[Image.Image]:
-    """An image file, with all its pixels.
-
-    Args:
-        path: of a PNG, JPEG or WebP file.
-        within: the folder that it must lie in.
-
-    Yields:
-        The image, until the block ends.
+    """An image file with all its pixels, open during the block.
 
     Raises:
-        BadPicture: if it is missing, lies elsewhere, or is no image.
+        BadPicture: if it is missing, outside the folder `within`, or no image.
     """
     try:
         if not path.resolve().is_relative_to(within.resolve()):
@@ -106,15 +91,7 @@ def _encoded(picture: Image.Image, size: int, level: Level) -> Embedded:
 
 
 def encoded(picture: Image.Image, quality: int) -> Embedded:
-    """An image in memory as a data URI, with some loss.
-
-    Args:
-        picture: RGB.
-        quality: of WebP, in percent.
-
-    Returns:
-        The data URI and its size in pixels.
-    """
+    """An RGB image in memory as a data URI, lossily; the quality of WebP is in percent."""
     stream = io.BytesIO()
     picture.save(stream, "WEBP", quality=quality, method=4)
     return _uri(stream.getvalue(), "image/webp", picture.size)
@@ -127,15 +104,9 @@ def _uri(content: bytes, kind: str, size: tuple[int, int]) -> Embedded:
 def embed_all(
     pictures: Iterable[tuple[Path, Path]], budget: float, workers: int = 1
 ) -> tuple[dict[Path, Embedded], dict[Path, str]]:
-    """All images of a page, reduced step by step until together they fit.
+    """All images of a page, reduced step by step until they fit into `budget` bytes; reasons for the bad ones.
 
-    Args:
-        pictures: files, each with the folder that it must lie in.
-        budget: of all data URIs together, in bytes; the last level is used even if it does not keep to it.
-        workers: threads that encode.
-
-    Returns:
-        The embedded images, and for the bad ones why.
+    The last level is used even if it exceeds the budget. Each file comes with the folder that must contain it.
     """
     wanted = dict(pictures)
     with ThreadPoolExecutor(max(1, workers)) as pool:

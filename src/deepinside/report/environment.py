@@ -1,4 +1,4 @@
-"""What the artifacts were computed with: machine and packages, as their manifests tell."""
+"""The environment of the artifacts: machine and packages, from their manifests."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -12,15 +12,7 @@ FACTS = ("platform", "device", "threads")
 
 
 def environments(folders: Sequence[Folder], artifacts: Sequence[Artifact]) -> list[RunEnvironment]:
-    """Groups the artifacts by what computed them; times are left out, so that the same work gives the same page.
-
-    Args:
-        folders: as read.
-        artifacts: the same, as the page names them.
-
-    Returns:
-        Each environment with the artifacts made in it, in the order of the page.
-    """
+    """Groups the artifacts by environment, in the order of the page; times are left out."""
     groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for folder, artifact in zip(folders, artifacts, strict=True):
         facts = _facts(folder.record)
@@ -40,13 +32,9 @@ GROUPS = ("data", "concepts", "model")
 
 
 def trace(folders: Sequence[Folder]) -> dict[str, dict[str, str]]:
-    """The names of the data, the concepts and the network that artifacts rest on, for a stage sees only its own keys.
+    """The names of the data, concepts and network behind each artifact, from the manifests of its inputs.
 
-    Args:
-        folders: the artifacts; those that they were made from are looked for among them.
-
-    Returns:
-        Key of the artifact -> group -> name of its choice, where a manifest tells it.
+    Key of the artifact -> group -> name of its choice. A stage records only its own keys.
     """
     known = {folder.fingerprint: folder for folder in folders}
     return {folder.key: _chosen(folder, known, set()) for folder in folders}
@@ -64,15 +52,7 @@ def _chosen(folder: Folder, known: Mapping[str, Folder], passed: set[str]) -> di
 
 
 def command(folder: Folder, settings: Settings) -> str:
-    """The command that makes an artifact.
-
-    Args:
-        folder: the artifact.
-        settings: with the overrides of the run and of the further runs.
-
-    Returns:
-        A line for a shell; empty where it is not known.
-    """
+    """The shell command that makes an artifact; empty if unknown."""
     if folder.command:
         return folder.command
     overrides = settings.command if "." not in folder.key else _further(folder.key, settings.also)

@@ -1,4 +1,4 @@
-"""The galleries: which images, how small, in which grid."""
+"""The galleries: selection, size and grid of the images."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,7 +28,7 @@ _SLACK = {"banner": 1} | dict.fromkeys(
 
 @dataclass
 class Exhibits:
-    """The images of a page, embedded; `bad` tells why a file could not be."""
+    """The embedded images of a page; `bad` has the reasons of those that could not be embedded."""
 
     embedded: Mapping[Path, Embedded]
     bad: Mapping[Path, str]
@@ -37,15 +37,7 @@ class Exhibits:
     anchors: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def anchor(self, key: str, one: Listed) -> str:
-        """Where an image hangs on the page.
-
-        Args:
-            key: of its artifact.
-            one: the image.
-
-        Returns:
-            Its anchor; empty if it could not be embedded or lies beyond what a gallery shows.
-        """
+        """The anchor of an image; empty if it is not embedded or exceeds the size of its gallery."""
         shown = one in self.groups.get((key, one.group), ())[: self.most] and one.path in self.embedded
         return self.anchors[key, one.file] if shown else ""
 
@@ -56,17 +48,7 @@ class Exhibits:
 
 
 def hang(folders: Sequence[Folder], *, most: int, budget: float, workers: int = 1) -> Exhibits:
-    """Embeds the images of all artifacts so that together they keep to the page's weight.
-
-    Args:
-        folders: the artifacts; bad images are added to their problems.
-        most: images per gallery.
-        budget: of all images, in bytes.
-        workers: threads that encode.
-
-    Returns:
-        The exhibits, grouped by artifact and image group.
-    """
+    """Embeds the images of all artifacts within `budget` bytes; bad images are added to the artifacts' problems."""
     groups: dict[tuple[str, str], list[Listed]] = {}
     for folder in folders:
         for one in folder.pictures:
@@ -88,17 +70,7 @@ def _weight(groups: Mapping[tuple[str, str], list[Listed]], embedded: Mapping[Pa
 
 
 def gallery(exhibits: Exhibits, artifact: Artifact, group: str, words: Mapping[str, str]) -> Gallery:
-    """One gallery.
-
-    Args:
-        exhibits: all that hang.
-        artifact: whose images.
-        group: of `pictures.csv`.
-        words: readable names of groups.
-
-    Returns:
-        Its images, the bad ones left out and counted among the problems of the artifact.
-    """
+    """One group of `pictures.csv` as a gallery, without the bad images."""
     listed = exhibits.groups[artifact.key, group]
     pictures = [picture(one, exhibits, artifact) for one in listed[: exhibits.most] if one.path in exhibits.embedded]
     size = _grid(pictures)
@@ -117,16 +89,7 @@ def gallery(exhibits: Exhibits, artifact: Artifact, group: str, words: Mapping[s
 
 
 def picture(one: Listed, exhibits: Exhibits, artifact: Artifact) -> Picture:
-    """An image that could be embedded.
-
-    Args:
-        one: as listed.
-        exhibits: all that hang.
-        artifact: whose image.
-
-    Returns:
-        The image as the page shows it.
-    """
+    """An embedded image as the page shows it."""
     embedded = exhibits.embedded[one.path]
     alt = ". ".join(filter(None, (one.title, one.caption))) or one.file
     tiny = max(embedded.width, embedded.height) <= TINY
@@ -135,14 +98,7 @@ def picture(one: Listed, exhibits: Exhibits, artifact: Artifact) -> Picture:
 
 
 def told(caption: str) -> tuple[str, str]:
-    """A caption in two parts: what the image is, and with which settings it was made.
-
-    Args:
-        caption: as listed.
-
-    Returns:
-        Its first sentence, or what stands before a long bracket; and the rest, empty if it is short.
-    """
+    """A caption in two parts: its first sentence, or the text before a long bracket; and the rest."""
     if len(caption) <= LONG:
         return caption, ""
     ends = [place for mark in (". ", " (", "; ") if (place := caption.find(mark, 40)) >= 0]
@@ -167,17 +123,7 @@ def _grid(pictures: Sequence[Picture]) -> str:
 def highlights(
     showcase: Iterable[Showcase], sections: Sequence[Section], exhibits: Exhibits, budget: float
 ) -> list[Highlight]:
-    """The images that the showcase asks for, each once more than in its gallery.
-
-    Args:
-        showcase: what to show, in this order.
-        sections: of the page.
-        exhibits: all images.
-        budget: of all images together, in bytes; what exceeds it is left out.
-
-    Returns:
-        Those that are there.
-    """
+    """The images of the showcase that exist, as far as they fit into `budget` bytes."""
     taken: list[Highlight] = []
     room = budget - exhibits.weight
     for wish in showcase:

@@ -1,4 +1,4 @@
-"""Tables that no artifact holds, as the page shows them: of `make benchmark` and of `experiments/networks.py`."""
+"""Tables from outside of artifacts: those of `make benchmark` and of `experiments/networks.py`."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -11,16 +11,16 @@ _NETWORKS = ("on", "network", "number", "value", "unit", "n", "ci_low", "ci_high
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Times of ours and of what stands beside it, worded.
+    """Run times of this package and of what it is compared with, as text.
 
     Args:
         name: what is measured.
         case: of it.
-        beside: the peer, or the physical limit.
+        beside: the other implementation, or the hardware limit.
         ours: time with its unit.
         theirs: likewise.
-        ratio: of the two, with its spread over the rounds.
-        target: what the ratio was to be.
+        ratio: of the two, with its range over the rounds.
+        target: for the ratio.
         met: `yes`, `no`, or empty without a target.
         machine: cores, threads, load and day.
     """
@@ -43,7 +43,7 @@ class Comparison:
     Args:
         on: the data.
         numbers: what is compared, with its unit.
-        networks: name, and a cell for each number; empty where it was not measured.
+        networks: name, and a cell for each number; empty if it was not measured.
     """
 
     on: str
@@ -52,27 +52,13 @@ class Comparison:
 
 
 def benchmarks(file: Path | None) -> tuple[Sequence[Benchmark], str]:
-    """Reads the table of `make benchmark`.
-
-    Args:
-        file: csv; None: there is none.
-
-    Returns:
-        Its rows in order, and what is wrong with it; empty where nothing is.
-    """
+    """The rows of the table of `make benchmark`, and its problems."""
     rows, problem = _read(file, _BENCHMARKS, "benchmarks", "run make benchmark")
     return [_benchmark(row) for row in rows], problem
 
 
 def comparisons(file: Path | None) -> tuple[Sequence[Comparison], str]:
-    """Reads the table of `experiments/networks.py`.
-
-    Args:
-        file: csv; None: there is none.
-
-    Returns:
-        A table for each data, in order, and what is wrong with the file; empty where nothing is.
-    """
+    """The tables of `experiments/networks.py`, one per data set, and the problems of the file."""
     rows, problem = _read(file, _NETWORKS, "networks", "run python experiments/networks.py")
     return [_comparison(on, [row for row in rows if row["on"] == on]) for on in _each(rows, "on")], problem
 

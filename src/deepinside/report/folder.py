@@ -1,4 +1,4 @@
-"""What an artifact's folder says: read without trust, for a page must come of a broken folder too."""
+"""Reads an artifact's folder without trusting it: a page must be possible for a damaged folder, too."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ _OWN_FILES = {"table.csv", "pictures.csv", "set_aside.csv", "manifest.json"}
 
 @dataclass(frozen=True)
 class Listed:
-    """One line of `pictures.csv`; `path` is where the image lies."""
+    """One line of `pictures.csv`; `path` is the image file."""
 
     file: str
     group: str
@@ -29,7 +29,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Cells:
-    """One line of `table.csv`: as written, and as numbers."""
+    """One line of `table.csv`: as text, and as numbers."""
 
     text: tuple[str, ...]
     row: Row
@@ -37,7 +37,7 @@ class Cells:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A csv file of single results: its first lines and how many there are."""
+    """A csv file of single results: its first lines and their total number."""
 
     file: str
     header: tuple[str, ...]
@@ -47,7 +47,7 @@ class Sheet:
 
 @dataclass
 class Folder:
-    """An artifact as found; what could not be read stays empty and is named in `problems`."""
+    """An artifact as read; what could not be read is empty and named in `problems`."""
 
     key: str
     path: Path
@@ -65,27 +65,12 @@ class Folder:
     problems: list[str] = field(default_factory=list)
 
     def chosen(self, group: str) -> str:
-        """The choice of a configuration group that made it, such as the name of the data.
-
-        Args:
-            group: `data`, `model`, `concepts` ...
-
-        Returns:
-            The name; empty where the manifest does not tell.
-        """
+        """The choice of a configuration group such as `data`; empty if the manifest does not record it."""
         return str(_mapping(self.config.get(group)).get("name") or "")
 
 
 def read(key: str, path: Path) -> Folder:
-    """Reads an artifact's folder; whatever is missing or damaged is said in `problems`.
-
-    Args:
-        key: what the pipeline calls it, `stage` or `stage.data.model`.
-        path: the folder.
-
-    Returns:
-        All that could be read.
-    """
+    """Reads an artifact's folder; what is missing or damaged is named in `problems`."""
     folder = Folder(key, path, stage=key.split(".", maxsplit=1)[0], fingerprint=path.name.removesuffix(".part"))
     if not path.is_dir():
         folder.problems.append("its folder does not exist; run the stage again")
@@ -135,16 +120,7 @@ def _lineage(folder: Folder, manifest: Mapping[str, Any]) -> None:
 
 
 def lines(folder: Folder, file: str, needed: tuple[str, ...]) -> list[dict[str, str]]:
-    """The rows of a csv file of an artifact.
-
-    Args:
-        folder: as read; damage is added to its problems.
-        file: name in the folder.
-        needed: columns without which nothing can be made of it.
-
-    Returns:
-        Column -> text; none where the file is missing or damaged.
-    """
+    """The rows of a csv file of an artifact; none if it is missing or lacks the columns `needed`."""
     path = folder.path / file
     if not path.is_file():
         return []

@@ -1,4 +1,4 @@
-"""The pipeline as an image: what was made from what."""
+"""A drawing of the pipeline: artifacts and their inputs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,17 +29,9 @@ class _Graph:
 def drawings(
     folders: Sequence[Folder], artifacts: Sequence[Artifact], chosen: Mapping[str, Mapping[str, str]]
 ) -> tuple[Drawing, Drawing]:
-    """The pipeline left to right for wide screens, and top to bottom for narrow ones.
+    """The pipeline from left to right for wide screens, and from top to bottom for narrow ones.
 
-    An edge that longer ways imply is left out; the table of the lineage has them all.
-
-    Args:
-        folders: the artifacts as read.
-        artifacts: the same artifacts as the page names them.
-        chosen: what they rest on, see `trace`.
-
-    Returns:
-        The wide and the narrow image.
+    An edge that follows from longer paths is left out; the table of the lineage has them all.
     """
     graph = _reduced(_graph(folders, artifacts, chosen))
     columns = _columns(graph)

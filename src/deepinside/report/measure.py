@@ -1,4 +1,4 @@
-"""The numbers of an artifact in words, and those of several things side by side."""
+"""The numbers of an artifact in words, and tables of comparable ones."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,16 +13,7 @@ FEWEST = 2  # rows and columns that make a table of several things worth while
 
 
 def numbers(cells: Sequence[Cells], artifact: Artifact, words: Mapping[str, str]) -> list[Number]:
-    """The numbers of an artifact, worded and rounded.
-
-    Args:
-        cells: its `table.csv`.
-        artifact: where they come from.
-        words: readable names of metrics and of their prefixes.
-
-    Returns:
-        One per line of the table, in its order.
-    """
+    """The numbers of a `table.csv`, worded and rounded, in its order."""
     return [
         Number(
             artifact=artifact,
@@ -41,15 +32,7 @@ def numbers(cells: Sequence[Cells], artifact: Artifact, words: Mapping[str, str]
 
 
 def named(metric: str, words: Mapping[str, str]) -> str:
-    """A metric in one line.
-
-    Args:
-        metric: as in `table.csv`.
-        words: readable names of metrics and of their prefixes.
-
-    Returns:
-        What it is, and of what.
-    """
+    """A metric in one line."""
     what, of = _names(metric, words).values()
     return f"{what}, {of}" if of else what
 
@@ -85,15 +68,8 @@ def _names(metric: str, words: Mapping[str, str]) -> dict[str, str]:
 def side_by_side(known: Sequence[Number], words: Mapping[str, str]) -> tuple[list[Number], list[Grid]]:
     """Metrics of several things (`conv1.units`, `conv2.units`, `conv1.detectors` ...) as tables.
 
-    A metric without a prefix that is measured of the others too stands in the first row. Things that share no metric
-    stand in tables of their own.
-
-    Args:
-        known: numbers of one artifact.
-        words: readable names; `<stage> itself` names the row without a prefix.
-
-    Returns:
-        The numbers that stand alone, and the tables of enough others.
+    A metric without a prefix that the others have, too, is in the first row. Things without a common metric are in
+    separate tables. Returns the numbers that belong to no table, and the tables.
     """
     parts = [_parted(one.metric) for one in known]
     columns = dict.fromkeys(what for _, dot, what in parts if dot)

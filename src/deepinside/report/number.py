@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers, rounded for reading."""
 
 import math
 import re
@@ -13,30 +13,16 @@ _SPELT = {
 
 
 def shown(value: float, unit: str = "") -> str:
-    """A number with its unit, rounded to what a reader can use.
+    """A rounded number with its unit, such as `12.3 %`, `1 024 images`, `0.0417`, `2.1 × 10⁻⁵ s`.
 
-    Args:
-        value: NaN where it is not known.
-        unit: as in `table.csv`; `fraction` and `share` are shown in percent.
-
-    Returns:
-        Text such as `12.3 %`, `1 024 images`, `0.0417`, `2.1 × 10⁻⁵ s`.
+    `fraction` and `share` are shown in percent; NaN is unknown.
     """
     text, unit = _parts(value, unit)
     return f"{text}\u00a0{unit}" if unit and not math.isnan(value) else text
 
 
 def interval(low: float, high: float, unit: str = "") -> str:
-    """An interval in the unit of its number.
-
-    Args:
-        low: lower end, NaN where there is no interval.
-        high: upper end.
-        unit: as for `shown`.
-
-    Returns:
-        Text such as `10.1 to 14.9`; empty without an interval.
-    """
+    """An interval such as `10.1 to 14.9`, in the unit of its number; empty for NaN."""
     if math.isnan(low) or math.isnan(high):
         return ""
     return f"{_parts(low, unit)[0]} to {_parts(high, unit)[0]}"
@@ -68,13 +54,9 @@ def _plain(value: float) -> str:
 
 
 def spelt(name: str) -> str:
-    """A metric's or configuration's name as words.
+    """The name of a metric or setting in words: `localisation_top1_error` -> `Localisation top-1 error`.
 
-    Args:
-        name: such as `localisation_top1_error`.
-
-    Returns:
-        Such as `Localisation top-1 error`; dotted layer names and bracketed parts stay as they are.
+    Dotted layer names and parts in brackets are unchanged.
     """
     words = [_SPELT.get(word.lower(), word) for word in re.split(r"[_\s]+", name.strip()) if word]
     text = " ".join(words)

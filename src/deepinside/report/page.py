@@ -1,4 +1,4 @@
-"""What goes on the page: plain values, already worded and rounded; the template only lays them out."""
+"""The content of the page: plain values, already worded and rounded; the template only lays them out."""
 
 import base64
 import hashlib
@@ -16,7 +16,7 @@ from deepinside.report.external_tables import Benchmark, Comparison
 
 @dataclass(frozen=True)
 class Number:
-    """A number: what it is, of what, worded and rounded and as it is; NaN where something is not known."""
+    """A number: its metric, its subject, as text and as value; NaN for unknown."""
 
     artifact: "Artifact"
     metric: str
@@ -32,13 +32,13 @@ class Number:
 
     @property
     def name(self) -> str:
-        """What it is and of what, in one line."""
+        """Metric and subject in one line."""
         return f"{self.what}, {self.of}" if self.of else self.what
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Numbers of several things side by side: name and unit of each column; name and numbers of each row."""
+    """Comparable numbers: name and unit of each column; name and numbers of each row."""
 
     columns: Sequence[tuple[str, str]]
     rows: Sequence[tuple[str, Sequence[Number | None]]]
@@ -57,8 +57,8 @@ class Bar:
 class Picture:
     """An image of a gallery, whose file in the artifact is `href`.
 
-    A `tiny` one is enlarged as squares, a `long` one takes the room of two. Its caption is what it shows, and the
-    settings, shown on demand.
+    A `tiny` one is enlarged without smoothing, a `long` one has double width. The caption is in two parts: its content,
+    and the settings, shown on demand.
     """
 
     embedded: Embedded
@@ -77,11 +77,11 @@ class Gallery:
 
     Args:
         title: of the group.
-        caption: what all of them share, and its settings; empty where each has its own.
+        caption: common to all of them, and its settings; empty if each has its own.
         size: class of the grid.
-        pictures: that can be shown at once.
-        rest: that are shown on demand.
-        left_out: how many more lie in the artifact.
+        pictures: shown at once.
+        rest: shown on demand.
+        left_out: number of further images in the artifact.
     """
 
     title: str
@@ -93,7 +93,7 @@ class Gallery:
 
     @property
     def shown(self) -> int:
-        """How many images the page holds."""
+        """Number of images on the page."""
         return len(self.pictures) + len(self.rest)
 
 
@@ -110,7 +110,7 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Artifact:
-    """An artifact as the page names it: `anchor` in the page, `href` beside it on disk."""
+    """An artifact as the page names it: `anchor` in the page, `href` of its folder."""
 
     key: str
     name: str
@@ -129,7 +129,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Part:
-    """What one artifact gives to one section; `first` where the artifact itself is described."""
+    """What one artifact contributes to one section; `first` where the artifact itself is described."""
 
     anchor: str
     artifact: Artifact
@@ -152,7 +152,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Highlight:
-    """An image at the top of the page: what it shows, and the section that it is from."""
+    """An image at the top of the page, with its title, a sentence and its section."""
 
     title: str
     says: str
@@ -162,7 +162,7 @@ class Highlight:
 
 @dataclass(frozen=True)
 class RunEnvironment:
-    """What artifacts were computed with: names of the artifacts, and what the machine and the packages were."""
+    """Names of artifacts, and the machine and packages that they were computed with."""
 
     artifacts: Sequence[str]
     facts: Sequence[tuple[str, str]]
@@ -170,7 +170,7 @@ class RunEnvironment:
 
 @dataclass(frozen=True)
 class Found:
-    """A group of the summary: numbers with their bars, and the end of the scale."""
+    """A group of key results: numbers with their bars, and the end of the scale."""
 
     title: str
     numbers: Sequence[tuple[Number, Bar | None]]
@@ -178,7 +178,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Node:
-    """A box of the pipeline's image; `state` is `here`, `broken`, `elsewhere` (not on this page) or `page`."""
+    """A box of the pipeline's drawing; `state` is `here`, `broken`, `elsewhere` (not on this page) or `page`."""
 
     name: str
     detail: str
@@ -191,7 +191,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Drawing:
-    """The pipeline as an image: boxes of one size and the paths between them, in units of the view box."""
+    """The pipeline as a drawing: boxes of one size and the paths between them, in units of the view box."""
 
     width: float
     height: float
@@ -202,7 +202,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole page; `anchors` leads from a fingerprint to its artifact."""
+    """The whole page; `anchors` maps a fingerprint to its artifact."""
 
     title: str
     name: str
@@ -225,7 +225,7 @@ class Page:
 
     @property
     def weight(self) -> int:
-        """Bytes that its images take."""
+        """Bytes of its images."""
         galleries = [one for section in self.sections for part in section.parts for one in part.galleries]
         hung = [picture for one in galleries for picture in (*one.pictures, *one.rest)]
         tables = [one for section in self.sections for part in section.parts for one in part.catalogues]
@@ -246,15 +246,7 @@ def _digest(text: str) -> str:
 
 
 def policy(style: str, script: str) -> str:
-    """The Content-Security-Policy: no network, no frames, no forms; this style, this script, embedded images.
-
-    Args:
-        style: content of the only style element.
-        script: content of the only script element.
-
-    Returns:
-        The value of the meta element.
-    """
+    """The Content-Security-Policy: no network, frames or forms; only this style, this script and embedded images."""
     return (
         f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(script)}; "
         "base-uri 'none'; form-action 'none'"
@@ -262,28 +254,14 @@ def policy(style: str, script: str) -> str:
 
 
 def render(page: Page) -> str:
-    """The page as HTML.
-
-    Args:
-        page: what it shows.
-
-    Returns:
-        A complete document without a link to anything that must be loaded.
-    """
+    """The page as one HTML document that loads nothing."""
     style, script = _source("style.css"), "\n".join(map(_source, SCRIPTS))
     template = _environment(escape=True).get_template("index.html")
     return template.render(page=page, style=style, script=script, policy=policy(style, script))
 
 
 def written(page: Page) -> str:
-    """The page as Markdown, without its images.
-
-    Args:
-        page: what it shows.
-
-    Returns:
-        Text for a paper, an issue or the log of a CI run.
-    """
+    """The page as Markdown, without its images."""
     lines = _environment(escape=False).get_template("report.md").render(page=page)
     return re.sub(r"\n{3,}", "\n\n", lines).strip() + "\n"
 
@@ -302,12 +280,5 @@ def _environment(*, escape: bool) -> Environment:
 
 
 def plain(text: str) -> str:
-    """Text that Markdown shows as it is, in one line.
-
-    Args:
-        text: any.
-
-    Returns:
-        The same with its special characters escaped.
-    """
+    """Text in one line, with Markdown's special characters escaped."""
     return re.sub(r"([\\`*_{}\[\]<>|#~])", r"\\\1", " ".join(str(text).split()))

@@ -17,23 +17,13 @@ FOUND = ("group", "name", "text", "interval", "n", "artifact", "metric")
 
 
 def write_results(folders: Sequence[Folder], path: Path) -> None:
-    """Writes every number of every artifact, exactly as its `table.csv` has it.
-
-    Args:
-        folders: the artifacts.
-        path: of the csv file.
-    """
+    """Writes every number of every artifact, exactly as in its `table.csv`."""
     lines = ((one.key, one.stage, one.fingerprint, *cells.text) for one in folders for cells in one.cells)
     _write(path, RESULTS, lines)
 
 
 def write_found(groups: Sequence[Found], path: Path) -> None:
-    """Writes the summary: the numbers as the page words them.
-
-    Args:
-        groups: of the summary.
-        path: of the csv file.
-    """
+    """Writes the key results as the page shows them."""
     lines = (
         (group.title, n.name, n.text, n.interval, n.count, n.artifact.key, n.metric)
         for group in groups
@@ -43,12 +33,7 @@ def write_found(groups: Sequence[Found], path: Path) -> None:
 
 
 def write_tables(sections: Iterable[Section], path: Path) -> None:
-    """Writes every number of the page with the words that it has there, section by section.
-
-    Args:
-        sections: of the page.
-        path: of the csv file; a cell whose number is not known is empty.
-    """
+    """Writes every number of the page in its words, section by section; an unknown number is an empty cell."""
     lines = (_worded(section.title, one) for section in sections for part in section.parts for one in _numbers(part))
     _write(path, TABLES, lines)
 
@@ -74,15 +59,7 @@ def _write(path: Path, header: Sequence[str], lines: Iterable[Sequence[str]]) ->
 
 
 def found(numbers: Sequence[Number], findings: Iterable[Finding]) -> list[Found]:
-    """The numbers that a finding asks for, in its order, each once, with bars on a common scale.
-
-    Args:
-        numbers: of all artifacts.
-        findings: titles and patterns.
-
-    Returns:
-        The groups in which anything was found.
-    """
+    """The numbers of each finding, in its order, each once, with bars on a common scale."""
     groups = []
     for finding in findings:
         matches = [one for pattern in finding.numbers for one in numbers if _fits(one, pattern)]
@@ -97,14 +74,7 @@ def _fits(one: Number, pattern: str) -> bool:
 
 
 def bars(numbers: Sequence[Number]) -> list[tuple[Number, Bar | None]]:
-    """Draws numbers of one unit from zero to the same end, so that they can be compared by eye.
-
-    Args:
-        numbers: of a group; negative and unknown ones get no bar.
-
-    Returns:
-        Each with its bar.
-    """
+    """Numbers of one unit with bars from zero to a common end; negative and unknown ones get none."""
     ends: dict[str, float] = {}
     for one in numbers:
         reach = max((x for x in (one.value, one.high) if math.isfinite(x)), default=0.0)

@@ -1,4 +1,4 @@
-"""The sections of the page: each number and each gallery has one home."""
+"""The sections of the page: each number and each gallery appears once."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,36 +16,21 @@ OTHER = Chapter("Further results", "What none of the sections above asked for.",
 
 @dataclass
 class _Shelf:
-    """What one artifact gives to one section."""
+    """What one artifact contributes to one section."""
 
     numbers: list[Number] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
 
 
 def place(key: str, chapters: Sequence[Chapter]) -> tuple[int, int]:
-    """Where an artifact stands on the page: the first section that it belongs to, and its place there.
-
-    Args:
-        key: of the artifact.
-        chapters: in order.
-
-    Returns:
-        Index of the section, the number of sections where none takes it; index among the section's patterns.
-    """
+    """Index of an artifact's section, the number of sections if it has none; and its index among the patterns."""
     index = _own(key, chapters)[0]
     patterns = chapters[index].keys if index < len(chapters) else ()
     return index, next((rank for rank, pattern in enumerate(patterns) if fnmatchcase(key, pattern)), 0)
 
 
 def titled(title: str) -> str:
-    """The anchor of a section.
-
-    Args:
-        title: of it.
-
-    Returns:
-        Its anchor.
-    """
+    """The anchor of a section."""
     return f"section-{slug(title)}"
 
 
@@ -55,16 +40,7 @@ def _own(key: str, chapters: Sequence[Chapter]) -> list[int]:
 
 
 def home(key: str, name: str, chapters: Sequence[Chapter]) -> int:
-    """Where a number or a group of images stands.
-
-    Args:
-        key: of its artifact.
-        name: of the metric or the group.
-        chapters: in order.
-
-    Returns:
-        Index of the section that asks for it, or else of the artifact's first.
-    """
+    """Index of the section that names a metric or group of images, otherwise of the artifact's first section."""
     own = _own(key, chapters)
     asked = (index for index in own if index < len(chapters) and _asks(chapters[index], name))
     return next(asked, own[0])
@@ -83,18 +59,9 @@ def lay_out(
     words: Mapping[str, str],
     catalogues: Mapping[str, Sequence[Catalogue]] | None = None,
 ) -> list[Section]:
-    """Sorts numbers and galleries into sections; an artifact with neither still appears, with what is wrong with it.
+    """Sorts numbers and galleries into sections; an artifact without either still appears, with its problems.
 
-    Args:
-        chapters: the sections asked for.
-        artifacts: in the order to show.
-        known: all numbers.
-        exhibits: all images.
-        words: readable names.
-        catalogues: key of an artifact -> its long tables, shown where it is described.
-
-    Returns:
-        The sections that hold anything.
+    `catalogues` are long tables by key of the artifact, shown where it is described.
     """
     shelves: dict[tuple[int, str], _Shelf] = {}
     for value in known:

@@ -1,4 +1,4 @@
-"""What people decide about the page: `conf/report/*.yaml`, typed."""
+"""The settings of the page: `conf/report/*.yaml`, typed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class Chapter:
-    """A section of the page and what belongs there.
+    """A section of the page and its content.
 
     Args:
         title: its heading.
@@ -44,8 +44,8 @@ class Showcase:
 
     Args:
         title: a few words.
-        says: one sentence for somebody who has seen none of this before.
-        pictures: patterns `artifact key:group:title`, the first that fits anything wins.
+        says: one sentence for newcomers.
+        pictures: patterns `artifact key:group:title`, the first with a match is used.
     """
 
     title: str
@@ -55,21 +55,21 @@ class Showcase:
 
 @dataclass(frozen=True)
 class Settings:
-    """How the page is made.
+    """Settings of the page.
 
     Args:
         title: of the page.
-        stages: without whose artifacts the page says that something is missing.
-        pictures_per_gallery: at most; the others stay in the artifact.
-        megabytes: what the page may weigh.
-        findings: the summary at the top.
-        chapters: the sections; what fits none gets one of its own.
+        stages: whose artifacts the page reports as missing.
+        pictures_per_gallery: at most; the others remain in the artifact.
+        megabytes: size limit of the page.
+        findings: the key results at the top.
+        chapters: the sections; what matches none gets its own.
         showcase: the images at the top.
-        rows_per_table: of the long tables, at most; the others stay in the artifact.
-        glossary: words that a newcomer may not know, with what they mean.
+        rows_per_table: of the long tables, at most; the others remain in the artifact.
+        glossary: terms and their definitions.
         words: readable names of metrics, their prefixes, image groups and artifacts.
         also: overrides of the further runs.
-        command: overrides of the run itself; None where they are not known.
+        command: overrides of the run itself; None if unknown.
         benchmarks: table of `make benchmark`; None: not shown.
         networks: table of `experiments/networks.py`; None: not shown.
     """
@@ -91,14 +91,7 @@ class Settings:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Self:
-        """The settings from a plain configuration.
-
-        Args:
-            config: as in `conf/report/default.yaml`, with lists and dictionaries.
-
-        Returns:
-            The same, typed.
-        """
+        """The settings from plain lists and dictionaries, as in `conf/report/default.yaml`."""
         command = config.get("command")
         return cls(
             title=config["title"],

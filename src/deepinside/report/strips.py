@@ -1,4 +1,4 @@
-"""The images of every unit, cut from the sheets that a dissection leaves, small enough for a page of hundreds."""
+"""The top images of every unit, cut from the sheets of a dissection, small enough for a page with hundreds."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ _SIZES = ((1.0, 66), (0.8, 55), (0.6, 50))  # share of the length, WebP quality 
 
 
 class Strip(NamedTuple):
-    """A unit's images beside one another, and the sheet of the artifact that has them."""
+    """A unit's top images side by side, and the sheet of the artifact that contains them."""
 
     embedded: Embedded
     file: str
@@ -24,16 +24,9 @@ class Strip(NamedTuple):
 def strips(
     folder: Folder, units: Sequence[Mapping[str, str]], budget: float, workers: int = 1
 ) -> dict[tuple[str, str], Strip]:
-    """The strips of units, reduced until together they fit; of those that still do not, the first are kept.
+    """The strips of units by (layer, unit), reduced to `budget` bytes; if they still exceed it, the first ones.
 
-    Args:
-        folder: of a dissection; a sheet that cannot be read is added to its problems.
-        units: rows of `units.csv`, the most interesting first.
-        budget: of all of them, in bytes.
-        workers: threads that encode.
-
-    Returns:
-        (layer, unit) -> strip; empty where the artifact has no sheets.
+    `units` are the rows of `units.csv`, the most important first; unreadable sheets are added to the folder's problems.
     """
     places = {(one["layer"], one["unit"]): one for one in lines(folder, FILE, NEEDED)}
     wanted = [(key, places[key]) for one in units if (key := (one["layer"], one["unit"])) in places]

@@ -1,4 +1,4 @@
-"""The last lines of a run: what was found, for the terminal."""
+"""The last lines of a run: its key results, for the terminal."""
 
 import csv
 from pathlib import Path
@@ -9,14 +9,7 @@ MOST = 16  # lines: what a person reads at a glance
 
 
 def lines(folder: Path) -> list[str]:
-    """A short aligned table of an artifact's numbers.
-
-    Args:
-        folder: of an artifact; of a report its summary (`found.csv`) is shown, or else the first of all its numbers.
-
-    Returns:
-        At most 16 lines; none where there are no numbers.
-    """
+    """A short aligned table of an artifact's numbers, at most 16 lines; of a report its key results (`found.csv`)."""
     files = ("found.csv", "results.csv", "table.csv")
     file, rows = next(((file, rows) for file in files if (rows := _read(folder / file))), ("", []))
     shown = rows if len(rows) <= MOST else _fair(rows, MOST - 1)

@@ -1,4 +1,4 @@
-"""What the program answers without computing: which artifacts there are, what they hold, what may go."""
+"""Commands that compute nothing: list, show, compare, verify, publish and remove artifacts."""
 
 from deepinside.terminal.commands import COMMANDS, answer, usage
 

@@ -1,4 +1,4 @@
-"""`deepinside clean`: removes what no result refers to."""
+"""`deepinside clean`: removes artifacts that no result refers to."""
 
 import argparse
 import shutil
@@ -16,11 +16,7 @@ _DAY = 86400.0  # for so long a stopped run can be taken up again, as in `artifa
 
 
 def expects(parser: argparse.ArgumentParser) -> None:
-    """Says what follows the command.
-
-    Args:
-        parser: of its words.
-    """
+    """Adds the arguments of the command."""
     parser.add_argument(
         "outputs", nargs="?", type=Path, default=Path("outputs"), help="the folder that runs write into"
     )
@@ -28,19 +24,16 @@ def expects(parser: argparse.ArgumentParser) -> None:
 
 
 def answer(given: argparse.Namespace) -> int:
-    """Lists what can go, asks, and removes it.
+    """Lists what can be removed, asks, and removes it.
 
-    What stays: artifacts that a `latest` points to, all that these rest on, and unfinished work of less than a day.
-    What is no artifact of this program is not touched.
-
-    Args:
-        given: `outputs` and `yes`.
+    Artifacts that a `latest` points to remain, with everything that they were made from, and unfinished work of less
+    than a day. What is no artifact of this program is not touched.
 
     Returns:
-        0 where nothing is left to remove, 1 where the answer was no.
+        0 if nothing is left to remove, 1 if the user declined.
 
     Raises:
-        ValueError: while a run is at work there, for it may rest on what would go.
+        ValueError: while a run is in progress, because it may need what would be removed.
     """
     waste = _waste(given.outputs)
     if not waste:

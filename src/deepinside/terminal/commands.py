@@ -1,4 +1,4 @@
-"""The words of the terminal, each answered by a module of this package."""
+"""The commands of the terminal, each implemented by a module of this package."""
 
 import argparse
 import importlib
@@ -7,7 +7,7 @@ from typing import NamedTuple, NoReturn
 
 
 class Command(NamedTuple):
-    """A word of the terminal: what follows it, what it does, and the module that answers."""
+    """A command: its arguments, its description, and its module."""
 
     arguments: str
     what: str
@@ -25,49 +25,23 @@ COMMANDS = {
 
 
 class Parser(argparse.ArgumentParser):
-    """Reads the words after a command.
-
-    Args:
-        command: one of `COMMANDS`.
-    """
+    """Parses the arguments of a command, one of `COMMANDS`."""
 
     def __init__(self, command: str) -> None:
         super().__init__(prog=f"deepinside {command}", usage=usage(command), description=COMMANDS[command].what)
 
     def error(self, message: str) -> NoReturn:
-        """Says what was expected.
-
-        Args:
-            message: argparse's own words.
-
-        Raises:
-            ValueError: always.
-        """
+        """Raises ValueError with the usage of the command."""
         raise ValueError(f"expected {self.usage}: {message}")
 
 
 def usage(command: str) -> str:
-    """How a command is called.
-
-    Args:
-        command: one of `COMMANDS`.
-
-    Returns:
-        For instance `deepinside verify PATH`.
-    """
+    """The usage of a command, for instance `deepinside verify PATH`."""
     return f"deepinside {command} {COMMANDS[command].arguments}"
 
 
 def answer(command: str, words: Sequence[str]) -> int:
-    """Answers on standard output.
-
-    Args:
-        command: one of `COMMANDS`.
-        words: that follow it on the command line.
-
-    Returns:
-        The exit status.
-    """
+    """Runs a command and returns its exit status."""
     module = importlib.import_module(f"deepinside.terminal.{COMMANDS[command].module}")
     parser = Parser(command)
     module.expects(parser)

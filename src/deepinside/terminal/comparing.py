@@ -1,4 +1,4 @@
-"""`deepinside diff`: what differs between two artifacts."""
+"""`deepinside diff`: the differences of two artifacts."""
 
 import argparse
 from pathlib import Path
@@ -8,24 +8,13 @@ from deepinside.terminal.screen import say
 
 
 def expects(parser: argparse.ArgumentParser) -> None:
-    """Says what follows the command.
-
-    Args:
-        parser: of its words.
-    """
+    """Adds the arguments of the command."""
     parser.add_argument("left", type=Path, metavar="PATH", help="of an artifact")
     parser.add_argument("right", type=Path, metavar="PATH", help="of another")
 
 
 def answer(given: argparse.Namespace) -> int:
-    """Writes a line per difference, and how many there are.
-
-    Args:
-        given: `left` and `right`.
-
-    Returns:
-        0.
-    """
+    """Writes a line per difference, and their number; returns 0."""
     rows = difference(given.left, given.right)
     say(*(f"{kind:10}  {key:44}  {left}  |  {right}" for kind, key, left, right in rows))
     say(f"{len(rows)} differences")

@@ -1,4 +1,4 @@
-"""The artifacts in an outputs folder, what each is made from, and what refers to what."""
+"""The artifacts in an outputs folder and their inputs."""
 
 import json
 import re
@@ -21,7 +21,7 @@ class Item:
 
     Args:
         path: of its folder, `<outputs>/<stage>/<fingerprint>`.
-        manifest: as it was written; None where it is damaged.
+        manifest: as it was written; None if it is damaged.
         latest: whether `<stage>/latest` points to it.
     """
 
@@ -36,7 +36,7 @@ class Item:
 
     @property
     def inputs(self) -> dict[str, str]:
-        """Role -> fingerprint of the artifact that plays it."""
+        """Role -> fingerprint of the input."""
         return self.manifest["made_from"]["inputs"] if self.manifest else {}
 
     @property
@@ -47,19 +47,19 @@ class Item:
 
     @property
     def made(self) -> str:
-        """Day and minute, UTC; empty where it is not known."""
+        """Day and minute, UTC; empty if unknown."""
         created = self.manifest["record"].get("created", "") if self.manifest else ""
         return created[:16].replace("T", " ")
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """All artifacts of an outputs folder, and work that is not finished.
+    """All artifacts of an outputs folder, and unfinished work.
 
     Args:
         outputs: the folder.
-        items: by stage, then the oldest first.
-        unfinished: folders `<fingerprint>.part`, work in progress or stopped, and `.removed`, removed in part.
+        items: by stage, then by age, oldest first.
+        unfinished: folders `<fingerprint>.part`, in progress or interrupted, and `.removed`, removed in part.
     """
 
     outputs: Path
@@ -68,13 +68,7 @@ class Inventory:
 
     @classmethod
     def of(cls, outputs: Path) -> "Inventory":
-        """Looks through an outputs folder. Links are not followed.
-
-        Args:
-            outputs: holds `<stage>/<fingerprint>`.
-
-        Returns:
-            What is there.
+        """The content of an outputs folder; links are not followed.
 
         Raises:
             FileNotFoundError: if there is no such folder.
@@ -93,7 +87,7 @@ class Inventory:
 
     @cached_property
     def kept(self) -> frozenset[str]:
-        """Fingerprints that a `latest` stands on: its own, its inputs', theirs and so on."""
+        """Fingerprints of the artifacts that a `latest` points to, and of all their direct and indirect inputs."""
         found: set[str] = set()
         waiting = {item.name for item in self.items if item.latest}
         while waiting:
@@ -103,14 +97,7 @@ class Inventory:
         return frozenset(found)
 
     def made_of(self, item: Item) -> str:
-        """In short, what made an artifact: its data, network and methods, then what else its command said.
-
-        Args:
-            item: one of these.
-
-        Returns:
-            One line.
-        """
+        """In short, what an artifact was made from: data, network and methods, then further overrides."""
         if item.manifest is None:
             return "its manifest.json is damaged"
         made_from = item.manifest["made_from"]
@@ -151,14 +138,7 @@ def _item(folder: Path) -> Item:
 
 
 def manifest(folder: Path) -> Content | None:
-    """An artifact's manifest.
-
-    Args:
-        folder: of the artifact.
-
-    Returns:
-        As it was written; None where it is damaged, or speaks of another artifact.
-    """
+    """An artifact's manifest; None if it is damaged, or belongs to another artifact."""
     try:
         content: Any = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         its_own = (content["fingerprint"], content["stage"]) == (folder.name, folder.parent.name)
@@ -168,14 +148,7 @@ def manifest(folder: Path) -> Content | None:
 
 
 def in_words(size: int) -> str:
-    """A size as people read it.
-
-    Args:
-        size: in bytes.
-
-    Returns:
-        For instance `3.4 MB`.
-    """
+    """A size in bytes as text, for instance `3.4 MB`."""
     value = float(size)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:
@@ -185,12 +158,5 @@ def in_words(size: int) -> str:
 
 
 def total(items: Iterable[Item]) -> str:
-    """The size of several artifacts.
-
-    Args:
-        items: any.
-
-    Returns:
-        In words.
-    """
+    """The total size of several artifacts, as text."""
     return in_words(sum(item.size for item in items))

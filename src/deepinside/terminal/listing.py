@@ -11,25 +11,14 @@ COLUMNS = ("stage", "fingerprint", "made (UTC)", "size", "state", "from")
 
 
 def expects(parser: argparse.ArgumentParser) -> None:
-    """Says what follows the command.
-
-    Args:
-        parser: of its words.
-    """
+    """Adds the arguments of the command."""
     parser.add_argument(
         "outputs", nargs="?", type=Path, default=Path("outputs"), help="the folder that runs write into"
     )
 
 
 def answer(given: argparse.Namespace) -> int:
-    """Writes a row per artifact; on a terminal the sums as well.
-
-    Args:
-        given: `outputs`.
-
-    Returns:
-        0.
-    """
+    """Writes a row per artifact, and the sums on a terminal; returns 0."""
     found = Inventory.of(given.outputs)
     rows = []
     for item in found.items:

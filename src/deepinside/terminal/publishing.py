@@ -1,4 +1,4 @@
-"""`deepinside publish`: replays finished artifacts to Weights & Biases, with all that they rest on."""
+"""`deepinside publish`: replays finished artifacts and their inputs to Weights & Biases."""
 
 import argparse
 from collections.abc import Iterator, Mapping
@@ -15,11 +15,7 @@ _PLACE = ("mode", "project", "entity")
 
 
 def expects(parser: argparse.ArgumentParser) -> None:
-    """Says what follows the command.
-
-    Args:
-        parser: of its words.
-    """
+    """Adds the arguments of the command."""
     parser.add_argument("words", nargs="+", metavar="PATH", help="of an artifact, such as outputs/report/latest")
     parser.epilog = (
         "wandb.project=NAME, wandb.entity=NAME and name=GROUP say where to; with wandb=offline the runs are written "
@@ -28,15 +24,10 @@ def expects(parser: argparse.ArgumentParser) -> None:
 
 
 def answer(given: argparse.Namespace) -> int:
-    """Publishes every artifact that W&B does not have whole, inputs first, so that the graph is complete.
-
-    Called again it goes on where it was interrupted, and does nothing where all is there.
-
-    Args:
-        given: `words`, paths and overrides of the configuration.
+    """Publishes every artifact that W&B does not have completely, inputs first; can be interrupted and repeated.
 
     Returns:
-        0 where W&B has everything now, else 1.
+        0 if W&B has everything now, otherwise 1.
 
     Raises:
         ValueError: if W&B is disabled.

@@ -1,4 +1,4 @@
-"""What is said on standard output: tables for people, plain aligned columns for programs."""
+"""Standard output: tables for people, plain aligned columns for programs."""
 
 import sys
 from collections.abc import Sequence
@@ -9,23 +9,13 @@ from rich.text import Text
 
 
 def say(*lines: str) -> None:
-    """Writes lines as they are, however wide the terminal is.
-
-    Args:
-        *lines: to write.
-    """
+    """Writes lines as they are, whatever the width of the terminal."""
     for line in lines:
         sys.stdout.write(f"{line}\n")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> None:
-    """Writes a table: framed on a terminal, else aligned columns two spaces apart, one row a line.
-
-    Args:
-        columns: their names.
-        rows: of cells.
-        right: columns that are flush right.
-    """
+    """Writes a table: framed on a terminal, otherwise aligned columns two spaces apart; `right` are flush right."""
     if not sys.stdout.isatty():
         say(*aligned([columns, *rows], [name in right for name in columns]))
         return
@@ -39,15 +29,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> list[str]:
-    """Rows as lines.
-
-    Args:
-        rows: of as many cells each.
-        right: per column, whether it is flush right.
-
-    Returns:
-        A line per row, its columns two spaces apart.
-    """
+    """Rows as lines with columns two spaces apart; `right` states for each column whether it is flush right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     cells = (
         (

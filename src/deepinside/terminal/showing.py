@@ -1,4 +1,4 @@
-"""`deepinside show`: one artifact, as a person reads it."""
+"""`deepinside show`: one artifact in readable form."""
 
 import argparse
 from collections.abc import Iterator, Mapping
@@ -14,23 +14,12 @@ FILES = 20  # shown of each artifact; the largest folder has thousands
 
 
 def expects(parser: argparse.ArgumentParser) -> None:
-    """Says what follows the command.
-
-    Args:
-        parser: of its words.
-    """
+    """Adds the arguments of the command."""
     parser.add_argument("path", type=Path, metavar="PATH", help="of an artifact, such as outputs/localise/latest")
 
 
 def answer(given: argparse.Namespace) -> int:
-    """Writes what made the artifact, its inputs, numbers and files.
-
-    Args:
-        given: `path`.
-
-    Returns:
-        0.
-    """
+    """Writes an artifact's inputs, settings, numbers and files; returns 0."""
     manifest = read_manifest(given.path)
     folder = given.path.resolve()
     made_from = manifest["made_from"]

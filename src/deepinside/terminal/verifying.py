@@ -1,4 +1,4 @@
-"""`deepinside verify`: whether an artifact is as it was made."""
+"""`deepinside verify`: checks the hashes of an artifact."""
 
 import argparse
 from pathlib import Path
@@ -8,23 +8,12 @@ from deepinside.terminal.screen import say
 
 
 def expects(parser: argparse.ArgumentParser) -> None:
-    """Says what follows the command.
-
-    Args:
-        parser: of its words.
-    """
+    """Adds the arguments of the command."""
     parser.add_argument("path", type=Path, metavar="PATH", help="of an artifact")
 
 
 def answer(given: argparse.Namespace) -> int:
-    """Writes a line for whatever differs.
-
-    Args:
-        given: `path`.
-
-    Returns:
-        0 where all is as made, else 1.
-    """
+    """Writes a line per difference; returns 0 if there is none, otherwise 1."""
     problems = artifact.verify(given.path)
     good = f"{given.path}: {len(artifact.read_manifest(given.path)['files'])} files, all as made"
     say(*(problems or [good]))

@@ -1,4 +1,4 @@
-"""The part of visualise that makes images: of classes, units, channels, directions."""
+"""Synthesised images of classes, units, channels and directions."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -39,19 +39,19 @@ def draw_images(
     judge: Network | None,
     colours: Callable[[], Float[Tensor, "m 3"] | None],
 ) -> list[Row]:
-    """An image of each class or unit by every method, with `synthesis.csv` and `synthesis.npz`.
+    """Synthesises an image of each class or unit by every method, with `synthesis.csv` and `synthesis.npz`.
 
-    What a method made is kept at once, so that a run that was interrupted goes on with the next method.
+    The result of a method is stored at once, so that an interrupted run continues with the next method.
 
     Args:
-        network: any.
+        network: to visualise.
         classes: their numbers.
         methods: name -> method that returns `Images`.
-        material: function -> further arguments that it asks for.
+        material: function -> further arguments that it takes.
         gallery: to add to.
         out: the work folder.
-        judge: a second network, of the same classes, that says what it sees in the images; None: nobody does.
-        colours: gives pixels of photographs to compare colours with; None where there are none.
+        judge: a second network of the same classes, which classifies the images; None for none.
+        colours: returns pixels of photographs to compare colours with; None if there are none.
 
     Returns:
         Rows for the table.
@@ -88,14 +88,8 @@ def draw_images(
 
 
 def lower(name: str, settings: Mapping[str, Any]) -> str:
-    """What takes less memory: an ascent or a study is another one in other batches, so they are the user's to choose.
-
-    Args:
-        name: of a method.
-        settings: of it.
-
-    Returns:
-        Keys of the configuration.
+    """The keys to lower when memory is insufficient: optimisations and studies depend on their batch, so it is not
+    halved.
     """
     batches = [f"method.{name}.{key}" for key in _BATCHES if key in settings]
     return " or ".join(batches or ["visualise.classes", "visualise.images"])

@@ -1,4 +1,4 @@
-"""The part of visualise that looks at one image after the other."""
+"""Maps of single images."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -31,7 +31,7 @@ _RATIO = "energy_in_box_over_area_share"
 
 
 class Seen(NamedTuple):
-    """What came of the images: rows for the table, classes predicted, (file, reason) set aside."""
+    """Results for the images: rows for the table, predicted classes, (file, reason) of skipped ones."""
 
     rows: list[Row]
     classes: list[int]
@@ -48,22 +48,10 @@ def draw_pictures(
     *,
     seed: int,
 ) -> Seen:
-    """Maps of every method for the class that the network sees, with `per_image.csv`, `maps.npz` and images.
+    """Maps of every method for the predicted class, with `per_image.csv`, `maps.npz` and images.
 
-    Beside them, where boxes are known, how much of a map lies on the object, for the network and for the same network
+    Where boxes are known, also the share of a map's energy within the object, for the network and for the same network
     with random weights.
-
-    Args:
-        network: any.
-        index: of the images.
-        methods: name -> method that returns `Maps`.
-        options: group visualise.
-        gallery: to add to.
-        out: the work folder.
-        seed: of the random weights.
-
-    Returns:
-        What came of it.
     """
     shown = _chosen(index, options.images)
     measured = _chosen(index, max(options.images, options.measured)) if methods else shown
@@ -102,18 +90,18 @@ def mapped(
     name: str,
     work: str = "maps",
 ) -> tuple[Float[Tensor, "H W"], bool]:
-    """The map of one class (or of the unit that the method looks for) on the whole photograph.
+    """The map of one class (or of the unit that the method is set to) on the whole image, from its crops.
 
     Args:
-        network: any.
-        view: of the photograph.
-        target: class that the method is asked for.
-        method: looks at each crop by itself.
-        name: of the photograph, for messages.
-        work: name of the method, for the record of batches that memory did not suffice for.
+        network: to visualise.
+        view: crops of the image.
+        target: class.
+        method: is applied to every crop.
+        name: of the image, for messages.
+        work: name of the method, for the record of batches that did not fit into memory.
 
     Returns:
-        The maps of all crops, un-mirrored, laid back onto the canvas and averaged where they overlap, (H, W); and
+        The maps of all crops, un-mirrored, mapped back onto the canvas and averaged where they overlap, (H, W); and
         whether they are signed.
 
     Source: Simonyan et al. 2013, sec. 3.1.

@@ -1,8 +1,8 @@
 """Methods as the configuration chooses them.
 
-A method says by its signature what it takes: one that returns `Maps` gets one image after the other, one that returns
-`Images` one class after the other, one that returns a `Study` whatever its parameters name: `pictures`, `segments`
-(images with outlined concepts), `checkpoints` (the network while it was trained).
+The signature of a method determines its inputs: one that returns `Maps` is called per image, one that returns `Images`
+per class, and one that returns a `Study` once, with what its parameters name: `pictures`, `segments` (images with
+outlined concepts) or `checkpoints` (the network during training).
 """
 
 import inspect
@@ -33,13 +33,7 @@ class Method(NamedTuple):
 
 
 def methods(chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, Method]:
-    """The methods that a configuration chose.
-
-    Args:
-        chosen: name -> content of its yaml.
-
-    Returns:
-        Name -> method.
+    """The chosen methods by name, from the content of their yaml files.
 
     Raises:
         ValueError: if a method returns something else, or lacks a parameter.

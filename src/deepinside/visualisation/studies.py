@@ -1,4 +1,4 @@
-"""The part of visualise that looks at many images at once, at parts, or at a network while it learnt."""
+"""Studies of many images, of parts, or of a network during training."""
 
 import inspect
 import json
@@ -41,19 +41,9 @@ def conduct(
     gallery: Gallery,
     out: Path,
 ) -> tuple[list[Row], Broken]:
-    """Conducts every study that is not finished yet, and keeps `<study>.csv`, `<study>.npz` and its images.
+    """Computes every study that is not finished yet, and writes `<study>.csv`, `<study>.npz` and its images.
 
-    Args:
-        network: any.
-        index: of the images.
-        methods: name -> method that returns a `Study`.
-        cfg: the stage's configuration.
-        inputs: of the stage.
-        gallery: to add to.
-        out: the work folder.
-
-    Returns:
-        Rows for the table, and (file, reason) of images that could not be read.
+    Returns rows for the table, and (file, reason) of unreadable images.
     """
     rows: list[Row] = []
     broken: Broken = []
@@ -89,19 +79,7 @@ def _draw(gallery: Gallery, name: str, method: Any, study: Study, network: Netwo
 def material(
     work: Any, network: Network, index: Index, cfg: DictConfig, inputs: Mapping[str, Path], broken: Broken
 ) -> dict[str, Any]:
-    """What a method asks for by the names of its parameters.
-
-    Args:
-        work: the method.
-        network: any.
-        index: of the images.
-        cfg: the stage's configuration.
-        inputs: of the stage.
-        broken: gets (file, reason) of what cannot be read.
-
-    Returns:
-        Parameter -> value.
-    """
+    """The arguments of a method by its parameter names; `broken` collects (file, reason) of unreadable images."""
     asked = inspect.signature(work).parameters
     given: dict[str, Any] = {}
     if "pictures" in asked:
@@ -120,16 +98,9 @@ def material(
 
 
 def pictures(network: Network, index: Index, crops: str, broken: Broken) -> Pictures:
-    """A data set as the network takes it: the centre crop, or the whole image squeezed.
+    """The images of an index as network inputs: the centre crop, or the whole image resized (`warp`).
 
-    Args:
-        network: whose input it is to be.
-        index: of the data set.
-        crops: `warp` squeezes; anything else takes the centre crop.
-        broken: gets (file, reason) of what cannot be read.
-
-    Returns:
-        All images of the index.
+    `broken` collects (file, reason) of unreadable images.
     """
     same = len(index.classes) == len(network.classes)
 
@@ -150,16 +121,7 @@ def pictures(network: Network, index: Index, crops: str, broken: Broken) -> Pict
 
 
 def shown(network: Network, image: UInt8[Tensor, "3 h w"], crops: str) -> Float[Tensor, "3 s s"]:
-    """An image as methods take it that look at each image once.
-
-    Args:
-        network: whose input it is to be.
-        image: RGB bytes, (3, h, w).
-        crops: `warp` squeezes it; anything else takes the centre crop.
-
-    Returns:
-        RGB in [0, 1], (3, input, input).
-    """
+    """An image (3, h, w) of bytes as network input, RGB in [0, 1]: the centre crop, or resized (`warp`)."""
     return views.crops_of(image, network.preprocessing, crops if crops == "warp" else "centre").pixels[0]
 
 
@@ -214,18 +176,10 @@ def _segments(network: Network, broden: Broden, broken: Broken) -> Segments:
 
 
 def checkpoints(cfg: DictConfig, trained: Path, network: Network) -> tuple[Checkpoint, ...]:
-    """The network after each epoch that its training kept.
-
-    Args:
-        cfg: with `machine.device`.
-        trained: artifact of `train`.
-        network: at its end.
-
-    Returns:
-        In order of time.
+    """The network after each epoch that training kept, in order.
 
     Raises:
-        ValueError: if there are none: it was not trained here, or keeps no epochs.
+        ValueError: if there are none: it was not trained here, or kept no epochs.
     """
     files = sorted((trained / "epochs").glob("*.safetensors"))
     if not files:
