@@ -94,7 +94,9 @@ def test_ilsvrc(tmp_path: Path, split: str) -> None:
     place = kaggle(tmp_path) / "ILSVRC" / "Data" / "CLS-LOC" / split
     place = place / "n01440764" if split == "train" else place
     picture(place / f"{name(1)}.JPEG")
-    (tmp_path / "ILSVRC" / "ImageSets" / "CLS-LOC" / "val.txt").unlink()  # else only what it lists is looked at
+    (
+        tmp_path / "ILSVRC" / "ImageSets" / "CLS-LOC" / "val.txt"
+    ).unlink()  # otherwise only the pictures that it lists are read
     before = len(ilsvrc.index(tmp_path, split).entries)
     shutil.copy(place / f"{name(1)}.JPEG", place / f"{CAFE}.JPEG")
     found = ilsvrc.index(tmp_path, split)
@@ -155,7 +157,7 @@ def test_voc(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stage", ["prepare", "concepts"])
 def test_stages_count_the_file_and_go_on(tmp_path: Path, stage: str) -> None:
-    root = tmp_path / CAFE / "data"  # what lies above the root is nobody's business
+    root = tmp_path / CAFE / "data"  # the path of the root itself may be anything
     for stem in ("a", CAFE):
         photograph(root / "images" / f"{stem}.jpg")
         mask(root / "masks" / "cat" / f"{stem}.png")
