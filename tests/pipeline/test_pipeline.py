@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from deepinside.artifacts import digest
 from deepinside.models import pretrained
-from deepinside.pipeline import configuration, table
+from deepinside.pipeline import configuration, plan, table
 from deepinside.pipeline.plan import Planner, planned
 
 CONF = configuration.folder()
@@ -158,9 +158,9 @@ def test_the_code_of_a_claims_measure_counts(tmp_path: Path, modules: Callable) 
     before = named()
     modules({"measured.py": "def value(_folders): return 2\n"})
     assert named() != before
-    assert pipeline._targets({"function": "relu", "plot": None, "target": "score"}) == set()  # words, not modules
+    assert plan._targets({"function": "relu", "plot": None, "target": "score"}) == set()  # words, not modules
     functions = "deepinside.claims.functions"
-    assert functions in digest.closure(table._targets({"C01": {"function": f"{functions}.rank_correlation"}}))
+    assert functions in digest.closure(plan._targets({"C01": {"function": f"{functions}.rank_correlation"}}))
 
 
 def test_no_path_reaches_what_names_the_artifact(tmp_path: Path) -> None:
@@ -423,13 +423,8 @@ def test_keys_that_cannot_change_a_result_do_not_change_the_fingerprint(places: 
         matched |= set(patterns)
         if patterns:
             with edited(cfg, leaf, another(value)):
-<<<<<<< HEAD:tests/pipeline/test_pipeline.py
                 assert {stage: planner.plan(cfg, stage).folder for stage in table.STAGES} == before, leaf
     assert matched == STILL.keys()  # a key that is gone is none of the list
-=======
-                assert {stage: planner.plan(cfg, stage).folder for stage in pipeline.STAGES} == before, leaf
-    assert matched == NO_EFFECT.keys()  # a key that is gone is none of the list
->>>>>>> w/a:tests/test_pipeline.py
 
 
 def test_what_a_sweep_fixes_is_in_its_points(tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def _targets(content: Any) -> set[str]:
     # network of one's own, `target: package.module:function`.
     if isinstance(content, Mapping):
         dotted = [content.get(key) for key in ("_target_", "plot", "function")]
-        own = {name.rpartition(".")[0] for name in dotted if isinstance(name, str)}
+        own = {name.rpartition(".")[0] for name in dotted if isinstance(name, str) and "." in name}
         module, colon, _ = str(content.get("target")).partition(":")
         return own.union({module} if colon else (), *map(_targets, content.values()))
     return set().union(*map(_targets, content)) if isinstance(content, list) else set()
