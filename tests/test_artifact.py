@@ -15,6 +15,7 @@ from deepinside import artifact
 from deepinside.difference import difference
 from deepinside.digests import RawDigests
 from deepinside.records import Row, Table
+from tests.own import HANGS
 
 MADE = {"stage": "toy", "seed": 0, "config": {"a": {"b": 1}}, "inputs": {}, "raw": {}, "source": "s"}
 
@@ -73,14 +74,18 @@ def test_kill_nine_leaves_no_artifact(tmp_path: Path) -> None:
     assert artifact.verify(path) == []
 
 
-def test_two_at_once_compute_once(tmp_path: Path) -> None:
+def test_three_at_once_compute_once(tmp_path: Path) -> None:
     computed = []
+    met = threading.Barrier(3, timeout=HANGS)  # one computes while the others have found it at work
 
     def compute(out: Path) -> None:
         computed.append(out)
-        time.sleep(0.2)
+        met.wait()
 
-    threads = [threading.Thread(target=artifact.make, args=(tmp_path, MADE, compute, dict)) for _ in range(3)]
+    others = {"join": lambda _part: met.wait()}
+    threads = [
+        threading.Thread(target=artifact.make, args=(tmp_path, MADE, compute, dict), kwargs=others) for _ in range(3)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -11,7 +11,7 @@ from hydra.errors import InstantiationException
 
 from deepinside import configuration
 from deepinside.records import Table
-from tests.own import OWN, TINY, lay, program, searched
+from tests.own import HANGS, OWN, TINY, lay, program, searched
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,8 @@ def test_processes_that_share_the_work_make_the_same(localised: Path, place: Pat
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "deepinside"]
     environment = os.environ | {"PYTHONPATH": searched(place), "OMP_NUM_THREADS": "1"}
     command = [*torchrun, "run=localise", *SMALL, "outputs=shared"]
-    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    pipes = {"capture_output": True, "text": True}
+    done = subprocess.run(command, cwd=place, env=environment, check=False, timeout=HANGS, **pipes)
     assert done.returncode == 0, done.stderr
     places = {line for line in done.stdout.splitlines() if line.startswith("artifact: ")}
     assert places == {f"artifact: shared/localise/{localised.name}"}

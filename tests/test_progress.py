@@ -12,10 +12,9 @@ import pytest
 
 from deepinside import progress
 from deepinside.progress import EVERY, duration, helping, rate, resumable, timed, track
-from tests.own import searched
+from tests.own import HANGS, searched
 
 BATCHES, HERE = 8, Path(__file__).parent
-HANGS = 300  # seconds after which a process that should end is taken to hang
 
 
 def squares(positions):
