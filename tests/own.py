@@ -19,6 +19,7 @@ NET = (
 )
 TINY = ["data=folder", "model=custom", "wandb=disabled", "machine.workers=0", "machine.threads=1"]
 OWN = [*TINY, "data.root=pictures", "model.target=mine:net", "model.input=32", "model.resize=36"]
+HANGS = 600  # seconds after which a process that should end is taken to hang, on a machine that others use too
 _COLOURS = ((200, 30, 30), (30, 30, 200))
 
 
@@ -73,4 +74,4 @@ def program(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
     """Runs `deepinside` there, where `mine` can be imported."""
     command = [sys.executable, "-m", "deepinside", *arguments]
     environment = os.environ | {"PYTHONPATH": searched(cwd), "COLUMNS": "100"}
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=HANGS)

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.own import HANGS
+
 SLOW = {"02_atlas", "07_other_networks"}  # over half a minute
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
 
@@ -107,7 +109,7 @@ def test_it_runs_as_it_stands(path: Path, tmp_path: Path) -> None:
     before = os.times()
     done = subprocess.run(
         [sys.executable, "-c", RUNNER, str(path)],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=5 * SECONDS,
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=HANGS,
     )  # fmt: skip
     after = os.times()
     assert done.returncode == 0, done.stderr

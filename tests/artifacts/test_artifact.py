@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from tests.own import HANGS
 
 from deepinside.artifacts import artifact
 from deepinside.artifacts.digest import RawDigests
@@ -74,14 +75,18 @@ def test_kill_nine_leaves_no_artifact(tmp_path: Path) -> None:
     assert artifact.verify(path) == []
 
 
-def test_two_at_once_compute_once(tmp_path: Path) -> None:
+def test_three_at_once_compute_once(tmp_path: Path) -> None:
     computed = []
+    met = threading.Barrier(3, timeout=HANGS)  # one computes while the others have found it at work
 
     def compute(out: Path) -> None:
         computed.append(out)
-        time.sleep(0.2)
+        met.wait()
 
-    threads = [threading.Thread(target=artifact.make, args=(tmp_path, MADE, compute, dict)) for _ in range(3)]
+    others = {"join": lambda _part: met.wait()}
+    threads = [
+        threading.Thread(target=artifact.make, args=(tmp_path, MADE, compute, dict), kwargs=others) for _ in range(3)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

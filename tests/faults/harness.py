@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -79,6 +80,14 @@ def alive(place: Path) -> set[int]:
             if f"PYTHONPATH={place}".encode() in (entry / "environ").read_bytes():
                 found.add(int(entry.name))
     return found
+
+
+def ended(place: Path, but: int = 0) -> bool:
+    """Whether all but so many of these processes end."""
+    until = time.monotonic() + own.HANGS
+    while len(alive(place)) > but and time.monotonic() < until:
+        time.sleep(0.1)
+    return len(alive(place)) == but
 
 
 class Warm:

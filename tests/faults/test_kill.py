@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator
 
 import pytest
-from tests.faults.harness import KILLED, RUNS, Warm, alive, artifacts, laid, same, start, warmed
+from tests.faults.harness import KILLED, RUNS, Warm, artifacts, ended, laid, same, start, warmed
 
 from deepinside.artifacts.artifact import verify
 
@@ -42,10 +42,7 @@ def killed(warm: Warm, stage: str, moments: list[int], outputs: str) -> int:
 def test_killed_twice_while_it_localises(warm: Warm) -> None:
     looks = undisturbed(warm, "localise")
     assert killed(warm, "localise", [looks // 2, looks // 4], "localise_twice") == 2
-    until = time.monotonic() + 20
-    while len(alive(warm.place)) > 1 and time.monotonic() < until:
-        time.sleep(0.1)
-    assert len(alive(warm.place)) == 1, "workers of a killed run are left"  # but for the warm process
+    assert ended(warm.place, but=1), "workers of a killed run are left"  # the warm process stays
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.faults.harness import RUNS, laid, same, start
+from tests.own import HANGS
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 
@@ -24,7 +25,7 @@ def test_nobody_at_the_other_end(tmp_path: Path, server: str) -> None:
     place = laid(tmp_path)
     variables = {"WANDB_BASE_URL": server, "WANDB_API_KEY": KEY, "HOME": str(tmp_path)}
     online = start([*RUNS["localise"], "wandb.start_s=2", "wandb.finish_s=2"], "outputs", place, "online", **variables)
-    _, said = online.communicate(timeout=300)
+    _, said = online.communicate(timeout=HANGS)
     assert online.returncode == 0, said
     assert said.count("W&B gave up") == 3, said  # prepare, load, localise
     assert "wandb=disabled" in said

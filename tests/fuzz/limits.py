@@ -8,7 +8,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-SECONDS = 5
+SECONDS = 5  # of processor time: other processes may take the rest
+PATIENCE = 20  # times as much passes before a reader that waits is taken to hang
 BYTES = 10**9
 
 _watched: dict[str, list[str]] = {}
@@ -31,24 +32,28 @@ sys.addaudithook(_look)
 
 @contextmanager
 def limited(*forbidden: Path, seconds: float = SECONDS) -> Generator[None]:
-    """Raises `Hang` after some seconds, lets no more memory be had, and checks that nothing forbidden was opened."""
+    """Raises `Hang` after some seconds of work, or of waiting `PATIENCE` times as long; lets no more memory be had, and
+    checks that nothing forbidden was opened."""
 
     def late(*_: object) -> None:
         raise Hang(f"more than {seconds} s")
 
     opened = {str(path): [] for path in forbidden}
-    before = signal.signal(signal.SIGALRM, late)
+    before = {number: signal.signal(number, late) for number in (signal.SIGPROF, signal.SIGALRM)}
     most = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (_data() + BYTES, most[1]))
     _watched.update(opened)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE * seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        for timer in (signal.ITIMER_PROF, signal.ITIMER_REAL):
+            signal.setitimer(timer, 0)
         _watched.clear()
         resource.setrlimit(resource.RLIMIT_DATA, most)
-        signal.signal(signal.SIGALRM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     assert not any(opened.values()), opened
 
 

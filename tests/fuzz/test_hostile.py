@@ -32,11 +32,18 @@ from deepinside.pipeline import configuration
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as Linux does it")
 
 
+def spin() -> None:
+    while True:
+        pass
+
+
 def test_the_limits_hold() -> None:
     with pytest.raises(MemoryError), limited():
         bytearray(2 * 10**9)
-    read, write = os.pipe()
     with pytest.raises(Hang), limited(seconds=0.1):
+        spin()
+    read, write = os.pipe()
+    with pytest.raises(Hang), limited(seconds=0.02):
         os.read(read, 1)
     os.close(read)
     os.close(write)

@@ -282,7 +282,8 @@ def test_processes_that_share_the_work_make_the_same(localised: Path, place: Pat
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "deepinside"]
     environment = os.environ | {"PYTHONPATH": searched(place), "OMP_NUM_THREADS": "1"}
     command = [*torchrun, "run=localise", *SMALL, "outputs=shared"]
-    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    pipes = {"capture_output": True, "text": True}
+    done = subprocess.run(command, cwd=place, env=environment, check=False, timeout=HANGS, **pipes)
     assert done.returncode == 0, done.stderr
     places = {line for line in done.stdout.splitlines() if line.startswith("artifact: ")}
     assert places == {f"artifact: shared/localise/{localised.name}"}

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.own import searched
+from tests.own import HANGS, searched
 
 from deepinside.runtime import progress
 from deepinside.runtime.progress import EVERY, duration, helping, rate, resumable, timed, track
 
 BATCHES, HERE = 8, Path(__file__).parent
-HANGS = 300  # seconds after which a process that should end is taken to hang
 
 
 def squares(positions):
