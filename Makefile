@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 CHECKED := src tests benchmarks experiments notebooks
 
-.PHONY: reproduce experiments benchmark test test-slow lint clean
+.PHONY: reproduce experiments benchmark test test-slow lint install clean
 
 reproduce: $(INSTALLED)
 	$(BIN)/deepinside experiment=reproduce report.benchmarks=benchmarks/results.csv report.networks=experiments/networks.csv
@@ -29,6 +29,8 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check $(CHECKED)
 	$(BIN)/ruff check --output-format concise $(CHECKED)
 	$(BIN)/mypy
+
+install: $(INSTALLED)
 
 $(INSTALLED): requirements.lock pyproject.toml
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)

@@ -1,40 +1,42 @@
 """A network built in Python is the one that the command line builds."""
 
+import inspect
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from tests.shared import SHARED, needs_shared
 
 import deepinside
 from deepinside.data.image import read_image
-from deepinside.models.convnet import convnet
 from deepinside.models.custom import custom
-from deepinside.models.hog import hog
-from deepinside.models.matconvnet import vgg_f
-from deepinside.models.pretrained import efficientnet_lite0, squeezenet, torchvision_model
+from deepinside.models.pretrained import squeezenet
 from deepinside.models.saved import build
-from deepinside.models.timm_zoo import timm_model
 from deepinside.models.training import probabilities
 from deepinside.network import Network
-from deepinside.pipeline.configuration import composed, groups
+from deepinside.pipeline.configuration import composed, folder, groups
+from deepinside.spelling import resolved
 
-MINE = "torchvision.models:squeezenet1_1"  # any function that returns a module
-IN_PYTHON: dict[str, Callable[[], Network]] = {
-    "alexnet": lambda: torchvision_model("alexnet"),
-    "convnet": convnet,
-    "custom": lambda: custom(MINE),
-    "efficientnet_lite0": lambda: efficientnet_lite0("random"),
-    "googlenet": lambda: torchvision_model("googlenet"),
-    "hog": hog,
-    "resnet18": lambda: torchvision_model("resnet18"),
-    "squeezenet": lambda: squeezenet("random"),
-    "timm": lambda: timm_model("resnet18"),
-    "torchvision": lambda: torchvision_model("resnet50"),
-    "vgg16": lambda: torchvision_model("vgg16"),
-    "vgg_f": lambda: vgg_f("random"),
-}
-VARIANTS = {"convnet_mini", "convnet_micro"}  # have no factory of their own: `convnet` with arguments of their yaml
+MINE = {"target": "torchvision.models:squeezenet1_1"}  # any function that returns a module
+
+
+def own(choice: str) -> dict[str, str]:
+    """What the yaml of a choice leaves to the user."""
+    return MINE if choice == "custom" else {}
+
+
+def factory(choice: str) -> Callable[[], Network] | None:
+    """What builds a choice in Python, with its own defaults; None for a variant of another choice, which has none."""
+    stated = OmegaConf.load(folder() / "model" / f"{choice}.yaml")
+    if "defaults" in stated:
+        return None
+    stated.update(own(choice))
+    function = resolved(stated["_target_"])
+    parameters = inspect.signature(function).parameters.values()
+    needed = [one.name for one in parameters if one.default is one.empty and one.kind is not one.VAR_KEYWORD]
+    return partial(function, **{name: stated[name] for name in needed}, weights="random")
 
 
 def seeded(build: Callable[[], Network]) -> Network:
@@ -44,13 +46,9 @@ def seeded(build: Callable[[], Network]) -> Network:
 
 
 def from_the_command_line(choice: str, *words: str) -> Network:
-    target = [f"model.target={MINE}"] if choice == "custom" else []
-    cfg = composed([f"model={choice}", "model.weights=random", *target, *words])
+    stated = [f"model.{key}={value}" for key, value in own(choice).items()]
+    cfg = composed([f"model={choice}", "model.weights=random", *stated, *words])
     return seeded(lambda: build(cfg.model, None))
-
-
-def test_every_choice_is_compared() -> None:
-    assert {*IN_PYTHON, *VARIANTS} == set(groups()["model"])
 
 
 @pytest.mark.parametrize("choice", groups()["model"])
@@ -59,17 +57,17 @@ def test_scores_from_python_are_those_from_the_command_line(choice: str) -> None
     theirs = from_the_command_line(choice)
     (expected,) = probabilities(theirs, [picture])
     assert expected.std() > 0
-    own = {"target": MINE} if choice == "custom" else {}
-    by_name = seeded(lambda: deepinside.load(choice, weights="random", **own))
+    by_name = seeded(lambda: deepinside.load(choice, weights="random", **own(choice)))
     assert (by_name.name, by_name.classes) == (theirs.name, theirs.classes)
-    for ours in (by_name, *(seeded(made) for name, made in IN_PYTHON.items() if name == choice)):
+    made = factory(choice)
+    for ours in (by_name, *([seeded(made)] if made else [])):
         assert ours.preprocessing == theirs.preprocessing
         assert torch.equal(probabilities(ours, [picture])[0], expected)
 
 
 def test_what_is_not_said_of_ones_own_network_is_as_on_the_command_line() -> None:
     assert (
-        seeded(lambda: custom(MINE, input=64)).preprocessing
+        seeded(lambda: custom(**MINE, input=64)).preprocessing
         == from_the_command_line("custom", "model.input=64").preprocessing
     )
 
