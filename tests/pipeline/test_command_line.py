@@ -11,7 +11,7 @@ import pytest
 import yaml
 from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
-from tests.own import OWN, TINY, lay, program, searched
+from tests.own import HANGS, OWN, TINY, lay, program, searched
 
 from deepinside.pipeline import configuration
 from deepinside.records import Table
