@@ -220,6 +220,6 @@ def test_an_efficientnet_that_is_not_there_is_answered_by_the_closest():
 @pytest.mark.parametrize(("arch", "side", "resize"), [("lite0", 224, 256), ("lite1", 240, 274), ("lite2", 260, 297)])
 def test_efficientnets_see_what_they_were_trained_on(arch, side, resize):
     cfg = configuration.composed([f"model=efficientnet_{arch}", "model.weights=null"]).model
-    told = built(cfg, None).preprocessing
+    told = build(cfg, None).preprocessing
     assert (told.input, told.resize, told.interpolation) == (side, resize, "bicubic")
     assert (told.mean, told.std, told.scale) == ((127.0,) * 3, (128.0,) * 3, 255.0)  # efficientnet_lite_builder.py
