@@ -1,4 +1,4 @@
-"""The paper's ConvNet: five convolutions, three pools, three fully connected layers."""
+"""The paper's ConvNet: five convolutions, three pools, up to three fully connected layers."""
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ class ConvNet(nn.Sequential):
     Args:
         outputs: number of classes.
         widths: channels of conv1..conv5.
-        hidden: units of fc6 and fc7.
+        hidden: units of fc6 and fc7; fewer than two leave out the last (Zeiler & Fergus 2014, table 3).
         kernel: side of conv1's filters, in pixels.
         stride: of conv1, in pixels.
         normalisation: `lrn`, `batch` or `none`.
@@ -32,13 +32,17 @@ class ConvNet(nn.Sequential):
         dropout: share of fc6's and fc7's units silenced in training.
         input: side of the square input, in pixels.
         groups: columns of conv2, conv4 and conv5 that do not see one another, as on two cards (Krizhevsky et al. 2012).
+        initial_std: weights start as N(0, initial_std^2), as in Krizhevsky et al. 2012 (0.01); None: He et al. 2015.
+            Before a normalisation the scale of a layer's weights changes nothing but the effective learning rate: the
+            smaller the start, the farther the filters move away from it.
 
     Raises:
         ValueError: if a number of layers is wrong, the normalisation is unknown, widths do not divide into the groups,
             or the input is too small.
 
     Source: Simonyan et al. 2013, sec. 1 (the widths); Chatfield et al. 2014, CNN-F (all else).
-    Deviation: weights start as He et al. 2015 proposed (no initialisation is stated), so that all sizes train.
+    Deviation: at the defaults weights start as He et al. 2015 proposed (no initialisation is stated), so that all sizes
+    train.
     """
 
     def __init__(
@@ -54,8 +58,9 @@ class ConvNet(nn.Sequential):
         dropout: float = 0.5,
         input: int = 224,
         groups: int = 1,
+        initial_std: float | None = None,
     ) -> None:
-        _check(widths, hidden, normalisation, groups)
+        _check(widths, hidden, normalisation, groups, initial_std)
         settings = dict(lrn or {"size": 5, "alpha": 5e-4, "beta": 0.75, "k": 2.0})
         parts: OrderedDict[str, nn.Module] = OrderedDict()
         before = (3, *widths[:-1])
@@ -76,19 +81,26 @@ class ConvNet(nn.Sequential):
             taken = given
         parts["fc8"] = nn.Linear(taken, outputs)
         super().__init__(parts)
-        self._start()
+        self._start(initial_std)
 
-    def _start(self) -> None:
+    def _start(self, std: float | None) -> None:
         for name, part in self.named_children():
             if isinstance(part, nn.Conv2d | nn.Linear):
-                nn.init.kaiming_normal_(part.weight, nonlinearity="linear" if name == "fc8" else "relu")
+                if std is not None:
+                    nn.init.normal_(part.weight, std=std)
+                else:
+                    nn.init.kaiming_normal_(part.weight, nonlinearity="linear" if name == "fc8" else "relu")
                 if part.bias is not None:
                     nn.init.zeros_(part.bias)
 
 
-def _check(widths: Sequence[int], hidden: Sequence[int], normalisation: str, groups: int) -> None:
-    if len(widths) != 5 or len(hidden) != 2:
-        raise ValueError(f"expected 5 widths and 2 hidden widths, got {list(widths)} and {list(hidden)}")
+def _check(
+    widths: Sequence[int], hidden: Sequence[int], normalisation: str, groups: int, initial_std: float | None
+) -> None:
+    if len(widths) != 5 or len(hidden) > 2:
+        raise ValueError(f"expected 5 widths and at most 2 hidden widths, got {list(widths)} and {list(hidden)}")
+    if initial_std is not None and initial_std <= 0:
+        raise ValueError(f"expected initial_std above 0, or null for He et al. 2015, got {initial_std}")
     if normalisation not in _NORMALISATIONS:
         raise ValueError(f"expected normalisation {', '.join(_NORMALISATIONS)}, got {normalisation!r}")
     if any(width % groups for width in widths):
@@ -144,6 +156,7 @@ def convnet(
     dropout: float = 0.5,
     input: int = 224,
     groups: int = 1,
+    initial_std: float | None = None,
     **preprocessing: Any,
 ) -> Network:
     """Builds a ConvNet with its preprocessing.
@@ -162,6 +175,7 @@ def convnet(
         dropout: share of fc6's and fc7's units silenced in training.
         input: side of the square input, in pixels.
         groups: columns of conv2, conv4 and conv5 that do not see one another.
+        initial_std: standard deviation of the weights at the start; None: as He et al. 2015 proposed.
         **preprocessing: mean, std, resize, bgr, scale, interpolation, as in `Preprocessing`; what is None or missing is
             as in `conf/model/convnet.yaml`.
 
@@ -183,6 +197,7 @@ def convnet(
         dropout=dropout,
         input=input,
         groups=groups,
+        initial_std=initial_std,
     )
     if tensors is not None:
         load_tensors(module, tensors, str(weights))

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from numpy import ndarray
 from pytorch_lightning import Callback, Trainer
-from torch import Tensor
+from torch import Tensor, nn
 
 from deepinside.data.augmentation import Augmentation
 from deepinside.data.datamodule import Pictures
@@ -217,6 +217,42 @@ def _torch_state() -> Generator[None, None, None]:
             yield
         finally:
             torch.use_deterministic_algorithms(flags[0], warn_only=flags[1])
+
+
+def weights_of(network: Network) -> dict[str, Float[Tensor, "..."]]:
+    """A copy of the weights of every convolution and linear layer.
+
+    Args:
+        network: with any layers; normalisations and biases are left out.
+
+    Returns:
+        Dotted name of the layer -> its weights, on the CPU.
+    """
+    kinds = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear
+    layers = {name: part for name, part in network.module.named_modules() if isinstance(part, kinds)}
+    return {name: part.weight.detach().cpu().clone() for name, part in layers.items()}
+
+
+def cosines_with_start(
+    start: Mapping[str, Float[Tensor, "..."]], end: Mapping[str, Float[Tensor, "..."]]
+) -> dict[str, float]:
+    """How far training has moved each layer: the cosine between its weights before and after.
+
+    Near 1 a layer still is its random start, whatever the network's accuracy; near 0 nothing of it is left.
+
+    Args:
+        start: layer -> weights, see `weights_of`.
+        end: the same layers later.
+
+    Returns:
+        Layer -> cosine, -1 to 1; NaN where all weights are zero.
+    """
+
+    def cosine(first: Tensor, second: Tensor) -> float:
+        scale = float(first.norm() * second.norm())
+        return float((first * second).sum()) / scale if scale > 0 else float("nan")
+
+    return {name: cosine(weights.double(), end[name].double()) for name, weights in start.items()}
 
 
 def classification_errors(

@@ -1,5 +1,6 @@
 """Training curves, and maps during training."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,38 @@ def learning(history: pd.DataFrame) -> Figure:
         axis.set_xlabel("epoch")
         axis.legend(frameon=False, fontsize=8)
     return figure
+
+
+def filters(start: Float[ndarray, "u 3 y x"], end: Float[ndarray, "u 3 y x"], layer: str) -> Figure:
+    """The filters of the first layer before and after training.
+
+    Args:
+        start: RGB, each filter on its own scale with zero as grey.
+        end: likewise, in the same order.
+        layer: its name.
+
+    Returns:
+        Two sheets, each filter at the same place in both.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4.8), layout="constrained")
+    for axis, sheet, title in zip(axes, (start, end), ("at the start", "after training"), strict=True):
+        axis.imshow(_sheet(sheet), interpolation="nearest")
+        axis.set_title(f"{layer}, {title}", fontsize=10)
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    return figure
+
+
+def _sheet(weights: Float[ndarray, "u 3 y x"]) -> Float[ndarray, "h w 3"]:
+    count, _, height, width = weights.shape
+    columns = math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    sheet = np.ones((rows * (height + 1) + 1, columns * (width + 1) + 1, 3))
+    for place, weight in enumerate(weights):
+        most = float(np.abs(weight).max()) or 1.0
+        top, left = 1 + place // columns * (height + 1), 1 + place % columns * (width + 1)
+        sheet[top : top + height, left : left + width] = 0.5 + 0.5 * weight.transpose(1, 2, 0) / most
+    return sheet
 
 
 _INCHES = 1.5  # width of a cell

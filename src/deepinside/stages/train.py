@@ -5,6 +5,7 @@ or a tenth of the images, where these have no split (`Index.divided`).
 """
 
 import shutil
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,19 @@ import pandas as pd
 import torch
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
+from torch import Tensor
 
 from deepinside.data.datamodule import Canvases, Views
 from deepinside.data.index import Index
 from deepinside.data.opening import open_index
+from deepinside.methods.first_layer import First, first_convolution, folded_filter_share
 from deepinside.models.classifier import FEW_CLASSES
 from deepinside.models.saved import build, described, save
-from deepinside.models.training import classification_errors, fit
+from deepinside.models.training import classification_errors, cosines_with_start, fit, weights_of
 from deepinside.models.watch import Watch, looks, when
 from deepinside.network import Network
 from deepinside.plots.gallery import Gallery
-from deepinside.plots.training import learning
+from deepinside.plots.training import filters, learning
 from deepinside.records import Batch, Row, Table
 from deepinside.runtime import machine
 from deepinside.spelling import resolved
@@ -67,6 +70,7 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(cfg.seed)
         network = build(cfg.model, list(train.classes))
+    start, first = weights_of(network), _first(network)
     settings: dict[str, Any] = OmegaConf.to_container(cfg.train)  # type: ignore[assignment]
     train = train.balanced(settings.pop("limit"))
     if settings.pop("shuffle_labels"):
@@ -78,8 +82,9 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     save(network, cfg.model, out)
     network.to(machine.device(cfg.machine.device))  # training leaves it where it was built
     rows = [Row("epochs", len(history), "epochs"), Row("training_images", len(train), "images"), *described(network)]
-    Table([*rows, *_tested(network, val, out)]).write(out)
-    _draw(pd.read_csv(out / "history.csv"), network, watch, out)
+    moved = _moved(start, first, network)
+    Table([*rows, *_tested(network, val, out), *moved]).write(out)
+    _draw(pd.read_csv(out / "history.csv"), network, (first, _first(network)), watch, out)
     shutil.rmtree(out / "checkpoints")
     if watch:
         shutil.rmtree(watch.folder)  # its images are in the gallery
@@ -143,7 +148,32 @@ def _tested(network: Network, val: Index, out: Path) -> list[Row]:
     return [*rows, Row("images_set_aside", len(val) - len(columns["image"]), "images")]
 
 
-def _draw(history: pd.DataFrame, network: Network, watch: Watch | None, out: Path) -> None:
+def _first(network: Network) -> First | None:
+    try:
+        return first_convolution(network)
+    except ValueError:  # a network that does not begin with a convolution of RGB
+        return None
+
+
+def _moved(start: Mapping[str, Tensor], first: First | None, network: Network) -> list[Row]:
+    # How far each layer is from its random start, and whether the first one's filters still are noise.
+    rows = [
+        Row(f"{name}.cosine_with_start", value, "cosine")
+        for name, value in cosines_with_start(start, weights_of(network)).items()
+    ]
+    if first is not None and (last := _first(network)):
+        shares = {"folded_share": last, "folded_share_at_start": first}
+        rows += [mean_row(f"{last.name}.{key}", folded_filter_share(one), "share") for key, one in shares.items()]
+    return rows
+
+
+def _draw(
+    history: pd.DataFrame,
+    network: Network,
+    firsts: tuple[First | None, First | None],
+    watch: Watch | None,
+    out: Path,
+) -> None:
     gallery = Gallery(out)
     gallery.add(
         learning(history),
@@ -152,6 +182,18 @@ def _draw(history: pd.DataFrame, network: Network, watch: Watch | None, out: Pat
         title="Training",
         caption=f"{network.name}: loss and error on the images tested on, per epoch (centre crop).",
     )
+    start, end = firsts
+    if start is not None and end is not None:
+        gallery.add(
+            filters(start.filters.cpu().numpy(), end.filters.cpu().numpy(), end.name),
+            "filters",
+            group="training",
+            title="The first layer, before and after training",
+            caption=f"{network.name}, {end.name}: {len(end.filters)} filters, each on its own scale, grey is zero, at "
+            f"the same place in both sheets. Share of their power that the stride of {end.stride[0]} folds back onto "
+            f"lower frequencies: {float(folded_filter_share(start).nanmean()):.2f} at the start (white noise), "
+            f"{float(folded_filter_share(end).nanmean()):.2f} after training.",
+        )
     if watch:
         _draw_looks(gallery, watch, network)
     gallery.write()
