@@ -60,13 +60,13 @@ def mapped(
     Args:
         network: any.
         view: of the photograph.
-        target: class that the method is asked for.
+        target: class that the method maps.
         method: looks at each crop by itself.
         name: of the photograph, for messages.
         work: name of the method, for the record of batches that memory did not suffice for.
 
     Returns:
-        The maps of all crops, un-mirrored, laid back onto the canvas and averaged where they overlap, (H, W); and
+        The maps of all crops, un-mirrored, placed on the canvas and averaged where they overlap, (H, W); and
         whether they are signed.
 
     Source: Simonyan et al. 2013, sec. 3.1.
