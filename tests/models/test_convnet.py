@@ -140,7 +140,7 @@ def _pooled(x):
 def test_what_cannot_be_built_is_said():
     with pytest.raises(ValueError, match=r"leaves 2 before pool5.*enlarge the input"):
         feature_sides(40)
-    with pytest.raises(ValueError, match="5 widths and 2 hidden"):
+    with pytest.raises(ValueError, match="5 widths and at most 2 hidden"):
         ConvNet(2, **(TINY | {"widths": (1, 2)}))
     with pytest.raises(ValueError, match=r"lrn, batch, none, got 'group'"):
         ConvNet(2, normalisation="group", **TINY)

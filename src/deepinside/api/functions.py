@@ -100,13 +100,13 @@ def saliency(
     def look(picture: Tensor, name: str) -> Saliency:
         view = views.crops_of(picture, network.preprocessing, crops)
         shares = network.scores(view.pixels).softmax(dim=1).mean(dim=0).cpu().numpy()
-        asked = classes or [int(shares.argmax())]
-        found = [mapped(network, view, one, partial(function, **keys), name, method) for one in asked]
+        shown_classes = classes or [int(shares.argmax())]
+        found = [mapped(network, view, one, partial(function, **keys), name, method) for one in shown_classes]
         return Saliency(
             image=view.canvas.permute(1, 2, 0).numpy(),
             maps=np.stack([map_.numpy() for map_, _ in found]),
-            targets=(named,) if named else tuple(network.classes[one] for one in asked),
-            probabilities=np.full(1, np.nan) if named else shares[asked],
+            targets=(named,) if named else tuple(network.classes[one] for one in shown_classes),
+            probabilities=np.full(1, np.nan) if named else shares[shown_classes],
             signed=found[0][1],
         )
 
@@ -254,12 +254,12 @@ def localise(
     options = defaults("localise", preset, settings)
     localise_stage.check(OmegaConf.create({"localise": options}))
     grid = Settings.of(options)
-    asked: dict[str, Any] = {key: options[key] for key in ("crops", "top", "rule")}
-    asked["classes"] = _classes(network, target) or None
-    asked["layer"] = last_positions(network) if grid.activation else None
+    viewing: dict[str, Any] = {key: options[key] for key in ("crops", "top", "rule")}
+    viewing["classes"] = _classes(network, target) or None
+    viewing["layer"] = last_positions(network) if grid.activation else None
 
     def look(picture: Tensor, _name: str) -> Localisation:
-        view = viewed(network, picture, **asked)
+        view = viewed(network, picture, **viewing)
         pixels = arrays(view)
         with threadpoolctl.threadpool_limits(1):  # as in the stage's workers, on which the last bits depend
             parts = segment(pixels.maps, pixels.covered, pixels.canvas, grid, pixels.activation)
