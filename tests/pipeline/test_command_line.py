@@ -220,7 +220,7 @@ def test_help_lists_groups_and_choices(place: Path) -> None:
     done = program("--help", cwd=place)
     assert done.returncode == 0, done.stderr
     for word in (
-        "data: folder, ilsvrc, miniature, photos, shards",
+        "data: folder, ilsvrc, imagenette, miniature, photos, shards, torchvision",
         "deepinside verify PATH",
         "localise: ",
         "gamma: 50",

@@ -279,6 +279,7 @@ def test_missing_raw_data_is_named(tmp_path: Path) -> None:
         name(tmp_path, "prepare", "data=imagenette", f"data.root={tmp_path / 'nowhere'}")
 
 
+PLACES = {"recipe": "recipe@train"}  # groups whose keys belong to another one
 CHOICES = [
     (place.name, file.stem) for place in sorted(CONF.iterdir()) if place.is_dir() for file in place.glob("*.yaml")
 ]
@@ -286,7 +287,7 @@ CHOICES = [
 
 @pytest.mark.parametrize(("group", "choice"), sorted(CHOICES))
 def test_every_choice_composes_and_resolves(group: str, choice: str) -> None:
-    cfg = composed(f"{group}=[{choice}]" if group == "method" else f"{group}={choice}")
+    cfg = composed(f"{group}=[{choice}]" if group == "method" else f"{PLACES.get(group, group)}={choice}")
     assert OmegaConf.to_container(cfg, resolve=True)
 
 
@@ -312,6 +313,8 @@ NO_EFFECT = {
     "estimate": "another answer, of which no artifact is made",
     "machine.*": "where and how fast; conf/machine/default.yaml says so of the last bits, too",
     "wandb.*": "a mirror of what is finished",
+    "data.download": "how the files got there; their content counts",
+    "concepts.download": "likewise",
     "sweep.jobs": "how many points at a time",
     "sweep.fixed": "the points see what it sets, and they are the sweep's inputs: a test of its own",
 }
@@ -369,6 +372,9 @@ def whole(folder: Path) -> Iterator[DictConfig]:
         cfg = composed(
             *words, "sweep=localise_best", *(f"{key}={folder / 'old'}" for key in ("data.root", "concepts.root"))
         )
+        for group in (cfg.data, cfg.concepts):
+            if "fetch" in group:  # which would look for a real one
+                group.fetch = None
         for model in (cfg.model, cfg.judge):
             model.weights = str(folder / "old" / "file")
             if OmegaConf.is_missing(model, "target"):
@@ -453,7 +459,8 @@ def test_the_content_of_a_file_counts_and_not_its_place(places: Path, stage: str
     cfg, planner = composed(*words, "judge.weights=random"), Planner(places)
 
     def named(place: str) -> str:
-        OmegaConf.update(cfg, key, str(places / place if key.endswith(".root") else places / place / "file"))
+        with open_dict(cfg):  # not every data set has every key
+            OmegaConf.update(cfg, key, str(places / place if key.endswith(".root") else places / place / "file"))
         return planner.plan(cfg, stage).folder.name
 
     first = named("old")

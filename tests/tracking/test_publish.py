@@ -7,8 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tests.test_tracking import build
 from tests.tracking import transaction_log
+from tests.tracking.test_tracking import build
 
 from deepinside import terminal
 from deepinside.artifacts import artifact

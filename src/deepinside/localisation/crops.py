@@ -13,73 +13,7 @@ from deepinside.methods.grad_cam import evidence
 from deepinside.methods.saliency import forward
 from deepinside.network import Network
 from deepinside.probe.activations import capture
-<<<<<<< HEAD:src/deepinside/localisation/crops.py
 from deepinside.runtime.memory import halved
-=======
-from deepinside.records import Batch, Maps
-
-
-class Crops(NamedTuple):
-    """A photograph as the network is shown it.
-
-    Attributes:
-        canvas: the photograph at the network's scale, RGB in [0, 1], (3, H, W).
-        places: where each crop was cut from the canvas.
-        pixels: the crops, RGB in [0, 1], (m, 3, s, s).
-    """
-
-    canvas: Float[Tensor, "3 H W"]
-    places: tuple[views.Placement, ...]
-    pixels: Float[Tensor, "m 3 s s"]
-
-
-def cropped(network: Network, image: UInt8[Tensor, "3 h w"], crops: str) -> Crops:
-    """Cuts a photograph up for a network.
-
-    Args:
-        network: any.
-        image: RGB bytes, (3, h, w).
-        crops: `ten` (corners, centre, mirrored), `centre`, or `warp` (the whole photograph squeezed to the input).
-
-    Returns:
-        The canvas and its crops.
-
-    Raises:
-        ValueError: if `crops` is unknown.
-    """
-    recipe = network.preprocessing
-    canvas = views.warped(image, recipe) if crops == "warp" else views.canvas(image, recipe)
-    height, width = canvas.shape[1:]
-    places = views.placements(height, width, recipe.input, "centre" if crops == "warp" else crops)
-    return Crops(canvas, places, views.cut(canvas, places, recipe.input))
-
-
-def mapped(
-    network: Network, view: Crops, target: int, method: Callable[[Network, Batch], Maps], name: str, work: str = "maps"
-) -> tuple[Float[Tensor, "H W"], bool]:
-    """The map of one class (or of the unit that the method looks for) on the whole photograph.
-
-    Args:
-        network: any.
-        view: of the photograph.
-        target: class that the method maps.
-        method: looks at each crop by itself.
-        name: of the photograph, for messages.
-        work: name of the method, for the record of batches that memory did not suffice for.
-
-    Returns:
-        The maps of all crops, un-mirrored, placed on the canvas and averaged where they overlap, (H, W); and
-        whether they are signed.
-
-    Source: Simonyan et al. 2013, sec. 3.1.
-    """
-    count = len(view.pixels)
-    batch = Batch(view.pixels, tuple(f"{name}.{i}" for i in range(count)), torch.full((count,), target))
-    parts = halved(lambda part: method(network, batch[part]), count, f"crops of {work}")
-    values = torch.cat([part.values for part in parts]).cpu()
-    merged, _ = views.merged(values, view.places, view.canvas.shape[1], view.canvas.shape[2])
-    return merged[0], parts[0].signed
->>>>>>> w/e:src/deepinside/methods/crops.py
 
 
 class Viewed(NamedTuple):
