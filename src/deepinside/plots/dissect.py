@@ -27,6 +27,8 @@ _TILE = 132  # pixels, side of a picture on a card
 _DPI = 110.0
 _MOST = 60  # concepts in one chart
 _FEWEST = 14  # so many have room, that few bars are not broad
+_LONGEST = 40  # characters of a concept's name; the rest is cut off
+_CHARACTER = 0.055  # inches, of a concept's name
 
 
 def ordered(categories: Sequence[str]) -> tuple[str, ...]:
@@ -169,11 +171,13 @@ def units_per_concept(labels: Sequence[str], categories: Sequence[str], units: S
     if left_out > 0:
         kept = set(sorted(rows, key=lambda row: (-row[2], rank[row[0]], row[1]))[:_MOST])
         rows = [row for row in rows if row in kept]
-    figure = Figure(figsize=(2.4 + 0.17 * max(_FEWEST, len(rows)), 3.2), layout="constrained")
+    names = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for _, name, _ in rows]
+    height = max(3.2, 2.2 + _CHARACTER * max(map(len, names), default=0))
+    figure = Figure(figsize=(2.4 + 0.17 * max(_FEWEST, len(rows)), height), layout="constrained")
     axes = figure.subplots()
     place = np.arange(len(rows))
     axes.bar(place, [row[2] for row in rows], color=[colour(row[0]) for row in rows], width=0.82)
-    axes.set_xticks(place, [row[1] for row in rows], rotation=90, size=7)
+    axes.set_xticks(place, names, rotation=90, size=7)
     axes.set_xlim(-0.7, max(_FEWEST, len(rows)) - 0.3)
     axes.set_ylabel("units")
     more = f" ({left_out} concepts with fewer units left out)" if left_out > 0 else ""

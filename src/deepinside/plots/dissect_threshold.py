@@ -8,6 +8,9 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+_INSIDE = 9  # layers whose legend has room inside the axes
+_ROWS = 16  # of a legend beside them
+_CHARACTER = 0.065  # inches, of the legend's text
 _MARKERS = "osD^vP*X<>"  # with the shades, from the bottom of the network upwards: told apart without colour
 
 
@@ -22,7 +25,9 @@ def unique_by_threshold(thresholds: Sequence[float], unique: Mapping[str, Sequen
     Returns:
         A line per layer.
     """
-    figure = Figure(figsize=(5.2, 3.4), layout="constrained")
+    columns = -(-len(unique) // _ROWS) if len(unique) > _INSIDE else 0  # of the legend, where it stands beside the axes
+    beside = columns * (0.5 + _CHARACTER * max(map(len, unique), default=0))
+    figure = Figure(figsize=(5.2 + beside, 3.4), layout="constrained")
     axes = figure.subplots()
     shades = colormaps["viridis"](np.linspace(0, 0.85, len(unique)))
     for (layer, counts), shade, marker in zip(unique.items(), shades, cycle(_MARKERS)):
@@ -36,5 +41,6 @@ def unique_by_threshold(thresholds: Sequence[float], unique: Mapping[str, Sequen
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, linewidth=0.4, alpha=0.5)
     if len(unique) > 1:
-        axes.legend(frameon=False, fontsize=8)
+        place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "ncols": columns} if columns else {}
+        axes.legend(frameon=False, fontsize=8, **place)
     return figure
