@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -41,6 +42,8 @@ def unique_by_threshold(thresholds: Sequence[float], unique: Mapping[str, Sequen
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, linewidth=0.4, alpha=0.5)
     if len(unique) > 1:
-        place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "ncols": columns} if columns else {}
+        place: dict[str, Any] = (
+            {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "ncols": columns} if columns else {}
+        )
         axes.legend(frameon=False, fontsize=8, **place)
     return figure
