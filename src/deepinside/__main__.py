@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """`deepinside run=<stage> ...`, or one of `terminal.COMMANDS` and what follows it."""
+    # A title that matplotlib's own font has no letters for shows boxes; the caption beside the picture has it in full.
+    warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from")
     try:
         status = _dispatched(sys.argv[1:])
         sys.stdout.flush()

@@ -1,4 +1,5 @@
 import io
+import warnings
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from deepinside.plots.dissection import (
 
 
 def drawn(figure):
-    figure.savefig(io.BytesIO(), format="png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure.savefig(io.BytesIO(), format="png", bbox_inches="tight")
 
 
 def test_categories_stand_in_the_papers_order():
@@ -73,3 +76,20 @@ def test_thresholds_against_counts():
     assert list(axes.lines[2].get_xdata()) == [0.04, 0.04]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["c1", "c2"]
     drawn(figure)
+
+
+@pytest.mark.parametrize("count", [8, 26, 60])
+def test_all_layers_of_a_deep_network_fit(count):
+    layers = [f"features.{i}.denseblock.denselayer.conv" for i in range(count)]
+    figure = unique_by_threshold([0.02, 0.04, 0.1], {layer: [9, 5, 0] for layer in layers}, chosen=0.04)
+    drawn(figure)
+    assert figure.axes[0].get_position().width * figure.get_figwidth() > 3  # inches
+    assert len(figure.axes[0].get_legend().get_texts()) == count
+    drawn(unique_detectors(layers, ["object", "part"], np.ones((count, 2), dtype=int), rule="per category"))
+
+
+def test_concepts_with_long_names_fit():
+    names = [f"a concept that somebody described in one long sentence, variant {i}" for i in range(70)]
+    figure = units_per_concept(names, ["part"] * 70, [1] * 70, title="t")
+    drawn(figure)
+    assert figure.axes[0].get_position().height * figure.get_figheight() > 1.5  # inches

@@ -354,3 +354,15 @@ def test_bad_input_is_one_clear_message(arguments: list[str], said: str, place: 
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert "Error executing job" not in done.stderr
+
+
+def test_no_warning_of_a_library_reaches_the_screen(tmp_path: Path) -> None:
+    place = lay(tmp_path)
+    (place / "pictures" / "class_0").rename(place / "pictures" / "猫")  # matplotlib's font has no such letter
+    boxes = (place / "pictures" / "boxes.csv").read_text().replace("class_0", "猫")
+    (place / "pictures" / "boxes.csv").write_text(boxes, encoding="utf-8")
+    done = program("run=localise", *OWN, cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    folder = place / done.stdout.strip().splitlines()[-1].removeprefix("artifact: ")
+    assert "猫" in (folder / "pictures.csv").read_text(encoding="utf-8")

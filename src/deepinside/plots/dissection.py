@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle, groupby
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -28,6 +29,8 @@ _TILE = 132  # pixels, side of an image on a card
 _DPI = 110.0
 _MOST = 60  # concepts in one chart
 _FEWEST = 14  # so many have room, that few bars are not broad
+_LONGEST = 40  # characters of a concept's name; the rest is cut off
+_CHARACTER = 0.055  # inches, of a concept's name
 
 
 def ordered(categories: Sequence[str]) -> tuple[str, ...]:
@@ -138,11 +141,13 @@ def units_per_concept(labels: Sequence[str], categories: Sequence[str], units: S
     if left_out > 0:
         kept = set(sorted(rows, key=lambda row: (-row[2], rank[row[0]], row[1]))[:_MOST])
         rows = [row for row in rows if row in kept]
-    figure = Figure(figsize=(2.4 + 0.17 * max(_FEWEST, len(rows)), 3.2), layout="constrained")
+    names = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for _, name, _ in rows]
+    height = max(3.2, 2.2 + _CHARACTER * max(map(len, names), default=0))
+    figure = Figure(figsize=(2.4 + 0.17 * max(_FEWEST, len(rows)), height), layout="constrained")
     axes = figure.subplots()
     place = np.arange(len(rows))
     axes.bar(place, [row[2] for row in rows], color=[colour(row[0]) for row in rows], width=0.82)
-    axes.set_xticks(place, [row[1] for row in rows], rotation=90, size=7)
+    axes.set_xticks(place, names, rotation=90, size=7)
     axes.set_xlim(-0.7, max(_FEWEST, len(rows)) - 0.3)
     axes.set_ylabel("units")
     more = f" ({left_out} concepts with fewer units left out)" if left_out > 0 else ""
@@ -166,12 +171,17 @@ def _plain(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
+_INSIDE = 9  # layers whose legend has room inside the axes
+_ROWS = 16  # of a legend beside them
+_CHARACTER = 0.065  # inches, of the text of a legend
 _MARKERS = "osD^vP*X<>"  # with the shades, from the first layer to the last: distinguishable without colour
 
 
 def unique_by_threshold(thresholds: Sequence[float], unique: Mapping[str, Sequence[int]], *, chosen: float) -> Figure:
     """Unique detectors against the IoU threshold, a line per layer; `chosen` is marked."""
-    figure = Figure(figsize=(5.2, 3.4), layout="constrained")
+    columns = -(-len(unique) // _ROWS) if len(unique) > _INSIDE else 0  # of the legend, where it is beside the axes
+    beside = columns * (0.5 + _CHARACTER * max(map(len, unique), default=0))
+    figure = Figure(figsize=(5.2 + beside, 3.4), layout="constrained")
     axes = figure.subplots()
     shades = colormaps["viridis"](np.linspace(0, 0.85, len(unique)))
     for (layer, counts), shade, marker in zip(unique.items(), shades, cycle(_MARKERS)):
@@ -185,5 +195,8 @@ def unique_by_threshold(thresholds: Sequence[float], unique: Mapping[str, Sequen
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, linewidth=0.4, alpha=0.5)
     if len(unique) > 1:
-        axes.legend(frameon=False, fontsize=8)
+        place: dict[str, Any] = (
+            {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "ncols": columns} if columns else {}
+        )
+        axes.legend(frameon=False, fontsize=8, **place)
     return figure
