@@ -84,8 +84,7 @@ def stroke(points: Sequence[tuple[float, float]] | Points, width: float, end: fl
 
 
 def arc(x: float, y: float, rx: float, ry: float, start: float, end: float, width: float) -> Points:
-    """The outline (n, 2) of a piece of an ellipse drawn with a brush; degrees from 0, to the right, to 90, downwards.
-    """
+    """The outline (n, 2) of a piece of an ellipse drawn with a brush; angles in degrees."""
     return stroke(ellipse(x, y, rx, ry, start, end), width)
 
 

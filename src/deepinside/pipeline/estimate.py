@@ -140,7 +140,7 @@ def _extended(step: Plan) -> Cost:
     growth, cfg = GROWTH[step.stage.name], step.whole
     inputs = {role: needed.folder for role, needed in step.inputs.items()}
     whole = growth.count(cfg, inputs)
-    log.info("%s: trying it on a few of %d images", step.stage.name, whole)
+    log.info("%s: running it on a few of %d images", step.stage.name, whole)
     context = multiprocessing.get_context("spawn")
     queue = context.SimpleQueue()
     words = OmegaConf.to_container(_small(step), resolve=True)
@@ -148,7 +148,7 @@ def _extended(step: Plan) -> Cost:
     process.start()
     process.join()
     if process.exitcode:
-        raise ValueError(f"{step.stage.name} cannot be tried on a few images; the reason stands above")
+        raise ValueError(f"{step.stage.name} cannot be run on a few images; see the error above")
     *_, less, more = queue.get()
     span, total = max(1, more.pictures - less.pictures), growth.total(cfg, inputs) if growth.total else whole
     each, bytes_ = ((b - a) / span for a, b in ((less.seconds, more.seconds), (less.disk, more.disk)))
@@ -217,20 +217,20 @@ def lines(costs: Sequence[Cost]) -> Iterator[str]:
     """One line of text per cost, and their sum."""
     for one in costs:
         if one.seconds is None:
-            yield f"{one.stage:10} not estimated: it does not grow with images alone"
+            yield f"{one.stage:10} not estimated: its cost does not depend on images alone"
             continue
         yield (
             f"{one.stage:10} {one.pictures:9,} images  {_clock(one.seconds):>9}  "
             f"{one.memory / 2**30:5.1f} GiB memory  {one.disk / 1e6:9,.1f} MB disk"
         )
         if one.without:
-            yield f"{'':10} without {', '.join(one.without)}: they do not grow with images"
+            yield f"{'':10} without {', '.join(one.without)}: their cost does not grow with images"
     known = [one for one in costs if one.seconds is not None]
     if len(known) > 1:
         seconds, disk = sum(one.seconds or 0 for one in known), sum(one.disk for one in known)
         yield f"{'together':10} {'':18}  {_clock(seconds):>9}  {'':16}  {disk / 1e6:9,.1f} MB disk"
     if not costs:
-        yield "nothing to do: all artifacts are there"
+        yield "nothing to do: all artifacts exist"
 
 
 def _clock(seconds: float) -> str:
