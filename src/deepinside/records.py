@@ -40,7 +40,12 @@ class Batch:
         _expect(len(shape) == 4 and shape[1] == 3, "images (n, 3, h, w)", shape, "stack RGB images of one size")
         _expect(self.images.is_floating_point(), "floating-point images", self.images.dtype, "divide bytes by 255")
         low, high = (float(self.images.min()), float(self.images.max())) if self.images.numel() else (0.0, 0.0)
-        _expect(low >= -1e-6 and high <= 1 + 1e-6, "images in [0, 1]", (low, high), "the network normalises, not you")
+        _expect(
+            low >= -1e-6 and high <= 1 + 1e-6,
+            "images in [0, 1]",
+            (low, high),
+            "pass them without normalisation, which the network applies",
+        )
         _expect(len(self.names) == shape[0], f"{shape[0]} names", len(self.names), "one per image")
         if self.labels is not None:
             _expect(tuple(self.labels.shape) == shape[:1], f"{shape[0]} labels", tuple(self.labels.shape), "one each")
@@ -69,10 +74,10 @@ class Maps:
 
     def __post_init__(self) -> None:
         _expect(self.values.ndim == 4, "maps (n, k, h, w)", tuple(self.values.shape), "add the missing axes")
-        _expect(bool(self.values.isfinite().all()), "finite maps", "NaN or inf", "look for them in the weights")
+        _expect(bool(self.values.isfinite().all()), "finite maps", "NaN or inf", "check the weights")
         if not self.signed and self.values.numel():
             low = float(self.values.min())
-            _expect(low >= 0, "an unsigned map", f"a minimum of {low}", "say signed=True")
+            _expect(low >= 0, "an unsigned map", f"a minimum of {low}", "set signed=True")
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ class Pictures:
                 found.append(position)
         read, batch = self.batch(found)
         if batch is None:
-            raise ValueError(f"expected images to look at, got none of {len(self)} that can be read")
+            raise ValueError(f"expected images, got none of {len(self)} that can be read")
         return read, batch
 
 

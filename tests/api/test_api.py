@@ -169,7 +169,7 @@ def test_what_cannot_be_loaded_is_said() -> None:
     with pytest.raises(FileNotFoundError, match=r"squeezenet comes without weights: pass weights=FILE"):
         di.load("squeezenet")
     with pytest.raises(FileNotFoundError, match="convnet_micro comes without weights"):
-        di.load("convnet_micro")  # and not one that has learnt nothing
+        di.load("convnet_micro")  # and not an untrained one
     with pytest.raises(KeyError, match=r"model=squeezenet has no setting 'maen'; did you mean 'mean'"):
         di.load("squeezenet", weights="random", maen=(0, 0, 0))
     with pytest.raises(KeyError, match=r"no preprocessing 'maen'; did you mean 'mean'"):

@@ -131,7 +131,7 @@ def test_who_follows_one_that_fails_ends_with_an_error(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor() as pool:
         failed = pool.submit(artifact.make, tmp_path, MADE, fail, dict)
-        with pytest.raises(OSError, match=r"\.part: the process that was making it has failed"):
+        with pytest.raises(OSError, match=r"\.part: the process that was computing it has failed"):
             artifact.follow(tmp_path, MADE, begun.is_set, lambda _part: joined.set())
         assert isinstance(failed.exception(30), RuntimeError)
     assert make(tmp_path)[1]  # and the next run makes it
@@ -148,11 +148,11 @@ def test_verify_sees_every_kind_of_damage(tmp_path: Path) -> None:
     manifest = json.loads((path / "manifest.json").read_text())
     manifest["made_from"]["seed"] = 7
     (path / "manifest.json").write_text(json.dumps(manifest))
-    assert "not that of its ingredients" in "\n".join(artifact.verify(path))
+    assert "does not match its inputs" in "\n".join(artifact.verify(path))
 
 
 def test_manifest_errors_say_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no finished artifact"):
+    with pytest.raises(FileNotFoundError, match="not a finished artifact"):
         artifact.read_manifest(tmp_path)
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(ValueError, match="damaged"):
@@ -213,5 +213,5 @@ def test_raw_digest_sees_content_and_names_and_remembers(tmp_path: Path) -> None
     assert len({first, renamed, RawDigests(memory)(data)}) == 3
     memory.write_text("{ cut off")
     assert RawDigests(memory)(data)
-    with pytest.raises(FileNotFoundError, match="nothing is at"):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
         RawDigests(memory)(tmp_path / "absent")

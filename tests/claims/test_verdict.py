@@ -47,7 +47,7 @@ def test_an_exact_number_is_its_own_interval():
 
 def test_a_rule_has_one_border():
     for wrong in ({}, {"above": 1, "below": 2}, {"within": (2, 1)}):
-        with pytest.raises(ValueError, match="a rule has one border"):
+        with pytest.raises(ValueError, match="a rule has one limit"):
             Rule(**wrong)
 
 

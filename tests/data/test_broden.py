@@ -244,7 +244,7 @@ def _jpeg(path: Path) -> None:
     ("spoil", "reason"),
     [
         (_unknown_label, r"expected labels of label\.csv .* got \[299\]"),
-        (_blue, "no blue"),
+        (_blue, "blue 0"),
         (_grey, f"got {W}x{H} L"),
         (_shrunk, "got 2x2 RGB"),
         (_cut, f"expected an RGB label map of {W}x{H} pixels"),
@@ -301,7 +301,7 @@ def test_broken_tables_are_named(root: Path, file: str, content: str, message: s
 @pytest.mark.parametrize("file", ["label.csv", "category.csv"])
 def test_missing_tables_are_named(root: Path, file: str) -> None:
     (root / file).unlink()
-    with pytest.raises(FileNotFoundError, match=rf"{file}: .*unzip it whole again"):
+    with pytest.raises(FileNotFoundError, match=rf"{file}: .*unzip it completely again"):
         Broden.open(root)
 
 

@@ -106,5 +106,5 @@ def test_a_missing_or_empty_root_says_how_to_lay_the_pictures_out(tmp_path: Path
 def test_nothing_usable_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat/2.jpg").write_bytes(b"no image")
-    with pytest.raises(ValueError, match=r"expected usable images, got 1 that are not, such as cat/2\.jpg"):
+    with pytest.raises(ValueError, match=r"expected usable images, got 1 unusable ones, such as cat/2\.jpg"):
         folder.index(tmp_path)

@@ -305,7 +305,9 @@ def test_nothing_usable_is_an_error_that_shows_examples(tmp_path: Path) -> None:
     kaggle(tmp_path)
     for number in (1, 2, 3):
         kaggle_picture(tmp_path, number).write_bytes(b"no image")
-    with pytest.raises(ValueError, match=rf"got 3 that are not, such as\n  ILSVRC/.*{name(1)}\.JPEG: expected a whole"):
+    with pytest.raises(
+        ValueError, match=rf"got 3 unusable ones, such as\n  ILSVRC/.*{name(1)}\.JPEG: expected a whole"
+    ):
         ilsvrc.index(tmp_path)
 
 

@@ -115,7 +115,7 @@ def solution(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("size", "message"),
     [
-        ((90, 90), r"expected boxes inside .*, 90x90 pixels, got .*: the boxes were made for another size"),
+        ((90, 90), r"expected boxes inside .*, 90x90 pixels, got .*: the boxes are for another image size"),
         ((160, 500), r"resized to a shorter side of 160, .* take the folder of XML files"),
         ((500, 320), r"resized to a shorter side of 320, .* take the folder of XML files"),
     ],
@@ -186,7 +186,7 @@ def test_a_missing_class_is_named(tmp_path: Path, lacking: tuple[str, ...], mess
 
 def test_folders_of_other_names_are_an_error(tmp_path: Path) -> None:
     (lay(tmp_path) / f"val/{TENCH}").rename(tmp_path / "val/tench")
-    with pytest.raises(ValueError, match=r"WordNet ids .*, got 'tench': for classes of your own take data=folder"):
+    with pytest.raises(ValueError, match=r"WordNet ids .*, got 'tench': for other classes use data=folder"):
         imagenette.index(tmp_path)
 
 

@@ -45,8 +45,8 @@ def kaggle(root: Path) -> None:
 
 LOADERS = {"ilsvrc": ilsvrc.index, "folder": folder.index, "shards": shards.index, "photos": photos.index}
 LOOSE = "; the folder holds 3 images: did you mean data=photos?"
-CLASSES = "; the folder holds 4 folders of images, as of a class each (cat, dog, eel, ...): did you mean data=folder?"
-SPLIT = "; the folder holds 2 folders of images, as of a class each (cat, dog): did you mean data=folder?"
+CLASSES = "; the folder holds 4 folders of images, possibly classes (cat, dog, eel, ...): did you mean data=folder?"
+SPLIT = "; the folder holds 2 folders of images, possibly classes (cat, dog): did you mean data=folder?"
 TARS = "; the folder holds 3 tar shards: did you mean data=shards?"
 KAGGLE = "; the folder holds ILSVRC's LOC_synset_mapping.txt: did you mean data=ilsvrc?"
 

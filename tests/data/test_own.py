@@ -269,7 +269,7 @@ def test_annotations_of_unknown_pictures_and_categories(tmp_path: Path) -> None:
     coco(tmp_path, [{"image_id": i, "category_id": c, "segmentation": where} for i, c in places])
     aside = write_coco(tmp_path, tmp_path / "out", images="pictures", annotations="instances.json")
     assert "for b.jpg, annotation 1" in aside[0][1]
-    assert aside[1] == ("instances.json", "2 annotations are of images that it does not list")
+    assert aside[1] == ("instances.json", "2 annotations belong to images that are not listed")
 
 
 def test_other_files_are_not_taken_for_coco(tmp_path: Path) -> None:

@@ -56,13 +56,13 @@ def test_broken_pictures_are_set_aside(tmp_path: Path) -> None:
     assert [entry.image for entry in index.entries] == ["a"]
     assert index.set_aside[0][0] == "b.jpg"
     (tmp_path / "a.jpg").unlink()
-    with pytest.raises(ValueError, match=r"got 1 that are not, such as b\.jpg"):
+    with pytest.raises(ValueError, match=r"got 1 unusable ones, such as b\.jpg"):
         photos.index(tmp_path)
 
 
 def test_pictures_of_other_formats_are_set_aside_by_name(tmp_path: Path) -> None:
     Image.new("RGB", (9, 7)).save(tmp_path / "a.gif")
-    with pytest.raises(ValueError, match=r"got 1 that are not, such as a\.gif: expected a JPEG or PNG image"):
+    with pytest.raises(ValueError, match=r"got 1 unusable ones, such as a\.gif: expected a JPEG or PNG image"):
         photos.index(tmp_path)
     picture(tmp_path / "a.jpg")
     (tmp_path / "notes.txt").touch()

@@ -208,7 +208,7 @@ def test_places_may_go_without_its_training_pictures(
     assert index.classes == ("abbey", "apartment building/outdoor")
     ((file, reason),) = index.set_aside
     assert (file, "no such file" in reason) == ("val_256/Places365_val_00000002.jpg", True)
-    assert "goes without a split, train" in caplog.text
+    assert "is used without a split, train" in caplog.text
 
 
 @pytest.mark.parametrize("dataset", public.DATASETS)

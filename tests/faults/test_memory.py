@@ -94,7 +94,7 @@ def test_batches_in_halves_give_the_same(warm: Warm, most: Path, stage: str) -> 
     most.write_text(str(count))
     parts = warm.run(words(stage), f"{stage}_parts")
     assert parts.status == 0, parts.said
-    assert f"going on with {count}" in parts.said
+    assert f"continuing with {count}" in parts.said
     left, right = (artifacts(warm.place / f"{stage}_{word}") for word in ("whole", "parts"))
     assert left.keys() == right.keys()
     (name,) = (name for name in left if name.startswith(f"{stage}/"))

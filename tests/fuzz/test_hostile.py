@@ -198,7 +198,7 @@ def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
 
 def test_one_number_that_is_a_tensor_of_terabytes_is_refused(tmp_path: Path) -> None:
     torch.save({"w": torch.zeros(1).expand(10**12)}, tmp_path / "w.pt")
-    with limited(), pytest.raises(ValueError, match=r"w\.pt holds tensors that are not whole"):
+    with limited(), pytest.raises(ValueError, match=r"w\.pt holds tensors that are not complete"):
         read_weights(tmp_path / "w.pt")
 
 
@@ -287,7 +287,7 @@ def test_absurd_predictions_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"p\.txt, line 1: expected whole labels"):
         submission.read(path)
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(ValueError, match=r"p\.txt: expected a text"):
+    with pytest.raises(ValueError, match=r"p\.txt: expected text"):
         submission.read(path)
 
 

@@ -84,7 +84,7 @@ def test_rules_and_what_is_missing() -> None:
     batch = Batch(torch.rand(1, 3, 9, 12), ("x",), torch.tensor([1]))
     assert not torch.allclose(input_x_gradient(net, batch, rule="guided").values, input_x_gradient(net, batch).values)
     assert all(weights.grad is None for weights in net.parameters())
-    with pytest.raises(ValueError, match="which class"):
+    with pytest.raises(ValueError, match="name the class"):
         input_x_gradient(net, Batch(batch.images, ("x",)))
     with pytest.raises(ValueError, match=r"0\.\.2, got \[3\]"):
         input_x_gradient(net, Batch(batch.images, ("x",), torch.tensor([3])))

@@ -278,7 +278,7 @@ def test_bad_requests_say_what_there_is() -> None:
             occluded(net, images, classes=torch.tensor(wrong), **how)
     with pytest.raises(ValueError, match=r"0\.\.4"):
         occlusion(net, Batch(images, ("x", "y"), torch.tensor([7, 0])), **how)
-    with pytest.raises(ValueError, match="which class"):
+    with pytest.raises(ValueError, match="add the labels"):
         occlusion(net, Batch(images, ("x", "y")), **how)
     with pytest.raises(ValueError, match="'probability'"):
         occlusion(net, Batch(images, ("x", "y"), torch.tensor([0, 0])), of="probabilty", **how)

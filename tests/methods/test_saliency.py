@@ -60,7 +60,7 @@ def test_several_classes_equal_one_at_a_time() -> None:
 def test_bad_classes_say_the_range() -> None:
     with pytest.raises(ValueError, match=r"0\.\.1"):
         saliency(linear(), Batch(torch.rand(1, 3, 4, 5), ("x",), torch.tensor([2])))
-    with pytest.raises(ValueError, match="which class"):
+    with pytest.raises(ValueError, match="name the class"):
         saliency(linear(), Batch(torch.rand(1, 3, 4, 5), ("x",)))
 
 
@@ -259,7 +259,7 @@ def test_a_class_from_which_nothing_comes_back_is_said(caplog: pytest.LogCapture
     assert not found[0].any()
     assert found[1].all()
     (record,) = caplog.records
-    assert record.getMessage() == "units: nothing comes back to the pixels by rule 'deconvnet' in x: a map of zeros"
+    assert record.getMessage() == "units: the gradient at the pixels is zero by rule 'deconvnet' in x: a map of zeros"
 
 
 def test_a_unit_that_lives_but_sends_nothing_back_is_said(caplog: pytest.LogCaptureFixture) -> None:
@@ -270,4 +270,4 @@ def test_a_unit_that_lives_but_sends_nothing_back_is_said(caplog: pytest.LogCapt
     net = units(first, nn.ReLU(), second, nn.ReLU())
     assert not saliency(net, Batch(torch.rand(1, 3, 4, 5), ("x",)), layer="3", unit=0, rule="guided").values.any()
     (record,) = caplog.records
-    assert record.getMessage() == "units: nothing comes back to the pixels by rule 'guided' in x: a map of zeros"
+    assert record.getMessage() == "units: the gradient at the pixels is zero by rule 'guided' in x: a map of zeros"

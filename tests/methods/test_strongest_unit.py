@@ -53,5 +53,5 @@ def test_tokens_are_no_units() -> None:
         ("a", "b"),
         "tokens",
     )
-    with pytest.raises(ValueError, match=r"'1' answers \(1, 3, 4\)"):
+    with pytest.raises(ValueError, match=r"'1' has activations of shape \(1, 3, 4\)"):
         strongest_unit(net, Batch(torch.rand(1, 3, 2, 3), ("x",)), layer="1")

@@ -154,7 +154,7 @@ def test_a_style_file_of_another_size(tmp_path: Path) -> None:
     assert study.shown["style.0"].shape == (45, 20, 3)  # shrunk to the network's 20 pixels, not squeezed
     assert study.shown["style_pictures"].tolist() == ["paint"]
     Image.fromarray(pixels[:5, :5]).save(tmp_path / "tiny.png")
-    with pytest.raises(ValueError, match="got 5x5 pixels: take a larger one"):
+    with pytest.raises(ValueError, match="got 5x5 pixels: use a larger one"):
         style_transfer(small(), some(), style_file=str(tmp_path / "tiny.png"), **SETTINGS)
 
 

@@ -78,5 +78,5 @@ def test_without_a_dissection_the_card_says_so_and_is_drawn(tmp_path: Path) -> N
 
 
 def test_none_but_dead_units_is_an_error() -> None:
-    with pytest.raises(ValueError, match="above zero"):
+    with pytest.raises(ValueError, match="all requested units of 3 are zero"):
         unit_cards(network(), pictures(), **told() | {"units": [3]})

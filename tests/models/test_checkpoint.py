@@ -43,7 +43,7 @@ def test_broken_and_missing_files_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no weights at .*nowhere\.pt: pass model\.weights=FILE"):
         read_weights(tmp_path / "nowhere.pt")
     (tmp_path / "a.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
-    with pytest.raises(ValueError, match=r"a\.safetensors is not a whole safetensors file"):
+    with pytest.raises(ValueError, match=r"a\.safetensors is not a complete safetensors file"):
         read_weights(tmp_path / "a.safetensors")
     for name, content in (("empty.pt", b""), ("text.pt", b"not weights at all"), ("cut.pt", b"PK\x03\x04abc")):
         (tmp_path / name).write_bytes(content)

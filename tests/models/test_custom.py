@@ -98,7 +98,7 @@ def test_what_is_wrong_with_a_target_is_said(target, error, told):
 def test_a_softmax_at_the_end_is_noticed(caplog):
     with caplog.at_level(logging.WARNING):
         custom(target="mynetworks.nets:probabilities", **SETTINGS)
-    assert "take the softmax off" in caplog.text
+    assert "remove the softmax" in caplog.text
 
 
 @pytest.mark.usefixtures("package")

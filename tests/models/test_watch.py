@@ -265,7 +265,7 @@ def test_what_cannot_work_is_said_before_the_first_step(tmp_path: Path) -> None:
             lit, DataLoader(TensorDataset(torch.rand(4, 3, HEIGHT, WIDTH), torch.arange(4) % 2))
         )
     assert lit.losses == []
-    with pytest.raises(ValueError, match="FSDPStrategy may deal out the weights"):
+    with pytest.raises(ValueError, match="FSDPStrategy may shard the weights"):
         watch.setup(SimpleNamespace(strategy=FSDPStrategy()), lit, "fit")
 
 

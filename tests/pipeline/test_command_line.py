@@ -148,7 +148,7 @@ def test_what_is_wrong_with_a_folder_of_ones_own_is_said(own: Path, arguments: l
 
 def test_a_file_of_ones_own_does_not_hide_behind_one_of_the_program(own: Path) -> None:
     (own / "method" / "saliency.yaml").write_text(BASE)
-    with pytest.raises(ValueError, match=r"method/saliency\.yaml: method has a choice of this name already"):
+    with pytest.raises(ValueError, match=r"method/saliency\.yaml: method already has a choice of this name"):
         configuration.composed(["--config-dir", str(own), "method=[saliency]"])
 
 
@@ -336,7 +336,7 @@ def test_a_sweep_over_a_method_of_ones_own(place: Path, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["verify"], "expected deepinside verify PATH"),
-        (["verify", "pictures"], "no finished artifact"),
+        (["verify", "pictures"], "not a finished artifact"),
         (["run=localise", *TINY, "model.target=mine:net", "data.root=absent"], "absent"),
         (["run=localise", *TINY, "data.root=pictures", "model.target=mine:nett"], "'net'"),
         (["run=localise", *TINY, "data.root=pictures", "model.target=nowhere:net"], "PYTHONPATH"),

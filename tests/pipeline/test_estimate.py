@@ -104,4 +104,4 @@ def test_costs_in_words():
     assert "1 h 08 min" in together
     counted, left = lines([Cost("visualise", 60, 100.0, without=("class_model", "relation"))])
     assert "60 images" in counted
-    assert left.strip() == "without class_model, relation: they do not grow with images"
+    assert left.strip() == "without class_model, relation: their cost does not grow with images"

@@ -291,7 +291,7 @@ def test_the_pictures_of_a_unit_are_enlarged_and_the_keys_walk_through_the_rows(
     driver, table = opened(), "artifact-dissect-atlas"
     strips = driver.find_elements(By.CSS_SELECTOR, f"#{table} a.strip")
     assert [strip.get_attribute("data-title").split(":")[0] for strip in strips] == ["conv2 unit 29", "conv1 unit 28"]
-    assert strips[0].find_element(By.TAG_NAME, "img").get_attribute("alt").startswith("The images in which it peaks")
+    assert strips[0].find_element(By.TAG_NAME, "img").get_attribute("alt").startswith("The images with its highest")
     click(driver, strips[0])
     title = driver.find_element(By.ID, "zoom-title")
     assert title.text.startswith("conv2 unit 29: ")

@@ -234,7 +234,7 @@ def test_what_is_missing_is_named(tmp_path):
     html, page, _ = page_of(inputs)
     said = "\n".join(page.missing)
     for words in (
-        "dissect: there is no artifact of this stage",
+        "dissect: no artifact of this stage",
         "localise: its folder does not exist",
         "train: it was not finished: manifest.json is missing",
         "concepts: table.csv is missing",

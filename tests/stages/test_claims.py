@@ -59,7 +59,7 @@ def test_a_register_of_ones_own(place):
     assert rows["C03", "real"]["needs"] == "training"
     assert "no metric 'no_such_metric'" in rows["C04", "real"]["needs"]
     assert rows["C05", "real"]["needs"] == "the moon"
-    assert rows["C01", "miniature"]["needs"].startswith("the data of this world")
+    assert rows["C01", "miniature"]["needs"].startswith("this data set: set")
     assert len(rows["C02", "real"]["artifact"].split()) == 3
     stage, fingerprint = rows["C01", "real"]["artifact"].split("/")
     table = Table.read(place / "outputs" / stage / fingerprint)

@@ -388,7 +388,7 @@ def test_no_picture_left(broden, network, tmp_path):
     shutil.copytree(broden, root)
     for number in range(10):
         spoil(root / "images" / f"{number}.png")
-    with pytest.raises(ValueError, match="is every image set aside"):
+    with pytest.raises(ValueError, match="were all images skipped"):
         made(config(root, layers=["relu2"], **QUICK), network, tmp_path / "out")
 
 

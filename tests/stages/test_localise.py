@@ -160,7 +160,7 @@ def test_pictures_are_listed_with_true_captions(artifact):
     rows = lines(artifact, "pictures.csv")
     assert [row["file"] for row in rows] == [f"pictures/{kind}_1.png" for kind in ("best", "median", "worst")]
     assert rows[2]["title"].startswith("green, IoU 0.")  # of the synonyms the first
-    assert rows[2]["caption"].startswith("d: the class asked for is the true one, green;")
+    assert rows[2]["caption"].startswith("d: class green, the true one;")
     assert all((artifact / row["file"]).stat().st_size > 5000 for row in rows)
 
 
@@ -319,7 +319,7 @@ def test_a_broken_picture_among_all_baselines(tmp_path, monkeypatch):
 
 
 def test_pictures_without_labels_are_refused(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match=r"none of the 5 .* has a class: take data=ilsvrc"):
+    with pytest.raises(ValueError, match=r"none of the 5 .* has a class: use data=ilsvrc"):
         located(tmp_path, monkeypatch, prepared=stripped(tmp_path, label=-1))
 
 
@@ -329,7 +329,7 @@ def test_pictures_without_boxes_are_refused(tmp_path, monkeypatch):
 
 
 def test_other_classes_than_the_networks_are_refused(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match=r"tells 4 classes apart, the data in .* have 3"):
+    with pytest.raises(ValueError, match=r"has 4 classes, the data in .* have 3"):
         located(tmp_path, monkeypatch, net=network(("red", "green", "blue", "grey")))
 
 

@@ -66,7 +66,7 @@ def test_points_are_the_product_with_the_last_key_fastest() -> None:
         ({"keys": {}}, "sweep.grid is empty"),
         ({"keys": {"a.x": 0.1}}, "sweep.grid.a.x: expected a list"),
         ({"keys": {"a.x": []}}, "sweep.grid.a.x: expected a list"),
-        ({"better": {}}, "sweep.metrics names none"),
+        ({"better": {}}, "sweep.metrics is empty"),
         ({"repeats": "a.z"}, "did you mean .*'a.x'"),
     ],
 )
@@ -158,8 +158,8 @@ def test_one_row_per_point_and_metric_and_the_best_of_them(tmp_path: Path) -> No
     with (out / "pictures.csv").open() as file:
         (picture,) = csv.DictReader(file)
     assert (out / picture["file"]).stat().st_size > 1000
-    said = "Why. Stage localise, photos, micro; 3 of 4 points; 95 % intervals as the stage gives them. "
-    assert picture["caption"] == f"{said}Best: a.x 1, a.y q, chosen on what it is measured on. Artifact cafe."
+    said = "Why. Stage localise, photos, micro; 3 of 4 points; 95 % intervals as the stage reports them. "
+    assert picture["caption"] == f"{said}Best: a.x 1, a.y q, selected on the same data. Artifact cafe."
 
 
 def test_repetitions_are_averaged_before_the_best_is_chosen(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_the_first_five_guesses_count_where_there_are_more_than_ten_classes(
         (["devices=2", "strategy=ddp"], 1, None),
         (["devices=2", "num_nodes=2"], 4, None),
         (["devices=1"], 4, None),  # one of them trains
-        (["devices=4"], 2, r"need 4 processes, but 2 were started: torchrun --nnodes=1 --nproc-per-node=4 -m"),
+        (["devices=4"], 2, r"need 4 processes, got 2: torchrun --nnodes=1 --nproc-per-node=4 -m"),
         (["devices=2", "num_nodes=2"], 1, r"--nnodes=2 --nproc-per-node=2"),
         (["devices=2", "strategy=ddp_find_unused_parameters_true"], 1, "need 2 processes, but 1 were started"),
         (["devices=3"], 1, "train.batch to be a multiple of the 3 devices, got 8"),

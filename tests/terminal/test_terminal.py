@@ -143,7 +143,7 @@ def test_show_says_who_takes_it_and_what_is_gone(world: SimpleNamespace, say) ->
     assert f"taken by\n  localise/{late.name}\n  train/{net.name}\n" in say("show", data)[1]
     assert "data.bin   missing" in say("show", late)[1]
     net.rename(net.with_name("elsewhere"))
-    assert f"network  {net.name} (not here any more)" in say("show", late)[1]
+    assert f"network  {net.name} (missing)" in say("show", late)[1]
 
 
 def test_show_of_many_files_is_short(tmp_path: Path, say) -> None:
@@ -171,7 +171,7 @@ def test_clean_removes_what_nothing_refers_to_and_nothing_else(world: SimpleName
     assert all(artifact.verify(path) == [] for path in world.new)
     assert (world.outputs / "README.md").exists()
     assert say("clean", world.outputs)[1] == (
-        f"{world.outputs}: nothing to remove; every artifact is a latest one or carries one\n"
+        f"{world.outputs}: nothing to remove; every artifact is a latest one or an input of one\n"
     )
 
 
@@ -202,7 +202,7 @@ def test_clean_takes_stale_work_and_leaves_what_can_be_resumed(world: SimpleName
 def test_clean_waits_for_a_run(world: SimpleNamespace, say) -> None:
     part = world.outputs / "localise" / f"{'a' * 16}.part"
     part.mkdir()
-    with FileLock(part.with_suffix(".lock")), pytest.raises(ValueError, match="at work"):
+    with FileLock(part.with_suffix(".lock")), pytest.raises(ValueError, match="a run is writing"):
         say("clean", world.outputs, "--yes")
     assert world.old[2].exists()
 
@@ -244,7 +244,7 @@ def test_what_a_run_took_up_while_the_question_stood_stays(world: SimpleNamespac
         (["diff", "a"], "expected deepinside diff PATH PATH"),
         (["list", "a", "b"], "expected deepinside list [OUTPUTS]"),
         (["list", "absent"], "absent: expected the folder"),
-        (["show", "absent"], "no finished artifact"),
+        (["show", "absent"], "not a finished artifact"),
         (["clean", "--yse"], "expected deepinside clean [OUTPUTS] [--yes]"),
     ],
 )

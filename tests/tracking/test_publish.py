@@ -190,7 +190,7 @@ def test_a_silent_server_and_wrong_words(chain, server, capsys) -> None:
         publish(capsys, chain.out, "wandb=disabled")
     with pytest.raises(KeyError, match=r"wandb\.project"):
         publish(capsys, chain.out, "wandb.projekt=x")
-    with pytest.raises(FileNotFoundError, match="no finished artifact"):
+    with pytest.raises(FileNotFoundError, match="not a finished artifact"):
         publish(capsys, chain.outputs)
     assert server.runs == {}
 

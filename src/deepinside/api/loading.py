@@ -69,7 +69,7 @@ def load(
             "torchvision: load('torchvision', arch=NAME); a trained network: load('outputs/train/latest')"
         )
     if given or classes:
-        raise ValueError(f"expected no settings for a network that has its own, got {sorted(given) or 'classes'}")
+        raise ValueError(f"expected no settings for a module, which has its own, got {sorted(given) or 'classes'}")
     if isinstance(network, Network):
         return network
     return open_network(OmegaConf.create({"machine": {"device": "cpu"}}), Path(network))
@@ -80,6 +80,6 @@ def _built(choice: str, given: Mapping[str, Any], classes: Sequence[str] | None)
     if keys["weights"] is None and "target" not in keys:
         raise FileNotFoundError(
             f"{choice} comes without weights: pass weights=FILE (conf/model/{choice}.yaml says where to get it), or "
-            "weights='random' for a network that has learnt nothing"
+            "weights='random' for an untrained network"
         )
     return build(keys, classes)

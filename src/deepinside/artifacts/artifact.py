@@ -126,7 +126,7 @@ def follow(folder: Path, made_from: Content, begun: Callable[[], bool], join: Ca
     while not (final / MANIFEST).exists():
         with suppress(Timeout), FileLock(folder / f"{name}.lock", timeout=_POLL):
             if not (final / MANIFEST).exists():
-                raise OSError(f"{part}: the process that was making it has failed; its own message says why")
+                raise OSError(f"{part}: the process that was computing it has failed; see its own error message")
     return final
 
 
@@ -138,10 +138,10 @@ def _explained(folder: Path, part: Path) -> Generator[None]:
         code = error.errno if isinstance(error, OSError) else None
         where, again = folder.parent, "run the same command again, or choose another place: outputs=FOLDER"
         if code in _FULL or (folder.exists() and shutil.disk_usage(folder).free < _LEAST):
-            kept = f"what is done stays in {folder.name}/{part.name}"
+            kept = f"the finished part remains in {folder.name}/{part.name}"
             raise OSError(f"{where}: the disk is full; {kept}: free some space and {again} ({error})") from error
         if code in _CLOSED and str(error.filename).startswith(str(where)):  # type: ignore[attr-defined]
-            raise OSError(f"{where}: nothing can be written there ({error}): make it writable and {again}") from error
+            raise OSError(f"{where}: not writable ({error}): make it writable and {again}") from error
         raise
 
 
@@ -235,7 +235,7 @@ def read_manifest(path: str | Path) -> Content:
     path = Path(path)
     file = path / MANIFEST
     if not file.exists():
-        raise FileNotFoundError(f"{file} is missing, so {path} is no finished artifact; run its stage (again)")
+        raise FileNotFoundError(f"{file} is missing, so {path} is not a finished artifact; run its stage again")
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -247,7 +247,7 @@ def verify(path: Path) -> list[str]:
     manifest = read_manifest(path)
     problems = []
     if fingerprint(manifest["made_from"]) != manifest["fingerprint"]:
-        problems.append("manifest.json: the fingerprint is not that of its ingredients")
+        problems.append("manifest.json: the fingerprint does not match its inputs")
     if path.resolve().name != manifest["fingerprint"]:
         problems.append(f"the folder is named {path.resolve().name}, its fingerprint is {manifest['fingerprint']}")
     present = dict(walk(path))

@@ -61,7 +61,7 @@ class RawDigests:
                 total.update(os.fsencode(name) + f"\0{self._file(file, how)}\n".encode())  # a name need not be UTF-8
             digest = total.hexdigest()
         else:
-            raise FileNotFoundError(f"nothing is at {path}; give the path of what is there")
+            raise FileNotFoundError(f"{path} does not exist; name an existing file or folder")
         self._remember()
         return digest[:16]
 
@@ -241,7 +241,7 @@ def digest(modules: Set[str]) -> str:
     for module in sorted(closure(modules)):
         path = _file(module)
         if path is None:
-            raise ModuleNotFoundError(f"no module {module!r} to import; is its folder on PYTHONPATH?")
+            raise ModuleNotFoundError(f"no module {module!r}; is its folder on PYTHONPATH?")
         code = _library(module, path) if _installed(path) else _acting(path, path.stat().st_mtime_ns).encode()
         total.update(module.encode() + b"\n" + code + b"\n")
         templates = path.parent / "templates"

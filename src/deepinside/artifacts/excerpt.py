@@ -85,7 +85,7 @@ def _read(file: Path, most: int | None) -> tuple[list[str], list[list[Cell]]]:
         columns = next(lines, [])
         rows = [[_cell(text) for text in line] for line in itertools.islice(lines, most)]
         if next(lines, None) is not None:
-            _log.debug("the first %s rows of %s are shown; the artifact has all", most, file.name)
+            _log.debug("the first %s rows of %s are shown; the artifact contains all", most, file.name)
     return columns, rows
 
 

@@ -98,10 +98,10 @@ def lacking(claim: Claim, evidence: Mapping[str, Evidence], world: str, has: fro
             raise KeyError(f"claims.register.{claim.id}: no evidence {name!r}; {closest(name, evidence)}")
         needed += [
             *evidence[name].needs.get(world, ()),
-            *([] if world in evidence[name].run else [f"a run of {name} in this world"]),
+            *([] if world in evidence[name].run else [f"a run of {name} on this data set"]),
         ]
     if has is None:
-        return (f"the data of this world: set claims.worlds.{world}",)
+        return (f"this data set: set claims.worlds.{world}",)
     return tuple(dict.fromkeys(need for need in needed if need not in has))
 
 
@@ -173,6 +173,6 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         for kind, into in (("claims", register), ("evidence", evidence)):
             for name, stated in (content.get(kind) or {}).items():
                 if name in into:
-                    raise ValueError(f"{path.name}: {name} is stated twice")
+                    raise ValueError(f"{path.name}: {name} is defined twice")
                 into[name] = stated
     return register, evidence

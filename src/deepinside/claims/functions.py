@@ -85,7 +85,7 @@ def detectors(folders: Folders, categories: Sequence[str], layer: str, minus: st
     for name in (layer, minus):
         mine = units[units["layer"] == name]
         if not len(mine):
-            raise KeyError(f"no layer {name!r} among the dissected; there are {sorted(set(units['layer']))}")
+            raise KeyError(f"no layer {name!r} was dissected; known: {sorted(set(units['layer']))}")
         hit = ((mine["score"] > iou) & mine["category"].isin(list(categories))).to_numpy(dtype=np.float64)
         means.append(hit.mean())
         shares.append(hit[random.integers(0, len(hit), (_RESAMPLES, len(hit)))].mean(axis=1))
@@ -139,7 +139,7 @@ def _likeness(first: Path, second: Path, ending: str) -> float:
     with np.load(first / "maps.npz") as ours, np.load(second / "maps.npz") as theirs:
         common = sorted(key for key in set(ours.files) & set(theirs.files) if key.endswith(ending))
         if not common:
-            raise ValueError(f"expected maps of the same images in both, got none that end in {ending!r}")
+            raise ValueError(f"expected maps of the same images in both, got none ending in {ending!r}")
         both = (np.abs(np.stack([ours[key], theirs[key]])).reshape(2, -1).astype(np.float64) for key in common)
         return float(np.mean([_spearman(pair.T) for pair in both]))
 

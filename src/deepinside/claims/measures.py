@@ -78,7 +78,7 @@ def _column(source: Source, folder: Path) -> dict[str, float]:
             found.setdefault(line[source.key], []).append(float(line[source.column]))
     if not found:
         raise ValueError(
-            f"{folder.name}/{source.file}: no row with {dict(source.where)}: was it made with that method?"
+            f"{folder.name}/{source.file}: no row with {dict(source.where)}: was it computed with that method?"
         )
     return {key: float(_REDUCE[source.reduce](values)) for key, values in found.items()}
 

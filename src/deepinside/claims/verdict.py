@@ -58,7 +58,7 @@ class Rule:
     def __post_init__(self) -> None:
         given = [key for key in ("above", "below", "within") if getattr(self, key) is not None]
         if len(given) != 1 or (self.within is not None and not self.within[0] < self.within[1]):
-            raise ValueError(f"expected one of above, below, within: [low, high], got {given}: a rule has one border")
+            raise ValueError(f"expected one of above, below, within: [low, high], got {given}: a rule has one limit")
 
     @property
     def border(self) -> tuple[float, float]:

@@ -148,7 +148,7 @@ def _scaled(path: Path, picture: Path, boxes: Boxes, made_for: Size, size: Size)
     if outside.any():
         raise ValueError(
             f"{path}: expected boxes inside {picture.name}, {made_for[0]}x{made_for[1]} pixels, got "
-            f"{boxes.xyxy.max(axis=0)[2:].tolist()} as the right and lower end: the boxes were made for another size; "
+            f"{boxes.xyxy.max(axis=0)[2:].tolist()} as the right and lower end: the boxes are for another image size; "
             "take those of these images, the folder of XML files, which state their size, or the original images"
         )
     return boxes if size == made_for else Boxes(boxes.xyxy * np.tile(np.array(size) / np.array(made_for), 2))

@@ -63,7 +63,7 @@ class Canvases:
         try:
             image = self.index.picture(entry)
         except BadImage as error:  # one of a million files may be broken: days of training do not end for it
-            _LOG.warning("left out of the training: %s", error)
+            _LOG.warning("skipped in training: %s", error)
             return None
         return (canvas(image, self.preprocessing) * 255).round().to(torch.uint8)
 

@@ -16,12 +16,12 @@ from deepinside.data.reading import BadFile, brief, check_name, read_table, surv
 from deepinside.records import Boxes
 
 _COLUMNS = ("image", "x0", "y0", "x1", "y1")
-HOW = """Lay the images out as
+HOW = """Arrange the images as
     {root}/<class>/*.jpg
-or, with images to train on, as (else a training holds a tenth out)
+or, with a split, as (otherwise training holds out a tenth)
     {root}/train/<class>/*.jpg
     {root}/val/<class>/*.jpg
-Boxes, if there are any, go to {root}/boxes.csv (image,x0,y0,x1,y1; the path relative to that folder; half-open pixels)
+Boxes, if any, go to {root}/boxes.csv (image,x0,y0,x1,y1; the path relative to that folder; half-open pixels)
 or to a PASCAL VOC file beside each image (photo.jpg, photo.xml). Then name the folder: data.root={root}"""
 
 
@@ -56,7 +56,7 @@ def index(root: Path | str, split: str = "all") -> Index:
     aside = answer.set_aside + others
     if not answer.found:
         file, reason = aside[0]
-        what = f"{root}: expected usable images, got {len(aside)} that are not, such as {file}: {reason}"
+        what = f"{root}: expected usable images, got {len(aside)} unusable ones, such as {file}: {reason}"
         raise ValueError(what if ids else f"{what}{instead(root, 'folder', HOW)}")
     classes = tuple(class_.replace("_", " ") for class_ in ids)
     return Index(root, ids, classes, answer.found, aside).split(split)
@@ -118,9 +118,9 @@ def _listed(path: Path, known: set[str]) -> dict[str, Boxes]:
         except (KeyError, TypeError, ValueError) as error:
             expected = f"columns {','.join(_COLUMNS)} with x0 < x1, y0 < y1 in pixels"
             came = brief(str(row))
-            raise ValueError(f"{path}, line {number}: expected {expected}, got {came}: mend the row") from error
+            raise ValueError(f"{path}, line {number}: expected {expected}, got {came}: correct the row") from error
         if image not in known:
             expected = "the path of an image relative to the folder of this file"
-            raise ValueError(f"{path}, line {number}: expected {expected}, got {brief(repr(image))}: mend the row")
+            raise ValueError(f"{path}, line {number}: expected {expected}, got {brief(repr(image))}: correct the row")
         corners[image].append(box)
     return {image: Boxes(np.array(rows)) for image, rows in corners.items()}

@@ -53,7 +53,7 @@ def index(root: Path | str, split: str = "val") -> Index:
     aside = tuple(row for answer in surveys for row in answer.set_aside)
     if not entries:
         reasons = "\n".join(f"  {file}: {reason}" for file, reason in aside[:3])
-        raise ValueError(f"{root}: expected usable images, got {len(aside)} that are not, such as\n{reasons}")
+        raise ValueError(f"{root}: expected usable images, got {len(aside)} unusable ones, such as\n{reasons}")
     return Index(root, classes.ids, classes.words, entries, aside)
 
 
@@ -89,7 +89,7 @@ def blacklist(root: Path | str, file: Path | str | None = None) -> frozenset[str
     # A tree with fewer images than the highest number is a part of the 50,000; the names tell which.
     line_of = layout.lines_of(names, max(len(names), *numbers, 0))
     if numbers and not line_of:
-        raise ValueError(f"{path}: expected lines up to {len(names)}, got {max(numbers)}: it belongs to other images")
+        raise ValueError(f"{path}: expected lines up to {len(names)}, got {max(numbers)}: it is for other images")
     return frozenset(name for name, line in line_of.items() if line in numbers)
 
 
@@ -185,7 +185,7 @@ def _look_at_validation(sources: _Sources, path: Path) -> Iterator[Entry]:
 def _agreed(sources: _Sources, xml: Path, stem: str, size: tuple[int, int], told: _Told | None) -> _Told:
     annotation, names = sources.annotation(xml, stem, size)
     if told is None and len(names) != 1:
-        raise BadAnnotation(xml, "boxes of one class, for nothing else tells the label", f"{names}", _MEND)
+        raise BadAnnotation(xml, "boxes of one class, which determine the label", f"{names}", _MEND)
     wnid = told.wnid if told else names[0]
     boxes = annotation.boxes({wnid})
     if not len(boxes):

@@ -43,7 +43,7 @@ _KIT = ("data", "ILSVRC2012_devkit_t12/data", "devkit/data", ".")
 _NUMBER = re.compile(r"_val_(\d{8})$")
 _DIGITS = 9  # a longer number is none of an image or a class
 
-HOW = """Download ILSVRC-2012 CLS-LOC, which nobody may pass on, in one of its two forms:
+HOW = """Download ILSVRC-2012 CLS-LOC, which may not be redistributed, in one of its two forms:
   from Kaggle, competition imagenet-object-localization-challenge:
     {root}/LOC_synset_mapping.txt
     {root}/LOC_val_solution.csv

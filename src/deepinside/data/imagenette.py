@@ -27,7 +27,7 @@ _FOLDERS = ("train", "val")
 _SHORT_SIDES = (160, 320)  # pixels, of the resized archives
 _MANY = 0.25  # share of images with exactly such a side that a folder of original images does not reach
 _MEND = "unpack the archive again, into an empty folder"
-HOW = """Get Imagenette, which is not part of this package, in one of two ways:
+HOW = """Get Imagenette, which is not included in this package, in one of two ways:
   data.download=true          downloads it to {root} by torchvision (data.size=160px, 320px or full)
   github.com/fastai/imagenette    has imagenette2-160.tgz, imagenette2-320.tgz and imagenette2.tgz; unpacked they are
     {root}/train/n01440764/*.JPEG ...
@@ -67,7 +67,7 @@ def index(root: Path | str, split: str = "all", boxes: Path | str | None = None)
     labels = {wnid: label for label, wnid in enumerate(wnids)}
     answer = survey(root, paths, partial(_look, root, base, labels, source), "pictures")
     if not answer.found:
-        came = f"{len(paths)} that are not, such as {answer.set_aside[0]}" if paths else "none"
+        came = f"{len(paths)} unusable ones, such as {answer.set_aside[0]}" if paths else "none"
         raise FileNotFoundError(f"{root}: expected usable images, got {came}.\n{HOW.format(root=root)}")
     _check_sizes(root, answer.found, source)
     if boxes and not any(len(entry.boxes) for entry in answer.found):
@@ -132,7 +132,7 @@ def _classes(base: Path) -> tuple[str, ...]:
     foreign = sorted(every - synsets().keys())
     if foreign:
         expected = "folders named by WordNet ids of ImageNet's 1000 classes, such as n01440764"
-        mend = f"for classes of your own take data=folder data.root={base}"
+        mend = f"for other classes use data=folder data.root={base}"
         raise ValueError(f"{base}: expected {expected}, got {foreign[0]!r}: {mend}")
     for name, wnids in KNOWN.items():
         if every < (whole := set(wnids.split())):
@@ -141,7 +141,7 @@ def _classes(base: Path) -> tuple[str, ...]:
         if found < every:
             raise ValueError(f"{base / folder}: expected {len(every)} classes, got {len(found)}{_lack(every - found)}")
     for folder in set(_FOLDERS) - there.keys():
-        log.warning("%s: no folder %s; if an archive was unpacked there, it is not complete", base, folder)
+        log.warning("%s: no folder %s; if an archive was unpacked there, it is incomplete", base, folder)
     return tuple(sorted(every))
 
 

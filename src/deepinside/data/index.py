@@ -213,7 +213,7 @@ class Index:
                 "a folder of your own takes a boxes.csv (image,x0,y0,x1,y1) or a VOC XML file beside each image; "
                 "data=imagenette takes any of these files as data.boxes=PATH"
             )
-        aside = tuple((entry.file, "expected a box, got none: add one or leave the image out") for entry in bare)
+        aside = tuple((entry.file, "expected a box, got none: add one or remove the image") for entry in bare)
         kept = tuple(entry for entry in self.entries if len(entry.boxes))
         return replace(self, entries=kept, set_aside=self.set_aside + aside)
 
@@ -225,7 +225,7 @@ class Index:
         """
         kept = tuple(entry for entry in self.entries if "\r" not in entry.file + entry.image)
         reason = (
-            "expected a name without a carriage return, which would end a line of a table, got one: rename the file"
+            "expected a name without a carriage return, which would break a line of a table, got one: rename the file"
         )
         aside = [(entry.file, reason) for entry in self.entries if "\r" in entry.file + entry.image]
         said = tuple(
@@ -267,7 +267,7 @@ class Index:
         try:
             return cls._read(folder, root)
         except (ValueError, IndexError, csv.Error) as error:
-            what = "expected images.csv, boxes.csv, classes.csv and set_aside.csv as `run=prepare` leaves them"
+            what = "expected images.csv, boxes.csv, classes.csv and set_aside.csv as written by `run=prepare`"
             raise ValueError(
                 f"{folder}: {what}, got {brief(str(error))}: remove the folder and run it again"
             ) from error

@@ -79,7 +79,7 @@ def _recognised(root: Path, files: list[PurePosixPath]) -> tuple[str, str] | Non
     named = [name for name in sorted(classes) if name]
     if len(named) > 1 and 2 * classes[""] < len(pictures):
         listed = ", ".join(named[:_NAMED]) + (", ..." if len(named) > _NAMED else "")
-        return "folder", f"{len(named)} folders of images, as of a class each ({listed})"
+        return "folder", f"{len(named)} folders of images, possibly classes ({listed})"
     return "photos", _counted(len(pictures), "image", whole)
 
 

@@ -49,7 +49,7 @@ def _look_through(path: Path) -> None:
     content = memoryview(path.read_bytes())
     order = {b"IM": "<", b"MI": ">"}.get(bytes(content[_HEAD - 2 : _HEAD]))
     if order is None or content[125 if order == "<" else 124] != 1:
-        raise ValueError("another header than that of version 5 to 7")
+        raise ValueError("a header of another version than 5 to 7")
     left = MAX_BYTES
     for kind, data in _elements(content[_HEAD:], order, padded=False):
         if kind == _COMPRESSED:
@@ -81,7 +81,7 @@ def _elements(content: memoryview, order: str, padded: bool = True) -> Iterator[
             start, end = place + 8, place + 8 + size
             end += -size % 8 if padded or kind == _MATRIX else 0
         if start + size > len(content) or size > end - start:
-            raise ValueError(f"a part of {size} bytes where {len(content) - start} are left")
+            raise ValueError(f"a part of {size} bytes with {len(content) - start} remaining")
         yield kind, content[start : start + size]
         place = end
 

@@ -25,7 +25,7 @@ SHIPPED = {
     "motorcycle": "motorcycle_left.png",  # Middlebury stereo benchmark 2014, no licence named
     "rocket": "rocket.jpg",  # SpaceX, public domain
 }
-HOW = "Put some there, or leave data.root=null for the photographs of scikit-image"
+HOW = "Add some, or keep data.root=null for the photographs of scikit-image"
 COPIES = "scikit-image"  # folder that they are copied to
 
 
@@ -57,7 +57,7 @@ def index(root: Path | str | None = None, split: str = "all") -> Index:
     aside = answer.set_aside + others
     if not answer.found:
         file, reason = aside[0]
-        raise ValueError(f"{folder}: expected usable images, got {len(aside)} that are not, such as {file}: {reason}")
+        raise ValueError(f"{folder}: expected usable images, got {len(aside)} unusable ones, such as {file}: {reason}")
     return Index(folder, (), (), answer.found, aside).split(split)
 
 

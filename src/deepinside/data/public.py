@@ -93,7 +93,7 @@ def index(
     labels = {number: label for label, number in enumerate(sorted(names))}
     answer = survey(base, tasks, partial(_look, base, labels), "pictures")
     if not answer.found:
-        file, reason = answer.set_aside[0] if answer.set_aside else (dataset, "it lists no images")
+        file, reason = answer.set_aside[0] if answer.set_aside else (dataset, "it contains no images")
         raise ValueError(f"{root}: expected usable images of {dataset}, got none; such as {file}: {reason}")
     ids = tuple(names[number] for number in labels)
     readable = tuple(name.replace("_", " ") for name in ids)
@@ -167,7 +167,7 @@ def _known(dataset: str) -> _Known:
     if dataset not in DATASETS:
         from deepinside.spelling import closest
 
-        mend = "data=folder and data=shards take images in other layouts"
+        mend = "data=folder and data=shards read images in other layouts"
         raise KeyError(f"no data set {dataset!r} here; {closest(dataset, DATASETS)} ({mend})")
     return DATASETS[dataset]
 
@@ -203,7 +203,7 @@ def _opened(dataset: str, root: Path, options: Options, download: bool = False) 
     if not opened:
         raise FileNotFoundError(_missing(dataset, root, "; ".join(reasons.values())))
     for reason in reasons.values():
-        log.warning("%s in %s goes without a split, %s", dataset, root, reason)
+        log.warning("%s in %s is used without a split, %s", dataset, root, reason)
     return opened
 
 
@@ -279,7 +279,7 @@ def _outlined(path: Path, label: int, _width: int, _height: int) -> tuple[int, B
 def _places(dataset: Any, _folder: Path) -> _Content:
     classes = {label: name.split("/", maxsplit=2)[-1] for name, label in dataset.class_to_idx.items()}  # /a/abbey
     if not Path(dataset.images_dir).is_dir():  # the lists of all splits come in one archive
-        log.warning("Places365 goes without a split, %s: no folder %s", dataset.split, dataset.images_dir)
+        log.warning("Places365 is used without a split, %s: no folder %s", dataset.split, dataset.images_dir)
         return _Content(classes, [])
     return _Content(classes, [_Picture(Path(path), partial(_labelled, label)) for path, label in dataset.imgs])
 

@@ -25,7 +25,7 @@ from deepinside.records import Boxes
 MAX_BYTES = 2**20  # of a file: ten thousand boxes
 _MAX_CLASSES = 100_000  # four times ImageNet's 21,841
 _MAX_NAME = 300  # characters
-_MEND = "mend it or leave the image out"
+_MEND = "correct it or remove the image"
 
 Label = int | str  # number of a class, or its name
 
@@ -98,7 +98,7 @@ def _boxes(value: Any, path: Path) -> Boxes:
 
 
 HOW = """Pack the images as WebDataset does, without compression:
-    {root}/train-000000.tar, {root}/val-000000.tar, ...   (without those words a training holds a tenth out)
+    {root}/train-000000.tar, {root}/val-000000.tar, ...   (without these words training holds out a tenth)
     in them: key.jpg (or jpeg, png), and beside it key.cls (the number of its class, from 0) or
     key.json, such as {{"label": 3, "boxes": [[x0, y0, x1, y1]]}} (a number or a name; boxes half-open, in pixels)
 {root}/classes.txt may name the classes, a line each. Then name the folder: data.root={root}"""
@@ -167,7 +167,7 @@ def _found(root: Path, pattern: str) -> list[Path]:
         raise FileNotFoundError(f"{root}: expected tar shards ({pattern}), got none{instead(root, 'shards', HOW)}")
     odd = [path.parent for path in paths if MARK in f"{path.relative_to(root).parent}/"]
     if odd:
-        raise ValueError(f"{odd[0]}: expected a folder that is not named like a shard: rename it")
+        raise ValueError(f"{odd[0]}: expected a folder not named like a shard: rename it")
     return paths
 
 
@@ -203,7 +203,7 @@ def _samples(root: Path, task: tuple[Path, str]) -> Iterator[_Sample | BadFile]:
 
 def _take(sample: _Sample, kind: str, item: Packed, path: Path, root: Path) -> None:
     if kind in sample.kinds:
-        raise BadFile(path, f"one {kind} of each key in a shard", "another", "rename one or leave it out")
+        raise BadFile(path, f"one {kind} of each key in a shard", "another", "rename or remove one")
     sample.kinds.add(kind)
     if kind == "image":
         sample.file, sample.span = path.relative_to(root).as_posix(), item.span
@@ -220,13 +220,13 @@ def _classes(root: Path, labels: Sequence[Label | None]) -> tuple[str, ...]:
     if listed.exists():
         names = tuple(line.strip() for line in read_text(listed, mend="save it as UTF-8").splitlines() if line.strip())
         if len(set(names)) < len(names) or not names:
-            raise ValueError(f"{listed}: expected a line for each class, got {len(names)}, some twice: mend it")
+            raise ValueError(f"{listed}: expected a line for each class, got {len(names)}, some twice: correct it")
         return names
     named = sorted({label for label in labels if isinstance(label, str)})
     numbered = [label for label in labels if isinstance(label, int)]
     if named and numbered:
         came = f"both, such as {numbered[0]} and {named[0]!r}"
-        raise ValueError(f"{root}: expected labels that are all numbers or all names, got {came}: add {listed.name}")
+        raise ValueError(f"{root}: expected either numbers or names as labels, got {came}: add {listed.name}")
     return tuple(named) if named else tuple(str(number) for number in range(max(numbered, default=-1) + 1))
 
 

@@ -16,8 +16,8 @@ _MAX_EXTRA = 2**14  # bytes of a long name or of pax attributes; Linux knows no 
 _MAX_NAME = 4096
 _CONTROL = "[\\0-\\x1f]"
 _EXTRA = {*b"xgXLK"}  # entries that describe the next one: tarfile takes all of them into memory and searches them
-_WHOLE = "a whole tar archive that is not compressed"
-_PACK = "pack it again; what stands before is used"
+_WHOLE = "a complete, uncompressed tar archive"
+_PACK = "pack it again; the entries before are used"
 # What tarfile raises for bytes that it cannot make sense of.
 _BROKEN = (tarfile.TarError, ValueError, LookupError, OverflowError, RecursionError)
 
@@ -85,7 +85,7 @@ def _walked(path: Path, archive: tarfile.TarFile) -> Iterator[Packed | BadFile]:
     while (entry := archive.next()) is not None:
         archive.members.clear()  # type: ignore[attr-defined]  # the library would keep all of them
         if entry.offset_data <= before or entry.size < 0:
-            raise tarfile.ReadError(f"an entry at byte {entry.offset_data} that leads back")
+            raise tarfile.ReadError(f"an entry at byte {entry.offset_data} that points backwards")
         before = entry.offset_data
         if entry.isdir():
             continue
@@ -101,7 +101,7 @@ def _walked(path: Path, archive: tarfile.TarFile) -> Iterator[Packed | BadFile]:
 
 
 def _fault(entry: tarfile.TarInfo, name: str) -> tuple[str, str, str] | None:
-    pack = "pack the files that are wanted, under the path from their folder"
+    pack = "pack regular files with relative paths"
     if name.startswith("/") or ".." in name.split("/") or len(name) > _MAX_NAME or re.search(_CONTROL, name):
         return f"a path inside the archive, of at most {_MAX_NAME} characters", brief(repr(entry.name)), pack
     if not entry.isreg() or entry.issparse():

@@ -140,7 +140,7 @@ def draw_sensitivity(gallery: Gallery, table: pd.DataFrame, chosen: DictConfig) 
 def _setting(chosen: DictConfig) -> str:
     if chosen.from_csv is not None:
         return "counted from a published table"
-    where = {"image": "in images that carry the category", "hit": "in images where they touch the category"}
+    where = {"image": "in images that carry the category", "hit": "in images where they overlap the category"}
     changed = f", basis rotated by Q^{chosen.rotation:g}" if chosen.rotation else ""
     changed += ", labels shuffled across images" if chosen.shuffle else ""
     return (
@@ -186,7 +186,8 @@ def _card_caption(row: Mapping, count: int, chosen: DictConfig) -> str:
     category = row["category"]
     truth, activation, common = (int(row[f"{category}-{key}"]) for key in ("truth", "activation", "intersect"))
     return (
-        f"The {count} images in which unit {row['unit']} of {row['layer']} peaks highest; bright where it exceeds "
-        f"its threshold {row['threshold']:.4g}. Chosen for its IoU, one of the {chosen.cards} highest of the layer: "
-        f"{common} / ({truth} + {activation} − {common}) pixels with {row['label']} ({category}); {_setting(chosen)}."
+        f"The {count} images with the highest activations of unit {row['unit']} of {row['layer']}; bright where it "
+        f"exceeds its threshold {row['threshold']:.4g}. Chosen for its IoU, one of the {chosen.cards} highest of the "
+        f"layer: {common} / ({truth} + {activation} − {common}) pixels with {row['label']} ({category}); "
+        f"{_setting(chosen)}."
     )

@@ -166,9 +166,11 @@ def _maps(network: Network, names: Sequence[str], size: tuple[int, int]) -> dict
         if short(error):
             raise
         raise ValueError(
-            f"{network.name} cannot take images of {size[0]}x{size[1]} up to {names}: {error}; set dissect.input"
+            f"{network.name} cannot process images of {size[0]}x{size[1]} up to {names}: {error}; set dissect.input"
         ) from error
     for name, answer in found.items():
         if answer.ndim != 4:
-            raise ValueError(f"layer {name!r} answers {tuple(answer.shape)}, but a unit's map needs (n, u, h, w)")
+            raise ValueError(
+                f"layer {name!r} has activations of shape {tuple(answer.shape)}, expected maps (n, u, h, w)"
+            )
     return {name: (answer.shape[1], answer.shape[2], answer.shape[3]) for name, answer in found.items()}

@@ -30,7 +30,7 @@ def read_result(path: str | Path, layer: str) -> pd.DataFrame:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no result table {path}: the published ones lie in the folder plot/ of NetDissect")
+        raise FileNotFoundError(f"no result table {path}: the published ones are in NetDissect's folder plot/")
     try:
         table = pd.read_csv(path, keep_default_na=False, na_values=[""])  # a label may be called "null"
     except ValueError as error:  # no text, no columns, rows of other lengths
@@ -60,7 +60,7 @@ def _check_columns(table: pd.DataFrame, path: Path) -> None:
     words = [name for name in numbers if not pd.api.types.is_numeric_dtype(table[name])]
     if words or not pd.api.types.is_integer_dtype(table["unit"]):
         came = [name[:_QUOTED] for name in words[:5]] or ["unit"]
-        raise ValueError(f"{path}: expected whole units and numbers, got something else in {came}")
+        raise ValueError(f"{path}: expected whole units and numbers, got other values in {came}")
 
 
 def _check_rows(table: pd.DataFrame, category: str, path: Path) -> None:

@@ -244,7 +244,7 @@ def reader(
 
 def _too_large(row: Row) -> str:
     came = f"{row.sw}x{row.sh} for {row.iw}x{row.ih}"
-    return f"expected a label map no larger than its image, got {came} pixels: mend ih, iw, sh, sw in index.csv"
+    return f"expected a label map no larger than its image, got {came} pixels: correct ih, iw, sh, sw in index.csv"
 
 
 def shuffled(broden: Broden, seed: int) -> list[int]:

@@ -57,7 +57,7 @@ class TopQuantile:
         if not 0 <= quantile < 1:
             raise ValueError(f"expected a quantile in [0, 1), got {quantile}; 0.005 keeps the top 0.5 %")
         if positions < 1:
-            raise ValueError(f"expected at least one position, got {positions}; is there an image at all?")
+            raise ValueError(f"expected at least one position, got {positions}; is the data set empty?")
         self.units, self.quantile, self.positions = units, quantile, positions
         self.seen = 0
         self._keep = kept(positions, quantile)
@@ -119,13 +119,15 @@ class TopQuantile:
             raise ValueError(f"expected maps (n, {self.units}, h, w), got {tuple(maps.shape)}: one layer at a time")
         values = maps.transpose(0, 1).reshape(self.units, -1)
         if values.numel() and not bool(values.amax().isfinite()):
-            raise ValueError("expected finite activations, got NaN or inf: look for them in the weights")
+            raise ValueError("expected finite activations, got NaN or inf: check the weights")
         return values if values.dtype == torch.float64 else values.float()
 
     def _count(self, seen: int) -> None:
         self.seen += seen
         if self.seen > self.positions:
-            raise ValueError(f"expected at most {self.positions} positions, got {self.seen}: announce them all")
+            raise ValueError(
+                f"expected at most {self.positions} positions, got {self.seen}: set `positions` to their total number"
+            )
 
     def _gather_all(self, values: Float[Tensor, "u k"]) -> None:
         self._start(values)
@@ -181,7 +183,7 @@ class TopQuantile:
             ValueError: if nothing was seen.
         """
         if self._buffer is None or not self.seen:
-            raise ValueError("no activation was seen, so there is no threshold; is every image set aside?")
+            raise ValueError("no activations, so there is no threshold; were all images skipped?")
         self._select()
         index = (self.seen - 1) * (1 - self.quantile)
         low, share = math.floor(index), index - math.floor(index)

@@ -70,7 +70,7 @@ def units_frame(
     """
     scores = iou(intersection, activation, truth, vocabulary)
     if not len(scores) or np.isnan(scores).all():
-        raise ValueError("no label has a pixel, so no unit can be scored: are all label maps empty or set aside?")
+        raise ValueError("no label has a pixel, so no unit can be scored: are all label maps empty or skipped?")
     best = np.nanargmax(scores, axis=1)
     every = np.arange(len(scores))
     columns: dict[str, object] = {"layer": layer, "unit": every, "threshold": thresholds}

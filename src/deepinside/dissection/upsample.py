@@ -141,7 +141,7 @@ def grid(
     Source: Bau et al. 2017, sec. 2.2 (`receptive_field`); NetDissect-Lite (`resize`).
     """
     if mode not in MODES:
-        raise ValueError(f"unknown way {mode!r} to upsample; {closest(mode, MODES)}")
+        raise ValueError(f"unknown upsampling mode {mode!r}; {closest(mode, MODES)}")
     if min(*maps, *target, *image) < 1:
         raise ValueError(f"expected sides of at least 1, got maps {maps}, labels {target}, image {image}")
     if mode == "resize":

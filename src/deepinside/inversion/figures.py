@@ -41,14 +41,14 @@ def draw(
         "reconstructions",
         group="learned inversion",
         title="Reconstruction from features",
-        caption="Rows: images that no inverter was trained on. Columns: the image; the mean training image; the "
-        f"training image whose {first} is nearest; what an up-convolutional network makes of each code alone. {said}",
+        caption="Rows: held-out images. Columns: the image; the mean training image; the training image whose "
+        f"{first} is nearest; its reconstruction by an up-convolutional network from each code. {said}",
     )
     gallery.add(
         curves(history),
         "learning",
         group="learned inversion",
-        title="While the inverters learnt",
+        title="Training of the inverters",
         caption=f"Mean squared error of pixels in [0, 1], in training and on held-out images. {said}",
     )
     gallery.write()

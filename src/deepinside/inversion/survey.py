@@ -40,7 +40,7 @@ class Survey(NamedTuple):
 def centre_crops(views: Views) -> Iterator[tuple[list[int], Float[Tensor, "n 3 s s"]]]:
     """Positions and centre crops, RGB in [0, 1], batch by batch; unreadable images are missing."""
     plain = Views(views.canvases, None, views.seed)
-    for start in track(range(0, len(views.canvases), BATCH), "look at images"):
+    for start in track(range(0, len(views.canvases), BATCH), "read images"):
         positions = range(start, min(start + BATCH, len(views.canvases)))
         pixels, labels = plain.__getitems__([(0, position) for position in positions])
         read = (labels >= 0).nonzero().flatten()

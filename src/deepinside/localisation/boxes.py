@@ -43,7 +43,7 @@ def tight_box(mask: Bool[ndarray, "h w"]) -> Float[ndarray, " 4"]:
         ValueError: if the mask is empty.
     """
     if not mask.any():
-        raise ValueError("expected a mask with at least one pixel, got an empty one: decide first what stands for it")
+        raise ValueError("expected a mask with at least one pixel, got an empty one: handle it before")
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float64)
 

@@ -45,8 +45,8 @@ def _caption(entry: Entry, name: str, localiser: Localiser, rule: str, count: in
     options = localiser.options
     how = SEGMENTATIONS[localiser.settings.segmentation].describe(localiser.settings)
     return (
-        f"{entry.image}: the class asked for is the true one, {name}; network {localiser.network.name}, preset "
-        f"{options.name}, crops {options.crops}, {how}. Chosen by rule: the {rule} of {count} images by IoU."
+        f"{entry.image}: class {name}, the true one; network {localiser.network.name}, preset "
+        f"{options.name}, crops {options.crops}, {how}. Chosen as the {rule} of {count} images by IoU."
     )
 
 

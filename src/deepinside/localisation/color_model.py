@@ -38,7 +38,7 @@ def mixture(
     Deviation: seeds are subsampled; fitting all of them costs six times as much and moves the mask by little.
     """
     if not len(colours):
-        raise ValueError("expected at least one seed pixel, got none: lower the quantile or look at the map")
+        raise ValueError("expected at least one seed pixel, got none: lower the quantile or check the map")
     random = np.random.default_rng(seed)
     if len(colours) > samples:
         colours = colours[random.choice(len(colours), samples, replace=False)]

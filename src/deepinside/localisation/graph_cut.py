@@ -82,7 +82,7 @@ def minimum_cut(
     Source: Boykov & Jolly 2001, sec. 2.
     """
     if not np.isfinite(unaries).all():
-        raise ValueError("expected finite costs, got NaN or infinity: ask for seeds instead, and look at the colours")
+        raise ValueError("expected finite costs, got NaN or infinity: use seeds instead, and check the colours")
     size = unaries.shape[1:]
     fixed = np.zeros(size, dtype=np.int8)  # 1: foreground, -1: background
     for seeds, value in ((foreground, 1), (background, -1)):
@@ -124,7 +124,7 @@ def _source_side(links: Links, capacity: Int[ndarray, " e"], gain: Int[ndarray, 
     flow.add_arcs_with_capacity(tails, heads, np.concatenate([capacity, capacity, gain[wins], -gain[loses], [0]]))
     status = flow.solve(source, sink)
     if status != flow.OPTIMAL:
-        raise RuntimeError(f"expected a minimum cut, the solver says {status}: are all unaries finite?")
+        raise RuntimeError(f"expected a minimum cut, got solver status {status}: are all unaries finite?")
     mask = np.zeros(len(gain) + 2, dtype=bool)
     mask[flow.get_source_side_min_cut()] = True
     return mask[: len(gain)]

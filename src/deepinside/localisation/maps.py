@@ -96,7 +96,7 @@ def blended(
     out = smoothed(saliency, covered, settings.smoothing * min(saliency.shape))
     if settings.activation > 0:
         if activation is None:
-            raise ValueError("expected a class activation map, for its weight is not 0, got none: name a layer")
+            raise ValueError("expected a class activation map, because its weight is not 0, got none: name a layer")
         mixed = settings.saliency * normalised(out, covered) + settings.activation * normalised(activation, covered)
         out = normalised(mixed, covered)
     return out if settings.centre is None else out * covered * window(out.shape, settings.centre)

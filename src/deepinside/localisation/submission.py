@@ -56,7 +56,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: expected a text, got bytes that are none ({error}): write it again") from error
+        raise ValueError(f"{path}: expected text, got other bytes ({error}): write it again") from error
 
 
 def _numbers(path: Path, number: int, line: str) -> Float[ndarray, "g 5"]:

@@ -126,7 +126,7 @@ def _seed(seed: int, unit: Unit) -> int:
 def _merged(base: Settings, own: Settings) -> Settings:
     unknown = own.keys() - base.keys()
     if unknown:
-        raise ValueError(f"an octave knows no {sorted(unknown)}; {closest(min(unknown), base)}")
+        raise ValueError(f"unknown settings of an octave: {sorted(unknown)}; {closest(min(unknown), base)}")
     return {**base, **own, "priors": {**base["priors"], **own.get("priors", {})}}
 
 
@@ -181,7 +181,7 @@ def _images(
     states = [state for ascent in ascents for state in _states(ascent)]
     if all(state == "dead" for state in states):
         raise ValueError(
-            f"nothing that {network.name} answers at {layer or 'its scores'}, units {list(units)}, depends on the "
+            f"the activations of {network.name} at {layer or 'its scores'}, units {list(units)}, depends on the "
             "image: are they dead? Name other units, the layer before its ReLU, or look for zeros in the weights"
         )
     traces = {name: torch.cat([ascent.traces[name] for ascent in ascents], dim=1) for name in ascents[0].traces}

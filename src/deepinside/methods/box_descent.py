@@ -41,7 +41,7 @@ def box_descent(
             (gradient,) = torch.autograd.grad(value, pixels)
         if not (value.isfinite() and gradient.isfinite().all()):
             raise ValueError(
-                f"expected a finite loss, got {float(value.detach())}: lower its weights, or look for NaN in them"
+                f"expected a finite loss, got {float(value.detach())}: lower its weights, or check them for NaN"
             )
         return float(value.detach()), gradient.flatten().double().cpu().numpy()
 

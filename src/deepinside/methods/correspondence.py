@@ -96,8 +96,8 @@ def _check(
 ) -> None:
     if not carried:
         raise ValueError(
-            f"expected images in which parts are outlined within objects, got none of {count}: take a probe set with "
-            "parts, such as concepts=miniature or concepts=broden"
+            f"expected images with outlined parts of objects, got none of {count}: use a probe set with parts, such as "
+            "concepts=miniature or concepts=broden"
         )
     if object is not None and object not in carried:
         raise KeyError(f"no object {object!r} with parts; {closest(object, sorted(carried))}")

@@ -98,7 +98,7 @@ def _starts(
     # Means of two halves of each facet; dealt out in turn, so that both are as near to its middle.
     small = min(map(len, facets))
     if small < _HALVES:
-        raise ValueError(f"expected at least {_HALVES} images in every facet, got {small}: look for fewer facets")
+        raise ValueError(f"expected at least {_HALVES} images in every facet, got {small}: use fewer facets")
     halves = [[own[:nearest][half::_HALVES] for half in range(_HALVES)] for own in facets]
     return torch.stack([torch.stack([images[list(half)].mean(dim=0) for half in own]) for own in halves])
 

@@ -98,7 +98,7 @@ def features(
     if region is not None:
         if code.ndim != 4 or region > min(code.shape[2:]):
             raise ValueError(
-                f"a region of {region}x{region} does not fit {name}, which answers {tuple(code.shape[1:])}"
+                f"a region of {region}x{region} does not fit {name}, whose activations are {tuple(code.shape[1:])}"
             )
         code = centred(code, (region, region))
     return code.flatten(1)
@@ -185,7 +185,7 @@ def _attempted(
         goal = features(network, wanted, name, recipe.region, recipe.channels)
     norm = goal.square().sum(dim=1)
     if bool((norm == 0).any()):
-        raise ValueError(f"{name} answers nothing at all to an image: there is nothing to invert, choose another layer")
+        raise ValueError(f"the activations of {name} are all zero for an image: choose another layer")
 
     def look(grey: Float[Tensor, "n 3 h w"]) -> Seen:
         answer = features(network, mean + centred(grey, side) / 255, name, recipe.region, recipe.channels)
@@ -341,7 +341,7 @@ def _jitter(network: Network, name: str) -> int:
 def _merged(base: Settings, own: Settings) -> dict[str, Any]:
     unknown = own.keys() - base.keys()
     if unknown:
-        raise ValueError(f"an octave knows no {sorted(unknown)}; {closest(min(unknown), base)}")
+        raise ValueError(f"unknown settings of an octave: {sorted(unknown)}; {closest(min(unknown), base)}")
     return {**base, **own, "priors": {**base["priors"], **own.get("priors", {})}}
 
 

@@ -211,7 +211,9 @@ def _forward(network: Network, images: Tensor, layer: str | None) -> tuple[Float
         raise ValueError(f"the forward pass of {network.name} does not reach {layer!r}; name a layer that takes part")
     if kept[layer].ndim != 4:
         shape = tuple(kept[layer].shape)
-        raise ValueError(f"layer {layer!r} answers {shape}; expected maps (n, u, y, x): name a layer with maps")
+        raise ValueError(
+            f"layer {layer!r} has activations of shape {shape}; expected maps (n, u, y, x): name a layer with maps"
+        )
     return scores, kept[layer].sum(dim=(2, 3))
 
 
@@ -256,9 +258,9 @@ def occlusion(
     Source: Zeiler & Fergus 2014, sec. 4.2; per pixel as captum, Occlusion.
     """
     if of not in OF:
-        raise ValueError(f"unknown answer {of!r}; {closest(of, OF)}")
+        raise ValueError(f"unknown output {of!r}; {closest(of, OF)}")
     if batch.labels is None:
-        raise ValueError("expected a batch with labels, got none: say which class to ask for")
+        raise ValueError("expected a batch with labels, got none: add the labels")
     seen = occluded(network, batch.images, classes=batch.labels, side=side, stride=stride, value=value, batch=passes)
     clean, covered = getattr(seen.clean, of), getattr(seen.covered, of)
     drop = (clean[:, None, None] - covered).double()

@@ -32,7 +32,7 @@ def targets(batch: Batch, classes: Int[Tensor, "n t"] | None) -> Int[Tensor, "n 
     if classes is not None:
         return classes
     if batch.labels is None:
-        raise ValueError("expected classes, or a batch with labels, got neither: say which class to look for")
+        raise ValueError("expected classes, or a batch with labels, got neither: name the class")
     return batch.labels[:, None]
 
 
@@ -131,7 +131,7 @@ def saliency(
         raise ValueError(f"expected the layer of unit={unit} at position={position}, got none: pass layer=NAME")
     wanted = targets(batch, classes)
     maps = _magnitudes(*forward(network, batch.images, rule), wanted)
-    _warn(network, batch, _blank(maps).any(dim=1), f"nothing comes back to the pixels by rule {rule!r}")
+    _warn(network, batch, _blank(maps).any(dim=1), f"the gradient at the pixels is zero by rule {rule!r}")
     return Maps(maps)
 
 
@@ -149,7 +149,7 @@ def _of_unit(
     (gradient,) = torch.autograd.grad(values, images, (~silent).to(values.dtype))
     maps = gradient.abs().amax(dim=1, keepdim=True)
     _warn(network, batch, silent, f"unit {unit} of layer {layer!r} is zero everywhere")
-    _warn(network, batch, _blank(maps)[:, 0] & ~silent, f"nothing comes back to the pixels by rule {rule!r}")
+    _warn(network, batch, _blank(maps)[:, 0] & ~silent, f"the gradient at the pixels is zero by rule {rule!r}")
     return maps
 
 

@@ -35,7 +35,9 @@ def strongest_unit(
     """
     answer = activations(network, batch.images.to(network.device), (layer,))[layer]
     if answer.ndim not in {2, 4}:
-        raise ValueError(f"layer {layer!r} answers {tuple(answer.shape)}; expected units (n, u) or maps (n, u, h, w)")
+        raise ValueError(
+            f"layer {layer!r} has activations of shape {tuple(answer.shape)}; expected (n, u) or (n, u, h, w)"
+        )
     units = answer.reshape(len(batch), answer.shape[1], -1).amax(dim=2).argmax(dim=1)
     back = project(network, batch.images, layer=layer, units=units, rule=rule, contrast=contrast).pixels
     return Maps(_dominant(back), signed=True)

@@ -57,7 +57,7 @@ def chosen_layers(
     """
     for names in (content, style):
         if names is not None and not names:
-            raise ValueError("expected layers of content and of style, got none: name one or more, or say null")
+            raise ValueError("expected layers of content and of style, got none: name one or more, or use null")
         for name in names or ():
             if name not in network.layers:
                 raise KeyError(f"{network.name} has no layer {name!r}; {closest(name, network.layers)}")
@@ -112,7 +112,7 @@ def features(network: Network, image: Float[Tensor, "1 3 h w"], layers: Layers) 
     except RuntimeError as error:  # torch's own words for a kernel that is larger than what it shall slide over
         size = "x".join(map(str, image.shape[2:]))
         raise ValueError(
-            f"expected an image that {names[-1]!r} can see, got {size} pixels: take a larger one"
+            f"expected an image large enough for {names[-1]!r}, got {size} pixels: use a larger one"
         ) from error
     for name, answer in answers.items():
         if answer.ndim != 4:

@@ -219,7 +219,7 @@ def _scaled(signal: Tensor) -> Tensor:
 def _image(pictures: Pictures, position: int) -> Tensor:
     image = pictures.read(position)
     if image is None:
-        raise ValueError(f"{pictures.names[position]} could be read before and cannot any more: has it been moved?")
+        raise ValueError(f"{pictures.names[position]} was readable before and no longer is: has it been moved?")
     return image
 
 

@@ -70,7 +70,7 @@ def unit_cards(
     )
     alive = found.shown["units"].tolist()
     if not alive:
-        raise ValueError(f"no unit of {layer} that was asked for is ever above zero in these images: name others")
+        raise ValueError(f"all requested units of {layer} are zero in these images: name others")
     blank = Batch(torch.zeros(0, 3, 1, 1), ())
     how = {key: value for key, value in stimulus.items() if key not in {"_target_", "layer", "units", "needs"}}
     liked = activation_maximization(network, blank, layer=layer, units=alive, seed=seed, **how)

@@ -69,7 +69,7 @@ def refuse_broken(tensors: Mapping[str, Tensor], source: str | Path) -> None:
     """
     broken = [name for name, value in tensors.items() if not bool(value.isfinite().all())]
     if broken:
-        raise ValueError(f"{source} holds NaN or infinite weights in {_some(broken)}: take another checkpoint")
+        raise ValueError(f"{source} holds NaN or infinite weights in {_some(broken)}: use another checkpoint")
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -84,7 +84,7 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except Exception as error:  # a format of other people's, in a language that raises what it likes
         raise ValueError(
-            f"{path} is not a whole safetensors file ({_short(error)}): download or write it again"
+            f"{path} is not a complete safetensors file ({_short(error)}): download or write it again"
         ) from error
 
 
@@ -100,8 +100,8 @@ def _torch_file(path: Path) -> Mapping[str, Tensor]:
         text, whole = _short(error), str(error).lower()
         if "weights_only" in whole or "unsupported" in whole:
             raise ValueError(
-                f"{path} is a pickle that wants to run code or build objects that are not tensors, which is refused: "
-                "where you trust it, load it yourself and save its state dict with safetensors.torch.save_file, "
+                f"{path} is a pickle with code or objects other than tensors, which is refused: "
+                "if you trust it, load it yourself and save its state dict with safetensors.torch.save_file, "
                 f"then pass that file as model.weights ({text.splitlines()[0]})"
             ) from error
         came = f"{type(error).__name__}: {text}"
@@ -116,7 +116,9 @@ def _torch_file(path: Path) -> Mapping[str, Tensor]:
     odd = [name for name, value in stored.items() if not _is_plain(value)]
     told = sum(value.numel() * value.element_size() for value in stored.values())
     if odd or told > _TIED * path.stat().st_size:
-        what = f"tensors that are not whole, dense and real ({_some(odd)})" if odd else f"{told} bytes in a small file"
+        what = (
+            f"tensors that are not complete, dense and real ({_some(odd)})" if odd else f"{told} bytes in a small file"
+        )
         raise ValueError(f"{path} holds {what}: save module.state_dict() of a network on the CPU")
     return stored
 
@@ -221,8 +223,8 @@ def output_count(classes: Sequence[str] | None, tensors: Mapping[str, Tensor] | 
     stored = None if tensors is None or head not in tensors else len(tensors[head])
     if stored is not None and classes and stored != len(classes):
         raise ValueError(
-            f"the weights tell {stored} classes apart ({head}), the data have {len(classes)}: "
-            "take data with the network's classes, or model.weights=null to train on these"
+            f"the weights are for {stored} classes ({head}), the data have {len(classes)}: "
+            "use data with the network's classes, or model.weights=null to train on these"
         )
     return stored or (len(classes) if classes else _IMAGENET)
 
@@ -243,8 +245,8 @@ def class_names(classes: Sequence[str] | None, count: int) -> tuple[str, ...]:
     if classes:
         if len(classes) != count:
             raise ValueError(
-                f"the network gives {count} scores and the data have {len(classes)} classes "
-                f"({', '.join(classes[:5])}{', ...' if len(classes) > 5 else ''}): they must be as many"
+                f"the network has {count} scores and the data have {len(classes)} classes "
+                f"({', '.join(classes[:5])}{', ...' if len(classes) > 5 else ''}): the numbers must be equal"
             )
         return tuple(classes)
     if count != _IMAGENET:

@@ -127,7 +127,7 @@ class Classifier(LightningModule):
         if not bool(loss.isfinite()):
             raise FloatingPointError(
                 f"the training loss became {loss.item()} in epoch {self.current_epoch}, step {step}: lower "
-                f"train.optimiser.learning_rate={self.learning_rate}, or look for NaN in the images or weights"
+                f"train.optimiser.learning_rate={self.learning_rate}, or check images and weights for NaN"
             )
         self._add("train", scores.detach(), labels)
         return loss

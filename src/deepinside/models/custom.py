@@ -110,7 +110,7 @@ def imported(target: str) -> Any:
             raise  # the module is there, what it imports is not
         raise ModuleNotFoundError(
             f"model.target={target}: no module {error.name!r} can be imported; {_neighbours(error.name)} "
-            "Put the folder that holds it on the path: PYTHONPATH=FOLDER deepinside ..."
+            "Add its folder to the path: PYTHONPATH=FOLDER deepinside ..."
         ) from error
     if not hasattr(module, function):
         raise AttributeError(f"model.target: {path} has no {function!r}; {closest(function, vars(module))}")
@@ -133,5 +133,5 @@ def _outputs(network: Network, target: str) -> int:
         came = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
         raise ValueError(f"{target}: expected scores (n, k) for images (n, 3, {side}, {side}), got {came}")
     if bool((scores >= 0).all()) and torch.allclose(scores.sum(1), scores.new_ones(2), atol=1e-4):
-        _LOG.warning("%s: its scores sum to 1, as after a softmax: take the softmax off", target)
+        _LOG.warning("%s: its scores sum to 1, as after a softmax: remove the softmax", target)
     return scores.shape[1]

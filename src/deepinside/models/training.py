@@ -276,7 +276,7 @@ def classification_errors(
     index = index.limit(limit)
     unknown = sum(entry.label < 0 for entry in index.entries)
     if unknown:
-        raise ValueError(f"{index.root}: {unknown} of {len(index)} images have no label to compare with")
+        raise ValueError(f"{index.root}: {unknown} of {len(index)} images have no label")
     whole: list[Entry] = []
     broken: list[tuple[str, str]] = []
     values = probabilities(network, _readable(index, whole, broken), crops=crops, batch=batch)

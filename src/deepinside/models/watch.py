@@ -89,8 +89,8 @@ class Watch(Callback):
         """
         if isinstance(trainer.strategy, _SHARDED):
             raise ValueError(
-                f"{type(trainer.strategy).__name__} may deal out the weights, so that no process has a network to look "
-                "at: train with strategy=ddp, or without Watch"
+                f"{type(trainer.strategy).__name__} may shard the weights, so that no process has the whole network: "
+                "train with strategy=ddp, or without Watch"
             )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

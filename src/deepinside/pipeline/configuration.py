@@ -121,7 +121,7 @@ def _own_folder(arguments: Sequence[str]) -> Path | None:
                 raise FileNotFoundError(f"{flag} {own}: expected files in a folder per group, such as {expected}")
             for name, file in files:
                 if (folder() / name / file.name).exists():  # which Hydra would read in its place
-                    raise ValueError(f"{file}: {name} has a choice of this name already: rename the file")
+                    raise ValueError(f"{file}: {name} already has a choice of this name: rename the file")
             return own
     return None
 

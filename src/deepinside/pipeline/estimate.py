@@ -228,7 +228,7 @@ def _extended(step: Plan, folder: Path) -> Cost:
     name, cfg = step.stage.name, step.whole
     growth, inputs = GROWTH[name], {role: needed.folder for role, needed in step.inputs.items()}
     whole = growth.count(cfg, inputs)
-    log.info("%s: trying it on a few of %d images", name, whole)
+    log.info("%s: running it on a few of %d images", name, whole)
     with _quiet():
         bench = _Bench(_small(step), name, folder)
         most = growth.count(bench.cfg, {role: needed.folder for role, needed in bench.inputs.items()})
@@ -374,14 +374,14 @@ def lines(costs: Sequence[Cost]) -> Iterator[str]:
     """One line of text per cost, and their sum."""
     for one in costs:
         if one.seconds is None:
-            yield f"{one.stage:10} not estimated: it does not grow with images alone"
+            yield f"{one.stage:10} not estimated: its cost does not depend on images alone"
             continue
         yield (
             f"{one.stage:10} {one.pictures:9,} images  {duration(one.seconds):>9}  "
             f"{one.memory / 2**30:5.1f} GiB memory  {one.disk / 1e6:9,.1f} MB disk"
         )
         if one.without:
-            yield f"{'':10} without {', '.join(one.without)}: they do not grow with images"
+            yield f"{'':10} without {', '.join(one.without)}: their cost does not grow with images"
     known = [one for one in costs if one.seconds is not None]
     if len(known) > 1:
         seconds, disk = sum(one.seconds or 0 for one in known), sum(one.disk for one in known)

@@ -37,7 +37,7 @@ def _checked(plan: Plan) -> None:
 def _executed(plan: Plan, asked: bool = False) -> Path:
     if (plan.folder / artifact.MANIFEST).exists():
         count = len(_set_aside(plan.folder))
-        log.info("%s %s is there%s", plan.stage.name, plan.folder.name, f", {count} set aside" if count else "")
+        log.info("%s %s is there%s", plan.stage.name, plan.folder.name, f", {count} skipped" if count else "")
     else:
         inputs = {key: _executed(needed) for key, needed in plan.inputs.items()}
         _computed(plan, inputs)
@@ -129,6 +129,6 @@ def _printable(text: str) -> str:
 
 def _joined(plan: Plan, inputs: dict[str, Path], part: Path) -> None:
     # Another process is making this artifact: finish batches for it.
-    log.info("%s %s: another process is at it; this one helps", plan.stage.name, plan.folder.name)
+    log.info("%s %s: another process is computing it; this one helps", plan.stage.name, plan.folder.name)
     with helping():
         _module(plan).run(plan.cfg, inputs, part)

@@ -256,9 +256,7 @@ def _planned_sweep(planner: Planner, cfg: DictConfig, command: Sequence[str]) ->
         plan = planned(planner, beside(words, cfg), words)
         twin = next((other for other, known in plans.items() if known.folder == plan.folder), None)
         if twin:
-            raise ValueError(
-                f"{grid.stage} is the same at {twin} and {label}: sweep.grid has a key that changes nothing"
-            )
+            raise ValueError(f"{grid.stage} is the same at {twin} and {label}: sweep.grid has a key without effect")
         plans[label] = plan
     return planner.plan(cfg, "sweep", portable(command), plans)
 
@@ -268,6 +266,6 @@ def _swept(cfg: DictConfig, command: Sequence[str]) -> tuple["Grid", dict[str, l
     from deepinside.stages.sweep import Grid
 
     if cfg.sweep is None:
-        raise ValueError(f"run=sweep needs the name of one: sweep=NAME, of {', '.join(groups()['sweep'])}")
+        raise ValueError(f"run=sweep needs a sweep: sweep=NAME, of {', '.join(groups()['sweep'])}")
     found = Grid.of(OmegaConf.to_container(cfg.sweep, resolve=True))  # type: ignore[arg-type]
     return found, sweep.overrides(found, list(cfg.sweep.fixed), command, cfg.seed, cfg.name)

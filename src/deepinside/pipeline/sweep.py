@@ -50,7 +50,7 @@ def computed(grid: Grid, commands: Mapping[str, Sequence[str]], plans: Mapping[s
     missing = [label for label in points if not _there(plans[label])]
     for label in points.keys() - set(missing):
         _check_metrics(grid, points[label], plans[label])
-    log.info("sweep: %d points, %d of them are there", len(points), len(points) - len(missing))
+    log.info("sweep: %d points, %d of them cached", len(points), len(points) - len(missing))
     _check_processes([plans[label] for label in missing])
     for step in _common([plans[label] for label in missing]):
         execute(step)
@@ -78,8 +78,8 @@ def _check_processes(plans: Sequence[Plan]) -> None:
 
     if machine.world() > 1 and any(step.stage.together(step.whole) for plan in plans for step in plan.chain()):
         raise ValueError(
-            "the points of this sweep train on several devices, and the processes of torchrun would each go through "
-            "them in an order of its own: start the sweep without torchrun"
+            "the points of this sweep train on several devices, and each process of torchrun would run them in a "
+            "different order: start the sweep without torchrun"
         )
 
 

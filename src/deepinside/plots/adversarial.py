@@ -25,17 +25,17 @@ def attacked(study: Study) -> Iterator[Drawn]:
     rows = {row.metric: row for row in study.numbers}
     count = int(rows["counted"].value)
     tried = rows["lbfgs.success_rate"] if "lbfgs.success_rate" in rows else Row("", np.nan)
-    box = f"succeeds for {tried.value:.0%} of {tried.n} images" if tried.n else "was tried on no image that counts"
+    box = f"succeeds for {tried.value:.0%} of {tried.n} images" if tried.n else "was run on no counted image"
     yield Drawn(
         _curves(study, rows),
         "curves",
-        "How little it takes",
-        f"Means over the {count} of {rows['counted'].n} images that count (those that the network gets right; all "
-        "that have no label), bars: 95 % bootstrap intervals; without width where all agree. Left: how often the class "
-        "changes when every pixel moves by eps, along the gradient's sign or at random. Middle: how far the features "
-        f"move, layer by layer, at eps {float(study.shown['middle']):g}/255 and in the nearest image seen as the "
+        "Success and effects of attacks",
+        f"Means over {count} of {rows['counted'].n} images (correctly classified or without a label), bars: 95 % "
+        "bootstrap intervals, of zero width where all agree. Left: share of images whose class changes when every "
+        "pixel changes by eps, along the gradient's sign or at random. Middle: relative distance of the features, "
+        f"layer by layer, at eps {float(study.shown['middle']):g}/255 and for the nearest image classified as the "
         f"target (L-BFGS, which {box}). Right: rank correlation of the saliency map with that of the "
-        "clean image, for the class first seen (filled) and for the class seen now (hollow).",
+        "clean image, for the original class (filled) and for the new class (hollow).",
     )
     for number in range(len(study.shown["clean.names"])):
         yield _sheet(study, number)
@@ -61,9 +61,9 @@ def _curves(study: Study, rows: Mapping[str, Row]) -> Figure:
         axis.set_xlabel("eps (1/255, one step of an 8-bit image)")
     success.set(ylim=(-0.03, 1.03), ylabel="share of images", title="the class changes")
     saliency.set(
-        ylim=(min(0, saliency.get_ylim()[0]), 1.03), ylabel="rank correlation", title="how much of the saliency stays"
+        ylim=(min(0, saliency.get_ylim()[0]), 1.03), ylabel="rank correlation", title="similarity of the saliency map"
     )
-    distance.set(ylim=(0, None), ylabel="|f(x') − f(x)| / |f(x)|", title="features move, layer by layer")
+    distance.set(ylim=(0, None), ylabel="|f(x') − f(x)| / |f(x)|", title="change of the features, layer by layer")
     distance.set_xticks(range(len(layers)), layers, rotation=45, ha="right", fontsize=7)
     distance.set_xlabel("layer, from the image to the scores")
     handles, labels = distance.get_legend_handles_labels()
@@ -91,7 +91,7 @@ def _sheet(study: Study, number: int) -> Drawn:
     figure = Figure(figsize=(_SIDE * len(words), 3 * _SIDE * height / width + 1.1), layout="constrained")
     axes = figure.subplots(3, len(words), squeeze=False)
     middle = float(shown["middle"])
-    heads = _WORDS | {"clean": "as it was"}
+    heads = _WORDS | {"clean": "original"}
     heads |= {word: f"{heads[word]}\neps {middle:g}/255" for word in ("fgsm", "random")}
     for column, word in zip(axes.T, words, strict=True):
         seen = str(shown["classes"][shown[f"{word}.seen"][number]]).split(",")[0]
@@ -109,9 +109,9 @@ def _sheet(study: Study, number: int) -> Drawn:
         axis.set_ylabel(word, fontsize=9)
     name = str(shown["clean.names"][number])
     caption = (
-        f"{name}. Top: the image and its attacked versions, with what the network sees in them. Middle: what was "
-        "changed, grey is nothing, amplified as written below; the largest 0.1 % of the changes have full colour. "
-        "Bottom: saliency of the class that is seen, each on its own scale up to its 99.5 % quantile (dark is zero)."
+        f"{name}. Top: the image and its attacked versions, with the predicted classes. Middle: the perturbation, grey "
+        "is zero, amplified as written below; the largest 0.1 % of the changes have full colour. "
+        "Bottom: saliency of the predicted class, each on its own scale up to its 99.5 % quantile (dark is zero)."
     )
     return Drawn(figure, f"{number + 1:02d}", f"{name}, attacked", caption)
 

@@ -13,10 +13,10 @@ from deepinside.study import Study
 # Okabe & Ito's colours, distinguishable with any kind of colour vision.
 _LOOKS = {
     "part": ("#0072B2", "", "the part"),
-    "random": ("#E69F00", "//", "random place on the object"),
-    "beside": ("#BBBBBB", "..", "same step from the part in all images"),
+    "random": ("#E69F00", "//", "random position on the object"),
+    "beside": ("#BBBBBB", "..", "same offset from the part in all images"),
 }
-_ZEROS = {"match": "unchanged dimensions match", "left_out": "dimensions unchanged in both left out"}
+_ZEROS = {"match": "unchanged dimensions match", "left_out": "dimensions unchanged in both excluded"}
 _TILE = 1.25  # inches
 
 
@@ -39,17 +39,17 @@ def bars(study: Study) -> Iterator[Drawn]:
         figure,
         "",
         f"Parts of {thing}: correspondence",
-        f"A square of the mean colour hides a part of {thing} in {count} images. Δ is the share of dimensions in "
-        "which the sign of what this changes differs between two images, mean over all pairs: low where the network "
-        "treats the part alike. Beside it squares of the same size at random places on the object, and squares the "
-        "same step away from the part in every image, which lie as near to one another as the parts do (missing "
-        "where no step stays inside all images and off the part). Lines: 95 % intervals over images.",
+        f"A square of the mean colour masks a part of {thing} in {count} images. Δ is the share of dimensions in "
+        "which the sign of the change differs between two images, mean over all pairs: low if the network treats the "
+        "part in the same way. For comparison squares of the same size at random positions on the object, and squares "
+        "at a fixed offset from the part, which are as close to one another as the parts are (missing if no offset "
+        "stays inside all images and off the part). Lines: 95 % intervals over images.",
     )
     yield Drawn(
         _masked(study),
         "masked",
-        f"Parts of {thing}: what was masked",
-        f"The first images of {thing}, whole and masked: each part, then the first of the other places.",
+        f"Parts of {thing}: masked images",
+        f"The first images of {thing}, original and masked: each part, then the first of the other positions.",
     )
 
 

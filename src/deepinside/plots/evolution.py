@@ -21,17 +21,17 @@ def evolved(study: Study) -> Iterator[Drawn]:
     yield Drawn(
         _pictures(study, count),
         "pictures",
-        "What evolution finds",
+        "Images found by evolution",
         f"Top: the random images that evolution started from. Bottom: the most confident image of each class after "
-        f"{count} generations, and how sure the network is of that class. For "
+        f"{count} generations, with the confidence of the network. For "
         f"{int(ends['top1'].sum())} of {len(ends)} classes it is the most probable class. No gradient was used.",
     )
     yield Drawn(
         _curves(study),
         "curves",
-        "Confidence while evolving",
-        "Confidence that the best image so far has of its class, per generation; the marks are where the class "
-        "became the most probable one.",
+        "Confidence over the generations",
+        "Confidence of the best image of each class so far, per generation; marks: the class becomes the most "
+        "probable one.",
     )
 
 

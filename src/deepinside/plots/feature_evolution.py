@@ -30,20 +30,20 @@ def evolution(study: Study) -> Iterator[Drawn]:
     yield Drawn(
         _settling(table, layers, epochs),
         "settling",
-        "When layers settle",
-        f"How much of epoch {epochs[-1]} is there after how many epochs. Left: units whose strongest image is "
-        "already that of the last epoch. Middle and right: how alike a unit's activations at all positions of the same "
-        "images are to those of the last epoch; the correlation leaves out each unit's own mean, so that unrelated "
-        "units have 0. Units that are dead in the last epoch are left out.",
+        "Convergence of layers",
+        f"Similarity to the features of epoch {epochs[-1]}. Left: share of units whose strongest image is that of the "
+        "last epoch. Middle and right: similarity of a unit's activations at all positions of the same images to those "
+        "of the last epoch; the correlation excludes each unit's mean, so that unrelated units have 0. Units that are "
+        "dead in the last epoch are excluded.",
     )
     for number, layer in enumerate(layers, start=1):
         yield Drawn(
             _sheet(study.shown, table[table["layer"] == layer], layer, epochs),
             f"{number:02d}",
-            f"{layer} while learning",
-            f"{layer}: each row is a unit, each column an epoch. Left what came back from the unit's strongest "
-            "activation over all images (grey is nothing, each on its own scale), right the part of the image that "
-            "it sees there. Blue frames: the image is already that of the last epoch.",
+            f"{layer} during training",
+            f"{layer}: each row is a unit, each column an epoch. Left: projection of the unit's strongest activation "
+            "over all images (grey is zero, each on its own scale), right: its receptive field in the image. "
+            "Blue frames: the image is already that of the last epoch.",
         )
 
 

@@ -28,13 +28,12 @@ def filters(study: Study) -> Iterator[Drawn]:
     low, high = study.shown["bands"]
     caption = (
         f"{study.shown['layer']}: {count} filters of {side} pixels, stride {down}. Left: the filters, from the lowest "
-        "to the highest frequency of most power, each on its own scale, grey is zero; frames: dead (the same answer "
-        "everywhere) and weak (far smaller than the largest). Middle: power over frequency, as a share of each "
-        f"filter's own; the line is the mean over the filters, the band holds the middle half of them; {low:g} to "
-        f"{high:g} cycles per pixel is called mid; what lies right of the dashed line the stride folds back onto lower "
-        "frequencies (aliasing). Right: means over the filters with 95 % bootstrap intervals; folded: share of a "
-        "filter's power beyond the dashed line, and of its responses to the images. Grey marks: what random weights "
-        "have; a layer that has the same has not learnt."
+        "to the highest peak frequency, each on its own scale, grey is zero; frames: dead (constant response) and weak "
+        "(far smaller than the largest). Middle: power over frequency, as a share of each filter's total; line: mean "
+        f"over the filters, band: their middle half; {low:g} to {high:g} cycles per pixel is called mid; frequencies "
+        "to the right of the dashed line are aliased by the stride. Right: means over the filters with 95 % bootstrap "
+        "intervals; folded: share of a filter's power beyond the dashed line, and of its responses to the images. Grey "
+        "marks: the same for random weights."
     )
     yield Drawn(figure, "", f"The first layer, {side}x{side} / {down}", caption)
 
@@ -75,7 +74,7 @@ def _spectrum(axis: Axes, study: Study, stride: int) -> None:
     if stride > 1:
         axis.axvline(0.5 / stride, color="black", ls="--", lw=1.2, label=f"Nyquist frequency of stride {stride}")
     axis.set(xlim=(0, 0.5), ylim=(0, None), xlabel="frequency (cycles per pixel)", ylabel="share of power, per ring",
-             title="what the filters let through")  # fmt: skip
+             title="frequency response")  # fmt: skip
     axis.grid(alpha=0.3)
     axis.legend(fontsize=8, frameon=False)
 

@@ -19,7 +19,7 @@ _STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 _AXES = {
     "translation": "vertical shift (share of the height, down is positive)",
     "scale": "scale (above 1 enlarges)",
-    "rotation": "turn (degrees, anticlockwise)",
+    "rotation": "rotation (degrees, anticlockwise)",
 }
 _UNITS = {"translation": "{:+.2f}", "scale": "×{:g}", "rotation": "{:g}°"}
 
@@ -45,7 +45,7 @@ def curves(study: Study) -> Iterator[Drawn]:
         axes[row, 3].set_ylim(-0.02, 1.02)
         axes[row, 3].set_ylabel("probability", fontsize=8)
     known = bool(study.table["class_is_known"].all())
-    heads = ("images, moved", f"distance at {low} (low)", f"distance at {high} (high)",
+    heads = ("transformed images", f"distance at {low} (low)", f"distance at {high} (high)",
              f"probability of the {'true' if known else 'true (else predicted)'} class")  # fmt: skip
     for axis, head in zip(axes[0], heads, strict=True):
         axis.set_title(head, fontsize=10)
@@ -53,13 +53,12 @@ def curves(study: Study) -> Iterator[Drawn]:
     figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     count = study.table["picture"].nunique()
     caption = (
-        "Rows: images moved down or up, scaled and turned about their centre; the frame is filled with the network's "
-        "mean colour. Columns: some of these images (frames in the colours of the curves); how far the features of "
-        f"{low} and of {high} move from those of the image as it is, divided by their length; and the probability "
-        f"of the class. Thin: one image each; black: the mean over all {count} images; dotted: the mean distance "
-        "to another image, so what lies there has nothing left of the image."
+        "Rows: images translated vertically, scaled and rotated about their centre; the frame is filled with the "
+        "network's mean colour. Columns: some of these images (frames in the colours of the curves); relative distance "
+        f"of the features of {low} and of {high} from those of the original image; and the probability of the class. "
+        f"Thin: one image each; black: the mean over all {count} images; dotted: the mean distance to another image."
     )
-    yield Drawn(figure, "", "Features of moved images", caption)
+    yield Drawn(figure, "", "Features of transformed images", caption)
 
 
 def _lines(axis: Axes, table: pd.DataFrame, column: str, names: list[str]) -> None:

@@ -16,9 +16,9 @@ from deepinside.study import Study
 
 _WAYS = {"optimised": ("#0072B2", "o"), "learned": ("#D55E00", "s")}
 _ERRORS = (
-    ("feature_error", "what the layer still sees", "feature error ||Φ(x*) - Φ(x)||² / ||Φ(x)||²"),
-    ("image_error", "what the eye still sees", "image error (1: a random pair of images)"),
-    ("detail", "fine detail, at its place", "correlation above 1/8 cycle per pixel"),
+    ("feature_error", "features at the layer", "feature error ||Φ(x*) - Φ(x)||² / ||Φ(x)||²"),
+    ("image_error", "pixels", "image error (1: a random pair of images)"),
+    ("detail", "fine detail", "correlation above 1/8 cycle per pixel"),
 )
 
 
@@ -28,24 +28,23 @@ def sheets(study: Study) -> Iterator[Drawn]:
     yield Drawn(
         _sheet(study, layers),
         "pictures",
-        "What layers keep",
-        "The first row are the images; below, from top to bottom ever deeper in the network, images that the layer "
-        "can hardly tell from them. `learned`: made in one pass by a network trained to invert. Below each: feature "
-        "error, image error.",
+        "Reconstruction from features",
+        "First row: the images; below, from the first layer to the last, their reconstructions from the features of a "
+        "layer. `learned`: by a network trained to invert. Below each: feature error, image error.",
     )
     if len(study.shown[f"optimised.{layers[0]}"]) > 1:
         yield Drawn(
             _repeats(study, layers),
             "repeats",
             "Several starts",
-            "Pre-images of the first image from different starts: where they differ, the layer does not say.",
+            "Pre-images of the first image from different starts: they differ where the layer has no information.",
         )
     yield Drawn(
         _depth(study.table, layers),
         "errors",
         "Errors by depth",
-        "Left: what the layer itself can still tell from the image. Middle: distance from the image, 1 for two "
-        "images at random. Right: fine detail. Means over images with 95 % bootstrap intervals.",
+        "Left: relative error of the features. Middle: relative error of the pixels, 1 for two random images. "
+        "Right: correlation of fine detail. Means over images with 95 % bootstrap intervals.",
     )
 
 

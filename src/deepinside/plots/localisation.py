@@ -103,7 +103,7 @@ def _boxes(axis: Axes, case: Case) -> None:
     for box in case.truth:
         _frame(axis, box, TRUTH, "--")
     _frame(axis, case.box, OURS, "-")
-    ours, truth = Line2D([], [], color=OURS, label="found"), Line2D([], [], color=TRUTH, ls="--", label="truth")
+    ours, truth = Line2D([], [], color=OURS, label="predicted"), Line2D([], [], color=TRUTH, ls="--", label="truth")
     _legend(axis, [ours, truth])
 
 

@@ -26,7 +26,7 @@ def draw_map(axis: Axes, map_: Float[ndarray, "h w"], title: str, *, signed: boo
     drawn = axis.imshow(map_, cmap=colours, vmin=low, vmax=top)
     axis.set_title(title, fontsize=8)
     if not map_.any():
-        axis.text(0.5, 0.5, "nothing comes back", color="white", fontsize=8, ha="center", transform=axis.transAxes)
+        axis.text(0.5, 0.5, "all zero", color="white", fontsize=8, ha="center", transform=axis.transAxes)
     bar = axis.figure.colorbar(
         drawn, ax=axis, orientation="horizontal", shrink=0.8, pad=0.02, aspect=30, ticks=MaxNLocator(4)
     )
@@ -75,14 +75,14 @@ def cascade(study: Study) -> Iterator[Drawn]:
         low, high = np.array([bootstrap_interval(row[np.isfinite(row)]) for row in curve]).T
         axis.errorbar(counts, mean, (mean - low, high - mean), color=colour, marker=marker, capsize=3, label=rule)
     axis.axhline(0, color="0.4", lw=0.9, ls=":")
-    axis.set_xlabel("layers with random weights, from the scores downwards")
+    axis.set_xlabel("layers with random weights, from the last to the first")
     axis.set_ylabel("rank correlation with the trained map")
     axis.set_ylim(min(-0.1, float(np.nanmin(values))), 1.02)
     axis.grid(alpha=0.3)
     axis.legend(frameon=False)
     caption = (
         f"Spearman's correlation between magnitudes of the maps, mean over {values.shape[2]} images with 95 % "
-        "intervals. A method whose curve stays high shows the image and not what the network has learnt."
+        "intervals. A method whose curve stays high depends on the image and not on the learnt weights."
     )
     yield Drawn(figure, "", "Maps under layer-wise randomisation of the weights", caption)
 
@@ -106,8 +106,7 @@ def distances(study: Study) -> Iterator[Drawn]:
     caption = (
         "Back-projections of each layer's strongest activation, mean over the images. Left: autograd and the "
         "DeconvNet written out as transposed convolutions and unpooling, with the same ReLU rule; 1e-7 is float "
-        "precision, none at all is drawn at 1e-9. Right: how far one changed rule moves the gradient; 1 is as far as "
-        "the gradient itself is long."
+        "precision, zero is drawn at 1e-9. Right: relative distance from the gradient when one rule is changed."
     )
     yield Drawn(figure, "", "DeconvNet and the gradient, layer by layer", caption)
 
@@ -119,6 +118,6 @@ def _curves(axis: Axes, table: pd.DataFrame, kind: str, layers: list[str], least
         values = [max(means.get((compared, layer), float("nan")), least) for layer in layers]
         axis.plot(range(len(layers)), values, style, lw=1.3, ms=4, label=compared.removeprefix(kind))
     axis.set_xticks(range(len(layers)), layers, rotation=60, ha="right", fontsize=7)
-    axis.set_xlabel("layer that the signal starts from")
+    axis.set_xlabel("layer of the activation")
     axis.grid(axis="y", alpha=0.3)
     axis.legend(fontsize=7, frameon=False)

@@ -33,7 +33,7 @@ def sheets(study: Study) -> Iterator[Drawn]:
         case = common | own
         asked = words[int(case["classes"])]
         seen = int(case["clean.label"])
-        wrong = "" if seen == int(case["classes"]) else f", seen as {words[seen]}"
+        wrong = "" if seen == int(case["classes"]) else f", predicted {words[seen]}"
         title = f"{asked} ({case['clean.probability']:.0%}){wrong}"
         yield Drawn(_sheet(case, words), f"{i + 1:02d}", title, _caption(case, asked))
 
@@ -41,16 +41,16 @@ def sheets(study: Study) -> Iterator[Drawn]:
 def _caption(case: Mapping[str, ndarray], asked: str) -> str:
     layer = str(case["layer"])
     followed = (
-        f"the total activation of map {case['unit']} of {layer}, the strongest on the clean image; what came back "
-        "from that map's strongest activation (grey is nothing); "
+        f"the total activation of map {case['unit']} of {layer}, the strongest on the clean image; the projection "
+        "of that map's strongest activation (grey is zero); "
         if case["unit"] >= 0
-        else f"no activation, for layer {layer} is zero everywhere on the clean image; "
+        else f"no activation, as layer {layer} is zero everywhere on the clean image; "
     )
     return (
-        f"{case['names']}. A square of {case['side']} pixels moves over the image. From the left: the square where "
-        f"it costs most; by the position of its centre, {followed}the probability of {asked}; the most probable label. "
-        "Dark is where covering hurts; the marks on the scales are the values without a square; dashed: box of the "
-        "object."
+        f"{case['names']}. A square of {case['side']} pixels moves over the image. From the left: the position with "
+        f"the largest effect; by the position of its centre, {followed}the probability of {asked}; the most probable "
+        "label. Dark: covering reduces the value; the marks on the scales are the values without a square; dashed: box "
+        "of the object."
     )
 
 
@@ -81,9 +81,9 @@ def _picture(axis: Axes, below: Axes, case: Mapping[str, ndarray]) -> None:
     row, column = np.unravel_index(case["covered.probability"].argmin(), case["covered.probability"].shape)
     corner, side = (int(case["lefts"][column]), int(case["tops"][row])), int(case["side"])
     axis.add_patch(Rectangle(corner, side, side, facecolor=case["fill"].clip(0, 1), edgecolor="white", lw=1))
-    axis.set_title("the square where it costs most", fontsize=8)
+    axis.set_title("position with the largest effect", fontsize=8)
     steps = np.diff(case["tops"])[:1].tolist() or np.diff(case["lefts"])[:1].tolist()
-    moved = f", moved by {steps[0]}" if steps else ""
+    moved = f", stride {steps[0]}" if steps else ""
     boxed = "\ndashed: box of the object" if len(case["boxes"]) else ""
     _note(below, f"square of {side} pixels{moved}{boxed}")
 
@@ -107,7 +107,7 @@ def _strongest(total: Axes, back: Axes, below: Axes, note: Axes, case: Mapping[s
     top = max(float(np.quantile(np.abs(signal), _QUANTILE)), 1e-12)
     back.imshow((0.5 + 0.5 * signal / top).clip(0, 1), extent=(0, width, height, 0))
     back.set_title(f"map {case['unit']}, projected back", fontsize=8)
-    _note(note, "from its strongest activation,\nwithout a square; grey is nothing")
+    _note(note, "from its strongest activation,\nwithout a square; grey is zero")
 
 
 def _note(axis: Axes, text: str) -> None:

@@ -24,9 +24,9 @@ def transferred(study: Study) -> Iterator[Drawn]:
             _figure(study, number, mine, one, other),
             f"{number + 1:02d}",
             f"{one} in the style of {other}",
-            f"From the left: the image whose content is kept ({content}), that whose style is taken ({style}), the "
-            "result, and the losses over the evaluations of L-BFGS, logarithmic: thick the weighted sum that is "
-            "minimised and its lowest so far, thin its parts as they enter the sum.",
+            f"From the left: the content image ({content}), the style image ({style}), the result, and the losses over "
+            "the evaluations of L-BFGS, logarithmic: thick the weighted sum that is minimised and its lowest value so "
+            "far, thin its weighted parts.",
         )
 
 

@@ -106,7 +106,7 @@ def facets(study: Study) -> Iterator[Drawn]:
             f"{names[number].split(',')[0]}\n{apart[number, 0]:+.0%} / {apart[number, 1]:+.0%}", fontsize=9
         )
     for place, axis in enumerate(axes[0]):
-        axis.set_title("drawn from it" if place % 2 else f"facet {place // 2 + 1}, mean", fontsize=9)
+        axis.set_title("result" if place % 2 else f"facet {place // 2 + 1}, mean", fontsize=9)
     caption = (
         "Photographs of a class are clustered by the network's codes; gradient ascent of the class score starts from "
         "the mean of each facet. Beside each class: ratio of the distance between images of two facets to that "

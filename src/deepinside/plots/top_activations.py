@@ -32,9 +32,9 @@ def sheets(study: Study) -> Iterator[Drawn]:
             figure,
             f"{start // _UNITS + 1:02d}",
             f"{layer}, {named}",
-            f"{layer}: of each unit the strongest activation in each of its strongest images, strongest first, row "
-            "by row. Left what came back from that one activation (grey is nothing, each on its own scale), right the "
-            "part of the image that it sees.",
+            f"{layer}: for each unit its strongest activation in each of its strongest images, in descending order, "
+            "row by row. Left: projection of that activation (grey is zero, each on its own scale), right: its "
+            "receptive field in the image.",
         )
 
 

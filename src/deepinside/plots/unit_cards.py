@@ -22,9 +22,9 @@ def cards(study: Study) -> Iterator[Drawn]:
             _card(study.shown, i, f"{layer}, unit {unit}" + (f": {said}" if said else "")),
             f"{unit:04d}",
             f"{layer}, unit {unit}",
-            "From the left: the image that the unit likes best, made from nothing; what the unit alone tells of the "
-            "image that excites it most; the parts of images that excite it most, one per image, the strongest "
-            "first; what DeconvNet projects back from there, each on its own scale, grey is nothing.",
+            "From the left: the image that maximises the unit; the pre-image of its activations on its strongest "
+            "image; its strongest image patches, one per image, in descending order; their projections by DeconvNet, "
+            "each on its own scale, grey is zero.",
         )
 
 

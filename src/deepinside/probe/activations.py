@@ -68,7 +68,7 @@ def capture(module: nn.Module, layers: Sequence[str]) -> Generator[dict[str, Ten
         if runs.get(name, 1) > 1:
             raise ValueError(f"layer {name!r} runs {runs[name]} times in a forward pass; name a layer that runs once")
         if tensor._version != versions[name]:
-            raise ValueError(f"layer {name!r} is overwritten in place by what follows; ask for the layer after it")
+            raise ValueError(f"layer {name!r} is overwritten in place by the next layer; use that one")
 
 
 def activations(

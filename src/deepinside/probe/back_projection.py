@@ -71,7 +71,7 @@ def back_project(
             waiting[parent] -= 1
             if not waiting[parent]:
                 ready.append(parent)
-    raise ValueError("the answer does not depend on the images: did they require grad before the forward pass?")
+    raise ValueError("the output does not depend on the images: did they require grad before the forward pass?")
 
 
 def _uses(answer: Tensor) -> dict[Node, int]:
@@ -98,7 +98,7 @@ def _sent(node: Any, arrived: dict[int, Tensor], rule: str, unpool: str) -> Sequ
 
 def _convolution(node: Any, signal: Tensor, _rule: str, _unpool: str) -> Tensor:
     if node._saved_transposed:
-        raise ValueError("a transposed convolution on the way forward has no DeconvNet; use the gradient")
+        raise ValueError("DeconvNet is not defined for a transposed convolution; use the gradient")
     weight, stride, padding, dilation = (
         node._saved_weight, node._saved_stride, node._saved_padding, node._saved_dilation,
     )  # fmt: skip

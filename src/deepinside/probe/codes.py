@@ -82,7 +82,10 @@ def _answers(network: Network, images: Tensor, layers: Sequence[str], whole: boo
 def _form(answers: Mapping[str, Tensor], name: str, binarised: bool) -> Float[Tensor, "n u *grid"]:
     answer = part_of(answers["probabilities"], name) if name in OF_SCORES else answers[name]
     if answer.ndim not in {2, 4}:
-        raise ValueError(f"layer {name!r} answers {tuple(answer.shape)}, expected (n, u) or (n, u, y, x): name another")
+        raise ValueError(
+            f"layer {name!r} has activations of shape {tuple(answer.shape)}, expected (n, u) or (n, u, y, x): "
+            "name another layer"
+        )
     return (answer > 0).to(answer.dtype) if binarised else answer
 
 

@@ -42,7 +42,7 @@ def convolutional(network: Network) -> tuple[str, ...]:
             following = [other for other in parts[index + 1 : index + 3] if _siblings(name, other[0])]
             found.append(_rectified(name, following))
     if not found:
-        raise ValueError(f"{network.name} has no convolutional layer; name the layers to look at")
+        raise ValueError(f"{network.name} has no convolutional layer; name the layers")
     return tuple(found)
 
 
@@ -118,7 +118,7 @@ def last_maps(network: Network) -> str:
         if output.ndim == 4 and output[0, 0].numel() > 1 and _memory(output) not in pooled
     ]
     if not maps:
-        raise ValueError(f"{network.name} has no layer with maps before its class scores; name the layers to look at")
+        raise ValueError(f"{network.name} has no layer with maps before its class scores; name the layers")
     return next(name for name, memory in maps if memory == maps[-1][1])  # the block itself, not what contains it
 
 

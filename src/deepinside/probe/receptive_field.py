@@ -83,7 +83,9 @@ def receptive_fields(network: Network, layers: Sequence[str], size: tuple[int, i
         kept = reached(network, images, layers)
     for name, answer in kept.items():
         if answer.ndim != 4:
-            raise ValueError(f"layer {name!r} answers {tuple(answer.shape)}; a receptive field needs (n, u, h, w)")
+            raise ValueError(
+                f"layer {name!r} has activations of shape {tuple(answer.shape)}; a receptive field needs (n, u, h, w)"
+            )
     return {name: _field(kept[name]) for name in layers}
 
 

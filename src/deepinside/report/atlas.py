@@ -85,7 +85,7 @@ def _says(units: int, detectors: int, concepts: int, border: float, pictured: bo
         f"{found}: the places where such a unit fires hardest and the places where the concept is overlap by more than "
         f"{border:g} of their union (IoU). "
     )
-    shown = "The images are those that excite the unit most, bright where it fires. " if pictured else ""
+    shown = "The images are those with the highest activations, bright above the threshold. " if pictured else ""
     return f"{said}{shown}A name that is a link opens the unit's card."
 
 
@@ -121,7 +121,7 @@ def _shown(unit: Mapping[str, str], strip: Strip | None, artifact: Artifact) -> 
         return None
     title = f"{unit['layer']} unit {unit['unit']}: {unit['label'] or 'no concept'}, IoU {measured(unit['score']).text}"
     also = f" Also: {others}." if (others := _also(unit)) else ""
-    alt = f"The images in which it peaks highest, bright where it exceeds its threshold.{also}"
+    alt = f"The images with its highest activations, bright where it exceeds its threshold.{also}"
     return Shown(strip.embedded, title, alt, artifact.href + quote(strip.file))
 
 

@@ -118,13 +118,13 @@ def _lead(chosen: Mapping[str, Mapping[str, str]], words: Mapping[str, str]) -> 
     subject = f" of {', and of '.join(looked)}" if looked else ""
     return (
         f"Class models, saliency, localisation and dissection{subject}; "
-        "every number and every image leads to the folder of files that it came from."
+        "every number and every image links to the folder of its artifact."
     )
 
 
 def _missing(stages: Iterable[str], artifacts: Sequence[Artifact]) -> list[str]:
     there = {one.key for one in artifacts}
-    advice = "there is no artifact of this stage; run it, then the report"
+    advice = "no artifact of this stage; run it, then the report"
     absent = [f"{stage}: {advice}" for stage in stages if stage not in there]
     return absent + [f"{one.key}: {problem}" for one in artifacts for problem in one.problems]
 

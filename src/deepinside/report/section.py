@@ -11,7 +11,7 @@ from deepinside.report.measure import side_by_side
 from deepinside.report.page import Artifact, Number, Part, Section
 from deepinside.report.settings import Chapter
 
-OTHER = Chapter("Further results", "What none of the sections above asked for.", ("*",))
+OTHER = Chapter("Further results", "Results that belong to no section above.", ("*",))
 
 
 @dataclass

@@ -69,7 +69,7 @@ def halved(work: Callable[[slice], Answer], count: int, what: str) -> list[Answe
             sizes.append(size)
             continue
         account.most[what] = (size + 1) // 2  # outside the handler, whose error still holds what was computed
-        log.warning("not enough memory for %d %s at once: going on with %d", size, what, account.most[what])
+        log.warning("not enough memory for %d %s at once: continuing with %d", size, what, account.most[what])
         _release()
     if len(sizes) > 1:
         account.lines.append(f"{what} {'+'.join(map(str, sizes))}")
@@ -118,8 +118,8 @@ def explained(what: str, lower: str) -> Generator[None]:
     except Exception as error:
         said = (str(error) or type(error).__name__).splitlines()[0][:200]
         if _died(error):
-            mend = "run the same command again; should it happen again, lower machine.workers: memory may be short"
+            mend = "run the same command again; if it happens again, lower machine.workers: memory may be insufficient"
             raise ChildProcessError(f"{what}: a worker process died ({said}); {mend}") from error
         if isinstance(error, OutOfMemory) or not short(error):
             raise
-        raise OutOfMemory(f"{what}: not enough memory ({said}); lower {lower}, or take a larger machine") from error
+        raise OutOfMemory(f"{what}: not enough memory ({said}); lower {lower}, or use a larger machine") from error

@@ -75,7 +75,7 @@ def _decided(claim: Claim, world: str, lacks: tuple[str, ...], inputs: Mapping[s
         return Decision(claim, world, estimate(claim.measure, folders), (), named)
     except (KeyError, ValueError, FileNotFoundError) as error:
         reason = str(error.args[0] if error.args else error)
-        log.warning("claim %s in the %s world cannot be measured: %s", claim.id, world, reason)
+        log.warning("claim %s cannot be measured on the data %s: %s", claim.id, world, reason)
         return Decision(claim, world, None, (reason,), named)
 
 

@@ -23,14 +23,14 @@ def check(cfg: DictConfig) -> None:
     if convert and cfg.concepts.root is None:
         raise ValueError(
             f"concepts={cfg.concepts.name} converts a folder: name it, concepts.root=FOLDER (conf/concepts/"
-            f"{cfg.concepts.name}.yaml says what it holds)"
+            f"{cfg.concepts.name}.yaml describes its content)"
         )
     for key in ("images", "masks", "annotations"):  # only what is below the root enters the fingerprint
         path = Path(convert.get(key) or "")
         if path.is_absolute() or ".." in path.parts:
             raise ValueError(
                 f"concepts.convert.{key}={path}: expected a path below concepts.root={cfg.concepts.root}: name the "
-                "folder that holds everything, or put a link into it"
+                "folder that contains everything, or add a link to it"
             )
 
 

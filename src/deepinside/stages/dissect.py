@@ -75,7 +75,7 @@ def check(cfg: DictConfig) -> None:
     if not 0 <= chosen.rotation <= 1:
         raise ValueError(f"expected dissect.rotation in [0, 1], got {chosen.rotation}: 0 none, 1 all of it")
     if chosen.ablate and chosen.rotation:
-        raise ValueError("dissect.ablate silences units, and with dissect.rotation they are mixed: choose one")
+        raise ValueError("dissect.ablate silences units, which dissect.rotation mixes: choose one")
     if chosen.epoch is not None:
         kept = list(cfg.train.keep) if cfg.model.fit and cfg.model.weights is None else []
         if chosen.epoch not in kept:

@@ -87,7 +87,7 @@ def _divided(index: Index, options: DictConfig) -> tuple[Index, Index]:
     if len(held) < 2 or not len(train):
         raise ValueError(
             f"expected images to train on and two or more to hold out, got {len(train)} and {len(held)} in "
-            f"{index.root}: lower invert.tested={options.tested}, or take data with the splits train and val"
+            f"{index.root}: lower invert.tested={options.tested}, or use data with the splits train and val"
         )
     return train, held
 

@@ -82,11 +82,11 @@ def usable(index: Index) -> Index:
     if not labelled:
         raise ValueError(
             f"localise needs images whose class is known and boxes around it; none of the {len(index)} in "
-            f"{index.root} has a class: take data=ilsvrc, data=miniature, or data=folder with boxes; to look at "
-            "images without labels, run=visualise"
+            f"{index.root} has a class: use data=ilsvrc, data=miniature, or data=folder with boxes; for images without "
+            "labels, run=visualise"
         )
     bare = (entry for entry in index.entries if entry.label < 0)
-    aside = tuple((entry.file, "expected a class, got none: localise needs one") for entry in bare)
+    aside = tuple((entry.file, "expected a class, got none: localise requires one") for entry in bare)
     return replace(index, entries=labelled, set_aside=aside).boxed()
 
 
@@ -98,8 +98,8 @@ def agree(index: Index, network: Network) -> None:
     """
     if len(index.classes) != len(network.classes):
         raise ValueError(
-            f"the network {network.name} tells {len(network.classes)} classes apart, the data in {index.root} have "
-            f"{len(index.classes)}: take the data that it was trained on (data=ilsvrc for ImageNet's 1000), "
+            f"the network {network.name} has {len(network.classes)} classes, the data in {index.root} have "
+            f"{len(index.classes)}: use the data that it was trained on (data=ilsvrc for ImageNet's 1000), "
             "or a model trained on these data (model=convnet_mini model.weights=null)"
         )
 

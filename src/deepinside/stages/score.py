@@ -30,7 +30,7 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     if len(guesses.labels) != len(index):
         raise ValueError(
             f"{path}: expected one line for each of the {len(index)} images of split {cfg.data.split}, in sorted "
-            f"order, got {len(guesses.labels)}; {len(index.set_aside)} files of the data were set aside by prepare"
+            f"order, got {len(guesses.labels)}; {len(index.set_aside)} files of the data were skipped by prepare"
         )
     counted = ~skipped(cfg, inputs["prepare"], index)
     classes = np.array([entry.label for entry in index.entries], dtype=np.int64)
@@ -82,7 +82,7 @@ def numbered(cfg: DictConfig, index: Index, labels: Int[ndarray, "n g"]) -> Int[
     if not names:
         raise ValueError(
             f"{index.root}: expected the development kit's meta.mat, got a tree without it: put it there, or write "
-            "labels as 1 + row in LOC_synset_mapping.txt and say score.labels=wnid_rank"
+            "labels as 1 + row in LOC_synset_mapping.txt and set score.labels=wnid_rank"
         )
     ranks = {wnid: rank for rank, wnid in enumerate(index.ids)}
     classes = {number: ranks[wnid] for number, wnid in names.items()}

@@ -93,7 +93,7 @@ class Grid:
             if not isinstance(values, list | tuple) or not values:
                 raise ValueError(f"sweep.grid.{key}: expected a list of values, got {values!r}")
         if not self.better:
-            raise ValueError("sweep.metrics names none; add one of the stage's table.csv: 'sweep.metrics.lower=[...]'")
+            raise ValueError("sweep.metrics is empty; add one of the stage's table.csv: 'sweep.metrics.lower=[...]'")
         if self.repeats is not None and self.repeats not in self.keys:
             raise KeyError(f"sweep.repeats: {self.repeats!r} is not swept; {_closest(self.repeats, self.keys)}")
 
@@ -167,7 +167,7 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     for number, (name, part) in enumerate(pooled.groupby("metric", sort=False)):
         line = chosen[chosen["metric"] == name]
         said = ", ".join(f"{key} {value}" for key in keys for value in line[key])
-        best_of = f" Best: {said}, chosen on what it is measured on." if said else ""
+        best_of = f" Best: {said}, selected on the same data." if said else ""
         caption = f"{about}{best_of} Artifact {out.name.removesuffix('.part')}."
         title = str(name).replace("_", " ")
         gallery.add(curves(part, keys, line), f"sweep_{number}", group="sweep", title=title, caption=caption)
@@ -248,5 +248,5 @@ def _about(says: str, grid: Grid, inputs: Mapping[str, Path]) -> str:
     settings = ancestry.inherit(next(iter(inputs.values())))
     groups = [settings[group] for group in _SHOWN if isinstance(settings.get(group), Mapping)]
     names = ", ".join(str(group["name"]) for group in groups if "name" in group)
-    bars = f"of the mean over {grid.repeats}, by Student's t" if grid.repeats else "as the stage gives them"
+    bars = f"of the mean over {grid.repeats}, by Student's t" if grid.repeats else "as the stage reports them"
     return f"{says} Stage {grid.stage}, {names}; {len(inputs)} of {len(grid)} points; 95 % intervals {bars}.".strip()

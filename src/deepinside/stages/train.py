@@ -51,8 +51,8 @@ def check(cfg: DictConfig) -> None:
     starts_them = nodes == 1 and (strategy in {"auto", "ddp"} or "spawn" in strategy or "fork" in strategy)
     if asked > 1 and asked != started and not (started == 1 and starts_them):
         raise ValueError(
-            f"train.trainer.devices={devices}, num_nodes={nodes}, strategy={strategy} need {asked} processes, but "
-            f"{started} were started: torchrun --nnodes={nodes} --nproc-per-node={devices} -m deepinside ..."
+            f"train.trainer.devices={devices}, num_nodes={nodes}, strategy={strategy} need {asked} processes, got "
+            f"{started}: torchrun --nnodes={nodes} --nproc-per-node={devices} -m deepinside ..."
         )
     if cfg.train.batch % asked:
         raise ValueError(f"expected train.batch to be a multiple of the {asked} devices, got {cfg.train.batch}")
@@ -123,14 +123,14 @@ def _sides(index: Index) -> tuple[Index, Index]:
     common = sum(entry.split == "all" for entry in entries)
     if common and not (len(train) and len(val)):
         raise ValueError(
-            f"{index.root}: a tenth of the images, chosen by a hash of their content, is held out of training to "
-            f"test on; these are {len(val)} of {common} here: add images, or divide them into folders train/ and val/"
+            f"{index.root}: a tenth of the images, chosen by a hash of their content, is held out of training for "
+            f"testing; these are {len(val)} of {common} here: add images, or use folders train/ and val/"
         )
     for split, chosen in (("train", train), ("val", val)):
         if not len(chosen):
             raise ValueError(
                 f"training needs images with labels in the splits train and val; {index.root} has none in {split!r}: "
-                "take a network that is trained already, such as model=efficientnet_lite0, or data with class labels"
+                "use a trained network, such as model=efficientnet_lite0, or data with class labels"
             )
     return train, val
 
@@ -180,7 +180,7 @@ def _draw(
         "history",
         group="training",
         title="Training",
-        caption=f"{network.name}: loss and error on the images tested on, per epoch (centre crop).",
+        caption=f"{network.name}: loss and error on the test images, per epoch (centre crop).",
     )
     start, end = firsts
     if start is not None and end is not None:
@@ -200,12 +200,12 @@ def _draw(
 
 
 def _draw_looks(gallery: Gallery, watch: Watch, network: Network) -> None:
-    group, seen = "while it learnt", looks(watch.folder)
+    group, seen = "during training", looks(watch.folder)
     moments = sorted({list(seen)[i] for i in np.linspace(0, len(seen) - 1, MOMENTS).round().astype(int)})
     about = (
-        f"{network.name} while it learnt; validation images, centre crop. By a rule of the ReLUs: what moves the "
-        "true class's score, in score per unit of intensity. By a layer: what its unit that is strongest in an image "
-        "then sees, red for more and blue for less. Each map on its own scale up to its 99.5 % quantile."
+        f"{network.name} during training; validation images, centre crop. By ReLU rule: effect of a pixel on the true "
+        "class's score, in score per unit of intensity. By layer: effect on the layer's strongest unit of the image, "
+        "red for positive and blue for negative. Each map on its own scale up to its 99.5 % quantile."
     )
     for number, name in enumerate(watch.methods, 1):
         maps = {when(epoch): seen[epoch][name] for epoch in moments}

@@ -37,7 +37,7 @@ def answer(given: argparse.Namespace) -> int:
     """
     waste = _waste(given.outputs)
     if not waste:
-        say(f"{given.outputs}: nothing to remove; every artifact is a latest one or carries one")
+        say(f"{given.outputs}: nothing to remove; every artifact is a latest one or an input of one")
         return 0
     table(("artifact", "made (UTC)", "size", "from"), [(str(path), *cells) for path, cells in waste.items()], ("size",))
     if not (given.yes or _agreed(len(waste))):
@@ -48,7 +48,7 @@ def answer(given: argparse.Namespace) -> int:
     _remove(gone)
     say(f"removed {len(gone)} folders")
     if (given.outputs / "wandb").is_dir():
-        say(f"offline W&B runs share their files: WANDB_DIR={given.outputs} wandb clean frees what was uploaded")
+        say(f"offline W&B runs share their files: WANDB_DIR={given.outputs} wandb clean removes uploaded ones")
     return 0
 
 
@@ -57,7 +57,7 @@ def _waste(outputs: Path) -> dict[Path, tuple[str, str, str]]:
     found = Inventory.of(outputs)
     working = [part for part in found.unfinished if _locked(part)]
     if working:
-        raise ValueError(f"a run is at work on {working[0]}, and may need what would go: clean when it has ended")
+        raise ValueError(f"a run is writing {working[0]} and may need what would be removed: clean when it has ended")
     unused = [item for item in found.items if item.name not in found.kept and item.manifest is not None]
     stale = [folder for folder in found.unfinished if _stale(folder)]
     return {item.path: (item.made, in_words(item.size), found.made_of(item)) for item in unused} | {

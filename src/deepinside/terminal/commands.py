@@ -15,11 +15,11 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "list": Command("[OUTPUTS]", "the artifacts: what made them, when, and how large they are", "listing"),
-    "show": Command("PATH", "one artifact: what made it, its inputs, numbers and files", "showing"),
-    "diff": Command("PATH PATH", "what differs between two artifacts", "comparing"),
-    "verify": Command("PATH", "hashes an artifact again and says what differs", "verifying"),
-    "clean": Command("[OUTPUTS] [--yes]", "removes what no result refers to; lists it and asks first", "cleaning"),
+    "list": Command("[OUTPUTS]", "lists the artifacts with their inputs, dates and sizes", "listing"),
+    "show": Command("PATH", "shows an artifact: inputs, settings, numbers and files", "showing"),
+    "diff": Command("PATH PATH", "compares two artifacts", "comparing"),
+    "verify": Command("PATH", "checks the hashes of an artifact", "verifying"),
+    "clean": Command("[OUTPUTS] [--yes]", "removes artifacts that no result refers to, after confirmation", "cleaning"),
     "publish": Command("PATH ... [wandb.KEY=VALUE ...]", "replays artifacts to Weights & Biases", "publishing"),
 }
 

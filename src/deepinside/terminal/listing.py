@@ -29,6 +29,6 @@ def answer(given: argparse.Namespace) -> int:
         unused = [item for item in found.items if item.name not in found.kept]
         say(
             f"{len(rows)} artifacts, {total(found.items)}; {len(unused)} of them unused, {total(unused)}; "
-            f"{len(found.unfinished)} unfinished. deepinside show {given.outputs}/STAGE/FINGERPRINT says more."
+            f"{len(found.unfinished)} unfinished. Details: deepinside show {given.outputs}/STAGE/FINGERPRINT"
         )
     return 0

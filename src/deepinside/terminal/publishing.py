@@ -18,7 +18,7 @@ def expects(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.add_argument("words", nargs="+", metavar="PATH", help="of an artifact, such as outputs/report/latest")
     parser.epilog = (
-        "wandb.project=NAME, wandb.entity=NAME and name=GROUP say where to; with wandb=offline the runs are written "
+        "wandb.project=NAME, wandb.entity=NAME and name=GROUP set the target; with wandb=offline the runs are written "
         "for a later `wandb sync`."
     )
 
@@ -46,7 +46,7 @@ def answer(given: argparse.Namespace) -> int:
         done = _publish(folder, wandb, cfg.name)
         say(f"{position}/{len(folders)}  {folder.parent.name}/{folder.name}  {done}")
         if done == FAILED:
-            say("W&B did not take it whole; the same command goes on from here")
+            say("W&B did not receive everything; the same command continues from here")
             return 1
     return 0
 

@@ -56,7 +56,7 @@ def _inputs(folder: Path, inputs: Mapping[str, str]) -> Iterator[tuple[str, str]
     outputs = folder.parent.parent
     for role, name in inputs.items():
         there = next((path.parent for path in sorted(outputs.glob(f"*/{name}/{MANIFEST}"))), None)
-        yield role, f"{there.parent.name}/{name}" if there else f"{name} (not here any more)"
+        yield role, f"{there.parent.name}/{name}" if there else f"{name} (missing)"
 
 
 def _takers(folder: Path) -> list[tuple[str, ...]]:

@@ -15,6 +15,6 @@ def expects(parser: argparse.ArgumentParser) -> None:
 def answer(given: argparse.Namespace) -> int:
     """Writes a line per difference; returns 0 if there is none, otherwise 1."""
     problems = artifact.verify(given.path)
-    good = f"{given.path}: {len(artifact.read_manifest(given.path)['files'])} files, all as made"
+    good = f"{given.path}: {len(artifact.read_manifest(given.path)['files'])} files, all unchanged"
     say(*(problems or [good]))
     return int(bool(problems))

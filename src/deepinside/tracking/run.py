@@ -45,7 +45,11 @@ class Run:
         The manifest is excluded, because it records the time and the platform; the run's configuration has the rest.
         `history.csv` (a column `step` or `epoch`, others numbers) becomes curves unless `log_metrics` drew them.
         """
-        parts = {"the artifact": self._log_artifact, "the numbers": self._log_numbers, "what is shown": self._log_media}
+        parts = {
+            "the artifact": self._log_artifact,
+            "the numbers": self._log_numbers,
+            "the upload of results": self._log_media,
+        }
         for what, part in parts.items():
             if self._healthy:
                 self._attempt(what, partial(part, out))
@@ -77,8 +81,8 @@ class Run:
         except (Exception, SystemExit) as error:  # no failure of the mirror may harm the stage
             if self._healthy:
                 _log.warning(
-                    "W&B gave up at %s (%s). The result is complete without it. For the next time: check the network "
-                    "and `wandb login`, or choose wandb=offline or wandb=disabled",
+                    "W&B failed at %s (%s). The result is complete without it. Check the network and `wandb login`, or "
+                    "choose wandb=offline or wandb=disabled",
                     *(what, _sentence(error)),
                 )
             self._healthy = False
@@ -262,5 +266,5 @@ def published(
         if "could not find" in str(error).lower():
             return False
         raise OSError(
-            f"W&B does not answer ({' '.join(str(error).split())}): check the network and `wandb login`"
+            f"W&B does not respond ({' '.join(str(error).split())}): check the network and `wandb login`"
         ) from error

@@ -182,12 +182,12 @@ def _draw(
     gallery: Gallery,
 ) -> None:
     said = ", ".join(f"{key} {value}" for key, value in settings.items() if value not in (None, {}, []))
-    caption = f"The image that each score likes best, with the score and rank it gets ({said})."
+    caption = f"Images that maximise each score, with their scores and ranks ({said})."
     words = {"group": "class models" if "class" in frame else "units", "title": name, "caption": caption}
     gallery.add(grid(pictures, images.titles, _notes(frame)), name, **words)
-    caption = f"The ascent of {name}: score and size of the image over the steps ({said})."
+    caption = f"Gradient ascent of {name}: score and RMS of the image over the steps ({said})."
     drawn = traces(images.traces["score"].numpy(), images.traces["norm"].numpy(), images.titles)
-    gallery.add(drawn, f"{name}_traces", **words | {"title": f"{name}: the ascent", "caption": caption})
+    gallery.add(drawn, f"{name}_traces", **words | {"title": f"{name}: gradient ascent", "caption": caption})
 
 
 def _notes(frame: pd.DataFrame) -> list[str]:
@@ -211,7 +211,6 @@ def _compare(frames: Mapping[str, pd.DataFrame], pictures: Mapping[str, np.ndarr
         presets(alike, titles, notes),
         "synthesis_presets",
         group="class models",
-        title="One class, every way of asking",
-        caption="Rows are ways to ask, columns are classes; what the images of a row have in common is the prior, "
-        "what those of a column have in common is the class.",
+        title="One class by every method",
+        caption="Rows are methods, columns are classes.",
     )

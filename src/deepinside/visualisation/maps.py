@@ -66,7 +66,7 @@ def draw_pictures(
 
     rows: list[dict[str, Any]] = []
     kept: dict[str, ndarray] = {}
-    answers = resumable(out / "parts" / "pictures", len(entries), 1, compute, "pictures")
+    answers = resumable(out / "parts" / "pictures", len(entries), 1, compute, "images")
     for entry, answer in zip(entries, answers, strict=True):
         rows.append(row := _row(entry, answer, methods, network, same))
         if entry.image in drawn and not row["reason"]:
@@ -187,8 +187,9 @@ def _draw(
         f"maps_{len(gallery.rows) + 1:03d}",
         group="maps",
         title=title,
-        caption=f"{entry.image}{truth}. What moves the score of {predicted}, or the unit named, in {network.name}: "
-        f"maps {crops}each on its own scale up to its 99.5 % quantile; signed maps have zero in the middle.",
+        caption=f"{entry.image}{truth}. Effect of each pixel on the score of {predicted}, or on the unit named, in "
+        f"{network.name}: maps {crops}each on its own scale up to its 99.5 % quantile; signed maps have zero in the "
+        "middle.",
     )
 
 

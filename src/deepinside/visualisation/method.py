@@ -45,11 +45,11 @@ def methods(chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, Method]:
         if signature.return_annotation not in {Maps, Images, Study}:
             said = getattr(signature.return_annotation, "__name__", signature.return_annotation)
             raise ValueError(
-                f"method {name}: {keys['_target_']} must say `-> Maps`, `-> Images` or `-> Study`, not {said}"
+                f"method {name}: {keys['_target_']} must be annotated `-> Maps`, `-> Images` or `-> Study`, got {said}"
             )
         settings = {key: value for key, value in keys.items() if key not in _OURS}
         unknown = settings.keys() - signature.parameters.keys()
         if unknown:
-            raise ValueError(f"method {name}: {keys['_target_']} takes no {sorted(unknown)}; look at its yaml")
+            raise ValueError(f"method {name}: {keys['_target_']} has no parameter {sorted(unknown)}; see its yaml")
         found[name] = Method(work, settings, signature.return_annotation, keys.get("plot"))
     return found

@@ -184,8 +184,8 @@ def checkpoints(cfg: DictConfig, trained: Path, network: Network) -> tuple[Check
     files = sorted((trained / "epochs").glob("*.safetensors"))
     if not files:
         raise ValueError(
-            f"expected weights of several epochs in the artifact of {network.name}, got none: train it here "
-            "(model.fit=true) and say which to keep, for instance 'train.keep=[1,2,5,8]'"
+            f"expected weights of several epochs in the artifact of {network.name}, got none: train it "
+            "(model.fit=true) and name the epochs to keep, for instance 'train.keep=[1,2,5,8]'"
         )
 
     def at(epoch: int) -> Network:

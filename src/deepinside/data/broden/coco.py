@@ -52,7 +52,7 @@ def write_coco(
     for path in (root / images, file):
         if not path.exists():
             how = HOW.format(root=root, **_names(images, annotations))
-            raise FileNotFoundError(f"{path}: nothing is there.{concepts_instead(root, 'coco')} {how}")
+            raise FileNotFoundError(f"{path}: no such file or folder.{concepts_instead(root, 'coco')} {how}")
     content = _content(file)
     names = {entry["id"]: readable(str(entry["name"])) for entry in content["categories"]}
     drawn: dict[Any, list[Mapping[str, Any]]] = {entry["id"]: [] for entry in content["images"]}
@@ -68,7 +68,7 @@ def write_coco(
         for read in [_Read(file, entry["file_name"], category, names, tuple(drawn[entry["id"]]))]
     ]
     rows = write_broden(out, root, pictures)
-    return [*rows, (annotations, f"{lost} annotations are of images that it does not list")] if lost else rows
+    return [*rows, (annotations, f"{lost} annotations belong to images that are not listed")] if lost else rows
 
 
 def _names(images: str, annotations: str) -> dict[str, str]:
@@ -133,11 +133,11 @@ def outline(segmentation: Any, height: int, width: int) -> Bool[ndarray, "h w"]:
     if isinstance(segmentation, Mapping):
         return _runs(segmentation, height, width)
     if not isinstance(segmentation, list) or not segmentation:
-        raise ValueError(f"polygons or run lengths expected, not {str(segmentation)[:60]}")
+        raise ValueError(f"polygons or run lengths expected, got {str(segmentation)[:60]}")
     for polygon in segmentation:
         good = isinstance(polygon, list) and len(polygon) >= 6 and len(polygon) % 2 == 0
         if not (good and np.isfinite(np.asarray(polygon, dtype=np.float64)).all()):
-            raise ValueError(f"a polygon of three or more points expected, not {str(polygon)[:60]}")
+            raise ValueError(f"a polygon of three or more points expected, got {str(polygon)[:60]}")
     from pycocotools import mask  # a compiled library that only this format needs
 
     return mask.decode(mask.merge(mask.frPyObjects(segmentation, height, width))).astype(bool)
@@ -147,10 +147,10 @@ def _runs(encoded: Mapping[str, Any], height: int, width: int) -> Bool[ndarray, 
     # By hand, because pycocotools reads beyond its memory where the counts do not fit the size.
     size, counts = encoded["size"], encoded["counts"]
     if list(size) != [height, width]:
-        raise ValueError(f"run lengths of the image's size {[height, width]} expected, not {size}")
+        raise ValueError(f"run lengths of the image's size {[height, width]} expected, got {size}")
     lengths = np.asarray(counts if isinstance(counts, list) else _spelt(str(counts)), dtype=np.int64)
     if (lengths < 0).any() or lengths.sum() != height * width:
-        raise ValueError(f"run lengths that add up to {height * width} pixels expected, not to {lengths.sum()}")
+        raise ValueError(f"run lengths that add up to {height * width} pixels expected, got {lengths.sum()}")
     values = np.arange(len(lengths)) % 2 == 1
     return np.repeat(values, lengths).reshape(width, height).T  # COCO counts down the columns
 
@@ -162,7 +162,7 @@ def _spelt(text: str) -> list[int]:
     for letter in text:
         bits = ord(letter) - 48
         if not 0 <= bits < 64:
-            raise ValueError(f"COCO's run lengths expected, not {letter!r}")
+            raise ValueError(f"COCO's run lengths expected, got {letter!r}")
         value |= (bits & 0x1F) << shift
         shift += 5
         if not bits & 0x20:
@@ -170,5 +170,5 @@ def _spelt(text: str) -> list[int]:
             lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
             value, shift = 0, 0
     if shift:
-        raise ValueError("COCO's run lengths expected, cut off in the middle")
+        raise ValueError("COCO's run lengths expected, got a truncated text")
     return lengths

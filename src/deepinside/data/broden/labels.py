@@ -49,7 +49,9 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         ValueError: if a column is missing.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: expected a table of the probe set, got no such file: unzip it whole again")
+        raise FileNotFoundError(
+            f"{path}: expected a table of the probe set, got no such file: unzip it completely again"
+        )
     return read_table(path, columns, errors="replace", mend="unzip the probe set again")
 
 
@@ -139,7 +141,7 @@ def _label(
         return None
     missing = [name for name in counts if (name, number) not in coverages]
     if missing and len(counts) > 1:  # with one category there is nothing to decide
-        raise ValueError(f"c_{missing[0]}.csv has no coverage of label {number}, which decides its primary category")
+        raise ValueError(f"c_{missing[0]}.csv has no coverage of label {number}, which determines its primary category")
     covered = {name: coverages.get((name, number), 0.0) for name in counts}
     category = primary(covered, categories)
     return Label(number, row["name"], category, counts, int(row["frequency"]), _finite(row["coverage"]))

@@ -17,8 +17,8 @@ from deepinside.data.reading import BadFile
 
 HOW = """Expected
     {root}/{images}/NAME.jpg                      images, JPEG or PNG, of any size
-    {root}/{masks}/CONCEPT/NAME.png               not zero where the concept is
-    {root}/{masks}/CATEGORY/CONCEPT/NAME.png      the same, with categories of your own"""
+    {root}/{masks}/CONCEPT/NAME.png               non-zero where the concept is
+    {root}/{masks}/CATEGORY/CONCEPT/NAME.png      the same, with your own categories"""
 Key = tuple[str, str]  # category, concept
 
 

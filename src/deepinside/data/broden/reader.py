@@ -74,7 +74,7 @@ class Broden:
         labels, numbers = read_labels(root, names)
         rows, aside, bare = read_index(root, names, numbers)
         if not rows:
-            what = f"{len(aside)} that are not, such as {aside[0]}" if aside else "none"
+            what = f"{len(aside)} unusable ones, such as {aside[0]}" if aside else "none"
             raise ValueError(f"{root / 'index.csv'}: expected usable rows, got {what}.\n{HOW.format(root=root)}")
         return cls(root, names, labels, numbers, rows, aside, bare)
 
@@ -183,5 +183,5 @@ class Broden:
             unknown = sorted({*labels.flat} - {0, *self.numbers})
             raise BadRow(path, row.image, "labels of label.csv", f"{[int(label) for label in unknown[:5]]}")
         if pixels[..., 2].any():
-            raise BadRow(path, row.image, "label = R + 256 G and no blue", f"blue up to {pixels[..., 2].max()}")
+            raise BadRow(path, row.image, "label = R + 256 G and blue 0", f"blue up to {pixels[..., 2].max()}")
         return labels

@@ -163,7 +163,7 @@ def _write(path: Path, rows: Sequence[dict]) -> None:
 
 Mask = Bool[ndarray, "h w"]
 Regions = Mapping[str, Mapping[str, Mask]]
-"""Category -> concept -> where it is. A category without concepts: looked for, and nothing of it is there."""
+"""Category -> concept -> its mask. A category without concepts was annotated, but is not in the image."""
 
 _COLUMNS = ("image", "split", "ih", "iw", "sh", "sw")
 _THREADS = 8
@@ -215,7 +215,7 @@ def write_broden(out: Path, root: Path, pictures: Sequence[Outlined]) -> list[tu
     looked = survey(root, pictures, _look, "masks")
     labels = _numbered(looked.found)
     if not labels:
-        why = f", {len(looked.set_aside)} of which cannot be used, such as {looked.set_aside[:1]}"
+        why = f", {len(looked.set_aside)} unusable, such as {looked.set_aside[:1]}"
         raise ValueError(f"{root}: expected outlined concepts, got none on {len(pictures)} images{why}")
     numbers = {(label.category, label.name): label.number for label in labels}
     tasks = list(enumerate(looked.found))
@@ -256,7 +256,7 @@ def _numbered(seen: Sequence[_Seen]) -> list[Label]:
 
 def _check_category(name: str) -> None:
     if name in _COLUMNS or not name or set(name) & set(";/\\"):
-        raise ValueError(f"expected a category that can head a column and name a file, got {name!r}: rename it")
+        raise ValueError(f"expected a category that is valid as a column and file name, got {name!r}: rename it")
 
 
 def _hash(name: str) -> str:

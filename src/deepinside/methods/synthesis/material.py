@@ -60,7 +60,7 @@ def needed(pictures: Pictures | None, what: str) -> Pictures:
         ValueError: if there are none.
     """
     if pictures is None or not len(pictures):
-        raise ValueError(f"expected photographs for {what}, got none: give `pictures`, or choose another preset")
+        raise ValueError(f"expected photographs for {what}, got none: pass `pictures`, or choose another preset")
     return pictures
 
 
@@ -103,7 +103,7 @@ def prepared(network: Network, goal: Target, shape: Frame, plan: Wishes, draws: 
 def _means(network: Network, goal: Target, shape: Frame, plan: Wishes, colour: Tensor) -> Tensor:
     if goal.layer is not None:
         raise ValueError(
-            f"the start `{plan.start['kind']}` is a mean of a class's images; units of a layer have none: take zero"
+            f"the start `{plan.start['kind']}`is a mean of a class's images; units of a layer have none: use zero"
         )
     labels = goal.weights.argmax(dim=1).tolist()
     pictures = needed(plan.pictures, f"the start `{plan.start['kind']}`")
@@ -120,7 +120,7 @@ def _generated(
     if name not in plan.inverters:
         raise ValueError(
             f"expected a generator from {name!r}, there are {list(plan.inverters)}: train one with "
-            f"'invert.codes=[{name}]', and say `needs: [invert]` in the method's yaml"
+            f"'invert.codes=[{name}]', and add `needs: [invert]` to the method's yaml"
         )
     inverter, high = plan.inverters[name], plan.canvas["high"]
     code = inverter.code(mean.expand(1, 3, *[inverter.network.preprocessing.input] * 2))

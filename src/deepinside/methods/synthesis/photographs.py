@@ -59,7 +59,7 @@ def sort_facets(network: Network, pictures: Pictures, label: int, *, facets: int
     if batch is None or len(read) < max(2 * facets, 4):
         raise ValueError(
             f"expected at least {max(2 * facets, 4)} images of class {label} to find {facets} facets in, got "
-            f"{len(read)}: look for fewer facets, raise data.limit, or start from something else"
+            f"{len(read)}: use fewer facets, raise data.limit, or start from something else"
         )
     layer = before_scores(network, batch.images)
     codes = torch.cat([activations(network, p.to(network.device), [layer])[layer] for p in batch.images.split(_BATCH)])

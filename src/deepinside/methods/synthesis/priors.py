@@ -102,7 +102,7 @@ def centre(gradient: Float[Tensor, "n 3 h w"], _variable: Tensor, *, margin: flo
     """
     border = round(margin)
     if 2 * border >= min(gradient.shape[2:]):
-        raise ValueError(f"a margin of {border} pixels leaves nothing of {tuple(gradient.shape[2:])}; lower it")
+        raise ValueError(f"a margin of {border} pixels covers all of {tuple(gradient.shape[2:])}; lower it")
     kept = torch.zeros_like(gradient[:1])
     kept[..., border : gradient.shape[2] - border, border : gradient.shape[3] - border] = 1
     return gradient * kept
@@ -275,6 +275,6 @@ def _bound(
     if missing or unknown:
         raise ValueError(
             f"prior {name!r}: expected the settings {sorted(wanted - given.keys())}"
-            f"{f', needs {sorted(missing)}' if missing else ''}{f', knows no {sorted(unknown)}' if unknown else ''}"
+            f"{f', needs {sorted(missing)}' if missing else ''}{f', unknown {sorted(unknown)}' if unknown else ''}"
         )
     return partial(function, **taken)

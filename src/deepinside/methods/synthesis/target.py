@@ -117,7 +117,7 @@ def answered(
     if position is None:
         return answer.mean(dim=(2, 3))
     if not all(0 <= p < length for p, length in zip(position, answer.shape[2:], strict=True)):
-        raise ValueError(f"position {position} lies outside the map of {layer}, which is {tuple(answer.shape[2:])}")
+        raise ValueError(f"position {position} is outside the map of {layer}, which is {tuple(answer.shape[2:])}")
     return answer[:, :, position[0], position[1]]
 
 
@@ -150,7 +150,7 @@ def target(
         for number, weight in (unit if isinstance(unit, Mapping) else {unit: 1.0}).items():
             if not 0 <= int(number) < count:
                 what = "class" if layer is None else f"unit of {layer}"
-                raise ValueError(f"there is no {what} {number}: {network.name} has 0..{count - 1} there")
+                raise ValueError(f"there is no {what} {number}: {network.name} has 0..{count - 1}")
             weights[row, int(number)] = float(weight)
     return Target(layer, weights, place, objective)
 
