@@ -1,4 +1,4 @@
-"""What the files in `conf` say, read without Hydra: the defaults that Python shares with the command line."""
+"""The defaults in `conf`, read without Hydra, so that Python and the command line share them."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -14,7 +14,7 @@ _SELF = "_self_"  # where a file's own keys come in its list of defaults; last, 
 
 
 def folder() -> Path:
-    """Where the configuration lies: inside the installed package, or beside `src` in a checkout.
+    """The folder of the configuration: inside the installed package, or beside `src` in a checkout.
 
     Returns:
         The folder `conf`.
@@ -37,12 +37,12 @@ def choices(group: str) -> list[str]:
 
 
 def defaults(group: str, choice: str, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The settings of one choice of a group, some of them changed.
+    """The settings of one choice of a group, with overrides.
 
     Args:
         group: such as `model` or `method`.
         choice: name of its file.
-        given: setting -> value to take instead; what is nested is merged.
+        given: setting -> value to use instead; nested ones are merged.
 
     Returns:
         Setting -> value, in Python's own types.

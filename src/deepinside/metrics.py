@@ -1,4 +1,4 @@
-"""How near a reconstruction comes to its image: in pixels, in a code, in rough contours and in colours."""
+"""Errors of reconstructions in pixels, codes, rough contours and colours, and measures of synthesised images."""
 
 import math
 from typing import NamedTuple
@@ -47,11 +47,11 @@ def merged(one: CodeMoments, other: CodeMoments) -> CodeMoments:
     """Sums over both.
 
     Args:
-        one: over some images.
-        other: over others.
+        one: sums over some images.
+        other: sums over others.
 
     Returns:
-        Over all of them.
+        Sums over all of them.
     """
     low, high = torch.minimum(one.low, other.low), torch.maximum(one.high, other.high)
     return CodeMoments(one.seen + other.seen, one.total + other.total, one.squares + other.squares, low, high)
@@ -78,7 +78,7 @@ def pair_distance(images: Float[Tensor, "n 3 h w"]) -> float:
         images: two or more.
 
     Returns:
-        The squared distance of a random pair; half of it is what their mean image is off.
+        The squared distance of a random pair; half of it is the error of their mean image.
 
     Source: Dosovitskiy & Brox 2016 (the normalisation of its errors).
     """
@@ -92,7 +92,7 @@ def image_error(made: Float[Tensor, "n 3 h w"], images: Float[Tensor, "n 3 h w"]
 
     Args:
         made: reconstructions, RGB in [0, 1].
-        images: what they ought to be.
+        images: the originals.
         unit: N, of `pair_distance`.
 
     Returns:
@@ -120,18 +120,18 @@ def feature_error(made: Float[Tensor, "n u *grid"], codes: Float[Tensor, "n u *g
 def contour_and_colour(
     made: Float[Tensor, "n 3 h w"], images: Float[Tensor, "n 3 h w"], usual: Float[Tensor, "3 h w"]
 ) -> tuple[Float[ndarray, " n"], Float[ndarray, " n"]]:
-    """How alike two images' rough departures from the mean image are, in brightness and in colour.
+    """Correlations of two images' rough deviations from the mean image, in brightness and in colour.
 
-    r = <d', d> / |d'| |d|, d what 8x8 block means of an image have above those of the mean image: of its brightness
+    r = <d', d> / |d'| |d|, d the difference of 8x8 block means of an image and of the mean image: of its brightness
     (R + G + B) / 3, or of its colours R - G and (R + G) / 2 - B.
 
     Args:
         made: reconstructions, RGB in [0, 1].
-        images: what they ought to be.
-        usual: the mean image of the training, so that nothing that all images share counts.
+        images: the originals.
+        usual: the mean training image, so that what is common to all images does not count.
 
     Returns:
-        Two correlations per image; 0 is chance, NaN where an image departs in nothing.
+        Two correlations per image; 0 is expected by chance, NaN for an image without deviations.
     """
     ours, theirs = (adaptive_avg_pool2d((part - usual).double(), _CELLS) for part in (made, images))
     return _cosine(ours.mean(1), theirs.mean(1)), _cosine(_opponents(ours), _opponents(theirs))
@@ -149,10 +149,10 @@ def _cosine(one: Tensor, other: Tensor) -> Float[ndarray, " n"]:
 
 
 def high_frequency_share(images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-    """Share of the power, the mean left out, above a quarter of the Nyquist frequency.
+    """Share of the power, without the mean, above a quarter of the Nyquist frequency.
 
     Args:
-        images: any scale, (n, c, h, w).
+        images: on any scale, (n, c, h, w).
 
     Returns:
         0..1 per image; NaN for an image of one colour. White noise has 1 - pi/64 = 0.95.
@@ -185,14 +185,14 @@ def size(images: Float[Tensor, "n 3 h w"], colour: Float[Tensor, " 3"]) -> Float
 
 
 def detail_kept(images: Float[Tensor, "n c h w"], originals: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-    """How much of the originals' fine detail is there, at its place.
+    """Correlation of fine detail with that of the originals.
 
     Args:
-        images: made from the originals.
+        images: reconstructions of the originals.
         originals: of the same shape.
 
     Returns:
-        Correlation of what both have above an eighth of the sampling rate, -1..1; NaN where one has nothing there.
+        Correlation of the parts above an eighth of the sampling rate, -1..1; NaN where one of them is zero.
 
     Source: own proxy for "almost photographic" (Mahendran & Vedaldi 2015, sec. 5).
     """
@@ -222,7 +222,7 @@ def total_variation(images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
 
 
 def blank_share(images: Float[Tensor, "n 3 h w"], colour: Float[Tensor, "3"]) -> Float[Tensor, " n"]:
-    """Share of the pixels that show nothing: within one grey level of the mean colour in all channels.
+    """Share of blank pixels: within one grey level of the mean colour in all channels.
 
     Args:
         images: RGB in [0, 1].
@@ -231,14 +231,14 @@ def blank_share(images: Float[Tensor, "n 3 h w"], colour: Float[Tensor, "3"]) ->
     Returns:
         0..1 per image.
 
-    Source: own measure of what clipping by norm or contribution leaves (Yosinski et al. 2015, sec. 3).
+    Source: own measure of the effect of clipping by norm or contribution (Yosinski et al. 2015, sec. 3).
     """
     blank = (images - colour.view(1, 3, 1, 1).to(images)).abs().amax(dim=1) <= 1 / 255
     return blank.double().mean(dim=(1, 2))
 
 
 def fragments(images: Float[Tensor, "n 3 h w"], colour: Float[Tensor, "3"]) -> Int[Tensor, " n"]:
-    """How many separate things an image shows.
+    """Number of separate objects in an image.
 
     Local contrast (distance from the mean colour, blurred by 1/24 of the side) above half of its maximum, counted by
     connected components of at least 1/400 of the area.
@@ -262,7 +262,7 @@ def fragments(images: Float[Tensor, "n 3 h w"], colour: Float[Tensor, "3"]) -> I
 
 
 def colour_distance(image: Float[Tensor, "3 h w"], reference: Float[Tensor, "m 3"]) -> float:
-    """How far an image's colours are from those of photographs.
+    """Distance of an image's colours from those of photographs.
 
     Args:
         image: RGB in [0, 1].
@@ -279,11 +279,11 @@ def colour_distance(image: Float[Tensor, "3 h w"], reference: Float[Tensor, "m 3
 
 
 def energy_ratio(map_: Float[Tensor, "h w"], boxes: Boxes) -> float:
-    """Energy of a map inside the boxes, relative to their share of the area: 1 is chance.
+    """Energy of a map inside the boxes, relative to their share of the area: 1 is expected by chance.
 
     Args:
-        map_: not negative, (h, w).
-        boxes: in the pixels of the map.
+        map_: non-negative, (h, w).
+        boxes: in pixels of the map.
 
     Returns:
         (energy inside / all energy) / (pixels inside / all pixels); NaN for an empty map.

@@ -1,4 +1,4 @@
-"""A trained network as everything downstream sees it: RGB in [0, 1] in, class scores before softmax out."""
+"""A trained network: RGB in [0, 1] in, class scores before softmax out."""
 
 import operator
 from collections.abc import Sequence
@@ -18,15 +18,15 @@ _ROOM = 256 / 224  # shorter side over input, as networks for ImageNet have it (
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How photographs become the input of a network.
+    """Preprocessing of images for a network.
 
     Args:
         mean: per channel, in the network's own channel order and scale.
         std: likewise.
         input: side of the square input in pixels.
         resize: length of the shorter side before cropping, in pixels.
-        bgr: whether the network wants blue first (Caffe).
-        scale: 255 for networks that take bytes, 1 for those that take [0, 1].
+        bgr: whether the channel order is blue, green, red (Caffe).
+        scale: 255 for networks whose input is in 0..255, 1 for [0, 1].
         interpolation: `bilinear` or `bicubic`.
     """
 
@@ -48,14 +48,14 @@ class Preprocessing:
 
     @classmethod
     def of(cls, choice: str, **given: Any) -> Self:
-        """As a network of `conf/model` wants its images, which is where that is written down.
+        """The preprocessing of a network of `conf/model`, where it is defined.
 
         Args:
             choice: name of its file.
-            **given: fields to take instead; None: as the file says.
+            **given: fields to override; None: as in the file.
 
         Returns:
-            The preprocessing; where neither says `resize`, 8/7 of the input.
+            The preprocessing; `resize` is 8/7 of the input by default.
 
         Raises:
             KeyError: if there is no such choice or no such field, with the closest names.
@@ -69,7 +69,7 @@ class Preprocessing:
 
     @property
     def colour(self) -> Float[Tensor, "3"]:
-        """The mean colour, RGB in [0, 1]: what is zero once the network has normalised it."""
+        """The mean colour, RGB in [0, 1], which is zero after normalisation."""
         mean = torch.tensor(self.mean, dtype=torch.float32) / self.scale
         return (mean.flip(0) if self.bgr else mean).clamp(0, 1)
 
@@ -77,10 +77,10 @@ class Preprocessing:
 class Network(nn.Module):
     """A frozen network in evaluation mode whose `forward` normalises.
 
-    In-place activations are switched off, for they would overwrite what `probe.capture` keeps.
+    In-place activations are disabled, because they would overwrite what `probe.capture` stores.
 
     Args:
-        module: takes normalised images (n, 3, h, w), returns scores (n, k) before softmax.
+        module: from normalised images (n, 3, h, w) to scores (n, k) before softmax.
         preprocessing: how images become its input.
         classes: one name per score.
         name: for titles.
@@ -114,7 +114,7 @@ class Network(nn.Module):
         return self.module(self.normalise(images))
 
     def scores(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
-        """As `forward`, but without a graph, on its own device, and in smaller batches where memory does not suffice.
+        """As `forward`, but without a graph, on the network's device, and in smaller batches if memory is insufficient.
 
         Args:
             images: RGB in [0, 1], (n, 3, h, w), on any device.
@@ -139,7 +139,7 @@ class Network(nn.Module):
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Dotted names of all parts, as `capture` and `dissect.layers` take them."""
+        """Dotted names of all parts, as for `capture` and `dissect.layers`."""
         return tuple(name for name, _ in self.module.named_modules() if name)
 
     def layer(self, name: str) -> nn.Module:
@@ -168,15 +168,15 @@ def chosen_class(network: Network, wanted: int | str) -> int:
     """The number of a class.
 
     Args:
-        network: whose classes.
-        wanted: number from 0, or name in any case; of several synonyms divided by commas any one will do.
+        network: with the classes.
+        wanted: number from 0, or name in any case; of several synonyms separated by commas any one is accepted.
 
     Returns:
-        Its number; the first, where several classes go by that name.
+        Its number; the first, if several classes have that name.
 
     Raises:
         KeyError: if no class has that name, with the closest names.
-        ValueError: if the number lies outside the network's classes.
+        ValueError: if the number is outside the network's classes.
     """
     if not isinstance(wanted, str):
         wanted = operator.index(wanted)  # numpy's and torch's whole numbers, too
@@ -198,15 +198,15 @@ def chosen_classes(network: Network, wanted: Sequence[int | str] | int) -> tuple
     """The numbers of several classes.
 
     Args:
-        network: whose classes.
-        wanted: numbers or names, each once; or how many, spread evenly over all.
+        network: with the classes.
+        wanted: numbers or names, each once; or their number, spread evenly over all.
 
     Returns:
         Their numbers.
 
     Raises:
         KeyError: if no class has that name, with the closest names.
-        ValueError: if a number lies outside the network's classes, one comes twice, or there is none.
+        ValueError: if a number is outside the network's classes, one is repeated, or there is none.
     """
     total = len(network.classes)
     if isinstance(wanted, int):

@@ -1,4 +1,4 @@
-"""The typed contents of artifacts, checked once, when they are made."""
+"""The typed contents of artifacts, checked at construction."""
 
 import csv
 import math
@@ -20,7 +20,7 @@ def _expect(condition: bool, expected: str, came: object, fix: str) -> None:
 
 @dataclass(frozen=True)
 class Batch:
-    """Images of one size, as every method takes them.
+    """Images of one size, the input of every method.
 
     Args:
         images: RGB in [0, 1], (n, 3, h, w).
@@ -82,13 +82,13 @@ class Maps:
 
 @dataclass(frozen=True)
 class Images:
-    """Images that a method made.
+    """Images synthesised by a method.
 
     Args:
         values: RGB in [0, 1], (n, 3, h, w).
-        titles: what each shows.
+        titles: one per image.
         traces: named curves over the steps of the optimisation, each (steps, n).
-        measured: named columns of what is known of each image, such as `class`, `unit`, `score`, `rank`, `state`.
+        measured: named columns of measurements of each image, such as `class`, `unit`, `score`, `rank`, `state`.
 
     Raises:
         ValueError: if shapes disagree or a value is not finite.
@@ -152,7 +152,7 @@ class Boxes:
 
 
 class Row(NamedTuple):
-    """One number of a table: its 95 % interval is empty where none was computed."""
+    """One number of a table; its 95 % interval is NaN if none was computed."""
 
     metric: str
     value: float
@@ -194,10 +194,10 @@ class Table:
             raise KeyError(f"no metric {metric!r} here; there are {[row.metric for row in self.rows]}") from None
 
     def write(self, folder: str | Path) -> None:
-        """Writes `table.csv`; what is not known is an empty cell.
+        """Writes `table.csv`; unknown values are empty cells.
 
         Args:
-            folder: where to.
+            folder: of the artifact.
         """
         folder = Path(folder)
         with (folder / "table.csv").open("w", newline="", encoding="utf-8") as file:

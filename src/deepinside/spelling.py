@@ -1,4 +1,4 @@
-"""Names that people write: what a misspelt one may have meant, and the object that a dotted one names."""
+"""Names: suggestions for misspelt ones, and the objects of dotted ones."""
 
 import difflib
 import importlib
@@ -9,15 +9,15 @@ _LISTED = 24  # names in an error message
 
 
 def closest(name: str, known: Iterable[str], count: int = 3) -> str:
-    """What a person who wrote `name` may have meant.
+    """Suggests known names for a misspelt one.
 
     Args:
         name: the misspelt name.
-        known: the names there are.
-        count: how many to offer.
+        known: the valid names.
+        count: number of suggestions.
 
     Returns:
-        A half sentence for an error message.
+        The end of an error message.
     """
     known = list(known)
     near = difflib.get_close_matches(name, known, n=count, cutoff=0.4)
@@ -26,7 +26,7 @@ def closest(name: str, known: Iterable[str], count: int = 3) -> str:
 
 
 def resolved(name: str) -> Any:
-    """The object that a dotted name means, as `_target_` in a yaml has it.
+    """The object of a dotted name, such as `_target_` in a yaml.
 
     Args:
         name: `package.module.name`.

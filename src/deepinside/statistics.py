@@ -1,4 +1,4 @@
-"""Intervals for what was measured on a sample."""
+"""Confidence intervals."""
 
 import numpy as np
 from jaxtyping import Float
@@ -9,15 +9,15 @@ from deepinside.records import Row
 
 
 def mean_row(metric: str, values: ArrayLike, unit: str = "") -> Row:
-    """A mean over images, units or images with its bootstrap interval over them.
+    """A mean over images or units with its bootstrap interval.
 
     Args:
         metric: name.
-        values: one number each, in that unit; what is not finite does not count.
+        values: one number each, in that unit; those that are not finite are ignored.
         unit: of the values.
 
     Returns:
-        A row of `table.csv`; without a value where nothing counts.
+        A row of `table.csv`, without a value if there is no finite number.
     """
     known = np.asarray(values, dtype=np.float64)
     known = known[np.isfinite(known)]
@@ -32,12 +32,12 @@ def bootstrap_interval(
 
     Args:
         values: one number per image, (n,).
-        level: coverage aimed at.
-        resamples: how many times to draw n of n with replacement.
-        seed: of the draws.
+        level: nominal coverage.
+        resamples: number of resamples of n values with replacement.
+        seed: of the resampling.
 
     Returns:
-        Lower and upper end, in the unit of the values; NaN for no values at all.
+        Lower and upper end, in the unit of the values; NaN without values.
 
     Source: Efron & Tibshirani 1993, ch. 13.
     """

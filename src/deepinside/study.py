@@ -1,4 +1,4 @@
-"""What methods take and give that look at many images, at parts, or at a network while it learnt."""
+"""Inputs and results of methods for many images, for parts, or for a network during training."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,13 +19,13 @@ from deepinside.records import Batch, Boxes, Row
 
 @dataclass(frozen=True)
 class Pictures:
-    """Images of a data set as the network takes them, read when they are asked for.
+    """Images of a data set as network inputs, read on demand.
 
     Args:
         names: one unique name per image.
         labels: class index per image, -1 where unknown or not one of the network's.
-        boxes: of the objects, in pixels of what is read; none where unknown.
-        read: position -> RGB in [0, 1], (3, h, w), all of one size; None where the file is broken and was set aside.
+        boxes: of the objects, in pixels of these inputs; none where unknown.
+        read: position -> RGB in [0, 1], (3, h, w), all of one size; None for an unreadable file, which is skipped.
 
     Raises:
         ValueError: if lengths disagree.
@@ -45,13 +45,13 @@ class Pictures:
         return len(self.names)
 
     def batch(self, positions: Sequence[int]) -> tuple[tuple[int, ...], Batch | None]:
-        """Some images at once.
+        """Reads some images.
 
         Args:
-            positions: which.
+            positions: of the images.
 
         Returns:
-            Positions of those that could be read, and these images; None for no images at all.
+            Positions of the readable ones, and these images; None if there are none.
         """
         read = {position: self.read(position) for position in positions}
         images = {position: image for position, image in read.items() if image is not None}
@@ -62,14 +62,14 @@ class Pictures:
         return tuple(images), Batch(torch.stack(list(images.values())), names, labels)
 
     def batches(self, size: int, positions: Sequence[int] | None = None) -> Iterator[tuple[tuple[int, ...], Batch]]:
-        """All images, or some, batch after batch.
+        """All images, or some, in batches.
 
         Args:
             size: images per batch; batches are fixed by position.
-            positions: which; None: all.
+            positions: of the images; None: all.
 
         Yields:
-            Positions and images; those that could not be read are missing.
+            Positions and images, without unreadable ones.
         """
         wanted = range(len(self)) if positions is None else positions
         for start in range(0, len(wanted), size):
@@ -81,7 +81,7 @@ class Pictures:
         """The first images that can be read.
 
         Args:
-            count: how many, at most.
+            count: highest number of images.
 
         Returns:
             Their positions, and the images.
@@ -103,11 +103,11 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Segments:
-    """Images in which concepts are outlined.
+    """Images with outlined concepts.
 
     Args:
-        pictures: that carry outlines.
-        masks: position -> concept -> where it is, (h, w) as the image is read.
+        pictures: with outlines.
+        masks: position -> concept -> mask, (h, w) of the network input.
     """
 
     pictures: Pictures
@@ -115,7 +115,7 @@ class Segments:
 
 
 class Checkpoint(NamedTuple):
-    """A network while it learnt: after how many epochs, and how to get it."""
+    """A network during training: number of epochs, and a function that loads it."""
 
     epoch: int
     network: Callable[[], Network]
@@ -123,12 +123,12 @@ class Checkpoint(NamedTuple):
 
 @dataclass(frozen=True)
 class Study:
-    """What a method found.
+    """Result of a method.
 
     Args:
-        table: one row per thing measured, to be kept as `<method>.csv`.
-        numbers: what it comes to, for `table.csv`; metrics without the method's name.
-        shown: arrays that its images are drawn from, to be kept as `<method>.npz`; numbers or strings.
+        table: one row per measurement, stored as `<method>.csv`.
+        numbers: summary for `table.csv`; metrics without the method's name.
+        shown: arrays of its figures, stored as `<method>.npz`; numbers or strings.
     """
 
     table: pd.DataFrame
@@ -151,10 +151,10 @@ class Study:
 
     @classmethod
     def read(cls, folder: str | Path, name: str) -> Self:
-        """Reads what `write` wrote.
+        """Reads a study that `write` wrote.
 
         Args:
-            folder: where it was written to.
+            folder: of the study.
             name: of the method.
 
         Returns:

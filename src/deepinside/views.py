@@ -1,6 +1,6 @@
-"""From a photograph of any size to what a network looks at, and maps back onto the photograph.
+"""From an image of any size to the crops that a network processes, and maps back onto the image.
 
-The canvas is the photograph with its shorter side at the network's resize length, upsampled where it was smaller;
+The canvas is the image with its shorter side at the network's resize length, upsampled if it was smaller;
 crops are cut from the canvas. Ten crops are the four corners and the centre and their mirror images
 (Krizhevsky et al. 2012, sec. 4.1).
 """
@@ -29,11 +29,11 @@ class Placement(NamedTuple):
 
 
 class Crops(NamedTuple):
-    """A photograph as the network is shown it.
+    """The canvas of an image and its crops.
 
     Attributes:
-        canvas: the photograph at the network's scale, RGB in [0, 1], (3, H, W).
-        places: where each crop was cut from the canvas.
+        canvas: the image at the network's scale, RGB in [0, 1], (3, H, W).
+        places: position of each crop in the canvas.
         pixels: the crops, RGB in [0, 1], (m, 3, s, s).
     """
 
@@ -45,12 +45,12 @@ class Crops(NamedTuple):
 def resized(
     image: UInt8[Tensor, "3 h w"], height: int, width: int, interpolation: str = "bilinear"
 ) -> Float[Tensor, "3 height width"]:
-    """The photograph at another size, antialiased.
+    """An image at another size, antialiased.
 
     Args:
         image: RGB bytes, (3, h, w).
-        height: wanted, in pixels.
-        width: wanted, in pixels.
+        height: of the result, in pixels.
+        width: of the result, in pixels.
         interpolation: `bilinear` or `bicubic`.
 
     Returns:
@@ -66,7 +66,7 @@ def resized(
 
 
 def to_bytes(images: Float[Tensor, "n 3 h w"]) -> UInt8[ndarray, "n h w 3"]:
-    """Images as they are drawn and stored.
+    """Images as bytes, for figures and files.
 
     Args:
         images: RGB in [0, 1], (n, 3, h, w).
@@ -107,7 +107,7 @@ def canvas(image: UInt8[Tensor, "3 h w"], preprocessing: Preprocessing) -> Float
 
 
 def warped(image: UInt8[Tensor, "3 h w"], preprocessing: Preprocessing) -> Float[Tensor, "3 s s"]:
-    """The whole photograph squeezed into the network's square input.
+    """The whole image resized to the network's square input.
 
     Args:
         image: RGB bytes, (3, h, w).
@@ -120,7 +120,7 @@ def warped(image: UInt8[Tensor, "3 h w"], preprocessing: Preprocessing) -> Float
 
 
 def placements(height: int, width: int, side: int, crops: str) -> tuple[Placement, ...]:
-    """Where the crops of a canvas lie.
+    """Positions of the crops of a canvas.
 
     Args:
         height: of the canvas, in pixels.
@@ -147,11 +147,11 @@ def placements(height: int, width: int, side: int, crops: str) -> tuple[Placemen
 
 
 def cut(picture: Float[Tensor, "3 H W"], places: tuple[Placement, ...], side: int) -> Float[Tensor, "m 3 side side"]:
-    """The crops themselves.
+    """Cuts the crops out of a canvas.
 
     Args:
         picture: the canvas, (3, H, W).
-        places: where to cut.
+        places: positions of the crops.
         side: of a crop, in pixels.
 
     Returns:
@@ -162,7 +162,7 @@ def cut(picture: Float[Tensor, "3 H W"], places: tuple[Placement, ...], side: in
 
 
 def crops_of(image: UInt8[Tensor, "3 h w"], preprocessing: Preprocessing, crops: str) -> Crops:
-    """A photograph as a network is shown it.
+    """The canvas of an image and its crops, the inputs of a network.
 
     Args:
         image: RGB bytes, (3, h, w), of any size.

@@ -1,4 +1,4 @@
-"""What layers answer."""
+"""Activations of layers."""
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -29,19 +29,19 @@ def _named(module: nn.Module, layers: Sequence[str]) -> dict[str, nn.Module]:
 
 @contextmanager
 def capture(module: nn.Module, layers: Sequence[str]) -> Generator[dict[str, Tensor]]:
-    """Keeps what the layers answer while the block lasts.
+    """Captures the activations of layers during the block.
 
     Args:
         module: any torch module, or a `Network`, whose layer names are those of the module inside.
         layers: dotted names.
 
     Yields:
-        Layer name -> its last answer, filled by the forward pass; graphs stay attached.
+        Layer name -> its last activation, filled by the forward pass; graphs stay attached.
 
     Raises:
         KeyError: if there is no such layer, with the closest names.
-        ValueError: at the end, if a layer ran more than once in one forward pass (which answer is meant?) or its
-            answer was overwritten in place after it was kept.
+        ValueError: at the end, if a layer ran more than once in one forward pass, which is ambiguous, or if its
+            activation was overwritten in place after it was captured.
     """
     kept: dict[str, Tensor] = {}
     versions: dict[str, int] = {}
@@ -74,15 +74,15 @@ def capture(module: nn.Module, layers: Sequence[str]) -> Generator[dict[str, Ten
 def activations(
     network: Network, images: Float[Tensor, "n 3 h w"], layers: Sequence[str]
 ) -> dict[str, Float[Tensor, "n u y x"]]:
-    """What the layers answer, by a forward pass that ends as soon as all have; in parts where memory does not suffice.
+    """Activations of layers, by a forward pass that ends as soon as all are known; in parts if memory is insufficient.
 
     Args:
         network: whose layers.
-        images: RGB in [0, 1], (n, 3, h, w), of any size that the layers take.
+        images: RGB in [0, 1], (n, 3, h, w), of any size that the layers accept.
         layers: dotted names.
 
     Returns:
-        Layer name -> answer, detached, on the device of the images.
+        Layer name -> activation, detached, on the device of the images.
 
     Raises:
         KeyError: if there is no such layer, with the closest names.
@@ -111,7 +111,7 @@ def reached(
         layers: dotted names.
 
     Returns:
-        Layer name -> answer.
+        Layer name -> activation.
 
     Raises:
         ValueError: if a layer does not take part in the forward pass.
@@ -141,7 +141,7 @@ def reached(
 
 
 def entering(network: Network, images: Float[Tensor, "n 3 h w"], layer: str) -> Float[Tensor, "n u ..."]:
-    """What a layer is given, by a forward pass that ends there; attached to the graph.
+    """The input of a layer, by a forward pass that ends there; attached to the graph.
 
     Args:
         network: whose layer.

@@ -1,6 +1,6 @@
-"""The DeconvNet written out: transposed convolutions, unpooling with switches, rectification, layer by layer.
+"""An explicit DeconvNet: transposed convolutions, unpooling with switches, rectification, layer by layer.
 
-It shares nothing with autograd but the record of what the forward pass did, so that the two can be compared.
+It uses autograd only for the record of the forward pass, so that the two can be compared.
 """
 
 from collections import defaultdict
@@ -26,14 +26,14 @@ def back_project(
     rule: str = "deconvnet",
     unpool: str = "accumulate",
 ) -> Float[Tensor, "n 3 h w"]:
-    """Carries a signal from a layer's answer back to the pixels as a DeconvNet does.
+    """Projects a signal from a layer's activation back to the pixels by a DeconvNet.
 
-    Convolutions are transposed (flipped filters, no bias), pooled values go where the maximum of this image was (its
-    switch), ReLUs rectify by the rule; sums and concatenations hand the signal to all that they joined, and linear
-    glue (reshaping, averaging, scaling) is transposed.
+    Convolutions are transposed (flipped filters, no bias), pooled values are placed at the position of the maximum (the
+    switch), ReLUs rectify by the rule; sums and concatenations pass the signal to all of their inputs, and other linear
+    operations (reshaping, averaging, scaling) are transposed.
 
     Args:
-        answer: of a layer, from a forward pass of `images` without `relu_rule`, graph attached.
+        answer: activation of a layer, from a forward pass of `images` without `relu_rule`, graph attached.
         seed: the signal to start from, of the shape of `answer`.
         images: leaf that requires grad, (n, 3, h, w).
         rule: of the ReLUs: `gradient`, `deconvnet` or `guided`.
@@ -43,7 +43,7 @@ def back_project(
         The reconstruction, (n, 3, h, w).
 
     Raises:
-        ValueError: for an unknown rule or way to unpool, or if the answer does not depend on the images.
+        ValueError: for an unknown rule or unpooling mode, or if the activation does not depend on the images.
         UndefinedRule: for a nonlinearity without a DeconvNet rule, where the rule is not `gradient`.
 
     Source: Zeiler & Fergus 2014, sec. 2.1; Simonyan et al. 2013, sec. 4.

@@ -1,4 +1,4 @@
-"""What an inverter reads of an image: a layer's answer, the class probabilities, or a part of them."""
+"""Codes, the inputs of inverters: a layer's activation, the class probabilities, or a part of them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,14 +16,14 @@ OF_SCORES = ("probabilities", "top5", "not_top5")
 
 
 def check_code(network: Network, name: str) -> None:
-    """Looks whether there is such a code.
+    """Checks the name of a code.
 
     Args:
-        network: whose.
-        name: as `codes` takes it.
+        network: of the code.
+        name: as for `codes`.
 
     Raises:
-        KeyError: if there is none, with the closest names.
+        KeyError: if there is no such code, with the closest names.
     """
     plain = name.removesuffix(BINARISED)
     if plain not in OF_SCORES and plain not in network.layers:
@@ -31,13 +31,13 @@ def check_code(network: Network, name: str) -> None:
 
 
 def source(name: str) -> str:
-    """What a code is made from, where its whole answer can be compared.
+    """The layer or probabilities that a code is computed from.
 
     Args:
         name: of the code.
 
     Returns:
-        `probabilities` for these and their parts, else the layer.
+        `probabilities` for these and their parts, otherwise the layer.
     """
     plain = name.removesuffix(BINARISED)
     return "probabilities" if plain in OF_SCORES else plain
@@ -52,14 +52,15 @@ def codes(
         network: any.
         images: RGB in [0, 1], (n, 3, h, w).
         names: each a layer, dotted; `probabilities`, after softmax; `top5`, all but the five largest zeroed;
-            `not_top5`, the five largest zeroed; or one of these with `.binarised`: 1 where it is above zero, else 0.
+            `not_top5`, the five largest zeroed; or one of these with `.binarised`: 1 where it is above zero, otherwise
+            0.
 
     Returns:
         Name -> code, (n, u) for vectors, (n, u, y, x) for maps.
 
     Raises:
         KeyError: if there is no such code, with the closest names.
-        ValueError: if a layer answers neither vectors nor maps.
+        ValueError: if the activations of a layer are neither vectors nor maps.
 
     Source: Dosovitskiy & Brox 2016 (AlexNet's layers, class probabilities and parts of them, binarised features).
     """
@@ -97,7 +98,7 @@ def part_of(probabilities: Float[Tensor, "n k"], name: str) -> Float[Tensor, "n 
         name: `probabilities`, `top5` or `not_top5`.
 
     Returns:
-        (n, k), zero where left out; nothing is normalised again.
+        (n, k), zero for the excluded classes; not normalised again.
     """
     if name == "probabilities":
         return probabilities

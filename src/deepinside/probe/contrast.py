@@ -15,7 +15,7 @@ CONTRAST_RULES = ("gradient", "identity")
 
 
 class _Passed(torch.autograd.Function):
-    """The answer of the normalisation, whose backward pass leaves the signal as it is."""
+    """The output of the normalisation, whose backward pass is the identity."""
 
     @staticmethod
     def forward(_ctx: Any, _x: Tensor, answer: Tensor) -> Tensor:
@@ -41,9 +41,10 @@ class _Identity(TorchFunctionMode):
 
 @contextmanager
 def contrast_rule(rule: str) -> Generator[None]:
-    """Every local response normalisation of the forward passes in the block gets this backward rule.
+    """Sets the backward rule of every local response normalisation in the block.
 
-    `gradient` is autograd's own; `identity` hands the signal through, as DeconvNets do for want of an inverse.
+    `gradient` is that of autograd; `identity` passes the signal unchanged, as DeconvNets do in the absence of an
+    inverse.
 
     Args:
         rule: `gradient` or `identity`.
@@ -55,7 +56,7 @@ def contrast_rule(rule: str) -> Generator[None]:
         ValueError: for an unknown rule.
 
     Source: Zeiler & Fergus 2014, sec. 2.1 names no inverse of contrast normalisation.
-    Deviation: the identity is the common choice, ours too.
+    Deviation: the identity is the common choice, and ours.
     """
     if rule not in CONTRAST_RULES:
         raise ValueError(f"unknown contrast rule {rule!r}; {closest(rule, CONTRAST_RULES)}")

@@ -1,4 +1,4 @@
-"""Which layers of a network are worth a look."""
+"""Selection of layers."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -51,10 +51,10 @@ def spread(network: Network, count: int) -> tuple[str, ...]:
 
     Args:
         network: any.
-        count: how many; fewer where there are fewer.
+        count: number of layers; all, if there are fewer.
 
     Returns:
-        Dotted names, as `convolutional` gives them.
+        Dotted names, as from `convolutional`.
     """
     names = convolutional(network)
     last = len(names) - 1
@@ -75,9 +75,9 @@ def _rectified(name: str, following: Iterable[tuple[str, nn.Module]]) -> str:
 
 
 def before_scores(network: Network, images: Float[Tensor, "n 3 h w"]) -> str:
-    """The layer whose answer the last linear or convolutional layer, that of the class scores, reads.
+    """The layer whose activation is the input of the last linear or convolutional layer, that of the class scores.
 
-    Dropout and reshaping in between are looked through: `relu7` in the paper's ConvNet, the pooled features in ResNet,
+    Dropout and reshaping in between are skipped: `relu7` in the paper's ConvNet, the pooled features in ResNet,
     the last fire module in SqueezeNet.
 
     Args:
@@ -85,8 +85,8 @@ def before_scores(network: Network, images: Float[Tensor, "n 3 h w"]) -> str:
         images: one image is enough.
 
     Returns:
-        Dotted name; the last convolution where the scores' layer reads something that no layer answered (a mean over
-        positions written as a function).
+        Dotted name; the last convolution if the input of the scores' layer is the output of no layer (a mean over
+        positions implemented as a function).
     """
     seen = _traced(network, images)
     found = [name for name, output in seen.once() if seen.input is not None and _memory(output) == _memory(seen.input)]
@@ -98,10 +98,10 @@ def last_maps(network: Network) -> str:
 
     The output of the last block of convolutions, after its ReLU: `relu5` in the paper's ConvNet, `features.11` in
     torchvision's AlexNet, `features.12` (the last fire module) in SqueezeNet, `layer4.1` in ResNet-18, `inception5b` in
-    GoogLeNet. A layer that runs more than once in a forward pass does not count, for its output is ambiguous.
+    GoogLeNet. A layer that runs more than once in a forward pass does not count, because its output is ambiguous.
 
     Args:
-        network: any; it runs on one blank image of its own input size.
+        network: runs on one blank image of its input size.
 
     Returns:
         Dotted name.
@@ -123,7 +123,7 @@ def last_maps(network: Network) -> str:
 
 
 class _Traced(NamedTuple):
-    """One forward pass: outputs by name in the order of completion, and where the layer of the class scores stands."""
+    """One forward pass: outputs by name in the order of completion, and the position of the scores' layer."""
 
     outputs: list[tuple[str, Tensor]]  # kept, so that no memory is used twice
     scores: int | None  # position in `outputs` of the last linear or convolutional layer

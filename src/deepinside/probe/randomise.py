@@ -1,4 +1,4 @@
-"""The same network without what it learnt: the control of every method that looks inside."""
+"""Networks with random weights: the control of every visualisation method."""
 
 from collections.abc import Collection
 from copy import deepcopy
@@ -9,7 +9,7 @@ from deepinside.network import Network
 
 
 def with_weights(network: Network) -> tuple[str, ...]:
-    """The parts that hold weights of their own.
+    """The parts that have weights of their own.
 
     Args:
         network: any.
@@ -23,16 +23,16 @@ def with_weights(network: Network) -> tuple[str, ...]:
 
 
 def randomised(network: Network, seed: int, only: Collection[str] | None = None) -> Network:
-    """A copy whose weights are those of a network that has not been trained.
+    """A copy with the weights of an untrained network.
 
     Args:
         network: any.
         seed: of the weights.
-        only: parts whose weights are lost, see `with_weights`; None for all.
+        only: parts to randomise, see `with_weights`; None for all.
 
     Returns:
-        The copy, frozen: every part starts as torch starts it (statistics of normalisation included), and weights that
-        belong to no such part are shuffled.
+        The copy, frozen: every part is initialised by torch's default (statistics of normalisation included), and
+        weights that belong to no such part are shuffled.
 
     Source: Adebayo et al. 2018, sec. 3 (model parameter randomisation test).
     """

@@ -1,4 +1,4 @@
-"""Which pixels a unit can see."""
+"""Receptive fields."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -63,11 +63,11 @@ def _window(node: Any) -> tuple[Sequence[int], Sequence[int], Sequence[int]] | N
 def receptive_fields(network: Network, layers: Sequence[str], size: tuple[int, int]) -> dict[str, ReceptiveField]:
     """Receptive fields of layers, composed along the graph of one forward pass.
 
-    Where paths join (residual, inception) the larger field counts, as in NetDissect.
+    Where paths join (residual, inception) the larger field is used, as in NetDissect.
 
     Args:
-        network: any; nothing needs declaring.
-        layers: dotted names of layers with a spatial answer.
+        network: with the layers.
+        layers: dotted names of layers with spatial activations.
         size: (h, w) of the input in pixels; does not change the fields of convolutional layers.
 
     Returns:

@@ -17,15 +17,15 @@ RULES = ("gradient", "deconvnet", "guided")
 
 
 def rectified_back(signal: Tensor, passed: Tensor | None = None, rule: str = "deconvnet") -> Tensor:
-    """What a rectifier hands back (see `relu_rule`).
+    """The backward pass of a rectifier (see `relu_rule`).
 
     Args:
-        signal: that comes back from above.
-        passed: where the rectifier let its input pass on the way forward; not needed for `deconvnet`.
+        signal: from the layer above.
+        passed: positions where the input was positive in the forward pass; not needed for `deconvnet`.
         rule: `gradient`, `deconvnet` or `guided`.
 
     Returns:
-        The signal further down, of the same shape.
+        The signal for the layer below, of the same shape.
     """
     if rule != "gradient":
         signal = signal.clamp(min=0)
@@ -115,10 +115,10 @@ def graph(tensor: Tensor) -> Iterator[Node]:
     """The backward nodes that a tensor depends on, each once, parents after children.
 
     Args:
-        tensor: the answer of a forward pass.
+        tensor: output of a forward pass.
 
     Yields:
-        Nodes, from the answer towards the input.
+        Nodes, from the output towards the input.
     """
     stack, seen = [tensor.grad_fn], set()
     while stack:
@@ -130,12 +130,12 @@ def graph(tensor: Tensor) -> Iterator[Node]:
 
 
 def check_ruled(answer: Any, rule: str, but: tuple[str, ...] = ()) -> None:
-    """Looks for rectifiers that a rule did not reach, so that nothing is silently a plain gradient.
+    """Raises if a rectifier was not reached by the rule, so that nothing is silently a plain gradient.
 
     Args:
-        answer: of a forward pass under `relu_rule(rule)`: a tensor, or a collection of tensors.
-        rule: as given to `relu_rule`; `gradient` leaves everything as it is, and nothing is looked for.
-        but: beginnings of names of backward nodes that somebody else takes care of.
+        answer: output of a forward pass under `relu_rule(rule)`: a tensor, or a collection of tensors.
+        rule: as passed to `relu_rule`; `gradient` needs no check.
+        but: prefixes of names of backward nodes to ignore.
 
     Raises:
         UndefinedRule: naming the backward node: a scripted or compiled module, a clamp or maximum used as ReLU, or an
@@ -157,11 +157,11 @@ def check_ruled(answer: Any, rule: str, but: tuple[str, ...] = ()) -> None:
 
 @contextmanager
 def relu_rule(rule: str) -> Generator[None]:
-    """Every ReLU of the forward passes in the block gets this backward rule; then autograd as usual.
+    """Sets the backward rule of every ReLU in the block; use autograd as usual.
 
-    With x the input of the ReLU and r the signal that comes back: `gradient` r·1[x > 0]; `deconvnet` r·1[r > 0];
+    With x the input of the ReLU and r the signal from above: `gradient` r·1[x > 0]; `deconvnet` r·1[r > 0];
     `guided` r·1[x > 0]·1[r > 0]. A ReLU6 also blocks where x >= 6 (not in `deconvnet`). Works on modules, functions,
-    in-place and re-used ReLUs of any torch module, for it acts on the functions and not on the modules.
+    in-place and re-used ReLUs of any torch module, because it acts on functions and not on modules.
 
     Args:
         rule: `gradient`, `deconvnet` or `guided`.
