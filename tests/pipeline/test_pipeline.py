@@ -315,6 +315,7 @@ NO_EFFECT = {
     "wandb.*": "a mirror of what is finished",
     "data.download": "how the files got there; their content counts",
     "concepts.download": "likewise",
+    "data.size": "likewise",
     "sweep.jobs": "how many points at a time",
     "sweep.fixed": "the points see what it sets, and they are the sweep's inputs: a test of its own",
 }
@@ -373,8 +374,8 @@ def whole(folder: Path) -> Iterator[DictConfig]:
             *words, "sweep=localise_best", *(f"{key}={folder / 'old'}" for key in ("data.root", "concepts.root"))
         )
         for group in (cfg.data, cfg.concepts):
-            if "fetch" in group:  # which would look for a real one
-                group.fetch = None
+            with open_dict(group):
+                group.pop("fetch", None)  # it would look for a real one
         for model in (cfg.model, cfg.judge):
             model.weights = str(folder / "old" / "file")
             if OmegaConf.is_missing(model, "target"):
