@@ -118,3 +118,12 @@ def test_help_does_not_wait_for_torch() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "torchvision" not in loaded
     assert "wandb" not in loaded
+
+
+def test_the_architecture_page_names_every_package() -> None:
+    page = (SOURCE.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("## Packages")[2].partition("## Conventions")[0]
+    named = {
+        name for line in table.splitlines() if line.startswith("| `") for name in line.split("|")[1].split("`")[1::2]
+    }
+    assert named == set(FLOOR)
