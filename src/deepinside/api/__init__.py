@@ -1,1 +1,1 @@
-"""deepinside.api"""
+"""The functions of `import deepinside`, and their results."""

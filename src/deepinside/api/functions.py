@@ -61,17 +61,17 @@ def saliency(
     crops: str | None = None,
     **settings: Any,
 ) -> Saliency | list[Saliency]:
-    """Which pixels move the score of a class, or a unit: max over channels of |dS_c/dI|, as `run=visualise` maps it.
+    """Effect of each pixel on the score of a class, or on a unit: max over channels of |dS_c/dI|, as `run=visualise`.
 
     Args:
         network: of `load`.
         image: one, or several.
         target: name or number of a class, or several; None: the most probable class.
         rule: backward rule of the ReLUs: `gradient`, `deconvnet` or `guided`; None: that of the method.
-        layer: dotted name, to map a unit instead of a class.
+        layer: dotted name, for a unit instead of a class.
         unit: of that layer.
-        method: a choice of `conf/method` that gives maps: `saliency`, `smooth_grad`, `input_x_gradient`, `occlusion`.
-        crops: `ten`, `centre` or `warp` (the whole image squeezed); None: as in `conf/visualise/default.yaml`.
+        method: a choice of `conf/method` that returns maps: `saliency`, `smooth_grad`, `input_x_gradient`, `occlusion`.
+        crops: `ten`, `centre` or `warp` (the whole image resized); None: as in `conf/visualise/default.yaml`.
         **settings: keys of `conf/method/<method>.yaml` to change.
 
     Returns:
@@ -124,17 +124,17 @@ def maximise(
     seed: int = 0,
     **settings: Any,
 ) -> Synthesis:
-    """The image to which a class, a unit or a direction of a layer responds most, as `run=visualise` synthesises it.
+    """The image that maximises a class score, a unit or a direction of a layer, as `run=visualise` synthesises it.
 
     Args:
         network: of `load`.
         target: name or number of a class, or several.
         layer: dotted name, for a unit instead of a class.
         unit: number, {number: weight, ...} for a direction, or several of these.
-        method: a choice of `conf/method` that makes images: `am_best`, `class_model` (Simonyan et al. 2013), ...
-        pictures: photographs, for methods that start from some or compare with some.
+        method: a choice of `conf/method` that returns images: `am_best`, `class_model` (Simonyan et al. 2013), ...
+        pictures: photographs, for methods that need some.
         seed: of all random numbers.
-        **settings: keys of `conf/method/<method>.yaml` to change, such as `steps`; what is nested is merged.
+        **settings: keys of `conf/method/<method>.yaml` to change, such as `steps`; nested ones are merged.
 
     Returns:
         One image per class or unit.
@@ -143,7 +143,7 @@ def maximise(
         KeyError: if there is no such class, layer, method or setting, with the closest names.
         ValueError: if neither a target nor a unit of a layer is named, or both are.
 
-    Source: Simonyan et al. 2013, sec. 2; Erhan et al. 2009; the yaml of each method names its own.
+    Source: Simonyan et al. 2013, sec. 2; Erhan et al. 2009; the yaml of each method states its own.
 
     >>> import deepinside as di
     >>> network = di.load("convnet_micro", weights="random", classes=["cat", "dog"])
@@ -179,12 +179,12 @@ def invert(
     seed: int = 0,
     **settings: Any,
 ) -> Inversion | list[Inversion]:
-    """An image that a layer can hardly distinguish from the given one, as `run=visualise` finds it.
+    """An image whose features at a layer match those of a given image, as `run=visualise` computes it.
 
     Args:
         network: of `load`.
         image: one, or several; the centre crop is inverted.
-        layer: dotted name, or several; `probabilities` is what comes after softmax.
+        layer: dotted name, or several; `probabilities` is the code after softmax.
         method: a choice of `conf/method`: `inversion` (Mahendran & Vedaldi 2015) or `inversion_2016`.
         seed: of the starts.
         **settings: keys of `conf/method/<method>.yaml` to change.
@@ -227,12 +227,12 @@ def localise(
     preset: str = "simonyan2013",
     **settings: Any,
 ) -> Localisation | list[Localisation]:
-    """Where the object of a class is, from a network trained on class labels alone, as `run=localise` finds it.
+    """The box of the object of a class, from a network trained on class labels alone, as `run=localise` computes it.
 
     Args:
         network: of `load`.
         image: one, or several.
-        target: name or number of a class, or several; None: the most probable classes, as many as the key `top` says.
+        target: name or number of a class, or several; None: the `top` most probable classes.
         preset: a choice of `conf/localise`: `simonyan2013` (the paper's GraphCut) or `best`.
         **settings: keys of `conf/localise/<preset>.yaml` to change.
 
@@ -241,7 +241,7 @@ def localise(
 
     Raises:
         KeyError: if there is no such class, preset or setting, with the closest names.
-        ValueError: if a setting makes no sense.
+        ValueError: if a setting is out of range.
 
     Source: Simonyan et al. 2013, sec. 3.2.
 
@@ -289,25 +289,25 @@ def dissect(
     seed: int = 0,
     **settings: Any,
 ) -> Dissection:
-    """Which concept each unit of some layers detects (Network Dissection), as `run=dissect` finds it.
+    """The concept that each unit of some layers detects (Network Dissection), as `run=dissect` computes it.
 
     Args:
         network: of `load`.
-        concepts: folder in Broden's format; `run=concepts` makes one of masks, of COCO's or of VOC's annotations.
+        concepts: folder in Broden's format; `run=concepts` converts masks and annotations of COCO or VOC.
         layers: dotted name, or several; None: as in `conf/dissect/default.yaml`.
         preset: a choice of `conf/dissect`: `default` or `netdissect_lite`.
-        limit: the first so many images; None: all.
-        out: folder for all tables and images that the command line makes; None: nothing stays on disk.
-        seed: of what is drawn at random.
+        limit: number of images, the first ones; None: all.
+        out: folder for all tables and images that the command line writes; None: nothing is stored.
+        seed: of all random numbers.
         **settings: keys of `conf/dissect/<preset>.yaml` to change.
 
     Returns:
         The tables.
 
     Raises:
-        FileNotFoundError: if the folder holds no such data.
+        FileNotFoundError: if the folder has no such data.
         KeyError: if there is no such layer or setting, with the closest names.
-        ValueError: if a setting makes no sense.
+        ValueError: if a setting is out of range.
 
     Source: Bau et al. 2017.
 
@@ -324,13 +324,13 @@ def dissect(
     unseen = {} if out else {"cards": 0, "atlas": 0}
     options = defaults("dissect", preset, unseen | {"layers": layers} | settings)
     if (odd := options["epoch"] or options["from_csv"]) is not None:
-        raise ValueError(f"expected no epoch and no from_csv, got {odd!r}: only `deepinside run=dissect` takes them")
+        raise ValueError(f"expected no epoch and no from_csv, got {odd!r}: only `deepinside run=dissect` accepts them")
     dissect_stage.check(OmegaConf.create({"dissect": options | {"layers": None}}))
     cfg = OmegaConf.create({"dissect": options, "machine": defaults("machine", "default"), "seed": seed})
     broden = Broden.open(concepts, options["categories"]).limit(limit)
     with ExitStack() as stack:
         folder = Path(out or stack.enter_context(TemporaryDirectory()))
-        shutil.rmtree(folder / "parts", ignore_errors=True)  # of a call that was interrupted: it may have been another
+        shutil.rmtree(folder / "parts", ignore_errors=True)  # of an interrupted call, which may have been another one
         folder.mkdir(parents=True, exist_ok=True)
         dissect_stage.dissected(cfg, broden, network, folder).write()
         shutil.rmtree(folder / "parts")
@@ -338,7 +338,7 @@ def dissect(
 
 
 def show(*result: Result | Sequence[Result]) -> Figure:
-    """Puts results on the screen: in a window where matplotlib has one, in a notebook as the value of the cell.
+    """Shows results: in a window if matplotlib has one, in a notebook as the value of the cell.
 
     Args:
         *result: one or several, or lists of them, of any kinds; a row each.

@@ -23,21 +23,21 @@ def load(
     name: str | None = None,
     **settings: Any,
 ) -> Network:
-    """A network that is ready to be looked into: frozen, in evaluation mode, with its own preprocessing.
+    """Loads a network for analysis: frozen, in evaluation mode, with its own preprocessing.
 
     Args:
         network: a choice of `conf/model`, such as `efficientnet_lite0`, `squeezenet`, `torchvision` with `arch=NAME`;
             or the folder of a trained network (`outputs/train/latest`); or any torch module from normalised images
-            (n, 3, input, input) to scores (n, k) before softmax, of which a copy is taken.
-        weights: a file (safetensors, or a torch state dict), or `random`; None: those that come with the choice, or
-            the module as it is.
-        classes: one name per score; None: ImageNet's for 1000 scores, else numbers.
+            (n, 3, input, input) to scores (n, k) before softmax, which is copied.
+        weights: a file (safetensors, or a torch state dict), or `random`; None: those of the choice, or
+            the module unchanged.
+        classes: one name per score; None: ImageNet's for 1000 scores, otherwise numbers.
         name: for titles; None: that of the choice, or of the module's class.
         **settings: keys of `conf/model/<choice>.yaml` to change. Of a module: its `input` and `resize` in pixels,
-            `mean`, `std`, `bgr`, `scale` and `interpolation`; what is left out is as in `conf/model/custom.yaml`.
+            `mean`, `std`, `bgr`, `scale` and `interpolation`; the others are as in `conf/model/custom.yaml`.
 
     Returns:
-        The network, on the CPU or where the module is; `.to("cuda")` moves it.
+        The network, on the CPU or the device of the module; `.to("cuda")` moves it.
 
     Raises:
         FileNotFoundError: if there are no weights.
@@ -49,7 +49,7 @@ def load(
     >>> network.preprocessing.input, network.classes[281]
     (224, 'tabby')
 
-    A network of one's own, here an untrained one:
+    A custom network, here an untrained one:
 
     >>> from torch import nn
     >>> module = nn.Sequential(nn.Conv2d(3, 8, 5), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2))

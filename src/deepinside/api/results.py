@@ -1,4 +1,4 @@
-"""What the functions of `import deepinside` return: arrays with obvious names that show themselves in a notebook."""
+"""Results of the functions of `import deepinside`: named arrays, displayed as figures in a notebook."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -29,7 +29,7 @@ def short(name: str) -> str:
 
 
 class Result:
-    """What all results can do."""
+    """Base class of all results."""
 
     def panels(self) -> "list[Panel]":
         """The parts of its figure, from left to right."""
@@ -39,7 +39,7 @@ class Result:
         """The result drawn with matplotlib.
 
         Returns:
-            The figure; `deepinside.show` puts it on the screen.
+            The figure; `deepinside.show` displays it.
         """
         return panels.sheet([self.panels()])
 
@@ -47,7 +47,7 @@ class Result:
         """Saves the figure.
 
         Args:
-            path: of the file, whose suffix says the format: `.png`, `.pdf`, `.svg`.
+            path: of the file, whose suffix is the format: `.png`, `.pdf`, `.svg`.
         """
         self.figure().savefig(path, dpi=150, bbox_inches="tight")
 
@@ -71,7 +71,7 @@ def _brief(value: object) -> str:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Saliency(Result):
-    """Which pixels of an image move the score of a class, or a unit.
+    """Saliency of an image for classes, or for a unit.
 
     Attributes:
         image: at the network's scale, RGB in [0, 1], (h, w, 3).
@@ -103,11 +103,11 @@ class Saliency(Result):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Synthesis(Result):
-    """Images that were made to raise the score of a class, or the activation of a unit.
+    """Images that maximise the score of a class, or the activation of a unit.
 
     Attributes:
         images: RGB in [0, 1], (n, h, w, 3).
-        targets: what each was made for.
+        targets: class or unit of each.
         table: one row per image: `class` or `unit`, `score`, `rank` among all classes or units, `state` (`ok` or why it
             stopped).
         traces: `score`, `probability`, `rank` and more over the steps, each (steps, n).
@@ -124,7 +124,7 @@ class Synthesis(Result):
         return self.images[0]
 
     def panels(self) -> "list[Panel]":
-        """The images, with the scores that they got.
+        """The images, with their scores.
 
         Returns:
             One panel each.
@@ -136,10 +136,10 @@ class Synthesis(Result):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Inversion(Result):
-    """Images that a layer can hardly distinguish from a given one.
+    """Images whose features at a layer match those of a given image.
 
     Attributes:
-        original: as the network was shown it, RGB in [0, 1], (h, w, 3).
+        original: the network's input, RGB in [0, 1], (h, w, 3).
         images: one per layer, RGB in [0, 1], (l, h, w, 3).
         layers: their names.
         table: one row per layer: `feature_error` is ||Φ(x*) - Φ(x)||² / ||Φ(x)||².
@@ -156,7 +156,7 @@ class Inversion(Result):
         return self.images[0]
 
     def panels(self) -> "list[Panel]":
-        """The original, then what each layer keeps of it.
+        """The original, then its reconstruction from each layer.
 
         Returns:
             One panel each.
@@ -168,15 +168,15 @@ class Inversion(Result):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Localisation(Result):
-    """Where the objects of some classes are, from a network that was trained on class labels alone.
+    """Boxes of the objects of some classes, from a network that was trained on class labels alone.
 
     Attributes:
-        image: the photograph, RGB in [0, 1], (h, w, 3).
+        image: RGB in [0, 1], (h, w, 3).
         boxes: one per class, half-open x0 y0 x1 y1 in its pixels, (k, 4).
-        found: whether there was an object; otherwise the box is the whole image, (k,).
+        found: whether an object was found; otherwise the box is the whole image, (k,).
         targets: names of the classes.
         probabilities: of the classes, after softmax, averaged over the crops, (k,).
-        maps: what was segmented, on the grid where that is done, (k, y, x).
+        maps: the maps that were segmented, on the working grid, (k, y, x).
         masks: the objects on that grid, (k, y, x).
     """
 
@@ -204,14 +204,14 @@ class Localisation(Result):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Dissection(Result):
-    """Which concept each unit of some layers detects.
+    """The concept that each unit of some layers detects.
 
     Attributes:
         units: one row per unit: `layer`, `unit`, `threshold`, its best `label`, the `category` and `score` (IoU) of it.
-        counts: one row per layer, rule and category: how many units detect a concept, and how many concepts.
-        table: the numbers of the artifact that the command line makes: `metric`, `value`, `unit`, `n`, `ci_low`,
+        counts: one row per layer, rule and category: numbers of units that detect a concept, and of concepts.
+        table: the numbers of the command line's artifact: `metric`, `value`, `unit`, `n`, `ci_low`,
             `ci_high`.
-        iou: what a detector exceeds.
+        iou: threshold of a detector.
     """
 
     units: pd.DataFrame
@@ -221,11 +221,11 @@ class Dissection(Result):
 
     @classmethod
     def read(cls, folder: str | Path, iou: float) -> Self:
-        """Reads the tables of a dissection, every digit as it was written.
+        """Reads the tables of a dissection, at full precision.
 
         Args:
-            folder: of an artifact of `run=dissect`, or what `deepinside.dissect` was given as `out`.
-            iou: what a detector exceeds.
+            folder: of an artifact of `run=dissect`, or the `out` of `deepinside.dissect`.
+            iou: threshold of a detector.
 
         Returns:
             The dissection.
@@ -263,13 +263,13 @@ def rows(*result: Result | Sequence[Result]) -> "list[list[Panel]]":
     """The panels of several results.
 
     Args:
-        *result: of any kinds, or lists of them.
+        *result: results, or lists of them.
 
     Returns:
         A row of panels for each.
 
     Raises:
-        TypeError: if one of them is no result.
+        TypeError: if one of them is not a result.
         ValueError: if there is none.
     """
     every = [one for given in result for one in ([given] if isinstance(given, Result) else given)]

@@ -29,10 +29,10 @@ Concept = tuple[str, str, str]  # layer, category, label
 
 @contextmanager
 def without(network: Network, layer: str, units: Sequence[int]) -> Generator[None]:
-    """While it lasts, some units of a layer answer zero.
+    """Sets the activations of some units of a layer to zero in the block.
 
     Args:
-        network: whose layer.
+        network: with the layer.
         layer: dotted name.
         units: their numbers.
 
@@ -77,7 +77,7 @@ def concepts(units: pd.DataFrame, threshold: float, most: int) -> dict[Concept, 
 def ablation(
     network: Network, batches: Iterable[Float[Tensor, "n 3 h w"]], chosen: Mapping[Concept, Sequence[int]]
 ) -> pd.DataFrame:
-    """The change of every class score when the units of a concept answer zero, over images.
+    """The change of every class score when the units of a concept are silenced, over images.
 
     Args:
         network: that classifies.
@@ -85,9 +85,9 @@ def ablation(
         chosen: concept -> units to silence together.
 
     Returns:
-        A row per concept and class: layer, category, label, units (how many), class, change (mean of the score before
-        softmax with the units silenced minus without), change_low, change_high (normal 95 % interval of the mean),
-        named, named_without (images for which the class comes first).
+        A row per concept and class: layer, category, label, units (their number), class, change (mean of the score
+        before softmax with the units silenced minus without), change_low, change_high (normal 95 % interval of the
+        mean), named, named_without (images for which the class is predicted).
 
     Source: Zhou et al. 2018 (Revisiting the importance of individual units in CNNs), sec. 3; here by concept.
     """

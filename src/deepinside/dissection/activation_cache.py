@@ -48,11 +48,11 @@ def _widened(there: Bool[Tensor, "m h w"], axis: int) -> Bool[Tensor, "m h w"]:
 
 
 class Kept:
-    """Maps of the batches seen, as far as a mask can come of them.
+    """Cache of the maps of processed batches, without cells that cannot be part of a mask.
 
-    A pixel can exceed its threshold only where a corner of its cell does, and a running quantile never falls: cells
-    with no neighbour above it count no more, now or later. What does not fit the budget is dropped, a layer at a time,
-    the largest first, and has to be computed again.
+    A pixel can exceed its threshold only if a corner of its cell does, and a running quantile never decreases: cells
+    without a neighbour above it are irrelevant from then on. Maps that exceed the budget are dropped, a layer at a
+    time, the largest first, and must be computed again.
 
     Args:
         budget: in bytes.
@@ -65,13 +65,13 @@ class Kept:
         self._limit = min(budget, _START)
 
     def add(self, batch: int, group: int, found: Mapping[str, Tensor], floors: Mapping[str, Tensor]) -> None:
-        """Takes the maps of a group of images.
+        """Adds the maps of a group of images.
 
         Args:
             batch: number of the batch.
-            group: which of its groups.
+            group: index of the group in its batch.
             found: layer name -> maps, (n, u, h, w).
-            floors: layer name -> a value that no threshold will be less than, (u,).
+            floors: layer name -> lower bounds of the thresholds, (u,).
         """
         for name in found.keys() - self._dropped:
             own = self._layers.setdefault(name, {})
@@ -81,7 +81,7 @@ class Kept:
 
     @property
     def bytes(self) -> int:
-        """Memory that is taken."""
+        """Memory in use."""
         return sum(sparse.bytes for own in self._layers.values() for sparse in own.values())
 
     def _thin(self, floors: Mapping[str, Tensor]) -> None:
@@ -96,25 +96,25 @@ class Kept:
         self._limit = min(self.budget, max(_START, 2 * self.bytes))
 
     def pop(self, batch: int, group: int) -> dict[str, Float[Tensor, "n u h w"]]:
-        """Gives the maps of a group out, once.
+        """Returns and removes the maps of a group.
 
         Args:
             batch: number of the batch.
-            group: which of its groups.
+            group: index of the group in its batch.
 
         Returns:
-            Layer name -> maps, with minus infinity where no mask can be; layers that were not kept are missing.
+            Layer name -> maps, with minus infinity where no mask is possible; dropped layers are missing.
         """
         return {name: own.pop((batch, group)).maps() for name, own in self._layers.items() if (batch, group) in own}
 
     def holds(self, batch: int, layers: int) -> bool:
-        """Whether nothing of a batch has to be computed again.
+        """Whether a batch is completely cached.
 
         Args:
             batch: number of the batch.
-            layers: how many there are.
+            layers: number of layers.
 
         Returns:
-            Whether all of them are there.
+            Whether all of them are cached.
         """
         return sum((batch, 0) in own for own in self._layers.values()) == layers

@@ -1,4 +1,4 @@
-"""The strongest images of every unit, small, on sheets: what an atlas of a network shows."""
+"""Sheets of small top images of every unit, for an atlas of a network."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,14 +29,14 @@ def draw_atlas(
     tops: Mapping[str, TopImages],
     pictures: int,
 ) -> None:
-    """Writes `atlas/<layer>_<first unit>.webp`, a row per unit, and `atlas.csv`, which says where each is.
+    """Writes `atlas/<layer>_<first unit>.webp`, a row per unit, and `atlas.csv` with their positions.
 
     Args:
         out: folder of the artifact.
-        counter: network, layers, thresholds and how to upsample.
+        counter: network, layers, thresholds and upsampling.
         read: number of an image -> RGB bytes.
-        tops: layer name -> images that excite each unit most.
-        pictures: of a unit, at most; 0 writes nothing.
+        tops: layer name -> top images of each unit.
+        pictures: highest number per unit; 0 writes nothing.
     """
     wanted = {
         (layer, unit): numbers[:pictures]

@@ -1,4 +1,4 @@
-"""Intervals over images for what a dissection counts."""
+"""Bootstrap intervals over images for the counts of a dissection."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -21,10 +21,10 @@ ENDS = tuple(f"{what}_{end}" for what in ("detector_units", "unique_detectors") 
 
 
 class Grouped(NamedTuple):
-    """Sums of each group of images, for the labels of each unit that may be its best.
+    """Sums of each group of images, for the candidate labels of each unit.
 
     Args:
-        rivals: those labels by category, (u, c, k); 0 where there are no more.
+        rivals: the candidate labels by category, (u, c, k), padded with 0.
         intersection: I with each, (g, u, c, k).
         activation: A, (g, u, c).
         truth: T, (g, l).
@@ -56,7 +56,7 @@ def rivals(scores: Float[ndarray, "u l"], vocabulary: Vocabulary) -> Int[ndarray
         vocabulary: labels and categories.
 
     Returns:
-        Numbers of up to five labels, best first, (u, c, 5); 0 where there are no more.
+        Numbers of up to five labels, best first, (u, c, 5), padded with 0.
     """
     answer = np.zeros((len(scores), len(vocabulary.categories), _RIVALS), dtype=np.int64)
     for category in range(answer.shape[1]):
@@ -74,14 +74,14 @@ def grouped_sums(
     rule: str,
     images: int,
 ) -> list[Grouped]:
-    """Goes through the finished batches again, once it is known which labels may be best.
+    """Sums over the finished batches for the candidate labels only.
 
     Args:
-        batches: as `Counter.count` gave them.
-        chosen: rivals of each layer.
+        batches: as returned by `Counter.count`.
+        chosen: candidate labels of each layer.
         vocabulary: labels and categories.
         rule: `image` or `hit`.
-        images: number of all images, the ones set aside included.
+        images: number of all images, including skipped ones.
 
     Returns:
         Sums of each layer.
@@ -108,7 +108,7 @@ def grouped_sums(
 def _gather(sums: Grouped, arrays: Arrays, index: int, at: Int[ndarray, " n"]) -> None:
     units, labels = len(sums.rivals), sums.truth.shape[1]
     flat = sums.rivals.reshape(units, -1)
-    slot = np.full((units, labels), -1)  # where a label stands among the rivals of a unit
+    slot = np.full((units, labels), -1)  # index of a label among the candidates of a unit
     np.put_along_axis(slot, flat, np.arange(flat.shape[1])[None], axis=1)
     slot[:, 0] = -1
     picture, unit, place = np.unravel_index(arrays[f"{index}.at"], (len(at), units, arrays["ids"].shape[1]))
@@ -126,13 +126,13 @@ def intervals(sums: Grouped, vocabulary: Vocabulary, threshold: float, seed: int
     thresholds are fixed. `permutation.permutation_test` returns the score that is expected by chance.
 
     Args:
-        sums: of groups of images, which are what is drawn.
+        sums: of groups of images, the units of resampling.
         vocabulary: labels and categories.
         threshold: of IoU, for a detector.
-        seed: of the draws.
+        seed: of the resampling.
 
     Returns:
-        95 % intervals; NaN where there are fewer than two groups.
+        95 % intervals; NaN with fewer than two groups.
 
     Source: Efron & Tibshirani 1993, ch. 13 (percentile interval); not in the paper.
     """

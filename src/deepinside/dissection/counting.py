@@ -1,4 +1,4 @@
-"""Where the masks of all units meet the labels."""
+"""Intersections of the masks of all units with the labels."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,17 +35,17 @@ class _Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class Counter:
-    """How a batch is counted.
+    """Counts intersections of masks and labels batch by batch.
 
     Args:
-        network: to look into.
-        layers: of it.
+        network: to analyse.
+        layers: of the network.
         thresholds: layer name -> T, (u,).
         vocabulary: of the probe set.
         upsample: `receptive_field` or `resize`.
         rule: `image` or `hit`.
         permutations: number of times that masks are also paired with labels of other images of their batch.
-        permuted: of how many images, in whole batches.
+        permuted: number of images that take part, in whole batches.
     """
 
     network: Network
@@ -58,7 +58,7 @@ class Counter:
     permuted: int = 0
 
     def grid(self, layer: Layer, size: tuple[int, int], target: tuple[int, int]) -> Grid:
-        """From the maps of a layer to pixels.
+        """The grid from the maps of a layer to pixels.
 
         Args:
             layer: whose maps.
@@ -78,12 +78,12 @@ class Counter:
         *,
         permute: bool = False,
     ) -> dict[str, ndarray]:
-        """What a batch adds, as sparse arrays.
+        """The counts of a batch, as sparse arrays.
 
         Args:
             groups: of the batch; at least one.
-            images: group -> its images, RGB in [0, 1], where maps have to be computed.
-            maps: number of a group -> maps by layer as far as they are known; the others are computed.
+            images: group -> its images, RGB in [0, 1], if maps must be computed.
+            maps: number of a group -> cached maps by layer; the others are computed.
             permute: whether masks are also paired with labels of other images.
 
         Returns:
@@ -150,20 +150,20 @@ def totals(
     folder: Path,
     kept: Kept | None = None,
 ) -> Totals:
-    """Counts over the images that the first pass used, batch by batch as there, against the labels that it read.
+    """Counts over the images and labels of the first pass, in the same batches.
 
-    What the first pass kept is not computed again; the rest takes a second forward pass, which ends at the deepest
-    layer that it is needed for. The sums are the same.
+    Maps cached by the first pass are not computed again; the others need a second forward pass, which ends at the
+    deepest missing layer. The sums are the same.
 
     Args:
         counter: how to count.
         seen: the first pass.
         image: number of an image -> the image.
-        images: number of all images, the ones set aside included.
+        images: number of all images, including skipped ones.
         batch: images per batch, as in the first pass.
         workers: threads that read.
-        folder: where finished batches lie.
-        kept: maps of the first pass.
+        folder: of the finished batches.
+        kept: cached maps of the first pass.
 
     Returns:
         The sums.
@@ -197,10 +197,10 @@ def totals(
 
 
 def stored(folder: Path) -> Iterator[dict[str, ndarray]]:
-    """The finished batches once more.
+    """Reads the finished batches again.
 
     Args:
-        folder: where they lie.
+        folder: of the batches.
 
     Yields:
         Their arrays, in order.

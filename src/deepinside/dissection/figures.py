@@ -33,11 +33,11 @@ Wanted = Mapping[tuple[str, int], Sequence[int]]
 def exhibits(
     counter: Counter, read: Callable[[int], UInt8[Tensor, "3 h w"]], wanted: Wanted
 ) -> Iterator[tuple[tuple[str, int], int, Exhibit]]:
-    """Runs the network once on every image that is wanted, in the order of their numbers.
+    """Runs the network once on every requested image, in the order of their numbers.
 
     Args:
-        counter: network, layers, thresholds and how to upsample.
-        read: number of an image -> RGB bytes as the network is fed.
+        counter: network, layers, thresholds and upsampling.
+        read: number of an image -> RGB bytes of the network's input.
         wanted: (layer name, unit) -> numbers of images.
 
     Yields:
@@ -161,9 +161,9 @@ def draw_cards(
 
     Args:
         gallery: to add to.
-        counter: network, layers, thresholds and how to upsample.
+        counter: network, layers, thresholds and upsampling.
         read: number of an image -> RGB bytes.
-        tops: layer name -> images that excite each unit most.
+        tops: layer name -> top images of each unit.
         units: `units.csv`.
         chosen: group dissect.
     """

@@ -17,8 +17,8 @@ class Vocabulary:
 
     Args:
         categories: names, in the order of the probe set's `category.csv`.
-        names: name of each label by its number, (l,); empty for 0 and for numbers that nothing bears.
-        primary: index of each label's primary category, (l,); -1 where there is none.
+        names: name of each label by its number, (l,); empty for 0 and for unused numbers.
+        primary: index of each label's primary category, (l,); -1 for none.
 
     Raises:
         ValueError: if the lengths disagree, label 0 has a name, or a category index is out of range.
@@ -56,7 +56,7 @@ class Vocabulary:
         return np.flatnonzero(self.primary == category)
 
     def column(self) -> Int[Tensor, " l"]:
-        """The category of each label, as a column number; what has none gets one column more.
+        """The category of each label, as a column number; those without one have the last column.
 
         Returns:
             (l,), 0 to the number of categories.
@@ -67,7 +67,7 @@ class Vocabulary:
         """Whether each label is of each category.
 
         Args:
-            ids: numbers of labels, (n, k); 0 is of none.
+            ids: numbers of labels, (n, k); 0 has no category.
 
         Returns:
             (n, k, c).
@@ -81,10 +81,10 @@ Segmentation = Mapping[str, Sequence[int | Int[ndarray, "h w"]]]
 
 @dataclass(frozen=True)
 class Carried:
-    """The labels that images carry, each image's in a row of its own; place 0 is no label.
+    """The labels of images, a row per image; index 0 is no label.
 
     Args:
-        ids: numbers of the labels, rising, (n, k), filled up with 0.
+        ids: numbers of the labels, rising, (n, k), padded with 0.
         area: pixels of each, (n, k).
     """
 
@@ -92,25 +92,25 @@ class Carried:
     area: Int[Tensor, "n k"]
 
     def to(self, device: torch.device) -> "Carried":
-        """The same labels elsewhere.
+        """Copies the labels to a device.
 
         Args:
-            device: where to.
+            device: of the copy.
 
         Returns:
-            A copy there.
+            The copy.
         """
         return Carried(self.ids.to(device), self.area.to(device))
 
 
 @dataclass(frozen=True)
 class Placed:
-    """Label maps whose pixels hold places in an image's own row of labels: small numbers, for quick counting.
+    """Label maps of indices into the image's row of labels: small numbers, for fast counting.
 
     Args:
         carried: the rows.
-        maps: place of the label of each pixel, (d, n, p).
-        whole: places of the labels of the whole image, (n, m).
+        maps: index of the label of each pixel, (d, n, p).
+        whole: indices of the labels of the whole image, (n, m).
     """
 
     carried: Carried
@@ -118,10 +118,10 @@ class Placed:
     whole: Int[Tensor, "n m"]
 
     def rolled(self, shift: int) -> "Placed":
-        """The same images in another order: row i holds what row i + shift held.
+        """Rolls the images: row i gets the labels of row i + shift.
 
         Args:
-            shift: how far.
+            shift: number of rows.
 
         Returns:
             A copy.
@@ -134,11 +134,11 @@ class Placed:
 class Labels:
     """The labels of images with label maps of one size; 0 is no label.
 
-    A label is at a pixel at most once, in whatever map or column of the index it came.
+    A label is at a pixel at most once, from whichever map or column of the index.
 
     Args:
-        maps: label of each pixel, (d, n, p): d maps laid over each other, p pixels row by row.
-        whole: labels of the whole image, (n, m), filled up with 0.
+        maps: label of each pixel, (d, n, p): d superimposed maps, p pixels row by row.
+        whole: labels of the whole image, (n, m), padded with 0.
         area: pixels of each label, (n, l).
     """
 
@@ -151,12 +151,12 @@ class Labels:
 
     @classmethod
     def of(cls, segmentation: Segmentation, shape: tuple[int, int], vocabulary: Vocabulary) -> "Labels":
-        """Lays the labels of all categories of one image over each other.
+        """Superimposes the labels of all categories of one image.
 
         Args:
             segmentation: category -> numbers (of the whole image) and maps (h, w).
             shape: (h, w) of the label maps.
-            vocabulary: the labels that there are.
+            vocabulary: of the labels.
 
         Returns:
             The labels of one image.
@@ -197,7 +197,7 @@ class Labels:
         return cls(maps, whole, torch.cat([p.area for p in pictures]))
 
     def packed(self) -> dict[str, ndarray]:
-        """The same labels in a few thousand bytes an image, to be kept.
+        """The labels as compact arrays, a few thousand bytes per image.
 
         Returns:
             Arrays for numpy.savez.
@@ -211,10 +211,10 @@ class Labels:
 
     @classmethod
     def unpacked(cls, arrays: Mapping[str, ndarray]) -> "Labels":
-        """The labels that were packed.
+        """The labels from compact arrays.
 
         Args:
-            arrays: as `packed` gave them.
+            arrays: as returned by `packed`.
 
         Returns:
             The labels.
@@ -248,13 +248,13 @@ class Labels:
         )
 
     def to(self, device: torch.device) -> "Labels":
-        """The same labels elsewhere.
+        """Copies the labels to a device.
 
         Args:
-            device: where to.
+            device: of the copy.
 
         Returns:
-            A copy there.
+            The copy.
         """
         return Labels(self.maps.to(device), self.whole.to(device), self.area.to(device))
 

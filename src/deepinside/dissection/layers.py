@@ -61,13 +61,13 @@ def turned(maps: Float[Tensor, "n u h w"], turn: Float[Tensor, "u u"]) -> Float[
 def logits_moved(
     network: Network, layer: str, turn: Float[Tensor, "u u"], images: Float[Tensor, "n 3 h w"]
 ) -> Float[Tensor, " n"]:
-    """How far the scores move when a layer's maps are multiplied by Q and the rest of the network takes Q back.
+    """The change of the scores when a layer's maps are multiplied by Q and the rest of the network inverts it.
 
-    Q^T stands before whatever follows the layer, and not folded into its weights, for a maximum pool may be the next;
-    where a convolution is, the two are the same by the rules of matrix products.
+    Q^T is applied before the next layer, and not folded into its weights, because that may be a maximum pool; for a
+    convolution the two are equal.
 
     Args:
-        network: whose layer.
+        network: with the layer.
         layer: dotted name.
         turn: Q, (u, u).
         images: RGB in [0, 1], (n, 3, h, w).
@@ -103,14 +103,14 @@ class Layer(NamedTuple):
     turn: Float[Tensor, "u u"] | None = None
 
     def rotated(self, power: float, seed: int) -> "Layer":
-        """The same layer seen in a rotated basis.
+        """The same layer in a rotated basis.
 
         Args:
             power: of the rotation, from 0 (none) to 1 (all of it).
             seed: of the rotation; layers with as many units share it.
 
         Returns:
-            The layer; as it is where the power is 0.
+            The layer; unchanged if the power is 0.
         """
         return self if power == 0 else self._replace(turn=rotation(self.units, power, seed))
 
@@ -118,12 +118,12 @@ class Layer(NamedTuple):
 def answers(
     network: Network, images: Float[Tensor, "n 3 h w"], layers: Sequence[Layer]
 ) -> dict[str, Float[Tensor, "n u y x"]]:
-    """The maps of the layers, in the basis that each is looked at in.
+    """The maps of the layers, each in its basis.
 
     Args:
-        network: whose layers.
+        network: with the layers.
         images: RGB in [0, 1], (n, 3, h, w), on any device.
-        layers: which, and how turned.
+        layers: with their rotations.
 
     Returns:
         Layer name -> maps, on the network's device.
@@ -133,19 +133,19 @@ def answers(
 
 
 def survey_layers(network: Network, names: Sequence[str], sizes: Iterable[tuple[int, int]]) -> tuple[Layer, ...]:
-    """Finds out about layers by running the network on blank images.
+    """Inspects layers by running the network on blank images.
 
     Args:
-        network: any.
+        network: to analyse.
         names: dotted names of layers.
-        sizes: (h, w) of the images to come; at least one.
+        sizes: (h, w) of the images; at least one.
 
     Returns:
         The layers, in the order of the names.
 
     Raises:
         KeyError: if there is no such layer, with the closest names.
-        ValueError: if a layer does not answer (n, u, h, w), or an image is too small for it.
+        ValueError: if the activations of a layer are not (n, u, h, w), or an image is too small for it.
     """
     for name in names:
         network.layer(name)

@@ -18,7 +18,7 @@ def read_result(path: str | Path, layer: str) -> pd.DataFrame:
 
     Args:
         path: of the file; units from 1, categories in any order.
-        layer: to be named so, for the file does not tell.
+        layer: its name, which is not in the file.
 
     Returns:
         The table of `score.units_frame`: sorted by unit, from 0; the threshold, which the file does not
@@ -83,7 +83,7 @@ def classic(units: pd.DataFrame) -> pd.DataFrame:
     """The rows of one layer as `*-result.csv` of NetDissect: units from 1, best first, no layer and no threshold.
 
     Args:
-        units: rows of one layer, as `score.units_frame` returns them; further columns are left out.
+        units: rows of one layer, as `score.units_frame` returns them; further columns are ignored.
 
     Returns:
         unit, category, label, score, and per category `<category>-label`, `-truth`, `-activation`, `-intersect`,

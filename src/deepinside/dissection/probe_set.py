@@ -20,7 +20,7 @@ Item = TypeVar("Item")
 
 
 class Picture(NamedTuple):
-    """An image as it is fed to the network, its labels, and (h, w) of its label maps."""
+    """An input image of the network, its labels, and (h, w) of its label maps."""
 
     number: int
     image: UInt8[Tensor, "3 h w"]
@@ -59,7 +59,7 @@ class Group:
         return len(self.numbers)
 
     def packed(self) -> dict[str, ndarray]:
-        """The group, to be kept: label maps are decoded once.
+        """The group as arrays, so that label maps are decoded once.
 
         Returns:
             Arrays for numpy.savez.
@@ -69,10 +69,10 @@ class Group:
 
     @classmethod
     def unpacked(cls, arrays: Mapping[str, ndarray], prefix: str) -> "Group":
-        """The group that was packed.
+        """The group from arrays.
 
         Args:
-            arrays: as `packed` gave them, among others.
+            arrays: as returned by `packed`, among others.
             prefix: of their names.
 
         Returns:
@@ -84,7 +84,7 @@ class Group:
 
 
 def grouped(pictures: Iterable[Picture]) -> list[tuple[Group, UInt8[Tensor, "n 3 h w"]]]:
-    """Puts images of one size together, in the order in which the sizes first occur.
+    """Groups images by size, in the order in which the sizes first occur.
 
     Args:
         pictures: of a batch.
@@ -122,11 +122,11 @@ def mixed(images: int, batch: int) -> list[list[int]]:
 
 
 class Reader(Generic[Item]):
-    """Reads batch after batch, the next one while this one is being worked on; a context that stops its threads.
+    """Reads batches, the next one in the background; a context manager that stops its threads.
 
     Args:
-        read: number of an image -> what is wanted of it.
-        batches: the numbers of each batch, in the order in which they will be asked for; some may be skipped.
+        read: number of an image -> its content.
+        batches: the numbers of each batch, in the order in which they will be requested; some may be skipped.
         workers: threads.
     """
 
@@ -177,11 +177,11 @@ def vocabulary_of(broden: Broden) -> Vocabulary:
 
 
 def image_of(broden: Broden, side: int | None, number: int) -> UInt8[Tensor, "3 h w"]:
-    """An image as the network is fed it.
+    """An input image of the network.
 
     Args:
         broden: the probe set.
-        side: of the square that it is squeezed to, in pixels; None: as it lies there.
+        side: of the square that it is resized to, in pixels; None: unchanged.
         number: of the image.
 
     Returns:
@@ -216,16 +216,16 @@ def pictures(
 def reader(
     broden: Broden, vocabulary: Vocabulary, image: Callable[[int], UInt8[Tensor, "3 h w"]], partners: Sequence[int]
 ) -> Callable[[int], Reading]:
-    """How images and labels are read.
+    """The function that reads images and labels.
 
     Args:
         broden: the probe set.
         vocabulary: of it.
         image: number of an image -> the image.
-        partners: whose labels each image gets.
+        partners: number of the image whose labels each image gets.
 
     Returns:
-        Number of an image -> the image with its labels, or which file is at fault and why.
+        Number of an image -> the image with its labels, or the bad file and the reason.
     """
 
     def read(number: int) -> Reading:
@@ -248,14 +248,14 @@ def _too_large(row: Row) -> str:
 
 
 def shuffled(broden: Broden, seed: int) -> list[int]:
-    """Gives every image the labels of another, drawn among those with label maps of the same size.
+    """Permutes the labels among images with label maps of the same size.
 
     Args:
         broden: the probe set.
-        seed: of the draw.
+        seed: of the permutation.
 
     Returns:
-        Whose labels each image gets; its own where no other has their size, or where the draw says so.
+        Number of the image whose labels each image gets; possibly its own.
     """
     random, partners = np.random.default_rng(seed), list(range(len(broden)))
     sizes: dict[tuple[int, int], list[int]] = {}

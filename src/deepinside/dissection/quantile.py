@@ -1,4 +1,4 @@
-"""The exact top quantile of every unit over a whole data set, from a stream."""
+"""The exact top quantile of every unit over a data set, from a stream."""
 
 import math
 from typing import NamedTuple
@@ -14,20 +14,20 @@ _SELECTED = 1 << 20  # values selected from at a time
 
 
 def kept(positions: int, quantile: float) -> int:
-    """How many of the largest of N values numpy's linear quantile at 1 - q looks at: N - floor((N - 1)(1 - q)).
+    """Number of the largest of N values that determine numpy's linear quantile at 1 - q: N - floor((N - 1)(1 - q)).
 
     Args:
         positions: N, at least 1.
         quantile: q, in [0, 1).
 
     Returns:
-        A count in 1..N; it never falls as N grows, so an upper bound of N is as good.
+        A count in 1..N; it does not decrease with N, so an upper bound of N suffices.
     """
     return positions - math.floor((positions - 1) * (1 - quantile))
 
 
 class Largest(NamedTuple):
-    """The values of some images that can still matter: how many of each unit, all of them, and positions seen."""
+    """The relevant values of some images: their number by unit, the values, and the number of positions."""
 
     counts: Int[Tensor, " u"]
     values: Float[Tensor, " k"]
@@ -37,17 +37,17 @@ class Largest(NamedTuple):
 class TopQuantile:
     """T_u with P(a_u > T_u) = q over all positions of all images: numpy.quantile(a_u, 1 - q), linear.
 
-    Only the largest `kept(N, q)` values per unit can matter, and of those that come later only the ones above the
-    smallest kept so far; nothing else is held. N must be known (or bounded) beforehand: without a bound any value may
-    still come to matter, and no stream that forgets is exact.
+    Only the largest `kept(N, q)` values per unit are relevant, and of later ones only those above the smallest of
+    these; nothing else is stored. N must be known (or bounded) in advance: without a bound any value may become
+    relevant.
 
     Args:
         units: number of units.
         quantile: share of positions above the threshold, in [0, 1).
-        positions: how many values a unit will see at most.
+        positions: highest number of values of a unit.
 
     Raises:
-        ValueError: if the quantile lies outside [0, 1) or there are no positions.
+        ValueError: if the quantile is outside [0, 1) or there are no positions.
 
     Source: Bau et al. 2017, sec. 2.2.
     Deviation: exact; the paper's code estimates it with a sketch (error up to 2.9 % of the value).
@@ -67,13 +67,13 @@ class TopQuantile:
         self._floor = torch.full((units,), -math.inf)
 
     def largest(self, maps: Float[Tensor, "n u h w"]) -> Largest:
-        """What of some images can still matter, for another accumulator to `take`.
+        """The relevant values of some images, for the `take` of another accumulator.
 
         Args:
             maps: at native resolution, (n, u, h, w).
 
         Returns:
-            Of each unit the values above the floor, no more than are kept.
+            The values above the floor of each unit, at most `kept` of them.
 
         Raises:
             ValueError: for another number of units, or a value that is not finite.
@@ -87,13 +87,13 @@ class TopQuantile:
         return Largest(above.sum(dim=1).cpu(), values[above].cpu(), maps[:, 0].numel())
 
     def take(self, found: Largest) -> None:
-        """Takes what another accumulator has seen.
+        """Adds the values of another accumulator.
 
         Args:
-            found: by its `largest`.
+            found: from its `largest`.
 
         Raises:
-            ValueError: if there are more positions than announced.
+            ValueError: if there are more than `positions`.
         """
         self._count(found.seen)
         width = int(found.counts.max())
@@ -102,13 +102,13 @@ class TopQuantile:
         self._gather_all(rows if self._buffer is None else rows.to(self._buffer.device))
 
     def add(self, maps: Float[Tensor, "n u h w"]) -> None:
-        """Takes the activations of more images; the order does not matter.
+        """Adds the activations of images, in any order.
 
         Args:
             maps: at native resolution, (n, u, h, w).
 
         Raises:
-            ValueError: for another number of units, more positions than announced, or a value that is not finite.
+            ValueError: for another number of units, more than `positions`, or a value that is not finite.
         """
         values = self._checked(maps)
         self._count(values.shape[1])
@@ -136,7 +136,7 @@ class TopQuantile:
 
     @property
     def floor(self) -> Float[Tensor, " u"]:
-        """What no threshold will be less than, however many more values come; minus infinity at first."""
+        """Lower bounds of the final thresholds; minus infinity at first."""
         return self._floor
 
     def _start(self, values: Tensor) -> None:
@@ -174,13 +174,13 @@ class TopQuantile:
         self._floor = self._buffer[:, self._keep - 1].clone()
 
     def thresholds(self) -> Float[ndarray, " u"]:
-        """The quantiles of what was seen so far.
+        """The quantiles of the values so far.
 
         Returns:
             (u,), float64, in the unit of the activations.
 
         Raises:
-            ValueError: if nothing was seen.
+            ValueError: if there are no values.
         """
         if self._buffer is None or not self.seen:
             raise ValueError("no activations, so there is no threshold; were all images skipped?")

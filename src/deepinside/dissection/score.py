@@ -1,4 +1,4 @@
-"""From counts to detectors: IoU, the best label of every unit, and how many concepts a layer detects."""
+"""From counts to detectors: IoU, the best label of every unit, and the number of concepts of a layer."""
 
 from collections.abc import Sequence
 
@@ -96,14 +96,14 @@ def units_frame(
 
 
 def runners_up(scores: Float[ndarray, "u l"], vocabulary: Vocabulary) -> pd.DataFrame:
-    """How far each unit's best label stands out: its IoU minus that of the next best label of any category.
+    """Selectivity of each unit: the IoU of its best label minus that of the next best label of any category.
 
     Args:
-        scores: as `iou` returns them.
+        scores: as returned by `iou`.
         vocabulary: names of the labels.
 
     Returns:
-        A row per unit: second_label, second_score, selectivity; empty where only one label can be scored.
+        A row per unit: second_label, second_score, selectivity; empty if only one label can be scored.
     """
     known = np.where(np.isnan(scores), -1, scores)
     every = np.arange(len(known))
@@ -129,7 +129,7 @@ def category_names(units: pd.DataFrame) -> tuple[str, ...]:
 
 
 def detector_counts(units: pd.DataFrame, threshold: float, categories: Sequence[str] | None = None) -> pd.DataFrame:
-    """How many units detect something (IoU > threshold), and how many different concepts, by both rules.
+    """Numbers of units that detect a concept (IoU > threshold), and of different concepts, by two rules.
 
     `per_category`, as the released statistics: a unit counts in every category in which its best label passes; the
     unique detectors of all are summed over categories. `top_label`, as the paper's prose: a unit counts for its single
@@ -137,8 +137,8 @@ def detector_counts(units: pd.DataFrame, threshold: float, categories: Sequence[
 
     Args:
         units: as `units_frame` returns, one layer or several.
-        threshold: of IoU, passed only by more.
-        categories: to count, in this order; all of the table if None.
+        threshold: of IoU, exclusive.
+        categories: to count, in this order; None: all of the table.
 
     Returns:
         Rows layer, rule, category, detector_units, unique_detectors; category `all` is the total.
@@ -157,7 +157,7 @@ def detector_counts(units: pd.DataFrame, threshold: float, categories: Sequence[
 
 
 def sensitivity(units: pd.DataFrame, thresholds: Sequence[float]) -> pd.DataFrame:
-    """What would be counted at other thresholds of IoU.
+    """The detector counts at other thresholds of IoU.
 
     Args:
         units: as `units_frame` returns, one layer or several.
@@ -182,8 +182,8 @@ def ceilings(
 ) -> Float[ndarray, " l"]:
     """The highest IoU that a unit can reach with each label: max over A of min(A, T) / max(A, T).
 
-    A mask covers about the share q of all P pixels. A of them lie in images that carry the label's category and
-    count: no more than qP, and no fewer than what the other images have no room for.
+    A mask covers about the share q of all P pixels. A of them are in images of the label's category and count: at most
+    qP, and at least what does not fit into the other images.
 
     Args:
         truth: T, pixels of each label, (l,).

@@ -112,7 +112,7 @@ def write_tables(
         units: of all layers.
         chosen: group dissect.
         out: the work folder.
-        about: rows to begin the table with.
+        about: first rows of the table.
         uncertainty: layer name -> intervals and permutation test; None for published tables, which have no images.
 
     Returns:
@@ -137,14 +137,14 @@ def write_tables(
 
 
 def by_threshold(units: pd.DataFrame, chosen: DictConfig) -> pd.DataFrame:
-    """The counts at other thresholds, the chosen one among them.
+    """The counts at several thresholds, including the chosen one.
 
     Args:
         units: of all layers.
         chosen: group dissect.
 
     Returns:
-        As `score.sensitivity` returns them.
+        As returned by `score.sensitivity`.
     """
     return sensitivity(units, sorted({*chosen.sensitivity, chosen.iou}))
 
@@ -195,7 +195,7 @@ def _permutation_rows(layer: str, members: pd.DataFrame, threshold: float, uncer
 
 
 def top_images(seen: Survey, broden: Broden) -> pd.DataFrame:
-    """The images that excite each unit most.
+    """The top images of each unit.
 
     Args:
         seen: the first pass.
@@ -236,15 +236,16 @@ def ceiling_rows(found: Totals, vocabulary: Vocabulary, quantile: float) -> list
 
 
 def rotation_rows(network: Network, layers: Sequence[Layer], images: Float[Tensor, "n 3 h w"]) -> list[Row]:
-    """Whether a rotation of the basis costs the network anything.
+    """The effect of a rotation of the basis on the scores of the network.
 
     Args:
-        network: whose layers.
-        layers: each with its turn.
-        images: RGB in [0, 1], (n, 3, h, w); squeezed to the network's own input, which its last layers may need.
+        network: with the layers.
+        layers: with their rotations.
+        images: RGB in [0, 1], (n, 3, h, w); resized to the network's input, which its last layers may need.
 
     Returns:
-        Per layer how far the scores move when it is turned and turned back, in standard deviations of an image's.
+        Per layer the change of the scores when it is rotated and rotated back, in standard deviations of an image's
+        scores.
     """
     side = network.preprocessing.input
     shown = interpolate(images, (side, side), mode="bilinear", antialias=True)
@@ -261,7 +262,7 @@ def transfer_rows(seen: Survey, vocabulary: Vocabulary, category: str) -> list[R
     Args:
         seen: the first pass.
         vocabulary: of the probe set.
-        category: whose whole-picture labels; images with several of them are left out.
+        category: of image-level labels; images with several of them are excluded.
 
     Returns:
         Per layer the percentage of images classified correctly; none where fewer than two labels have enough images.

@@ -1,4 +1,4 @@
-"""Counting where masks and labels meet: the whole-number sums behind every IoU."""
+"""Counts of the intersections of masks and labels, the integer sums behind every IoU."""
 
 from typing import NamedTuple
 
@@ -15,19 +15,19 @@ RULES = ("image", "hit")
 
 
 class Tally(NamedTuple):
-    """Of each image and unit: pixels of mask and label together by the label's place, and pixels of the mask."""
+    """Per image and unit: pixels of mask and label together by the label's index, and pixels of the mask."""
 
     common: Int[Tensor, "n u k"]
     mask: Int[Tensor, "n u"]
 
     def to(self, device: torch.device) -> "Tally":
-        """The same sums elsewhere.
+        """Copies the sums to a device.
 
         Args:
-            device: where to.
+            device: of the copy.
 
         Returns:
-            A copy there.
+            The copy.
         """
         return Tally(self.common.to(device), self.mask.to(device))
 
@@ -40,11 +40,11 @@ class Counts(NamedTuple):
 
 
 class Spots(NamedTuple):
-    """The masks' pixels, looked up once for label maps of one size however often they are met.
+    """The masks' pixels, indexed once for all label maps of one size.
 
     Args:
-        row: place of an image and unit in (n, u), of each pixel.
-        pixel: place of the pixel in (n, p).
+        row: flat index of image and unit in (n, u), for each pixel.
+        pixel: flat index of the pixel in (n, p).
         mask: pixels of each mask, (n, u).
     """
 
@@ -54,7 +54,7 @@ class Spots(NamedTuple):
 
     @classmethod
     def of(cls, hits: Hits, labels: Placed, units: int) -> "Spots":
-        """Looks up the masks' pixels.
+        """Indexes the masks' pixels.
 
         Args:
             hits: the masks' pixels.
@@ -62,7 +62,7 @@ class Spots(NamedTuple):
             units: number of units of the layer.
 
         Returns:
-            Their places.
+            Their indices.
         """
         count, row = len(labels.whole), hits.image * units + hits.unit
         mask = torch.bincount(row, minlength=count * units).view(count, units)
@@ -70,11 +70,11 @@ class Spots(NamedTuple):
 
 
 def tally(spots: Spots, labels: Placed) -> Tally:
-    """Counts over the masks' pixels alone.
+    """Counts over the masks' pixels.
 
     Args:
         spots: the masks' pixels.
-        labels: of the same images, or of as many others of their size; on the same device.
+        labels: of the same images, or of as many others of the same size; on the same device.
 
     Returns:
         The sums of each image.
@@ -94,11 +94,11 @@ def tally(spots: Spots, labels: Placed) -> Tally:
 def qualifying(found: Tally, labels: Carried, vocabulary: Vocabulary, rule: str) -> Int[Tensor, "n u c"]:
     """|M_u| in the images that count for category c, 0 in the others.
 
-    With rule `image` those count that carry a label of c, with `hit` those where the unit's own mask touches one.
+    By rule `image` those with a label of c count, by `hit` those where the unit's mask overlaps one.
 
     Args:
         found: sums of each image.
-        labels: that the images carry.
+        labels: of the images.
         vocabulary: category of each label.
         rule: `image` or `hit`.
 
@@ -125,7 +125,7 @@ def summed(found: Tally, labels: Carried, vocabulary: Vocabulary, rule: str) -> 
 
     Args:
         found: sums of each image.
-        labels: that the images carry.
+        labels: of the images.
         vocabulary: category of each label.
         rule: `image` or `hit`.
 

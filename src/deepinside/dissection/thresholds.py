@@ -32,11 +32,11 @@ class TopImages:
         self.image = torch.empty(units, 0, dtype=torch.int64)
 
     def add(self, peaks: Float[Tensor, "n u"], images: Int[Tensor, " n"]) -> None:
-        """Takes the peaks of more images.
+        """Adds the peaks of images.
 
         Args:
             peaks: highest activation of each unit in each image, (n, u).
-            images: numbers of the images, each given once.
+            images: numbers of the images, each once.
         """
         peak = torch.cat([self.peak, peaks.T.cpu()], dim=1)
         image = torch.cat([self.image, images.expand(len(peak), -1)], dim=1)
@@ -48,14 +48,14 @@ class TopImages:
 
 @dataclass
 class Survey:
-    """What the first pass knows.
+    """Result of the first pass.
 
     Args:
         quantiles: layer name -> running quantile.
         tops: layer name -> top images.
         used: numbers of the images that count.
-        bad: images that were set aside.
-        folder: where the finished batches lie.
+        bad: skipped images.
+        folder: of the finished batches.
     """
 
     quantiles: dict[str, TopQuantile]
@@ -65,13 +65,13 @@ class Survey:
     folder: Path = Path()
 
     def groups(self, first: int) -> list[Group]:
-        """A finished batch once more: what it holds and its labels.
+        """Reads a finished batch with its labels.
 
         Args:
             first: position that the batch begins at.
 
         Returns:
-            Its groups, without the images that are set aside.
+            Its groups, without skipped images.
         """
         with np.load(finished(self.folder, first)) as arrays:
             return [Group.unpacked(arrays, f"{group}.") for group in range(_groups(arrays))]
@@ -100,13 +100,13 @@ class Survey:
                     yield Group.unpacked(arrays, f"{group}."), peaks
 
     def see(self, found: Mapping[str, Tensor]) -> dict[str, ndarray]:
-        """Takes the maps of a group of images.
+        """Adds the maps of a group of images.
 
         Args:
             found: layer name -> maps, (n, u, h, w).
 
         Returns:
-            What another process needs of them, as arrays: per layer i `i.counts`, `i.values` and `i.seen` (see
+            The contribution as arrays, for other processes: per layer i `i.counts`, `i.values` and `i.seen` (see
             `Largest`), and `i.peaks` of each image.
 
         Raises:
@@ -125,11 +125,11 @@ class Survey:
         return arrays
 
     def take(self, arrays: Mapping[str, ndarray], *, seen: bool) -> None:
-        """Takes a finished batch.
+        """Adds a finished batch.
 
         Args:
             arrays: of `see` for each of its groups g, `g.` before their names, and its numbers and bad images.
-            seen: whether this process saw the images itself.
+            seen: whether this process computed the batch.
         """
         self.bad += [Bad(int(number), file, reason) for number, file, reason in arrays["bad"].reshape(-1, 3).tolist()]
         group = 0
@@ -165,16 +165,16 @@ def survey(
     """One forward pass over all images: exact thresholds at native resolution, and the top images.
 
     Args:
-        network: to look into.
-        layers: of it.
-        read: number of an image -> the image, or why not.
-        sizes: (h, w) of each image as the network will see it.
+        network: to analyse.
+        layers: of the network.
+        read: number of an image -> the image, or the reason why it is unreadable.
+        sizes: (h, w) of each network input.
         quantile: share of positions above the threshold.
         top_images: images per unit.
         batch: images per batch; fixed by position, so that an interrupted or shared run ends with the same numbers.
         workers: threads that read.
-        folder: where finished batches lie; processes that share it share the work.
-        kept: takes what counting will need of the batches that this process sees.
+        folder: of finished batches; processes with the same folder share the work.
+        kept: cache for the maps of the batches that this process computes.
 
     Returns:
         The survey.

@@ -1,4 +1,4 @@
-"""Whole-number sums of every image, kept sparse batch by batch, and their totals over the probe set."""
+"""Integer sums of every image, stored sparsely by batch, and their totals over the probe set."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class Part(NamedTuple):
 
     Args:
         numbers: of the images, (n,).
-        labels: that each carries.
+        labels: of each.
         pixels: of each label map, (n,).
         permuted: whether an image's masks were also paired with labels of other images, (n,).
         tallies: of each layer.
@@ -37,7 +37,7 @@ class Part(NamedTuple):
         """Some of the images.
 
         Args:
-            chosen: which, (n,).
+            chosen: whether to keep each image, (n,).
 
         Returns:
             Their sums.
@@ -82,10 +82,10 @@ def packed(part: Part) -> dict[str, ndarray]:
     """A part as arrays for numpy.savez.
 
     Args:
-        part: any.
+        part: to pack.
 
     Returns:
-        Arrays; of the common pixels only those that are there.
+        Arrays; the intersections are sparse.
     """
     arrays = {"numbers": part.numbers, "ids": part.labels.ids, "area": part.labels.area, "pixels": part.pixels}
     answer = {name: np.asarray(values).astype(np.int32) for name, values in arrays.items()}
@@ -97,11 +97,11 @@ def packed(part: Part) -> dict[str, ndarray]:
 
 
 def unpacked(arrays: Arrays, layers: int) -> Part:
-    """The part that was packed.
+    """The part from arrays.
 
     Args:
-        arrays: as `packed` gave them.
-        layers: how many.
+        arrays: as returned by `packed`.
+        layers: their number.
 
     Returns:
         The part.
@@ -116,13 +116,13 @@ def unpacked(arrays: Arrays, layers: int) -> Part:
 
 
 def sparse(values: Int[ndarray, "..."]) -> dict[str, ndarray]:
-    """The places that are not zero.
+    """The non-zero entries.
 
     Args:
-        values: of any shape, whole numbers below 2^31.
+        values: integers below 2^31.
 
     Returns:
-        `at`, flat places, and `sum`, what is there.
+        `at`, flat indices, and `sum`, their values.
     """
     at = np.flatnonzero(values)
     kind = np.int32 if values.size < 2**31 else np.int64
@@ -130,12 +130,12 @@ def sparse(values: Int[ndarray, "..."]) -> dict[str, ndarray]:
 
 
 def dense(arrays: Arrays, prefix: str, shape: Sequence[int]) -> Int[ndarray, "..."]:
-    """What `sparse` took apart.
+    """The array from its non-zero entries.
 
     Args:
         arrays: with `<prefix>at` and `<prefix>sum`.
         prefix: of the names.
-        shape: of the answer.
+        shape: of the result.
 
     Returns:
         Whole numbers.
@@ -197,10 +197,10 @@ class Totals:
         return cls(counts, _zeros(labels), _zeros(categories), _zeros(categories))
 
     def add(self, part: Part, vocabulary: Vocabulary, rule: str) -> None:
-        """Takes a batch.
+        """Adds a batch.
 
         Args:
-            part: of it.
+            part: sums of the batch.
             vocabulary: labels and categories.
             rule: `image` or `hit`.
         """
@@ -224,11 +224,11 @@ def totalled(
     """The sums over finished batches.
 
     Args:
-        batches: as `Counter.count` gave them; empty ones had no image that counts.
+        batches: as returned by `Counter.count`; empty ones had no usable image.
         layers: name and number of units of each.
         vocabulary: labels and categories.
         rule: `image` or `hit`.
-        permutations: how many were made, where any were.
+        permutations: their number.
 
     Returns:
         The sums.

@@ -32,12 +32,12 @@ def resize_knots(count: int, target: int) -> Float[ndarray, " count"]:
 
 
 def field_knots(count: int, target: int, side: int, size: int, stride: int, offset: int) -> Float[ndarray, " count"]:
-    """Where the centres of the receptive fields lie: (offset + size // 2) // r + j (stride // r), r = side / target.
+    """Centres of the receptive fields: (offset + size // 2) // r + j (stride // r), r = side / target.
 
     Args:
         count: side of the map.
         target: side of the label map, in pixels.
-        side: of the image that the network saw, in pixels.
+        side: of the network's input, in pixels.
         size: of a receptive field, in image pixels.
         stride: between fields, in image pixels.
         offset: left edge of the first field, in image pixels.
@@ -46,9 +46,9 @@ def field_knots(count: int, target: int, side: int, size: int, stride: int, offs
         Positions in target pixels.
 
     Source: Bau et al. 2017, code (upsample.py, centered_arange).
-    Deviation: where r = round(side / target) does not divide the stride, or the label map is not the image reduced r
-        times, the whole-number rule drifts off the image (or has no step at all); there the centres are scaled
-        exactly, (centre + 1/2) target / side - 1/2.
+    Deviation: if r = round(side / target) does not divide the stride, or the label map is not the image reduced r
+        times, the integer rule drifts from the image (or has a step of zero); then the centres are scaled exactly,
+        (centre + 1/2) target / side - 1/2.
     """
     centre = offset + size // 2
     reduction = max(1, round(side / target))
@@ -58,7 +58,7 @@ def field_knots(count: int, target: int, side: int, size: int, stride: int, offs
 
 
 class Axis(NamedTuple):
-    """One axis of the target: pixel p lies in cell[p], between the map's values low and high of that cell.
+    """One axis of the target: pixel p is in cell[p], between the map's values low and high of that cell.
 
     Cells are numbered along the axis; cell c covers the pixels start[c] to start[c + 1], possibly none.
     """
@@ -74,11 +74,11 @@ class Axis(NamedTuple):
         """The axis with these knots.
 
         Args:
-            knots: rising positions of the map's values, in pixels.
+            knots: increasing positions of the map's values, in pixels.
             pixels: side of the target.
 
         Returns:
-            Cells between neighbouring knots, and one beyond either end in which the outermost value is held.
+            Cells between neighbouring knots, and one beyond either end with the outermost value.
         """
         place = np.arange(pixels, dtype=np.float64)
         cell = np.searchsorted(knots, place, side="right")
@@ -109,13 +109,13 @@ class Grid:
         return len(self.rows.cell), len(self.columns.cell)
 
     def to(self, device: torch.device) -> "Grid":
-        """The same grid elsewhere.
+        """Copies the grid to a device.
 
         Args:
-            device: where to.
+            device: of the copy.
 
         Returns:
-            A copy there.
+            The copy.
         """
         return Grid(*(Axis(*(part.to(device) for part in axis)) for axis in (self.rows, self.columns)))
 
@@ -156,11 +156,11 @@ _BLOCK = 1 << 18  # pixels evaluated at a time: 2 MB a temporary, which stays in
 
 
 def dense(maps: Float[Tensor, "*batch h w"], grid: Grid) -> Float[Tensor, "*batch H W"]:
-    """The maps at all pixels, for images and as the measure of `hits`.
+    """The maps at all pixels, for figures and as a reference for `hits`.
 
     Args:
         maps: at native resolution, (..., h, w).
-        grid: made for these sides.
+        grid: for these sizes.
 
     Returns:
         (..., H, W), float64, on the CPU.
@@ -191,7 +191,7 @@ def hits(maps: Float[Tensor, "n u h w"], thresholds: Float[Tensor, " u"], grid: 
     Args:
         maps: at native resolution, (n, u, h, w).
         thresholds: T, (u,), float64.
-        grid: made for these sides, on the device of the maps.
+        grid: for these sizes, on the device of the maps.
 
     Returns:
         The masks' pixels.

@@ -1,1 +1,1 @@
-"""From a saliency map to a box, and how wrong the box is."""
+"""From a saliency map to a box, and the errors of the box."""

@@ -1,4 +1,4 @@
-"""From a mask to a box, from a working grid to the photograph, and how far two boxes agree."""
+"""Boxes: from masks, between grids, and their overlap."""
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -11,10 +11,10 @@ def largest_component(mask: Bool[ndarray, "h w"], connectivity: int = 8) -> Bool
 
     Args:
         mask: (h, w).
-        connectivity: 8 if pixels that touch at a corner belong together, 4 if only along an edge.
+        connectivity: 8 if pixels are connected across corners, 4 if only across edges.
 
     Returns:
-        (h, w), empty where the mask is.
+        (h, w), empty if the mask is empty.
 
     Raises:
         ValueError: if `connectivity` is neither 4 nor 8.
@@ -31,7 +31,7 @@ def largest_component(mask: Bool[ndarray, "h w"], connectivity: int = 8) -> Bool
 
 
 def tight_box(mask: Bool[ndarray, "h w"]) -> Float[ndarray, " 4"]:
-    """The smallest half-open box that holds every pixel of a mask.
+    """The smallest half-open box that contains every pixel of a mask.
 
     Args:
         mask: (h, w), at least one pixel.
@@ -49,7 +49,7 @@ def tight_box(mask: Bool[ndarray, "h w"]) -> Float[ndarray, " 4"]:
 
 
 def rescaled(box: Float[ndarray, "*b 4"], size: tuple[int, int], onto: tuple[int, int]) -> Float[ndarray, "*b 4"]:
-    """Boxes on a grid that shows the same image at another size; each axis has its own factor.
+    """Rescales boxes to another grid of the same image; each axis has its own factor.
 
     Args:
         box: half-open x0 y0 x1 y1 in pixels of the first grid.
@@ -64,14 +64,14 @@ def rescaled(box: Float[ndarray, "*b 4"], size: tuple[int, int], onto: tuple[int
 
 
 def whole_pixels(box: Float[ndarray, "*b 4"], size: tuple[int, int]) -> Float[ndarray, "*b 4"]:
-    """Boxes clipped to an image and rounded to whole pixels, at least one wide and high, as files want them.
+    """Boxes clipped to an image and rounded to whole pixels, at least one wide and high, for files.
 
     Args:
         box: half-open x0 y0 x1 y1 in pixels.
         size: (height, width) of the image.
 
     Returns:
-        Boxes inside the image whose edges lie between pixels.
+        Boxes inside the image with integer edges.
     """
     sides = np.array([size[1], size[0]], dtype=np.float64)
     low = np.clip(np.rint(box[..., :2]), 0, sides - 1)

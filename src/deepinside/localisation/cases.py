@@ -12,11 +12,11 @@ from deepinside.plots.localisation import Case, steps
 
 
 def draw(outcome: Outcome, localiser: Localiser, out: Path) -> None:
-    """Draws cases chosen by rule, from photograph to box.
+    """Draws selected cases, from image to box.
 
     Args:
         outcome: of all images.
-        localiser: that gave it.
+        localiser: that computed it.
         out: folder of the artifact.
     """
     gallery = Gallery(out)
@@ -61,7 +61,7 @@ def chosen(outcome: Outcome, each: int) -> list[tuple[str, int, int]]:
 
     Args:
         outcome: of all images.
-        each: how many of each kind, at most.
+        each: highest number of each kind.
 
     Returns:
         (`best` | `median` | `worst`, 1, 2, ..., position), no image twice.

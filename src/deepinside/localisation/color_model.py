@@ -1,4 +1,4 @@
-"""Colour models: Gaussian mixtures on the RGB of seed pixels, and how badly each pixel fits them."""
+"""Colour models: Gaussian mixtures of the RGB of seed pixels, and the cost of each pixel under them."""
 
 import warnings
 
@@ -22,20 +22,20 @@ def mixture(
 
     Args:
         colours: RGB in [0, 1], one row per seed pixel, at least one.
-        components: Gaussians aimed at; fewer where there are fewer distinct colours.
-        samples: at most this many seed pixels are used, drawn without replacement.
+        components: number of Gaussians; fewer if there are fewer distinct colours.
+        samples: highest number of seed pixels, sampled without replacement.
         regularisation: added to the diagonal of every covariance, so that seeds of one colour have a finite density.
         iterations: of EM, at most.
-        seed: of the draw and of the start.
+        seed: of the sampling and the initialisation.
 
     Returns:
         The fitted mixture.
 
     Raises:
-        ValueError: if there is no colour at all.
+        ValueError: if there is no seed pixel.
 
     Source: Simonyan et al. 2013, sec. 3.2 (mixtures); Rother et al. 2004, sec. 3.1 (5 components, full covariances).
-    Deviation: seeds are subsampled; fitting all of them costs six times as much and moves the mask by little.
+    Deviation: seeds are subsampled; fitting all of them costs six times as much and hardly changes the mask.
     """
     if not len(colours):
         raise ValueError("expected at least one seed pixel, got none: lower the quantile or check the map")
@@ -66,18 +66,18 @@ def unaries(
     seed: int = 0,
     where: Bool[ndarray, "h w"] | None = None,
 ) -> Float[ndarray, "h w"]:
-    """The cost of giving each pixel to the seeds' side: -log p(colour | mixture of the seeds).
+    """The cost of assigning each pixel to the seeds' side: -log p(colour | mixture of the seeds).
 
     Args:
         image: RGB in [0, 1], (h, w, 3).
         seeds: the pixels the mixture is fitted to, at least one.
         components: of the mixture.
         samples: seed pixels used, at most.
-        seed: of the draw and of the start.
-        where: the pixels whose cost is wanted; None for all.
+        seed: of the sampling and the initialisation.
+        where: pixels to evaluate; None for all.
 
     Returns:
-        (h, w), in nats; low where the colour fits, 0 where it is not wanted.
+        (h, w), in nats; low where the colour is likely, 0 at pixels that are not evaluated.
 
     Source: Simonyan et al. 2013, sec. 3.2; Rother et al. 2004, eq. 8.
     """

@@ -1,4 +1,4 @@
-"""A photograph of any size through its crops: classes and their maps, laid back onto the canvas."""
+"""Classes and their maps for an image of any size, from its crops."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -17,7 +17,7 @@ from deepinside.runtime.memory import halved
 
 
 class Viewed(NamedTuple):
-    """One photograph as the network sees it through its crops.
+    """Predictions and maps of one image, from its crops.
 
     Attributes:
         probabilities: mean softmax over the crops, (k,).
@@ -25,7 +25,7 @@ class Viewed(NamedTuple):
         maps: saliency on the canvas, averaged over the crops that cover each pixel, (t, H, W).
         covered: pixels that a crop covers, (H, W).
         canvas: RGB in [0, 1], (3, H, W).
-        activation: class activation likewise, (t, H, W); None where no layer was named.
+        activation: class activation likewise, (t, H, W); None without a layer.
     """
 
     probabilities: Float[Tensor, " k"]
@@ -47,21 +47,21 @@ def viewed(
     layer: str | None = None,
     classes: Sequence[int] | None = None,
 ) -> Viewed:
-    """Classes and their maps for a photograph of any size, by one forward pass over its crops.
+    """Classes and their maps for an image of any size, by one forward pass over its crops.
 
-    Where memory does not suffice for them all, the classes are found first, and then the maps of some crops at a time.
-    Magnitude and maximum over channels come first, per crop; then maps are un-mirrored, laid back onto the canvas and
+    If memory is insufficient for all crops, the classes are computed first, and then the maps of some crops at a time.
+    Magnitude and maximum over channels are taken per crop; then maps are un-mirrored, mapped back onto the canvas and
     averaged where they overlap. Class activation is a by-product of the same backward pass.
 
     Args:
-        network: any.
+        network: to analyse.
         image: RGB bytes, (3, h, w).
-        crops: `ten` (corners, centre, mirrored), `centre`, or `warp` (the whole photograph squeezed to the input).
-        top: how many of the most probable classes.
-        also: a class to add where it is not among them.
+        crops: `ten` (corners, centre, mirrored), `centre`, or `warp` (the whole image resized to the input).
+        top: number of most probable classes.
+        also: a class to add if it is not among them.
         rule: backward rule of the ReLUs.
-        layer: whose class activation is wanted too (see `methods.grad_cam.spatial_layer`).
-        classes: to ask for instead of the most probable ones.
+        layer: for class activation (see `methods.grad_cam.spatial_layer`); None: none.
+        classes: instead of the most probable ones.
 
     Returns:
         Probabilities, classes, maps; on the network's device.

@@ -19,14 +19,14 @@ CORRECT = 0.5  # the overlap from which on a box is right; eval_clsloc fails wha
 
 
 def best_overlaps(boxes: Float[ndarray, "n g 4"], instances: Sequence[Float[ndarray, "b 4"]]) -> Float[ndarray, "n g"]:
-    """The overlap of every guessed box with the instance that it meets best.
+    """The highest overlap of every guessed box with an instance.
 
     Args:
         boxes: g guesses per image, half-open.
-        instances: the boxes of the image's own class, per image; none at all is allowed.
+        instances: the boxes of the image's class, per image; possibly none.
 
     Returns:
-        (n, g), IoU in [0, 1]; 0 where the image has no box.
+        (n, g), IoU in [0, 1]; 0 if the image has no box.
 
     Raises:
         ValueError: if there is not one set of instances per image.
@@ -47,9 +47,9 @@ def classification_errors(labels: Int[ndarray, "n g"], truth: Int[ndarray, " n"]
     """Whether none of the first guesses names the class: min_j [label_j != truth].
 
     Args:
-        labels: guessed classes, best first; a number that is no class stands for a guess not made.
+        labels: guessed classes, best first; a number that is no class means no guess.
         truth: class per image.
-        guesses: how many count.
+        guesses: their number.
 
     Returns:
         (n,), true where wrong.
@@ -68,10 +68,10 @@ def localisation_errors(
         labels: guessed classes, best first.
         overlaps: of the guessed boxes, see `best_overlaps`.
         truth: class per image.
-        guesses: how many count.
+        guesses: their number.
 
     Returns:
-        (n,), true where wrong. Blacklisted images are the caller's to leave out.
+        (n,), true where wrong. The caller excludes blacklisted images.
 
     Source: ILSVRC devkit, eval_clsloc.m.
     """
@@ -119,11 +119,11 @@ def row(column: str, wrong: Float[ndarray, " n"], prefix: str = "") -> Row:
 
     Args:
         column: a key of `METRICS`.
-        wrong: 0 or 1 per image, NaN where it does not count.
+        wrong: 0 or 1 per image, NaN if it does not count.
         prefix: of the metric's name.
 
     Returns:
-        A row of `table.csv`; without a value where no image counts.
+        A row of `table.csv`; without a value if no image counts.
     """
     return mean_row(prefix + METRICS[column], 100 * wrong, "%")
 

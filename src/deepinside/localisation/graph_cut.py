@@ -17,7 +17,7 @@ _PRECISION = 1000  # capacities are whole numbers: an energy is exact to half of
 
 
 class Links(NamedTuple):
-    """Pairs of neighbouring pixels, counted row by row, and what it costs to part them."""
+    """Pairs of neighbouring pixels, numbered row by row, and the costs of separating them."""
 
     first: Int[ndarray, " e"]
     second: Int[ndarray, " e"]
@@ -25,12 +25,12 @@ class Links(NamedTuple):
 
 
 def contrast_links(image: Float[ndarray, "h w 3"], gamma: float = 50.0) -> Links:
-    """Links that are weak where the image has an edge: gamma exp(-beta |dI|^2) / distance, beta = 1 / (2 E |dI|^2).
+    """Links that are weak at edges of the image: gamma exp(-beta |dI|^2) / distance, beta = 1 / (2 E |dI|^2).
 
     The mean is over all pairs of neighbours of this image. In an image of one colour every exponential is 1.
 
     Args:
-        image: RGB, (h, w, 3), on any scale: beta removes it.
+        image: RGB, (h, w, 3), on any scale, which beta cancels.
         gamma: the weight of smoothness against colour.
 
     Returns:
@@ -71,7 +71,7 @@ def minimum_cut(
         unaries: cost of background (0) and of foreground (1) per pixel, (2, h, w), finite.
         links: see `contrast_links`.
         foreground: pixels that must be foreground, or none.
-        background: pixels that must be background; where both are asked for, background wins.
+        background: pixels that must be background, which has precedence.
 
     Returns:
         (h, w), true for foreground.

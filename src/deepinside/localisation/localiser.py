@@ -1,4 +1,4 @@
-"""Images -> guesses and boxes: the network computes here, while worker processes cut."""
+"""Images -> guesses and boxes: the network runs in this process, segmentation in worker processes."""
 
 import multiprocessing
 import os
@@ -41,12 +41,12 @@ class Pixels(NamedTuple):
 
 
 class Located(NamedTuple):
-    """What is kept of one image; boxes are on the canvas.
+    """Results of one image; boxes are on the canvas.
 
     Attributes:
         boxes: one per class, (k, 4).
-        found: whether there was an object, (k,).
-        seeds: the box around the largest part of the true class's foreground seeds, before anything extends them.
+        found: whether an object was found, (k,).
+        seeds: the box around the largest component of the true class's foreground seeds.
         measured: of the true class's map.
         others: boxes by other settings, (k, 4) per name.
     """
@@ -141,7 +141,7 @@ class Localiser:
     """Positions of images -> guesses and boxes; the network runs here while the pool cuts.
 
     Args:
-        network: any.
+        network: to analyse.
         index: of the images.
         options: the group localise.
         pool: see `cutting`.
@@ -169,7 +169,7 @@ class Localiser:
 
     @cached_property
     def control(self) -> Network:
-        """The same network without what it learnt."""
+        """The same network with random weights."""
         return randomised(self.network, self.settings.seed)
 
     def __call__(self, positions: range) -> dict[str, ndarray]:
@@ -181,7 +181,7 @@ class Localiser:
         Returns:
             `labels` (b, top), `boxes` (b, top, 4), `found` (b, top), `known` and `seeds` (b, 4), `curve` (b, t),
             `pointed` and `energy` (b,), `other.NAME` (b, top + 1, 4), the true class last, and `reason` (b,), which is
-            empty where the image could be read.
+            empty if the image is readable.
         """
         waiting = [self._started(self.index.entries[position]) for position in positions]
         if self.others:
@@ -219,7 +219,7 @@ class Localiser:
         return {"crops": self.options.crops, "rule": self.options.rule, "layer": self.layer}
 
     def view(self, entry: Entry, image: UInt8[Tensor, "3 h w"]) -> Viewed:
-        """What the network sees in an image.
+        """Predictions and maps of an image.
 
         Args:
             entry: of the index.
@@ -286,7 +286,7 @@ class Work(NamedTuple):
 
 
 def last_positions(network: Network) -> str:
-    """The layer whose class activation is taken.
+    """The layer of the class activation maps.
 
     Args:
         network: any with a convolution.
@@ -315,7 +315,7 @@ def on_photograph(
 
 
 def arrays(view: Viewed) -> Pixels:
-    """A view as it travels to another process.
+    """A view as arrays, for another process.
 
     Args:
         view: on any device.

@@ -40,8 +40,8 @@ def scene(
     """An image and its maps reduced to the working grid; what its classes share is computed once.
 
     Args:
-        maps: saliency per class on the canvas, (k, H, W), not negative.
-        covered: pixels of the canvas that some crop saw; only these can be seeds.
+        maps: saliency per class on the canvas, (k, H, W), non-negative.
+        covered: pixels of the canvas that are in a crop; only these can be seeds.
         canvas: RGB in [0, 1], (3, H, W).
         side: shorter side of the grid, in pixels, where the canvas is larger; None for the canvas itself.
         activation: class activation per class, (k, H, W).
@@ -82,16 +82,16 @@ def blended(
     Saliency alone is only smoothed.
 
     Args:
-        saliency: (h, w), not negative.
-        activation: likewise; may be missing where its weight is 0.
-        covered: the pixels that count.
+        saliency: (h, w), non-negative.
+        activation: likewise; may be None if its weight is 0.
+        covered: the pixels to use.
         settings: weights, smoothing, centre.
 
     Returns:
-        (h, w), zero where nothing is covered if anything but smoothing was done.
+        (h, w), zero outside `covered` unless it was only smoothed.
 
     Raises:
-        ValueError: if the activation is asked for and missing.
+        ValueError: if the activation is required and missing.
     """
     out = smoothed(saliency, covered, settings.smoothing * min(saliency.shape))
     if settings.activation > 0:
@@ -103,15 +103,15 @@ def blended(
 
 
 def smoothed(map_: Float[ndarray, "h w"], covered: Bool[ndarray, "h w"], sigma: float) -> Float[ndarray, "h w"]:
-    """The map under a Gaussian that sees covered pixels only, (G * (m c)) / (G * c).
+    """The map smoothed by a Gaussian over covered pixels only, (G * (m c)) / (G * c).
 
     Args:
         map_: (h, w).
-        covered: the pixels that count.
-        sigma: standard deviation in pixels; 0 leaves the map as it is.
+        covered: the pixels to use.
+        sigma: standard deviation in pixels; 0 leaves the map unchanged.
 
     Returns:
-        (h, w), zero where nothing covered is near.
+        (h, w), zero where no covered pixel is near.
     """
     if sigma == 0:
         return map_
@@ -125,7 +125,7 @@ def normalised(map_: Float[ndarray, "h w"], covered: Bool[ndarray, "h w"]) -> Fl
 
     Args:
         map_: (h, w).
-        covered: the pixels that count.
+        covered: the pixels to use.
 
     Returns:
         (h, w), in [0, 1].
@@ -138,7 +138,7 @@ def normalised(map_: Float[ndarray, "h w"], covered: Bool[ndarray, "h w"]) -> Fl
 
 
 def window(size: tuple[int, ...], deviation: float) -> Float[ndarray, "h w"]:
-    """exp(-(x^2 + y^2) / (2 deviation^2)), x and y from -1/2 to 1/2 across the image: people aim at what they mean.
+    """exp(-(x^2 + y^2) / (2 deviation^2)), x and y from -1/2 to 1/2 across the image: objects tend to be centred.
 
     Args:
         size: (h, w) in pixels.

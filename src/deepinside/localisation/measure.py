@@ -14,12 +14,12 @@ THRESHOLDS = np.arange(100) / 100  # of the map from 0 to 1; wsolevaluation step
 
 
 class Measured(NamedTuple):
-    """Of one map, or with a leading axis of n of them.
+    """Measures of one map, or with a leading axis of n maps.
 
     Attributes:
         curve: the best IoU of any box with any instance at each of `THRESHOLDS`, (t,).
-        pointed: whether the map's maximum lies in an instance.
-        energy: share of the map's sum that lies in the instances; NaN where the map is zero.
+        pointed: whether the map's maximum is in an instance.
+        energy: share of the map's sum in the instances; NaN if the map is zero.
     """
 
     curve: Float[ndarray, "*n t"]
@@ -31,7 +31,7 @@ def measured(map_: Float[ndarray, "h w"], covered: Bool[ndarray, "h w"], instanc
     """Measures one map against the boxes of its object.
 
     Args:
-        map_: (h, w), not negative.
+        map_: (h, w), non-negative.
         covered: the pixels that count.
         instances: half-open, in pixels of the map, not rounded; at least one.
 
@@ -65,11 +65,11 @@ def _best(mask: Bool[ndarray, "h w"], instances: Float[ndarray, "b 4"]) -> float
 
 
 def max_box_accuracy(curves: Float[ndarray, "n t"], least: float) -> tuple[float, Bool[ndarray, " n"]]:
-    """The threshold, one for all images, at which most of them have a box with that overlap; and which have.
+    """The common threshold with the most images of at least that overlap, and which images these are.
 
     Args:
         curves: see `Measured`.
-        least: overlap from which on a box is right: 0.3, 0.5 or 0.7.
+        least: overlap of a correct box: 0.3, 0.5 or 0.7.
 
     Returns:
         The threshold (of several the lowest), and (n,).

@@ -38,10 +38,10 @@ class Outcome:
         counted: images whose localisation counts: all that are not blacklisted.
         labels: guessed classes, best first, (n, g).
         boxes: of the guesses, (n, g, 4).
-        found: whether a guess has an object; if not, its box is the whole photograph, (n, g).
-        known: the box drawn for the true class, (n, 4).
-        seeds: the box around the largest part of its foreground seeds, (n, 4), where known.
-        measured: how well its map points, where known.
+        found: whether a guess has an object; otherwise its box is the whole image, (n, g).
+        known: the box for the true class, (n, 4).
+        seeds: the box around the largest component of its foreground seeds, (n, 4), where known.
+        measured: measures of its map, where known.
         others: boxes by other rules, by name.
     """
 
@@ -110,10 +110,10 @@ class Outcome:
         return np.zeros(0) if self.seeds is None else best_overlaps(self.seeds[:, None], self.instances)[:, 0]
 
     def write(self, folder: Path) -> None:
-        """Writes `per_image.csv`: guesses, boxes, overlaps and errors; an error that does not count is empty.
+        """Writes `per_image.csv`: guesses, boxes, overlaps and errors; an error that does not count is an empty cell.
 
         Args:
-            folder: where to.
+            folder: of the artifact.
         """
         with (folder / "per_image.csv").open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             writer = csv.writer(file, lineterminator="\n")
@@ -143,7 +143,7 @@ class Outcome:
         """The guesses for a prediction file.
 
         Returns:
-            Labels that count from 1, 0 for a guess not made, and boxes.
+            Labels from 1 on, 0 for no guess, and boxes.
         """
         return submission.Guesses(self.labels + 1, self.boxes)
 

@@ -1,7 +1,7 @@
 """From the maps of a class to the mask and the box of its object.
 
-Quantiles of the map choose seeds, two colour models are fitted to them, a minimum cut parts the image, the largest
-connected part is the object. Or all above a share of the map's maximum is taken, as it stands.
+Quantiles of the map select seeds, two colour models are fitted to them, a minimum cut segments the image, and its
+largest connected component is the object. Alternatively the map is thresholded at a share of its maximum.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,15 +21,15 @@ from deepinside.localisation.settings import Settings
 def above(
     map_: Float[ndarray, "h w"], covered: Bool[ndarray, "h w"], share: float
 ) -> tuple[Bool[ndarray, "h w"], Bool[ndarray, "h w"]]:
-    """The covered pixels from a share of the map's maximum on, and the others.
+    """The covered pixels of at least a share of the map's maximum, and the others.
 
     Args:
-        map_: (h, w), not negative.
+        map_: (h, w), non-negative.
         covered: the pixels that count.
         share: in (0, 1).
 
     Returns:
-        Foreground and background, (h, w) each; both empty where the map is flat.
+        Foreground and background, (h, w) each; both empty if the map is constant.
 
     Source: Zhou et al. 2016 (CAM), sec. 3.2 (20 %).
     """
@@ -45,8 +45,8 @@ def seeds(
 ) -> tuple[Bool[ndarray, "h w"], Bool[ndarray, "h w"]]:
     """The pixels strictly above the one quantile of the map and those strictly below the other.
 
-    Where ties leave one side empty (a quantile that equals the map's maximum or minimum), the pixels at that extreme
-    are its seeds. A map of one value has none.
+    If ties leave one side empty (a quantile that equals the map's maximum or minimum), the pixels at that extreme are
+    its seeds. A constant map has none.
 
     Args:
         map_: (h, w).
@@ -55,7 +55,7 @@ def seeds(
         background: likewise.
 
     Returns:
-        Foreground and background seeds, (h, w) each, disjoint; both empty where the map is flat.
+        Foreground and background seeds, (h, w) each, disjoint; both empty if the map is constant.
 
     Source: Simonyan et al. 2013, sec. 3.2 (95 % and 30 %).
     """
@@ -69,15 +69,15 @@ def seeds(
 
 
 class Segmentation(NamedTuple):
-    """What became of one map, on the working grid; the box is on the canvas.
+    """Segmentation of one map, on the working grid; the box is on the canvas.
 
     Args:
         picture: RGB in [0, 1], (h, w, 3).
         map: as it was thresholded, (h, w).
         foreground: seeds, or all above the threshold, (h, w).
-        background: seeds, or all the rest that is covered, (h, w).
-        mask: the largest component of the foreground, (h, w); empty where there was none.
-        box: half-open x0 y0 x1 y1 in pixels of the canvas; all of it where the mask is empty.
+        background: seeds, or all other covered pixels, (h, w).
+        mask: the largest component of the foreground, (h, w); empty for none.
+        box: half-open x0 y0 x1 y1 in pixels of the canvas; all of it if the mask is empty.
     """
 
     picture: Float[ndarray, "h w 3"]
@@ -89,12 +89,12 @@ class Segmentation(NamedTuple):
 
     @property
     def found(self) -> bool:
-        """Whether there is an object at all."""
+        """Whether an object was found."""
         return bool(self.mask.any())
 
 
 class Parts(NamedTuple):
-    """What a rule makes of one map: foreground and background as in `Segmentation`, and all pixels of the object."""
+    """Result of a rule for one map: foreground and background as in `Segmentation`, and all pixels of the object."""
 
     foreground: Bool[ndarray, "h w"]
     background: Bool[ndarray, "h w"]
@@ -106,8 +106,8 @@ class Rule(NamedTuple):
 
     Attributes:
         run: maps (h, w) of all classes, scene, settings -> parts for each map.
-        describe: settings -> what is done, half a sentence for a caption.
-        panels: what its foreground and background, and its object, are called above their images.
+        describe: settings -> description for a caption.
+        panels: titles of the panel of foreground and background, and of the object.
     """
 
     run: Callable[[Sequence[Float[ndarray, "h w"]], Scene, Settings], list[Parts]]
@@ -125,7 +125,7 @@ def segment(
     """Segments the object of every class of one image.
 
     Args:
-        maps: saliency per class on the canvas, (k, H, W), not negative.
+        maps: saliency per class on the canvas, (k, H, W), non-negative.
         covered: pixels of the canvas that some crop saw.
         canvas: RGB in [0, 1], (3, H, W).
         settings: weights of the maps, quantiles, colour models, cut.
@@ -143,7 +143,7 @@ def segmented(shown: Scene, settings: Settings) -> list[Segmentation]:
     """Segments the object of every class of a scene.
 
     Args:
-        shown: on the grid that `settings.side` asks for.
+        shown: on the grid of `settings.side`.
         settings: likewise.
 
     Returns:

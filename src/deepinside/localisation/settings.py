@@ -29,27 +29,26 @@ class Settings:
     """The keys of `conf/localise/*.yaml` that lead from maps to a box.
 
     Args:
-        side: shorter side of the grid on which everything below happens, in pixels, where the canvas is larger; None
-            for the canvas itself.
-        saliency: weight of the saliency map, key `map.saliency`; alone it is taken as it is.
+        side: shorter side of the working grid, in pixels, if the canvas is larger; None for the canvas itself.
+        saliency: weight of the saliency map, key `map.saliency`; unchanged if it is the only one.
         activation: weight of the class activation map, key `map.activation`.
         smoothing: standard deviation of the Gaussian that smooths the saliency map, as a share of the shorter side; 0
             for none.
-        centre: standard deviation of a Gaussian window about the middle, as a share of each side; None for none.
+        centre: standard deviation of a Gaussian window about the centre, as a share of each side; None for none.
         segmentation: a rule of `segment.SEGMENTATIONS`: `graph_cut`, or `threshold`: all from a share of the map's
-            maximum on, or `grab_cut`: OpenCV's, from the same seeds, where cv2 is installed.
+            maximum on, or `grab_cut`: OpenCV's, from the same seeds, if cv2 is installed.
         threshold: that share.
         foreground_quantile: pixels strictly above this quantile of the map are foreground seeds.
         background_quantile: pixels strictly below this one are background seeds.
         components: Gaussians per colour model.
-        samples: seed pixels that a colour model is fitted to, at most.
-        seeds_hard: whether seeds keep their label; otherwise they only make the colour models.
+        samples: highest number of seed pixels of a colour model.
+        seeds_hard: whether seeds keep their label; otherwise they are only used for the colour models.
         gamma: weight of smoothness against colour.
         connectivity: 8 or 4, of the largest component.
         seed: of the sampling of seed pixels and the start of the mixtures.
 
     Raises:
-        ValueError: if the quantiles are not in order, or another number makes no sense.
+        ValueError: if the quantiles are not in order, or another number is out of range.
     """
 
     side: int | None = 112
@@ -116,14 +115,14 @@ def whole_image(size: tuple[int, int]) -> Float[ndarray, " 4"]:
 
 
 def centre_box(size: tuple[int, int], area: float = 0.5) -> Float[ndarray, " 4"]:
-    """The central box of the photograph's own shape that covers a share of its area.
+    """The central box with the image's aspect ratio that covers a share of its area.
 
     Half the area is the share at which a centred object of any size from a quarter of the image to all of it is
     found (IoU 0.5 holds for area ratios between 1/2 and 2).
 
     Args:
         size: (height, width) in pixels.
-        area: share of the photograph's area, in (0, 1].
+        area: share of the image's area, in (0, 1].
 
     Returns:
         Half-open x0 y0 x1 y1, whole pixels.

@@ -20,24 +20,24 @@ _INCLUSIVE = np.array([0, 0, 1, 1])
 
 
 class Guesses(NamedTuple):
-    """Labels (n, g) as the file has them, 0 for a guess not made, and half-open boxes (n, g, 4)."""
+    """Labels (n, g) as in the file, 0 for no guess, and half-open boxes (n, g, 4)."""
 
     labels: Int[ndarray, "n g"]
     boxes: Float[ndarray, "n g 4"]
 
 
 def read(path: str | Path, guesses: int = 5) -> Guesses:
-    """Reads a prediction file; groups beyond the last that counts are ignored, missing ones are label 0.
+    """Reads a prediction file; surplus groups are ignored, missing ones have label 0.
 
     Args:
         path: the file.
-        guesses: how many groups of a line count.
+        guesses: number of groups per line.
 
     Returns:
         The guesses, one row per line.
 
     Raises:
-        ValueError: if a line is not made of groups of five numbers, or the file is no text or too large; with the line.
+        ValueError: if a line does not consist of groups of five numbers, or the file is no text or too large.
     """
     path = Path(path)
     lines = _text(path).splitlines()
@@ -76,11 +76,11 @@ def _numbers(path: Path, number: int, line: str) -> Float[ndarray, "g 5"]:
 
 
 def write(path: str | Path, guesses: Guesses) -> None:
-    """Writes a prediction file; numbers that are whole are written without a point.
+    """Writes a prediction file; integers are written without a decimal point.
 
     Args:
         path: the file.
-        guesses: labels as the file shall have them, boxes half-open.
+        guesses: labels as in the file, boxes half-open.
     """
     path = Path(path)
     groups = np.concatenate([guesses.labels[..., None], guesses.boxes - _INCLUSIVE], axis=-1)
@@ -89,14 +89,14 @@ def write(path: str | Path, guesses: Guesses) -> None:
 
 
 def read_blacklist(path: str | Path, images: int) -> Bool[ndarray, " n"]:
-    """Which images localisation does not count, from a file of line numbers that start at 1.
+    """The images excluded from localisation, from a file of line numbers that start at 1.
 
     Args:
         path: the file.
-        images: how many there are in all.
+        images: number of all images.
 
     Returns:
-        (n,), true where an image is left out; a line that is no number from 1 to n is a ValueError that names it.
+        (n,), true for excluded images; a line that is no number from 1 to n is a ValueError that names it.
     """
     path = Path(path)
     out = np.zeros(images, dtype=bool)

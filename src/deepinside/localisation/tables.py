@@ -1,4 +1,4 @@
-"""The table of an outcome: errors, what they are made of, gains over baselines, and how well the maps point."""
+"""The table of an outcome: errors, their parts, gains over baselines, and measures of the maps."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ _GAINS = {"known_error": "class_known_localisation", "loc_error_5": "top5_locali
 
 
 def table(outcome: Outcome) -> Table:
-    """The errors in percent, those of the baselines, and what was counted.
+    """The errors in percent, those of the baselines, and the numbers of images.
 
     Args:
         outcome: of all images.

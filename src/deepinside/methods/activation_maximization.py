@@ -1,4 +1,4 @@
-"""Activation maximisation: the image that a class, a unit, a channel or a direction of a layer likes best."""
+"""Activation maximisation: images that maximise a class score, a unit, a channel or a direction of a layer."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -59,46 +59,48 @@ def activation_maximization(
     inverters: Mapping[str, Any] = MappingProxyType({}),
     seed: int = 0,
 ) -> Images:
-    """The argmax over images of an answer of the network, minus what the priors charge.
+    """The argmax over images of an activation or score of the network, minus the penalties of the priors.
 
-    Each image has its own chance, drawn from `seed` and its unit, and its own step length: it does not depend on what
-    else is in the batch. A unit of a layer is looked at on its receptive field, by a network that ends at the layer.
+    Each image has its own random generator, seeded by `seed` and its unit, and its own step length: it does not depend
+    on the rest of the batch. A unit of a layer is maximised on its receptive field, by a network that ends at the
+    layer.
 
     Args:
-        network: any.
-        batch: its labels are the classes to draw where no units are given; its images are not looked at.
+        network: to visualise.
+        batch: its labels are the classes if there are no `units`; its images are ignored.
         layer: dotted name; None: the class scores.
         units: numbers, or mappings unit -> weight for a direction; None: the classes of the batch.
-        place: `centre`: the unit in the middle of the map; `everywhere`: the mean over the map.
+        place: `centre`: the unit in the centre of the map; `everywhere`: the mean over the map.
         objective: `score` before softmax, `log_odds`, `log_probability` or `probability`.
         weight: of the objective against the penalties.
         relative: whether the objective is divided by its largest value over the images first.
         start: `kind` and `sigma`, see `synthesis.canvas.pixels`; `mean`, of the images of the class; or `facet` with
             `facets`, `which`, `nearest`, see `synthesis.photographs.facet`.
-        canvas: `kind`: `pixels`; `fourier` with `decay`; or `generator` with the `code` that it starts from (of
+        canvas: `kind`: `pixels`; `fourier` with `decay`; or `generator` with the `code` that is its input (of
             `inverters`) and the code's upper limit `high`, a number or `3 std`.
-        margin: pixels by which the canvas is larger than what the network is shown; see the prior `crop`.
-        steps: of the ascent.
+        margin: pixels by which the canvas is larger than the network's input; see the prior `crop`.
+        steps: of gradient ascent.
         step: `policy` and its settings; see `synthesis.steps`.
         priors: name -> settings; see `synthesis.priors`.
-        octaves: one after the other, each changes what it names: `steps`, `step`, `objective`, `priors`, and `scale`,
-            the factor by which the canvas grows before it; None: one octave as above.
-        patches: `side` and `count` of the patches of photographs that the prior `patches` takes.
+        octaves: applied in turn, each changes the settings that it names: `steps`, `step`, `objective`, `priors`, and
+            `scale`, the factor by which the canvas grows before it; None: one octave as above.
+        patches: `side` and `count` of the patches of photographs for the prior `patches`.
         together: images that are made at once.
         pictures: photographs, for starts, patches and relative objectives.
-        inverters: generators by the code that they start from.
-        seed: of all chance.
+        inverters: generators by the code that is their input.
+        seed: of all random numbers.
 
     Returns:
         One image per unit. Traces of score, probability, rank and norm (root mean square in grey levels), (steps, n).
-        Measured: unit, score, rank among the layer's units, state (`ok`, `dead`: nothing came back for the last 20
-        steps; `stopped at <step>`: the ascent met a NaN, the image is the last good one).
+        Measured: unit, score, rank among the layer's units, state (`ok`; `dead`: zero gradient in the last 20 steps;
+        `stopped at <step>`: NaN, the image is the last valid one).
 
     Raises:
         KeyError: if a layer, a prior or a policy is misspelt.
-        ValueError: if a unit or an objective does not exist, a number makes no sense, or no unit at all answers.
+        ValueError: if a unit or an objective does not exist, a number is out of range, or all units are dead.
 
-    Source: Simonyan et al. 2013, sec. 2; Erhan et al. 2009; the survey's family of regularisers. Presets say theirs.
+    Source: Simonyan et al. 2013, sec. 2; Erhan et al. 2009; the survey's family of regularisers. Presets state their
+    own.
     """
     if units is None and batch.labels is None:
         raise ValueError("expected labels (the classes to draw) or units, got neither")

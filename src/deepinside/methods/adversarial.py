@@ -1,4 +1,4 @@
-"""Images changed a little so that the network errs, and what becomes of features and saliency on the way."""
+"""Adversarial images, and their effects on features and saliency."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -22,14 +22,14 @@ from deepinside.study import Pictures, Study
 
 
 class Look(NamedTuple):
-    """Images, and what the network makes of them.
+    """Images, and the network's responses to them.
 
     Attributes:
         names: one per image.
         images: RGB in [0, 1], (n, 3, h, w).
         chances: softmax, (n, k).
-        features: layer -> answers, (n, f).
-        maps: saliency of the class that is seen, (n, h, w).
+        features: layer -> activations, (n, f).
+        maps: saliency of the predicted class, (n, h, w).
     """
 
     names: tuple[str, ...]
@@ -44,13 +44,13 @@ class Look(NamedTuple):
         return self.chances.argmax(dim=1)
 
     def first(self, count: int) -> "Look":
-        """The first of them.
+        """The first ones.
 
         Args:
-            count: how many.
+            count: of images.
 
         Returns:
-            These alone.
+            Only these.
         """
         features = {layer: values[:count] for layer, values in self.features.items()}
         return Look(self.names[:count], self.images[:count], self.chances[:count], features, self.maps[:count])
@@ -60,13 +60,13 @@ def look(network: Network, images: Float[Tensor, "n 3 h w"], names: tuple[str, .
     """Probabilities, features and saliency of images.
 
     Args:
-        network: any.
+        network: to visualise.
         images: RGB in [0, 1], (n, 3, h, w).
         names: one per image.
         layers: dotted names.
 
     Returns:
-        What the network makes of them.
+        The network's responses.
 
     Raises:
         KeyError: if there is no such layer, with the closest names.
@@ -85,14 +85,14 @@ def _maps(network: Network, images: Tensor, names: tuple[str, ...], classes: Ten
 def compared(
     network: Network, clean: Look, now: Look, true: Sequence[int], goals: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """How images differ from what they were, and what that changed.
+    """Differences between images before and after an attack, and their effects.
 
     Args:
-        network: any.
-        clean: before.
-        now: the same images after.
+        network: to visualise.
+        clean: before the attack.
+        now: the same images after it.
         true: class of each, -1 where unknown.
-        goals: class that each was to be seen as, -1 for any but the one first seen.
+        goals: target class of each, -1 for any except the original one.
 
     Returns:
         Per image: the columns that `adversarial` describes.
@@ -138,7 +138,7 @@ def gradient_sign(
     """sign(dJ/dI), J the cross-entropy of the labels: where each pixel has to go for the label to lose most.
 
     Args:
-        network: any.
+        network: to visualise.
         images: RGB in [0, 1], (n, 3, h, w).
         labels: class to lead away from, (n,).
 
@@ -158,8 +158,8 @@ def stepped(images: Float[Tensor, "n 3 h w"], signs: Float[Tensor, "n 3 h w"], e
 
     Args:
         images: RGB in [0, 1], (n, 3, h, w).
-        signs: where to, (n, 3, h, w).
-        eps: how far, in units of 1/255; an image kept as bytes would round 0.5 away.
+        signs: direction of the step, (n, 3, h, w).
+        eps: size of the step, in units of 1/255; an image of bytes would round 0.5 to zero.
 
     Returns:
         RGB in [0, 1], (n, 3, h, w).
@@ -168,12 +168,12 @@ def stepped(images: Float[Tensor, "n 3 h w"], signs: Float[Tensor, "n 3 h w"], e
 
 
 class Boxed(NamedTuple):
-    """What the attack within the box found.
+    """Result of the box-constrained attack.
 
     Attributes:
-        image: the changed image, (1, 3, h, w); where the target was never reached, the last try.
-        weight: c of the loss; NaN where the target was never reached.
-        success: whether the network sees the target.
+        image: the changed image, (1, 3, h, w); the last attempt, if the target was never reached.
+        weight: c of the loss; NaN if the target was never reached.
+        success: whether the target is the predicted class.
     """
 
     image: Float[Tensor, "1 3 h w"]
@@ -186,23 +186,23 @@ def boxed(
 ) -> Boxed:
     """The argmin over r of |r|² + c·J(I + r, target), I + r in [0, 1], with the smallest c that reaches the target.
 
-    c grows tenfold from `weight` until the network sees the target, and is then bisected on a logarithmic scale between
-    the last that failed and the first that did not. Each try starts at the image itself.
+    c grows tenfold from `weight` until the target is predicted, and is then bisected on a logarithmic scale between the
+    last failure and the first success. Each attempt starts at the image itself.
 
     Args:
-        network: any.
+        network: to visualise.
         image: RGB in [0, 1], (1, 3, h, w).
-        target: class to be seen.
-        weight: first c; where it already succeeds, a tenth of it is taken to fail.
-        steps: of L-BFGS per try.
-        bisections: tries after the first success.
+        target: class to be predicted.
+        weight: first c; if it succeeds at once, a tenth of it is assumed to fail.
+        steps: of L-BFGS per attempt.
+        bisections: attempts after the first success.
 
     Returns:
         The nearest image found.
 
     Source: Szegedy et al. 2014, sec. 4.1.
-    Deviation: the paper writes c|r| + J and searches for the minimum c, which as it stands would seek the largest r; c
-    is at the loss here, and the norm is squared, so that it is smooth at zero (Carlini & Wagner 2017 read it so too).
+    Deviation: the paper writes c|r| + J and searches for the minimum c, which would give the largest r; here c weights
+    the loss, and the norm is squared, so that it is smooth at zero (as Carlini & Wagner 2017 interpret it).
     """
     image = image.to(network.device)
     aim = torch.tensor([target], device=network.device)
@@ -276,35 +276,35 @@ def adversarial(
 ) -> Study:
     """Attacks by the gradient's sign and by L-BFGS within the box, beside random noise of the same size.
 
-    `fgsm` is clip(I + eps·sign(dJ/dI)), J the cross-entropy of the class that the network sees in the clean image.
-    `random` takes random signs instead: what noise of that size does by itself. `lbfgs` seeks the nearest image that
-    is seen as the target. All work on pixels in [0, 1]; the network normalises afterwards.
+    `fgsm` is clip(I + eps·sign(dJ/dI)), J the cross-entropy of the class predicted for the clean image. `random` takes
+    random signs instead: the effect of noise of that size. `lbfgs` finds the nearest image that is classified as the
+    target. All act on pixels in [0, 1]; the network normalises afterwards.
 
-    Only images that the network gets right count for success. There the class it sees and the true one are the same,
-    so a gradient of the true label tells the attack nothing new (no label leaks). Images without a label all count.
+    Only correctly classified images count for success. For these the predicted class is the true one, so the attack
+    does not leak labels. Images without a label all count.
 
     Args:
-        network: any.
+        network: to visualise.
         pictures: of a data set.
         eps: sizes of the first two attacks, in units of 1/255.
         target: of `lbfgs`, class by number or name; None: the least probable class of each image.
         weight: of `lbfgs`, first weight of the loss (see `attacks.boxed`).
-        steps: of L-BFGS per try.
+        steps: of L-BFGS per attempt.
         bisections: of the weight of the loss.
-        boxed_images: how many images `lbfgs` is tried on, the first ones: it is slow.
-        layers: whose features are compared: dotted names, or how many, spread evenly over the convolutions, each after
-            its ReLU where one follows.
-        images: how many images, the first ones.
+        boxed_images: number of images for `lbfgs`, the first ones: it is slow.
+        layers: with the features to compare: dotted names, or their number, spread evenly over the convolutions, each
+            after its ReLU where one follows.
+        images: number of images, the first ones.
         batch: images per pass.
         seed: of the random signs.
 
     Returns:
         `table`: per image, attack and eps (NaN for `lbfgs`): the class `seen` before and after, `counted`, `success`
-        (the class changed; for `lbfgs` it is the target; NaN where it is not counted), the probability of the class
-        first seen before and after, `l2` and `linf` of the change, the relative distance |f(x') - f(x)| / |f(x)| of
-        each layer, and Spearman's correlation of the saliency of x' with that of x: of the class first seen in both
-        (`saliency_same`), and of what is now seen in x' (`saliency_now`). `shown`: examples. An interval without width
-        says that all images agree; a rate over no counted image is NaN.
+        (the class changed; for `lbfgs` it is the target; NaN if not counted), the probability of the original class
+        before and after, `l2` and `linf` of the change, the relative distance |f(x') - f(x)| / |f(x)| of each layer,
+        and Spearman's correlation of the saliency of x' with that of x: of the original class in both
+        (`saliency_same`), and of the new class in x' (`saliency_now`). `shown`: examples. An interval of zero width
+        means that all images agree; a rate over no counted image is NaN.
 
     Raises:
         KeyError: if there is no such layer or class, with the closest names.

@@ -1,4 +1,4 @@
-"""L-BFGS over the pixels of one image, every pixel kept in [0, 1]."""
+"""L-BFGS over the pixels of one image, with bounds [0, 1]."""
 
 from collections.abc import Callable
 
@@ -17,8 +17,8 @@ def box_descent(
 ) -> Float[Tensor, "1 3 h w"]:
     """The argmin of loss(x) over x in [0, 1], by L-BFGS-B.
 
-    It stops after `steps` steps, or where no step along the gradient lowers the loss any more. Each step has passed a
-    line search, so the loss never rises from step to step.
+    It stops after `steps` steps, or when no step along the gradient decreases the loss. Each step has passed a line
+    search, so the loss never increases from step to step.
 
     Args:
         loss: of an image; differentiable.

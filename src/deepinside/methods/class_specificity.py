@@ -1,4 +1,4 @@
-"""What a back-projection depends on: the class asked for, and what each layer has learnt."""
+"""Dependence of saliency maps on the class and on the learnt weights."""
 
 from collections.abc import Iterator, Sequence
 from itertools import product
@@ -31,25 +31,25 @@ def class_specificity(
     batch: int = 6,
     seed: int = 0,
 ) -> Study:
-    """Rank correlations of saliency maps: between two classes of an image, and with those of a network that forgot.
+    """Rank correlations of saliency maps: between two classes of an image, and with those of a randomised network.
 
-    From the scores downwards layer after layer is set back to random weights (cascading randomisation), and the map of
-    the class that the trained network saw is made anew. A method whose map hardly changes shows the image, not the
-    network.
+    From the last layer to the first, layer after layer is set to random weights (cascading randomisation), and the map
+    of the class that the trained network predicted is recomputed. A method whose map hardly changes depends on the
+    image, not on the network.
 
     Args:
-        network: any whose nonlinearities have the rules.
+        network: with nonlinearities that have the rules.
         pictures: of a data set.
         rules: of the ReLUs: gradient, guided, deconvnet.
-        depths: how many stages of the cascade, evenly from the last layer alone to all of them.
-        images: how many images.
+        depths: number of stages of the cascade, evenly from only the last layer to all of them.
+        images: number of images.
         batch: images per pass.
         seed: of the random weights.
 
     Returns:
         `table`: a row per rule and image, with the correlation between the maps of its two most probable classes,
-        that with only the last layer random, and that with all; `shown`: the cascade, (rules, depths, images), and how
-        many layers are random at each depth. Spearman's, of magnitudes (maximum over channels).
+        that with only the last layer random, and that with all; `shown`: the cascade, (rules, depths, images), and the
+        number of random layers at each depth. Spearman's, of magnitudes (maximum over channels).
 
     Raises:
         ValueError: if no image can be read.

@@ -1,4 +1,4 @@
-"""Whether a network treats the same part of different images alike (Zeiler & Fergus 2014, sec. 4.3 and table 1)."""
+"""Correspondence of the same part of different images (Zeiler & Fergus 2014, sec. 4.3 and table 1)."""
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ class Square(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A part of an object in one image: the square over it, and whether the object has a place off that square."""
+    """A part of an object in one image: its square, and whether the object extends beyond that square."""
 
     square: Square
     avoidable: bool
@@ -50,23 +50,7 @@ class Case(NamedTuple):
 def find_cases(
     segments: Segments, object: str | None, parts: Sequence[str] | None, images: int
 ) -> tuple[str, tuple[str, ...], list[Case]]:
-    """The first images that carry an object and parts of it.
-
-    A concept is part of another in an image where 95 % of it lie within that other, which lies in no third.
-
-    Args:
-        segments: images with outlines.
-        object: its name; None: see `correspondence`.
-        parts: their names; None: see `correspondence`.
-        images: how many images at most.
-
-    Returns:
-        The object, its parts, and the images.
-
-    Raises:
-        KeyError: if there is no such object or part.
-        ValueError: if fewer than two images carry them.
-    """
+    """The requested object and parts, or the most common ones, and the first images that have them."""
     carried: dict[str, dict[int, dict[str, Part]]] = {}
     for position in range(len(segments.pictures)):
         for name, found in parts_of(segments.masks(position)).items():
@@ -132,14 +116,7 @@ def _shared(
 
 
 def parts_of(masks: Mapping[str, Bool[Tensor, "h w"]]) -> dict[str, dict[str, Part]]:
-    """Which concepts of an image are parts of which.
-
-    Args:
-        masks: concept -> where it is, (h, w).
-
-    Returns:
-        Object -> part -> its square; objects without parts are left out.
-    """
+    """Object -> part -> its square, from concept -> mask (h, w); objects without parts are omitted."""
     names = [name for name, mask in masks.items() if not name.endswith(_ELSEWHERE) and bool(mask.any())]
     if not names:
         return {}
@@ -156,14 +133,7 @@ def parts_of(masks: Mapping[str, Bool[Tensor, "h w"]]) -> dict[str, dict[str, Pa
 
 
 def square_over(mask: Bool[Tensor, "h w"]) -> Square:
-    """The square to mask a part by: over the bounding box of one piece, as wide as the box's longer side.
-
-    Args:
-        mask: where the part is, (h, w); not empty.
-
-    Returns:
-        A square inside the image; of several pieces of at least half the largest one's size, over the leftmost.
-    """
+    """The square over the leftmost large piece of a part (h, w), of the longer side of its bounding box."""
     pieces, count = ndimage.label(mask.numpy(), structure=np.ones((3, 3)))
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
     boxes = ndimage.find_objects(pieces)
@@ -194,17 +164,7 @@ def _apart(square: Square, size: Sequence[int]) -> Bool[Tensor, "h w"]:
 
 
 def squares_by_place(cases: Sequence[Case], part: str, repeats: int, seed: int) -> dict[str, list[list[Square]]]:
-    """Squares over a part, at random on the object, and the same step beside the part in every image.
-
-    Args:
-        cases: the images.
-        part: its name.
-        repeats: how often places are drawn.
-        seed: of the places.
-
-    Returns:
-        `part`, `random` and `beside` -> round -> one square per image.
-    """
+    """`part`, `random` on the object, `beside` at a fixed offset from the part -> round -> squares, one per image."""
     own = [case.squares[part] for case in cases]
     drawn = [_random(case, part, repeats, seed) for case in cases]
     steps = _steps(cases, part, repeats, seed)
@@ -225,8 +185,8 @@ def _random(case: Case, part: str, repeats: int, seed: int) -> list[Square]:
 
 
 def _steps(cases: Sequence[Case], part: str, repeats: int, seed: int) -> list[tuple[int, int]]:
-    # Steps (dy, dx) off the part that stay inside every image, drawn in proportion to how often they end on the
-    # object; none where there are none.
+    # Offsets (dy, dx) from the part that stay inside every image, drawn in proportion to how often they are on the
+    # object; empty if there are none.
     height, width = cases[0].object.shape
     possible, on = np.ones((2 * height - 1, 2 * width - 1), bool), np.zeros((2 * height - 1, 2 * width - 1))
     for case in cases:
@@ -248,7 +208,7 @@ def _steps(cases: Sequence[Case], part: str, repeats: int, seed: int) -> list[tu
     return [(int(i) // (2 * width - 1) - height + 1, int(i) % (2 * width - 1) - width + 1) for i in picked]
 
 
-ZEROS = ("match", "left_out")  # what becomes of dimensions that neither mask changed
+ZEROS = ("match", "left_out")  # treatment of dimensions that neither mask changed
 PLACES = ("part", "random", "beside")
 _DRAWN = 6  # images that are shown
 
@@ -266,33 +226,34 @@ def correspondence(
     batch: int = 32,
     zero: float = 1e-5,
 ) -> Study:
-    """Delta = mean over pairs i != j of H(sign eps_i, sign eps_j) / dimension, of one part against other places.
+    """Delta = mean over pairs i != j of H(sign eps_i, sign eps_j) / dimension, of a part and of other positions.
 
-    eps_i = f(x_i) - f(x_i with a square of the mean colour over the part). The lower Delta, the more alike the masked
-    part changes the features of different images. It is set beside squares of the same size `random`ly placed on the
-    object but off the part, and beside squares the same random step away from the part in every image (`beside`):
-    these lie as near to one another as the parts do, so that being in the same place cannot be what they differ by.
+    eps_i = f(x_i) - f(x_i with a square of the mean colour over the part). A low Delta means that masking the part
+    changes the features of different images in the same way. For comparison there are squares of the same size at
+    `random` positions on the object but off the part, and squares at the same random offset from the part in every
+    image (`beside`), which are as close to one another as the parts are, so that position alone cannot explain the
+    difference.
 
     Args:
-        network: any.
+        network: to visualise.
         segments: images with outlined objects and parts.
-        object: its name; None: the one with most parts, of equals the one that most images carry with all of them.
-        parts: their names; None: up to three, the commonest that `images` images carry together; one that fills its
-            object, so that there is no place off it, is none.
-        layers: dotted names; None: the last convolution and what the layer of the class scores reads.
-        images: how many images, the first ones.
-        repeats: places drawn per part.
-        seed: of the places.
+        object: its name; None: the one with most parts, of equals that of most images with all of them.
+        parts: their names; None: up to three, the most common ones that `images` images have together, without those
+            that fill their object.
+        layers: dotted names; None: the last convolution and the input of the layer of the class scores.
+        images: number of images, the first ones.
+        repeats: random positions per part.
+        seed: of the positions.
         batch: images per pass.
-        zero: a change up to this share of the layer's largest activation in the image is none; float rounding.
+        zero: changes up to this share of the layer's largest activation in the image count as zero; float rounding.
 
     Returns:
-        `table`: per layer, part, way to count zeros and place: delta, the standard error over pairs, the 95 % interval
-        over images, and how far it lies above the part's with its interval. `shown`: the masked images.
+        `table`: per layer, part, treatment of zeros and position: delta, the standard error over pairs, the 95 %
+        interval over images, and its difference from the part's with its interval. `shown`: the masked images.
 
     Raises:
         KeyError: if there is no such object, part or layer, with the closest names.
-        ValueError: if fewer than two images carry what is asked for.
+        ValueError: if fewer than two images have the object and parts.
 
     Source: Zeiler & Fergus 2014, sec. 4.3 and table 1.
     Deviation: the sum is divided by dimension and number of pairs (the paper's normalisation is not stated); of a part
@@ -362,17 +323,7 @@ def _distances(
 
 
 def sign_distances(signs: Int8[Tensor, "n d"]) -> tuple[Float[Tensor, "n n"], Float[Tensor, "n n"]]:
-    """Hamming distances of all pairs, as shares of the dimensions that count.
-
-    Args:
-        signs: -1, 0 or 1, (n, d).
-
-    Returns:
-        Of all dimensions, where two zeros match; and of those in which at least one of the two is not zero, NaN where
-        there is none.
-
-    Source: Zeiler & Fergus 2014, sec. 4.3.
-    """
+    """Hamming distances of all pairs, as shares of all dimensions, and of those where one is not zero."""
     same = [(equal := (signs == sign).double()) @ equal.T for sign in (-1, 0, 1)]
     differing = signs.shape[1] - same[0] - same[1] - same[2]
     return differing / signs.shape[1], differing / (signs.shape[1] - same[1])
@@ -381,17 +332,7 @@ def sign_distances(signs: Int8[Tensor, "n d"]) -> tuple[Float[Tensor, "n n"], Fl
 def pair_interval(
     distances: Float[ndarray, "n n"], *, level: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
-    """The percentile bootstrap interval of a mean over pairs, over images; an image drawn twice is no pair.
-
-    Args:
-        distances: of all pairs, symmetric, (n, n); NaN counts for nothing.
-        level: coverage aimed at.
-        resamples: how many times to draw n of n images.
-        seed: of the draws.
-
-    Returns:
-        Lower and upper end; NaN where there is no pair.
-    """
+    """The percentile bootstrap interval over images of a mean over pairs (n, n); NaN is ignored."""
     known = np.isfinite(distances) & ~np.eye(len(distances), dtype=bool)
     if not known.any():
         return float("nan"), float("nan")

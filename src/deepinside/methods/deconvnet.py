@@ -15,12 +15,12 @@ from deepinside.spelling import closest
 
 
 class Projection(NamedTuple):
-    """Activations and what they come to in the pixels.
+    """Activations and their projections to the pixels.
 
     Attributes:
         pixels: reconstruction, signed, (n, 3, h, w); zero outside the unit's receptive field.
         values: the activations, (n,).
-        positions: where in the map, (n, 2), y and x.
+        positions: in the map, (n, 2), y and x.
     """
 
     pixels: Float[Tensor, "n 3 h w"]
@@ -38,18 +38,18 @@ def project(
     rule: str = "deconvnet",
     contrast: str = "identity",
 ) -> Projection:
-    """R = the activation a of one unit at one position, all others zero, carried back to the pixels of its image.
+    """R = the activation a of one unit at one position, all others zero, projected back to the pixels of its image.
 
-    Pooled values go back through that image's own switches, and where windows share a maximum they add up. The forward
-    pass ends at the layer; images of a batch do not influence one another.
+    Pooled values are passed back through the image's own switches, and add up where windows share a maximum. The
+    forward pass ends at the layer; images of a batch do not influence one another.
 
     Args:
-        network: any.
+        network: to visualise.
         images: RGB in [0, 1], (n, 3, h, w).
-        layer: dotted name; its answer (n, u, y, x) or (n, u).
+        layer: dotted name; its activations are (n, u, y, x) or (n, u).
         units: one per image.
-        positions: y and x in the unit's map, one pair per image; None: where it is strongest.
-        rule: of the ReLUs on the way back: `deconvnet`, `guided` or `gradient`.
+        positions: y and x in the unit's map, one pair per image; None: of its maximum.
+        rule: of the ReLUs in the backward pass: `deconvnet`, `guided` or `gradient`.
         contrast: of local response normalisation: `identity` or `gradient` (see `probe.contrast_rule`).
 
     Returns:
@@ -57,8 +57,8 @@ def project(
 
     Raises:
         KeyError: if there is no such layer, with the closest names.
-        ValueError: if a unit or a position lies outside the layer.
-        UndefinedRule: if a nonlinearity on the way has no such rule.
+        ValueError: if a unit or a position is outside the layer.
+        UndefinedRule: if a nonlinearity has no such rule.
 
     Source: Zeiler & Fergus 2014, sec. 2.1 and 4.
     """
@@ -96,13 +96,13 @@ def _projected(
 
 
 def unit_maps(answer: Tensor) -> Float[Tensor, "n u y x"]:
-    """A layer's answer as one map per unit.
+    """The activations of a layer as one map per unit.
 
     Args:
         answer: (n, u, y, x), or (n, u) of a layer without positions.
 
     Returns:
-        (n, u, y, x); maps of one position where the layer has none.
+        (n, u, y, x); maps of one position if the layer has none.
     """
     return answer if answer.ndim == 4 else answer.flatten(1)[..., None, None]
 
@@ -127,15 +127,15 @@ def _units(maps: Tensor, units: Int[Tensor, " n"] | Sequence[int], layer: str) -
 
 
 def check_units(units: Sequence[int], count: int, layer: str) -> None:
-    """Looks whether a layer has these units.
+    """Checks that a layer has these units.
 
     Args:
         units: their numbers, from 0.
-        count: how many the layer has.
+        count: number of units of the layer.
         layer: its name.
 
     Raises:
-        ValueError: if one of them lies outside, with the closest.
+        ValueError: if one of them is outside, with the closest.
     """
     outside = [unit for unit in units if not 0 <= unit < count]
     if outside:
@@ -144,7 +144,7 @@ def check_units(units: Sequence[int], count: int, layer: str) -> None:
 
 
 def check_positions(own: Float[Tensor, "n y x"], positions: Int[Tensor, "n 2"], layer: str) -> Int[Tensor, "n 2"]:
-    """Looks whether maps have these positions.
+    """Checks that maps have these positions.
 
     Args:
         own: the maps, (n, y, x).
@@ -155,7 +155,7 @@ def check_positions(own: Float[Tensor, "n y x"], positions: Int[Tensor, "n 2"], 
         The positions, on the device of the maps.
 
     Raises:
-        ValueError: if one lies outside, with the range.
+        ValueError: if one is outside, with the range.
     """
     places = torch.as_tensor(positions, device=own.device)
     height, width = own.shape[1:]

@@ -41,21 +41,21 @@ def fooling_evolution(
 ) -> Study:
     """Evolves one image per class: an archive of elites, mutation, and survival of the most confident (MAP-Elites).
 
-    The genes are the pixels themselves, uniform in [0, 1] at the start. Each generation every child copies a random
-    elite of any class, mutates, and takes the place of the elite of every class for which the network is more
-    confident of it: an image evolved for one class may found another.
+    The genes are the pixels themselves, uniform in [0, 1] at the start. In each generation every child copies a random
+    elite of any class, mutates, and replaces the elite of every class for which the network is more confident of it:
+    an image evolved for one class may become that of another.
 
     Args:
-        network: any.
-        classes: numbers or names; or how many, spread evenly over all.
-        generations: how many.
+        network: to visualise.
+        classes: numbers or names; or their number, spread evenly over all.
+        generations: their number.
         children: per generation.
         rate: share of the genes that mutate, at the start.
         halved_every: generations after which the rate halves.
-        strength: index of polynomial mutation; larger moves a gene less far.
+        strength: index of polynomial mutation; larger values change a gene less.
         side: genes per side of the image, each of them a square of pixels; None: a gene per pixel.
         batch: images per pass.
-        seed: of everything that is drawn by lot.
+        seed: of all random numbers.
 
     Returns:
         `table`: per class and generation (0 is the start) the confidence of the elite and whether its class is the most
@@ -64,7 +64,7 @@ def fooling_evolution(
 
     Raises:
         KeyError: if no class has that name, with the closest names.
-        ValueError: if a class is outside the network's or a number makes no sense.
+        ValueError: if a class is outside the network's or a number is out of range.
 
     Source: Nguyen et al. 2015, sec. 2.2 (direct encoding, MAP-Elites) and sec. 3.
     Deviation: the archive holds the chosen classes only, not all 1,000; with `side`, genes are squares of pixels, of

@@ -35,32 +35,32 @@ def facets(
     ascent: Mapping[str, Any],
     seed: int = 0,
 ) -> Study:
-    """Whether images that start at different facets of a class end farther apart than those that start at the same.
+    """Compares the results of gradient ascent from different facets of a class with those from the same facet.
 
-    The photographs of a class are sorted into facets. The `nearest` to the middle of each are dealt out in turn to two
-    halves; from the mean of each half the class is drawn. `within` is the Euclidean distance between the codes of the
-    two images of a facet, `between` that of images of two facets, as means over all pairs. The same photographs
-    dealt out to as many facets by chance say what starts alone do: `random_within`, `random_between`.
+    The photographs of a class are clustered into facets. The `nearest` to the centre of each are divided into two
+    halves; gradient ascent of the class score starts from the mean of each half. `within` is the Euclidean distance
+    between the codes of the two images of a facet, `between` that of images of two facets, as means over all pairs. The
+    same for random clusters of the photographs is the control: `random_within`, `random_between`.
 
     Args:
-        network: any.
+        network: to visualise.
         pictures: labelled.
-        classes: numbers or names; or how many, spread evenly over all.
+        classes: numbers or names; or their number, spread evenly over all.
         facets: clusters of a class.
         nearest: photographs of a facet, over both halves.
-        ascent: settings of `activation_maximization`, its start apart.
-        seed: of all chance.
+        ascent: settings of `activation_maximization` except its start.
+        seed: of all random numbers.
 
     Returns:
         `table`: one row per class: the above, `apart` and `random_apart`, which is `between` over `within`, minus 1.
         Numbers: their means over classes and `apart_above_random`, paired. `shown`: `starts` and `ends`, the mean
-        images of the first halves and what became of them, (classes, facets, h, w, 3), and the same by chance.
+        images of the first halves and the results, (classes, facets, h, w, 3), and the same for random facets.
 
     Raises:
         ValueError: if a class has too few images, or there is only one facet.
 
     Source: Nguyen et al. 2016 (MFV), sec. 3 and fig. 4.
-    Deviation: the paper shows images; the distances and the facets by chance are ours.
+    Deviation: the paper shows images; the distances and the random facets are ours.
     """
     if facets < 2 or nearest < 2:
         raise ValueError(f"expected at least 2 facets of at least 2 images, got {facets} and {nearest}")

@@ -22,11 +22,11 @@ _COLUMNS = ("layer", "epoch", "unit", "value", "picture", "y", "x", "same_pictur
 
 
 class Agreement(NamedTuple):
-    """How alike two networks' units answer the same images; NaN where a unit is constant in one of them.
+    """Similarity of two networks' units on the same images; NaN where a unit is constant in one of them.
 
     Attributes:
         cosine: of the activations at all positions of all images, (u,).
-        correlation: the same after each unit's own mean is taken off, (u,); unrelated units have 0.
+        correlation: the same without each unit's mean, (u,); unrelated units have 0.
     """
 
     cosine: Float[Tensor, " u"]
@@ -45,25 +45,25 @@ def feature_evolution(
     batch: int = 32,
     images: int = 200,
 ) -> Study:
-    """At every checkpoint: where each unit is strongest, what excites it there, and how far its layer has settled.
+    """At every checkpoint: each unit's strongest activation, its projection, and the convergence of its layer.
 
-    A layer has settled where its units' strongest images are those of the last epoch, and where their answers to the
-    same images point the same way as then. Units that the last epoch leaves dead do not count.
+    A layer has converged when its units' strongest images are those of the last epoch, and their activations on the
+    same images have the same direction. Units that are dead in the last epoch are excluded.
 
     Args:
-        network: the trained one; says which layers there are.
+        network: the trained one.
         pictures: of a data set.
-        checkpoints: the network while it learnt.
+        checkpoints: the network during training.
         layers: dotted names, with maps; None: every convolution, after its ReLU where one follows.
-        units: to draw: numbers, or how many, spread evenly over each layer; all units are measured.
-        rule: of the ReLUs on the way back: `deconvnet`, `guided` or `gradient`.
-        contrast: of local response normalisation on the way back: `identity` or `gradient`.
+        units: to show: numbers, or their number, spread evenly over each layer; all units are measured.
+        rule: of the ReLUs in the backward pass: `deconvnet`, `guided` or `gradient`.
+        contrast: of local response normalisation in the backward pass: `identity` or `gradient`.
         batch: images per pass.
-        images: the first so many images are looked at, and kept in memory.
+        images: number of images, the first ones, which are held in memory.
 
     Returns:
         `table`: per layer, epoch and unit the strongest activation, its image and place, whether it is the image of
-        the last epoch, cosine and correlation with the last epoch's answers; `shown`: `epochs`, `layers`, and per
+        the last epoch, cosine and correlation with the last epoch's activations; `shown`: `epochs`, `layers`, and per
         layer projections and patches (epochs, u, h, w, 3), their `inside` and `units`.
 
     Raises:
@@ -109,14 +109,14 @@ def _first(pictures: Pictures, count: int) -> Pictures:
 def agreement(
     one: Network, other: Network, pictures: Pictures, *, layers: Sequence[str], batch: int = 32
 ) -> dict[str, Agreement]:
-    """cos_u = <a_u, b_u> / |a_u| |b_u| of what unit u of two networks answers at all positions of all images.
+    """cos_u = <a_u, b_u> / |a_u| |b_u| of the activations of unit u in two networks at all positions of all images.
 
-    One pass of each; memory flat in the number of images.
+    One pass of each; memory is constant in the number of images.
 
     Args:
         one: a network.
-        other: of the same layers.
-        pictures: shown to both.
+        other: a network with the same layers.
+        pictures: inputs of both.
         layers: dotted names.
         batch: images per pass.
 

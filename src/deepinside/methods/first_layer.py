@@ -1,4 +1,4 @@
-"""Is the first layer well made? Dead filters, missing frequencies, aliasing (Zeiler & Fergus 2014, sec. 4.1)."""
+"""Diagnosis of the first layer: dead filters, missing frequencies, aliasing (Zeiler & Fergus 2014, sec. 4.1)."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -37,10 +37,10 @@ class First(NamedTuple):
 
 
 def first_convolution(network: Network, layer: str | None = None) -> First:
-    """The convolution that reads the image.
+    """The convolution whose input is the image.
 
     Args:
-        network: any.
+        network: to visualise.
         layer: dotted name; None: the first one the network declares.
 
     Returns:
@@ -101,7 +101,7 @@ def spectrum(filters: Float[Tensor, "u c y x"], stride: tuple[int, int]) -> Spec
         stride: down and across.
 
     Returns:
-        Power, where it lies, and what lies beyond the Nyquist frequency of the stride, 1 / (2·stride).
+        Power, its frequencies, and whether these are above the Nyquist frequency of the stride, 1 / (2·stride).
     """
     fine = max(_FINE, *filters.shape[2:])
     power = torch.fft.fft2(filters.double(), s=(fine, fine)).abs().square().sum(dim=1)
@@ -129,7 +129,7 @@ def folded_filter_share(first: First) -> Float[Tensor, " u"]:
 
 
 def frequencies(height: int, width: int, stride: tuple[int, int]) -> tuple[Float[Tensor, "h w"], Bool[Tensor, "h w"]]:
-    """Radius and what the stride folds back, in the order of `torch.fft.fft2`.
+    """Frequencies and whether the stride aliases them, in the order of `torch.fft.fft2`.
 
     Args:
         height: samples down.
@@ -144,14 +144,14 @@ def frequencies(height: int, width: int, stride: tuple[int, int]) -> tuple[Float
 
 
 def folded_share(responses: Float[Tensor, "n u h w"], stride: tuple[int, int]) -> Float[Tensor, "n u"]:
-    """Share of the power of dense responses, their mean left out, that the stride folds back onto lower frequencies.
+    """Share of the power of dense responses, without their mean, that the stride aliases to lower frequencies.
 
     Args:
-        responses: of every position, stride 1.
-        stride: that the network takes.
+        responses: at every position, stride 1.
+        stride: of the network.
 
     Returns:
-        0..1; NaN for responses that are the same everywhere.
+        0..1; NaN for constant responses.
     """
     height, width = responses.shape[2:]
     window = torch.hann_window(height, periodic=False)[:, None] * torch.hann_window(width, periodic=False)
@@ -177,38 +177,38 @@ def first_layer(
     dense_images: int = 8,
     batch: int = 16,
 ) -> Study:
-    """What the filters of the first convolution let through, and which of them do nothing.
+    """Frequency responses of the filters of the first convolution, and its dead filters.
 
-    The paper saw in the first layer of Krizhevsky et al. extremely high and low frequencies with few in between, dead
-    filters and filters that dominate, and in the second layer aliasing by the stride of 4. Here each has a number:
+    The paper reports in the first layer of Krizhevsky et al. extremely high and low frequencies with few in between,
+    dead filters and dominating ones, and in the second layer aliasing by the stride of 4. Here each is measured:
 
-    `dead`: the same answer everywhere in all images, which is zero after a ReLU (where the ReLU is a layer). `weak`:
-    root mean square below `weak_below` times the largest one. `low`, `mid`, `high`: shares of the filter's power below,
-    between and above `bands`. `folded`: its share beyond 1/(2·stride), the Nyquist frequency after the stride, which is
-    what white noise would alias; `folded_pictures`: the same share of its responses to the images, before the stride.
+    `dead`: a constant response in all images, which is zero after a ReLU (where the ReLU is a layer). `weak`: root mean
+    square below `weak_below` times the largest one. `low`, `mid`, `high`: shares of the filter's power below, between
+    and above `bands`. `folded`: its share above 1/(2·stride), the Nyquist frequency after the stride, which is what
+    white noise would alias; `folded_pictures`: the same share of its responses to the images, before the stride.
     `colour`: share of its power that is not the same in red, green and blue.
 
     Args:
-        network: any whose first convolution reads the image.
+        network: whose first convolution has the image as input.
         pictures: of a data set.
         layer: dotted name of the convolution; None: the first.
         bands: two frequencies, in cycles per pixel; 0.5 is the finest grating.
         weak_below: share of the largest root mean square.
-        images: how many images, the first ones, in which a filter may be active.
+        images: number of images, the first ones, in which a filter may be active.
         dense_images: of which responses at every position are computed.
         batch: images per pass.
 
     Returns:
         `table`: one row per filter: the above, `rms`, `peak` (frequency of the most power), `most` (largest activation)
         and `active` (share of positions). Numbers: means and shares over the filters, intervals over filters;
-        `<share>.of_random_weights` is what independent random weights have. `shown`: filters and spectra.
+        `<share>.of_random_weights` is that of independent random weights. `shown`: filters and spectra.
 
     Raises:
         KeyError: if there is no such layer, with the closest names.
         ValueError: if it is no convolution of the image, or the bands are not 0 < low < high.
 
     Source: Zeiler & Fergus 2014, sec. 4.1 and fig. 6; sec. 3 for the root mean square of filters.
-    Deviation: the paper judges by eye; these numbers, and where their bounds lie, are ours.
+    Deviation: the paper judges by eye; these numbers and their bounds are ours.
     """
     if len(bands) != 2 or not 0 < bands[0] < bands[1]:
         raise ValueError(f"expected two frequencies 0 < low < high in cycles per pixel, got {list(bands)}")

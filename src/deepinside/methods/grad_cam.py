@@ -15,10 +15,10 @@ from deepinside.records import Batch, Maps
 
 
 def spatial_layer(network: Network, images: Float[Tensor, "n 3 h w"]) -> str:
-    """The last layer that still has positions: what the scores' layer reads, or the last convolution.
+    """The last layer with positions: the input of the scores' layer, or the last convolution.
 
     Args:
-        network: any with a convolution.
+        network: with a convolution.
         images: one image is enough.
 
     Returns:
@@ -40,12 +40,12 @@ def evidence(
     """L = relu(sum_u mean_yx(dS/dA_u) A_u), bilinear at the size of the input.
 
     Args:
-        answer: of the layer, A.
+        answer: A, activations of the layer.
         gradient: of a score with respect to it.
         side: (h, w) of the input, in pixels.
 
     Returns:
-        (n, h, w), not negative; the part of the score that a position explains, where a mean over positions follows.
+        (n, h, w), non-negative; the part of the score that a position explains, where a mean over positions follows.
 
     Source: Selvaraju et al. 2017 (Grad-CAM), eq. 1-2; Zhou et al. 2016 (CAM), eq. 2, for such networks.
     """
@@ -57,20 +57,20 @@ def evidence(
 def grad_cam(
     network: Network, batch: Batch, *, classes: Int[Tensor, "n t"] | None = None, layer: str | None = None
 ) -> Maps:
-    """Grad-CAM at the last layer with positions; in a network that ends in a mean over them this is CAM.
+    """Grad-CAM at the last layer with positions; in a network that ends with a mean over them this is CAM.
 
     Args:
-        network: any with a convolution.
-        batch: (n, 3, h, w); its labels are the classes asked for unless `classes` says otherwise.
+        network: with a convolution.
+        batch: (n, 3, h, w); its labels are the classes unless `classes` is set.
         classes: targets per image, (n, t); all t come from one forward pass.
         layer: dotted name of another layer with positions.
 
     Returns:
-        (n, t, h, w), not negative; zero where nothing speaks for the class.
+        (n, t, h, w), non-negative; zero where there is no evidence for the class.
 
     Raises:
         KeyError: if there is no such layer, with the closest names.
-        ValueError: if a class is outside the network's, or the layer's answer has no positions.
+        ValueError: if a class is outside the network's, or the layer has no positions.
 
     Source: Selvaraju et al. 2017, sec. 3; Zhou et al. 2016, sec. 2.
     """

@@ -1,4 +1,4 @@
-"""Input times gradient: what each pixel contributes to a class score, to first order (Shrikumar et al. 2016)."""
+"""Input times gradient: contribution of each pixel to a class score, to first order (Shrikumar et al. 2016)."""
 
 import torch
 from jaxtyping import Int
@@ -18,16 +18,16 @@ def input_x_gradient(
     In a network of ReLUs and pools without biases the map adds up to the score.
 
     Args:
-        network: any.
-        batch: (n, 3, h, w); its labels are the classes asked for unless `classes` says otherwise.
+        network: to visualise.
+        batch: (n, 3, h, w); its labels are the classes unless `classes` is set.
         classes: targets per image, (n, t); all t come from one forward pass.
         rule: backward rule of the ReLUs: `gradient`, `deconvnet` or `guided` (see `probe.relu_rule`).
 
     Returns:
-        (n, t, h, w), signed, in score: positive where the pixel, as it differs from the mean, speaks for the class.
+        (n, t, h, w), signed, in score: positive where the pixel's deviation from the mean supports the class.
 
     Raises:
-        ValueError: if nothing says what to look for, or a class lies outside the network's.
+        ValueError: if there is no class, or a class is outside the network's.
         UndefinedRule: if a nonlinearity has no such rule.
 
     Source: Shrikumar et al. 2016 (arXiv 1605.01713); as captum's `InputXGradient` on the network inside.

@@ -1,4 +1,4 @@
-"""How far features move when the image is shifted, scaled and turned (Zeiler & Fergus 2014, sec. 4 and fig. 5)."""
+"""Change of features when the image is translated, scaled and rotated (Zeiler & Fergus 2014, sec. 4 and fig. 5)."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ REST = {"translation": 0.0, "scale": 1.0, "rotation": 0.0}  # what leaves an ima
 
 
 def motion(kind: str, value: float, size: tuple[int, int]) -> Float[Tensor, "2 3"]:
-    """Where each point of the moved image comes from, for `torch.nn.functional.affine_grid`.
+    """The affine transformation from output to input coordinates, for `torch.nn.functional.affine_grid`.
 
     Coordinates run from -1 to 1 between the outer edges of the image (align_corners=False), so that one pixel is 2/h
     down and 2/w across.
@@ -31,7 +31,7 @@ def motion(kind: str, value: float, size: tuple[int, int]) -> Float[Tensor, "2 3
     Args:
         kind: `translation` (share of the height, positive downwards), `scale` (above 1 enlarges) or `rotation`
             (degrees, anticlockwise); the latter two about the centre.
-        value: how much.
+        value: of the transformation.
         size: (h, w) in pixels.
 
     Returns:
@@ -61,7 +61,7 @@ def moved(
     Args:
         images: RGB, (n, 3, h, w).
         motions: one per image, (n, 2, 3) (see `motion`).
-        fill: colour of what the image does not cover, (3, 1, 1).
+        fill: colour outside the image, (3, 1, 1).
 
     Returns:
         (n, 3, h, w). A shift by whole pixels is exact.
@@ -89,18 +89,18 @@ def invariance(
 ) -> Study:
     """Distance |f(T x) - f(x)| of the features f of a low and a high layer, and the probability of the class, per T.
 
-    T moves the image up or down, scales it about its centre, or turns it about its centre. Where the moved image
-    leaves the frame empty, the frame has the network's mean colour, which is zero for the network.
+    T translates the image vertically, scales it about its centre, or rotates it about its centre. The frame outside the
+    transformed image has the network's mean colour, which is zero for the network.
 
     Args:
-        network: any.
+        network: to visualise.
         pictures: of a data set.
         low: dotted name; None: the first convolution, after its ReLU where one follows.
-        high: dotted name; None: what the layer of the class scores reads (see `before_scores`).
+        high: dotted name; None: the input of the layer of the class scores (see `before_scores`).
         shifts: shares of the height, positive downwards.
         scales: above 1 enlarges.
         angles: in degrees, anticlockwise.
-        images: how many images, the first ones.
+        images: number of images, the first ones.
         batch: images per pass.
 
     Returns:
@@ -111,7 +111,7 @@ def invariance(
 
     Raises:
         KeyError: if there is no such layer.
-        ValueError: if a scale is not positive, or nothing is left to compare.
+        ValueError: if a scale is not positive, or there is nothing to compare.
 
     Source: Zeiler & Fergus 2014, sec. 4 and fig. 5.
     Deviation: relative distances are added, so that layers can be compared.

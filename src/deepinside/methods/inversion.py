@@ -1,4 +1,4 @@
-"""Inversion: images that a layer cannot tell from a given one (Mahendran & Vedaldi 2015, 2016)."""
+"""Inversion: images whose features match those of a given image (Mahendran & Vedaldi 2015, 2016)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -29,16 +29,16 @@ TRIES, SLOWER = 5, 4  # how often a descent that does not come down is begun aga
 
 
 class Recipe(NamedTuple):
-    """How pre-images are made.
+    """Settings of the optimisation of pre-images.
 
     Attributes:
         start: `kind` and `sigma`, see `synthesis.canvas.pixels`.
         weight: of the feature error against the penalties.
         per_value: whether the weight is times 3·h·w, because the penalties are sums and no means.
-        octaves: one after the other: `steps`, `step`, `priors`.
-        margin: pixels by which the canvas is larger than what the network is shown.
-        region: side of the square in the middle of the map that has to match, in units; None: all.
-        channels: first and beyond the last of the units that have to match; None: all.
+        octaves: applied in turn: `steps`, `step`, `priors`.
+        margin: pixels by which the canvas is larger than the network's input.
+        region: side of the square in the centre of the map that must match, in units; None: all.
+        channels: first and past-the-last of the units that must match; None: all.
         together: images per batch.
         seed: of the starts.
     """
@@ -55,12 +55,12 @@ class Recipe(NamedTuple):
 
 
 class PreImages(NamedTuple):
-    """What came of it.
+    """Results of the optimisation.
 
     Attributes:
         pictures: RGB in [0, 1], (repeats, n, 3, h, w).
-        errors: feature error before each step, of all repeats side by side, (steps, repeats·n).
-        states: `ok`, `ok, rates / <divisor>` where a slower descent came down, or `stopped at <step>`; by repeat.
+        errors: feature error before each step, of all repeats, (steps, repeats·n).
+        states: `ok`, `ok, rates / <divisor>` if only a slower descent converged, or `stopped at <step>`; by repeat.
     """
 
     pictures: Float[Tensor, "r n 3 h w"]
@@ -78,7 +78,7 @@ def features(
     """What has to match.
 
     Args:
-        network: any.
+        network: to visualise.
         images: RGB in [0, 1].
         name: of a layer, or `probabilities`.
         region: side of the square in the middle of the map; None: all.
@@ -110,21 +110,21 @@ def pre_images(
     """Minimises weight · ||Φ(x) - Φ0||² / ||Φ0||² plus penalties, from several starts.
 
     Args:
-        network: any.
+        network: to visualise.
         originals: RGB in [0, 1].
         name: of a layer, or `probabilities`.
-        recipe: how.
-        repeats: starts for each image.
+        recipe: settings.
+        repeats: number of starts per image.
 
     Returns:
-        The images, and how they came about.
+        The images, with errors and states.
 
     Raises:
-        ValueError: if the layer answers nothing to an image.
+        ValueError: if all activations of the layer are zero for an image.
 
     Source: Mahendran & Vedaldi 2015, eq. 1.
-    Deviation: their rates are those of one network; a descent whose error does not fall, or becomes NaN, is begun again
-        with rates a quarter as high, up to five times.
+    Deviation: their rates are for one network; a descent whose error does not decrease, or becomes NaN, is restarted
+        with a quarter of the rates, up to five times.
     """
     jobs = [(repeat, i) for repeat in range(repeats) for i in range(len(originals))]
     made, traces = [], []
@@ -248,36 +248,35 @@ def inversion(
 ) -> Study:
     """x* = argmin ||Φ(x) - Φ0||² / ||Φ0||² · weight + penalties, for several layers, images and starts.
 
-    Beside it, where networks were trained to invert the same codes, what these make of them in one pass.
+    For comparison also the reconstructions of networks that were trained to invert the same codes.
 
     Args:
-        network: any.
+        network: to visualise.
         pictures: of a data set.
-        layers: dotted names, or how many, spread evenly over the convolutions (each after its ReLU), and then what the
-            scores are made from; `probabilities` is the code after softmax.
-        images: images to invert.
-        repeats: starts for each.
-        region: side of the square in the middle of the map that has to match, in units; None: all.
-        channels: [first, beyond the last] of the units that have to match; None: all.
+        layers: dotted names, or their number, spread evenly over the convolutions (each after its ReLU), plus the input
+            of the scores' layer; `probabilities` is the code after softmax.
+        images: number of images.
+        repeats: number of starts per image.
+        region: side of the square in the centre of the map that must match, in units; None: all.
+        channels: [first, past-the-last] of the units that must match; None: all.
         start: `kind` and `sigma`, see `synthesis.canvas.pixels`.
         weight: of the feature error against the penalties.
         per_value: whether the weight is times 3·h·w, because the penalties are sums and no means.
-        margin: pixels by which the canvas is larger than what the network is shown; None: a quarter of the layer's
+        margin: pixels by which the canvas is larger than the network's input; None: a quarter of the layer's
             stride, less one.
         steps: of the descent.
         step: `policy` and its settings; see `synthesis.steps`.
         priors: name -> settings; see `synthesis.priors`.
         by_depth: prior -> its weight in the first, second and last third of the network's layers, on top of `priors`.
-        octaves: one after the other, each changes `steps`, `step` or `priors`; None: one.
+        octaves: applied in turn, each changes `steps`, `step` or `priors`; None: one.
         together: images per batch.
         inverters: trained on codes of this network, by code.
         seed: of the starts.
 
     Returns:
         `table`: layer, way (`optimised`, `learned`), image, repeat, feature error ||Φ(x*) - Φ0||² / ||Φ0||² (of what
-        has to match), image error |x* - x|² over the mean of that between images, detail (correlation of what the
-        image has above an eighth of the sampling rate with the original's), same label or not, passes through
-        the network, state (see `PreImages`).
+        must match), image error |x* - x|² over the mean of that between images, detail (correlation above an eighth of
+        the sampling rate with the original), same label or not, passes through the network, state (see `PreImages`).
 
     Raises:
         KeyError: if there is no such layer.

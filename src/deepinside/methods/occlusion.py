@@ -20,14 +20,14 @@ OF = ("score", "probability")
 
 
 class Windows(NamedTuple):
-    """Where the square stands: every position in rows and columns; at the far borders it may stick out.
+    """Positions of the square in rows and columns; at the right and lower border it may extend beyond the image.
 
     Attributes:
         side: of the square, pixels.
         tops: first pixel row of each row of positions, (r,).
         lefts: first pixel column of each column of positions, (c,).
-        down: which pixel rows each row of positions covers, (r, h).
-        across: which pixel columns each column of positions covers, (c, w).
+        down: pixel rows covered by each row of positions, (r, h).
+        across: pixel columns covered by each column of positions, (c, w).
     """
 
     side: int
@@ -37,7 +37,7 @@ class Windows(NamedTuple):
     across: Bool[Tensor, "c w"]
 
     def centres(self) -> tuple[Float[ndarray, " r"], Float[ndarray, " c"]]:
-        """Middles of what is covered.
+        """Centres of the covered squares.
 
         Returns:
             y and x, in pixels from the top and from the left edge of the image.
@@ -48,13 +48,13 @@ class Windows(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """What the network says of images; of covered ones the axes are (n, r, c), of clean ones (n,).
+    """Outputs of the network; for covered images the axes are (n, r, c), for clean ones (n,).
 
     Attributes:
-        probability: of the class asked for, 0..1.
-        score: of the class asked for, before softmax.
+        probability: of the class, 0..1.
+        score: of the class, before softmax.
         label: the most probable class.
-        activation: of the map followed, summed over space; NaN without a layer, or where the layer is silent.
+        activation: of the chosen map, summed over positions; NaN without a layer, or where the layer is zero.
     """
 
     probability: Float[Tensor, "n ..."]
@@ -68,8 +68,8 @@ class Occluded(NamedTuple):
 
     Attributes:
         windows: the positions.
-        covered: answers at every position.
-        clean: answers without a square.
+        covered: outputs at every position.
+        clean: outputs without a square.
         unit: map of the layer with the largest total activation on the clean image, (n,); -1 without a layer, or
             where the layer is zero everywhere.
     """
@@ -81,16 +81,16 @@ class Occluded(NamedTuple):
 
 
 def windows(size: tuple[int, int], *, side: float, stride: float, device: torch.device | str = "cpu") -> Windows:
-    """The positions of a square that starts in the upper left corner and moves on until it reaches the far border.
+    """The positions of a square that moves from the upper left corner to the right and lower border.
 
     Args:
         size: (h, w) of the image in pixels.
         side: of the square, share of the shorter side of the image, rounded to pixels.
-        stride: share likewise, at most `side`.
+        stride: likewise, at most `side`.
         device: of the tensors.
 
     Returns:
-        ceil((length - side) / stride) + 1 positions per axis; the part of the last that sticks out covers nothing.
+        ceil((length - side) / stride) + 1 positions per axis; the last one may extend beyond the image.
 
     Raises:
         ValueError: if the square is larger than the image, or some pixels would never be covered.
@@ -148,16 +148,16 @@ def occluded(
     layer: str | None = None,
     batch: int = 32,
 ) -> Occluded:
-    """Moves a square over every image and asks the network at every position.
+    """Moves a square over every image and evaluates the network at every position.
 
     Args:
-        network: any.
+        network: to visualise.
         images: RGB in [0, 1], (n, 3, h, w).
         classes: one per image.
         side: of the square, share of the shorter side of the image.
-        stride: share likewise.
+        stride: likewise.
         value: colour of the square: `mean` of the network, or a grey level in [0, 1].
-        layer: dotted name of a layer with maps, whose strongest map is followed; None: none.
+        layer: dotted name of a layer with maps, whose strongest map is recorded; None: none.
         batch: covered images per forward pass, of one image or of several; this alone sets the memory needed.
 
     Returns:
@@ -169,7 +169,7 @@ def occluded(
         ValueError: if a class is outside the network's, the layer has no maps, or the square does not fit.
 
     Source: Zeiler & Fergus 2014, sec. 4.2 and fig. 7.
-    Deviation: the text does not say what makes a map the strongest; here its total, which is what is recorded.
+    Deviation: the text does not define the strongest map; here that of the largest total, which is recorded.
     """
     images = images.to(network.device)
     places = windows((images.shape[2], images.shape[3]), side=side, stride=stride, device=images.device)
@@ -241,16 +241,16 @@ def occlusion(
     """M_ij = mean over the squares that cover pixel ij of S_c(image) - S_c(covered image).
 
     Args:
-        network: any.
-        batch: (n, 3, h, w), with labels: the classes asked for.
+        network: to visualise.
+        batch: (n, 3, h, w), with labels, the classes.
         side: of the square, share of the shorter side of the image.
-        stride: share likewise, at most `side`.
+        stride: likewise, at most `side`.
         value: colour of the square: `mean` of the network, or a grey level in [0, 1].
         of: `score` before softmax, or `probability`.
         passes: covered images per forward pass.
 
     Returns:
-        (n, 1, h, w), signed: positive where covering costs, in score or probability.
+        (n, 1, h, w), signed: positive where covering reduces the score or probability.
 
     Raises:
         ValueError: if there are no labels or one is outside the network's, `of` is unknown, or the square does not fit.

@@ -34,27 +34,27 @@ def occlusion_sheet(
     contrast: str = "identity",
     batch: int = 32,
 ) -> Study:
-    """What the network says while a square moves over images: one sheet each, as figure 7 of the paper.
+    """Outputs of the network while a square moves over images: one sheet each, as figure 7 of the paper.
 
     Args:
-        network: any.
-        pictures: of a data set; the class asked for is the label, or the predicted one where there is none.
+        network: to visualise.
+        pictures: of a data set; the class is the label, or the predicted one without a label.
         side: of the square, share of the shorter side of the image.
-        stride: share likewise, at most `side`.
+        stride: likewise, at most `side`.
         layer: dotted name of a layer with maps; None: the last convolution, after its ReLU where one follows.
         value: colour of the square: `mean` of the network, or a grey level in [0, 1].
-        images: the first images, which are drawn.
-        measured: the first images, over which the numbers are taken; never fewer than are drawn.
+        images: number of images to show, the first ones.
+        measured: number of images for the numbers, the first ones; at least `images`.
         rule: of the ReLUs on the way back of the projection: `deconvnet`, `guided` or `gradient`.
-        contrast: of local response normalisation on the way back: `identity` or `gradient`.
+        contrast: of local response normalisation in the backward pass: `identity` or `gradient`.
         batch: covered images per forward pass.
 
     Returns:
-        `table`: image, class asked for, unit (the strongest map, -1 where the layer is zero everywhere), y and x of
+        `table`: image, class, unit (the strongest map, -1 where the layer is zero everywhere), y and x of
         the centre of the square, probability, activation (empty where the layer is zero), label; the first row of each
         image, without y and x, is the image without a square. `numbers`: drop of probability with the centre in
-        the box and outside, share of images whose largest drop lies in the box, and how the drop of the activation
-        goes with the projection's energy under the square. `shown`: as the plot takes it.
+        the box and outside, share of images whose largest drop is in the box, and the correlation of the drop of the
+        activation with the projection's energy under the square. `shown`: for the figures.
 
     Raises:
         KeyError: if there is no such layer, with the closest names.

@@ -22,22 +22,23 @@ _WHOLE = "the two back-projections"
 def relation(
     network: Network, pictures: Pictures, *, layers: Sequence[str] | int = 8, images: int = 8, batch: int = 8
 ) -> Study:
-    """Compares two back-projections of each layer's strongest activation: autograd, and the DeconvNet written out.
+    """Compares two back-projections of each layer's strongest activation: autograd, and an explicit DeconvNet.
 
     With equal ReLU rules they should agree to float precision, whatever the rule: convolution and pooling are the same
-    in both. Then one rule at a time is changed, and the distance to the gradient says how far it moves the image:
-    the ReLU rule, unpooling that overwrites instead of adding up, and the identity through contrast normalisation.
+    in both. Then one rule at a time is changed, and the distance from the gradient is its effect: the ReLU rule,
+    unpooling that overwrites instead of adding up, and the identity through contrast normalisation.
 
     Args:
-        network: any whose nonlinearities have a DeconvNet rule.
+        network: with nonlinearities that have a DeconvNet rule.
         pictures: of a data set.
-        layers: dotted names, or how many, spread evenly over the convolutions, each after its ReLU where one follows.
-        images: how many images to average over.
+        layers: dotted names, or their number, spread evenly over the convolutions, each after its ReLU where one
+            follows.
+        images: number of images to average over.
         batch: images per pass.
 
     Returns:
         `table`: layer, compared (`equal: <rule>` or `changed: <what>`), image, relative distance |a - b| / |b| and
-        cosine; of `changed`, b is the gradient. NaN where nothing comes back at all.
+        cosine; of `changed`, b is the gradient. NaN where the projection is zero.
 
     Raises:
         KeyError: if there is no such layer.

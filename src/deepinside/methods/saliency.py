@@ -1,4 +1,4 @@
-"""Saliency: how much each pixel moves a class score, or any unit (Simonyan et al. 2013, sec. 3)."""
+"""Saliency: effect of each pixel on a class score, or on any unit (Simonyan et al. 2013, sec. 3)."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -17,17 +17,17 @@ _LOG = logging.getLogger(__name__)
 
 
 def targets(batch: Batch, classes: Int[Tensor, "n t"] | None) -> Int[Tensor, "n t"]:
-    """The classes whose scores are asked for.
+    """The classes whose scores are differentiated.
 
     Args:
-        batch: its labels are the classes unless `classes` says otherwise.
+        batch: its labels are the classes unless `classes` is set.
         classes: (n, t), or None.
 
     Returns:
         Classes per image, (n, t).
 
     Raises:
-        ValueError: if neither says what to look for.
+        ValueError: if there are neither labels nor classes.
     """
     if classes is not None:
         return classes
@@ -39,11 +39,11 @@ def targets(batch: Batch, classes: Int[Tensor, "n t"] | None) -> Int[Tensor, "n 
 def gradients(
     inputs: Float[Tensor, "n 3 h w"], scores: Float[Tensor, "n k"], classes: Int[Tensor, "n t"]
 ) -> Iterator[Float[Tensor, "n 3 h w"]]:
-    """dS_c/dI for one target of every image after the other, from one forward pass that is already done.
+    """dS_c/dI for one target per image at a time, from one forward pass.
 
     Args:
         inputs: leaf that requires grad, (n, 3, h, w).
-        scores: that came of it, (n, k); their graph is used up with the last target.
+        scores: computed from `inputs`, (n, k); their graph is freed with the last target.
         classes: targets per image, (n, t).
 
     Yields:
@@ -76,8 +76,8 @@ def forward(
     """A forward pass whose backward pass follows a rule.
 
     Args:
-        network: any.
-        images: RGB, (n, 3, h, w), on any device; they may leave [0, 1].
+        network: to visualise.
+        images: RGB, (n, 3, h, w), on any device; they may exceed [0, 1].
         rule: backward rule of the ReLUs (see `probe.relu_rule`).
 
     Returns:
@@ -98,27 +98,27 @@ def saliency(
     unit: int | None = None,
     position: Sequence[int] | None = None,
 ) -> Maps:
-    """M_ij = max over channels of |dS_c/dI|, of the score before softmax, or of a unit's activation in its place.
+    """M_ij = max over channels of |dS_c/dI|, of the score before softmax, or of a unit's activation instead.
 
     For a unit the forward pass ends at its layer. A unit that is zero everywhere in an image has a map of zeros,
-    whatever the rule. A map of zeros is warned of by name; rules that rectify the signal may well end in one.
+    whatever the rule. A map of zeros is logged as a warning; rules that rectify the signal may result in one.
 
     Args:
-        network: any.
-        batch: (n, 3, h, w); its labels are the classes asked for unless `classes` says otherwise.
+        network: to visualise.
+        batch: (n, 3, h, w); its labels are the classes unless `classes` is set.
         classes: targets per image, (n, t); all t come from one forward pass.
         rule: backward rule of the ReLUs: `gradient`, `deconvnet` or `guided` (see `probe.relu_rule`).
-        layer: dotted name, to look for a unit instead of a class; its answer (n, u, y, x) or (n, u).
+        layer: dotted name, for a unit instead of a class; its activations are (n, u, y, x) or (n, u).
         unit: of that layer.
-        position: y and x in the unit's map; None: where it is strongest, image by image.
+        position: y and x in the unit's map; None: of its maximum in each image.
 
     Returns:
-        (n, t, h, w), t = 1 for a unit, in score or activation per unit of pixel intensity, not negative.
+        (n, t, h, w), t = 1 for a unit, in score or activation per unit of pixel intensity, non-negative.
 
     Raises:
         KeyError: if there is no such layer, with the closest names.
-        ValueError: if nothing says what to look for, or a class, unit or position lies outside the network's.
-        UndefinedRule: if a nonlinearity on the way has no such rule.
+        ValueError: if there is no class, or a class, unit or position is outside the network's.
+        UndefinedRule: if a nonlinearity has no such rule.
 
     Source: Simonyan et al. 2013, sec. 3.1; with the other rules sec. 4 and Springenberg et al. 2015.
     """

@@ -35,13 +35,13 @@ def smooth_grad(
     """M_ij = max over channels of |mean over copies of dS_c/dI at I + e|, e from N(0, (sigma·(max I - min I))²).
 
     `signed`, the paper's, is the formula above; `magnitude` averages |dS/dI|, and `square` is the root of the average
-    of (dS/dI)². The noise depends on the image's name alone, so that neither its batch nor the order matters; noisy
-    copies may leave [0, 1].
+    of (dS/dI)². The noise depends only on the image's name, so that neither batch nor order matters; noisy copies may
+    exceed [0, 1].
 
     Args:
-        network: any.
-        batch: (n, 3, h, w); its labels are the classes asked for unless `classes` says otherwise.
-        copies: noisy ones of every image.
+        network: to visualise.
+        batch: (n, 3, h, w); its labels are the classes unless `classes` is set.
+        copies: number of noisy copies of every image.
         sigma: standard deviation of the noise, as a share of the image's range.
         average: `signed`, `magnitude` or `square`.
         per_pass: copies per forward pass, which bounds the memory.
@@ -49,7 +49,7 @@ def smooth_grad(
         rule: backward rule of the ReLUs: `gradient`, `deconvnet` or `guided` (see `probe.relu_rule`).
 
     Returns:
-        (n, t, h, w), in score per unit of pixel intensity, not negative; without noise it is saliency.
+        (n, t, h, w), in score per unit of pixel intensity, non-negative; without noise it is saliency.
 
     Raises:
         ValueError: if a setting makes no sense, nothing says what to look for, or a class is outside the network's.

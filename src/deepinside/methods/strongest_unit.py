@@ -1,4 +1,4 @@
-"""What a layer's strongest unit sees in each image."""
+"""Projection of the strongest unit of a layer in each image."""
 
 import torch
 from torch import Tensor
@@ -12,15 +12,15 @@ from deepinside.records import Batch, Maps
 def strongest_unit(
     network: Network, batch: Batch, *, layer: str, rule: str = "deconvnet", contrast: str = "identity"
 ) -> Maps:
-    """The strongest activation of a layer in each image, carried back to its pixels.
+    """The strongest activation of a layer in each image, projected back to its pixels.
 
-    Per pixel the colour channel of largest magnitude counts, with its sign: M_ij = R_ij,c* with c* = argmax_c |R_ij,c|.
+    Each pixel has the colour channel of largest magnitude, with its sign: M_ij = R_ij,c* with c* = argmax_c |R_ij,c|.
 
     Args:
-        network: any.
+        network: to visualise.
         batch: (n, 3, h, w).
-        layer: dotted name; its answer (n, u, y, x) or (n, u).
-        rule: of the ReLUs on the way back: `deconvnet`, `guided` or `gradient`.
+        layer: dotted name; its activations are (n, u, y, x) or (n, u).
+        rule: of the ReLUs in the backward pass: `deconvnet`, `guided` or `gradient`.
         contrast: of local response normalisation: `identity` or `gradient`.
 
     Returns:
@@ -28,10 +28,10 @@ def strongest_unit(
 
     Raises:
         KeyError: if there is no such layer, with the closest names.
-        ValueError: if its answer has other axes.
+        ValueError: if its activations have other axes.
 
     Source: Zeiler & Fergus 2014, sec. 2.1.
-    Deviation: one map instead of three colours, as for saliency; the unit is each image's own.
+    Deviation: one map instead of three colours, as for saliency; the unit may differ between images.
     """
     answer = activations(network, batch.images.to(network.device), (layer,))[layer]
     if answer.ndim not in {2, 4}:

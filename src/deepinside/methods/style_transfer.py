@@ -28,7 +28,7 @@ _CONTENT = 4  # of which resolution the content is: conv4_2 in VGG
 
 
 class Layers(NamedTuple):
-    """Dotted names of the layers that tell content and style."""
+    """Dotted names of the layers of content and style."""
 
     content: tuple[str, ...]
     style: tuple[str, ...]
@@ -40,10 +40,10 @@ def chosen_layers(
     content: Sequence[str] | None,
     style: Sequence[str] | None,
 ) -> Layers:
-    """The layers asked for, or the network's nearest to those of the paper.
+    """The requested layers, or those closest to the paper's.
 
     Args:
-        network: any with convolutions.
+        network: with convolutions.
         images: one image is enough.
         content: dotted names; None: the second convolution, or the only one, of the fourth resolution or the last.
         style: dotted names; None: the first convolution of each of the first five resolutions.
@@ -53,7 +53,7 @@ def chosen_layers(
 
     Raises:
         KeyError: if there is no such layer, with the closest names.
-        ValueError: if no name is given where one is expected.
+        ValueError: if a list of names is empty.
     """
     for names in (content, style):
         if names is not None and not names:
@@ -93,19 +93,7 @@ def _resolutions(network: Network, image: Tensor) -> dict[tuple[int, ...], list[
 
 
 def features(network: Network, image: Float[Tensor, "1 3 h w"], layers: Layers) -> dict[str, Float[Tensor, "u y x"]]:
-    """What the layers answer, by a forward pass that ends at the deepest of them.
-
-    Args:
-        network: any.
-        image: RGB in [0, 1], (1, 3, h, w), of any size that the layers take.
-        layers: whose answers.
-
-    Returns:
-        Layer name -> answer, attached to the graph.
-
-    Raises:
-        ValueError: if a layer has no positions, or the image is too small for it.
-    """
+    """Activations of the layers on an image of any size, attached to the graph."""
     names = tuple(dict.fromkeys((*layers.content, *layers.style)))
     try:
         answers = reached(network, image, names)
@@ -124,7 +112,7 @@ WEIGHTINGS = ("paper", "author")
 
 
 class Aim(NamedTuple):
-    """What an image is to come close to.
+    """Targets of the optimisation.
 
     Attributes:
         content: layer -> features of the content image, in units of `scale`.
@@ -175,7 +163,7 @@ def style_loss(now: Float[Tensor, "u u"], aim: Float[Tensor, "u u"], weighting: 
 
     Args:
         now: Gram matrix of the image, over its M positions (see `gram`).
-        aim: that of the style image, over its own.
+        aim: that of the style image, over its own positions.
         weighting: `paper` or `author`; of one layer they differ by the factor 4e3/N².
 
     Returns:
@@ -189,19 +177,19 @@ def style_loss(now: Float[Tensor, "u u"], aim: Float[Tensor, "u u"], weighting: 
 
 
 def aim(network: Network, content: Float[Tensor, "1 3 h w"], style: Float[Tensor, "1 3 y x"], layers: Layers) -> Aim:
-    """What is to be matched.
+    """Computes the targets of the optimisation.
 
     Args:
-        network: any.
-        content: image whose content is kept.
-        style: image whose style is taken, of any size.
+        network: to visualise.
+        content: the content image.
+        style: the style image, of any size.
         layers: of both.
 
     Returns:
-        Features, Gram matrices and the scale that both are in.
+        Features, Gram matrices and their scale.
 
     Deviation: the paper scales VGG's weights so that each unit's mean activation over ImageNet is one; here each layer
-    is divided by the mean magnitude of its answers to these two images, so that weights suit any network.
+    is divided by the mean magnitude of its activations on these two images, so that weights suit any network.
     """
     with torch.no_grad():
         ours, theirs = features(network, content, layers), features(network, style, layers)
@@ -214,34 +202,14 @@ def aim(network: Network, content: Float[Tensor, "1 3 h w"], style: Float[Tensor
 
 
 def losses(now: Mapping[str, Float[Tensor, "u y x"]], wanted: Aim, weighting: str) -> dict[str, Float[Tensor, ""]]:
-    """How far an image is from what it shall come close to.
-
-    Args:
-        now: features of the image.
-        wanted: by it.
-        weighting: `paper` or `author`.
-
-    Returns:
-        `content`, summed over its layers, and `style.<layer>`, unweighted.
-    """
+    """Unweighted losses: `content`, summed over its layers, and `style.<layer>`."""
     content = [content_loss(now[n] / wanted.scale[n], to, weighting) for n, to in wanted.content.items()]
     style = {f"style.{n}": style_loss(gram(now[n] / wanted.scale[n]), to, weighting) for n, to in wanted.gram.items()}
     return {"content": torch.stack(content).sum(), **style}
 
 
 def picked(pictures: Pictures, positions: Sequence[int]) -> dict[str, Float[Tensor, "1 3 h w"]]:
-    """Images of a data set.
-
-    Args:
-        pictures: of it.
-        positions: which, from 0.
-
-    Returns:
-        Name -> RGB in [0, 1], (1, 3, h, w).
-
-    Raises:
-        ValueError: if a position is outside the data set, or an image cannot be read.
-    """
+    """Images of a data set by name, RGB in [0, 1], (1, 3, h, w); positions are from 0."""
     if not positions or min(positions) < 0 or max(positions) >= len(pictures):
         raise ValueError(f"expected positions of images, 0..{len(pictures) - 1}, got {list(positions)}")
     found = {pictures.names[position]: pictures.read(position) for position in positions}
@@ -252,19 +220,7 @@ def picked(pictures: Pictures, positions: Sequence[int]) -> dict[str, Float[Tens
 
 
 def from_file(file: str, shorter: int) -> dict[str, Float[Tensor, "1 3 h w"]]:
-    """An image file, shrunk where it is large, never squeezed.
-
-    Args:
-        file: path to it.
-        shorter: most pixels of its shorter side.
-
-    Returns:
-        Name -> RGB in [0, 1], (1, 3, h, w).
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is no image.
-    """
+    """An image file by name, RGB in [0, 1], (1, 3, h, w), reduced if its shorter side exceeds `shorter` pixels."""
     path = Path(file)
     if not path.is_file():
         raise FileNotFoundError(f"expected a style image, got no file {file}: give its path in style_file")
@@ -312,13 +268,13 @@ def style_transfer(
     weights differ from the paper's by 4e3/N² a layer, so that wide layers count for less.
 
     Args:
-        network: any with convolutions.
+        network: with convolutions.
         pictures: of a data set.
-        content: positions of images whose content is kept.
-        style: positions of images whose style is taken; each pair is one result.
-        style_file: an image file whose style is taken instead; of any size, shrunk to the network's input where its
-            shorter side is larger. Gram matrices are divided by their own number of positions.
-        content_layers: dotted names; None: as `style_layers.chosen_layers` says.
+        content: positions of the content images.
+        style: positions of the style images; each pair is one result.
+        style_file: a style image file instead; of any size, reduced to the network's input if its shorter side is
+            larger. Gram matrices are divided by their own number of positions.
+        content_layers: dotted names; None: as in `chosen_layers`.
         style_layers: likewise.
         weighting: `paper` or `author`.
         content_weight: a.
@@ -340,7 +296,7 @@ def style_transfer(
 
     Source: Gatys et al. 2016, sec. 2 and 3; github.com/leongatys/PytorchNeuralStyleTransfer.
     Deviation: pixels stay in [0, 1] throughout (L-BFGS-B) where the paper clips at the end; layers are scaled by their
-    mean magnitude (see `style_losses.aim`).
+    mean magnitude (see `aim`).
     """
     if weighting not in WEIGHTINGS or start not in STARTS:
         raise ValueError(f"expected a weighting of {WEIGHTINGS} and a start of {STARTS}, got {weighting!r}, {start!r}")

@@ -1,4 +1,4 @@
-"""Saliency through time: how much each step of a sequence moves a class score."""
+"""Saliency through time: effect of each step of a sequence on a class score."""
 
 from collections.abc import Callable
 
@@ -15,20 +15,20 @@ def through_time(
 ) -> Float[Tensor, "n t"]:
     """M_t = |dS_c/dx_t|, the Euclidean norm over the features, of the score before softmax.
 
-    On CUDA the forward pass goes without cuDNN, whose recurrent layers refuse a backward pass in evaluation mode; the
-    switch is put back. So nothing has to be set to training mode, where dropout would change what is explained.
+    On CUDA the forward pass disables cuDNN, whose recurrent layers have no backward pass in evaluation mode. So nothing
+    has to be set to training mode, where dropout would change the result.
 
     Args:
         module: any recurrent (or other) classifier, in evaluation mode: sequences (n, t, f) to scores (n, k). For
-            tokens, give their embeddings and the part of the network that follows.
+            tokens, pass their embeddings and the remaining part of the network.
         inputs: sequences of floating-point features, batch first, (n, t, f); on the module's device.
-        classes: whose score, one per sequence, (n,).
+        classes: one per sequence, (n,).
 
     Returns:
-        (n, t), in score per unit of the input, not negative.
+        (n, t), in score per unit of the input, non-negative.
 
     Raises:
-        ValueError: if a shape, type or class is not as it should be, or the module is in training mode.
+        ValueError: if a shape, type or class is invalid, or the module is in training mode.
 
     Source: Simonyan et al. 2013, sec. 3.1, with time in place of pixels; Li et al. 2016, NAACL (first derivatives).
     Deviation: Simonyan et al. take the maximum over colours; the norm does not depend on the features' axes.

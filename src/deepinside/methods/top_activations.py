@@ -1,4 +1,4 @@
-"""The images that excite units most, and what in them does (Zeiler & Fergus 2014, fig. 2)."""
+"""Top activations of units, and their projections (Zeiler & Fergus 2014, fig. 2)."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -21,11 +21,11 @@ _MOST = 16_000_000  # what torch's quantile takes
 
 
 class Tops(NamedTuple):
-    """The strongest activations of units, one per image, from the strongest down.
+    """The strongest activations of units, one per image, in descending order.
 
     Attributes:
-        values: (u, top); -inf where there are fewer images.
-        pictures: their positions, (u, top); -1 where there are fewer.
+        values: (u, top); -inf if there are fewer images.
+        pictures: positions of their images, (u, top); -1 if there are fewer.
         places: y and x in the map, (u, top, 2).
     """
 
@@ -37,7 +37,7 @@ class Tops(NamedTuple):
         """Some of the units.
 
         Args:
-            kept: their places in the list of units.
+            kept: their indices in the list of units.
 
         Returns:
             Their activations.
@@ -57,28 +57,28 @@ def top_activations(
     contrast: str = "identity",
     batch: int = 32,
 ) -> Study:
-    """For each unit the images in which it is strongest, cut to its receptive field, beside their projections.
+    """For each unit its strongest images, cropped to its receptive field, beside their projections.
 
-    One pass over the images; a unit that is zero everywhere is counted and not drawn.
+    One pass over the images; a unit that is zero everywhere is counted and not shown.
 
     Args:
-        network: any.
+        network: to visualise.
         pictures: of a data set.
         layer: dotted name of a layer with maps (n, u, y, x).
-        units: numbers, or how many, spread evenly over the layer; None: all.
+        units: numbers, or their number, spread evenly over the layer; None: all.
         top: images per unit.
-        rule: of the ReLUs on the way back: `deconvnet`, `guided` or `gradient`.
-        contrast: of local response normalisation on the way back: `identity` or `gradient`.
+        rule: of the ReLUs in the backward pass: `deconvnet`, `guided` or `gradient`.
+        contrast: of local response normalisation in the backward pass: `identity` or `gradient`.
         batch: images per forward pass.
 
     Returns:
         `table`: unit, rank, image, label, value, y, x and the corners of the receptive field; `shown`: patches and
         projections (u, top, h, w, 3), those of the projections signed, each divided by the 99 % quantile of its
-        magnitude and cut off at 1; masks where the field leaves the image.
+        magnitude and clipped at 1; masks where the field exceeds the image.
 
     Raises:
         KeyError: if there is no such layer, with the closest names.
-        ValueError: if the layer has no maps, or a unit lies outside it.
+        ValueError: if the layer has no maps, or a unit is outside it.
 
     Source: Zeiler & Fergus 2014, sec. 4 and fig. 2.
     """
@@ -104,18 +104,18 @@ def top_activations(
 
 
 def spread_units(units: Sequence[int] | int | None, count: int, layer: str) -> list[int]:
-    """The units that are meant.
+    """The numbers of the requested units.
 
     Args:
-        units: numbers, or how many, spread evenly over the layer; None: all.
-        count: how many the layer has.
+        units: numbers, or their number, spread evenly over the layer; None: all.
+        count: number of units of the layer.
         layer: its name.
 
     Returns:
         Their numbers.
 
     Raises:
-        ValueError: if one of them lies outside the layer.
+        ValueError: if one of them is outside the layer.
     """
     if units is None:
         return list(range(count))
@@ -128,18 +128,18 @@ def spread_units(units: Sequence[int] | int | None, count: int, layer: str) -> l
 def strongest_pictures(
     network: Network, pictures: Pictures, *, layer: str, units: Sequence[int], top: int = 9, batch: int = 32
 ) -> Tops:
-    """Where in a data set units are strongest; one activation per image, memory flat in the number of images.
+    """The strongest activations of units in a data set, one per image; memory is constant in the number of images.
 
     Args:
-        network: any.
+        network: to visualise.
         pictures: of the data set.
         layer: dotted name of a layer with maps (n, u, y, x).
         units: their numbers.
-        top: how many images.
+        top: number of images.
         batch: images per forward pass.
 
     Returns:
-        Activations, images and places; earlier images win ties.
+        Activations, images and positions; earlier images win ties.
     """
     kept = Tops(
         torch.full((len(units), top), -torch.inf),
@@ -174,10 +174,10 @@ def cut_out(
     how: dict[str, str],
     batch: int,
 ) -> tuple[list[dict], dict[str, ndarray]]:
-    """Patches of images that units see, and their projections.
+    """Image patches in the receptive fields of units, and their projections.
 
     Args:
-        network: any.
+        network: to visualise.
         pictures: of the data set.
         units: their numbers.
         tops: of these units.
@@ -187,7 +187,7 @@ def cut_out(
 
     Returns:
         Rows of the table; and patches and projections (u, top, h, w, 3), the latter signed, each divided by the 99 %
-        quantile of its magnitude and cut off at 1, and masks where the field leaves the image (u, top, h, w).
+        quantile of its magnitude and clipped at 1, and masks where the field exceeds the image (u, top, h, w).
     """
     count, top = tops.values.shape
     pairs = [(i, rank) for i in range(count) for rank in range(top) if tops.pictures[i, rank] >= 0]

@@ -1,4 +1,4 @@
-"""All that is known of one unit on one card: what it likes best, what it keeps, what excites it, what it detects."""
+"""Cards of units: preferred stimulus, pre-image, strongest patches, projections and concept."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -34,25 +34,24 @@ def unit_cards(
     detectors: pd.DataFrame | None = None,
     seed: int = 0,
 ) -> Study:
-    """Brings together a unit's preferred stimulus, pre-image, strongest patches, their projections and its concept.
+    """Combines a unit's preferred stimulus, pre-image, strongest patches, their projections and its concept.
 
-    The pre-image is of the image that excites the unit most, from the unit's own map alone: what of that image the
-    unit tells.
+    The pre-image is that of the unit's strongest image, from the unit's map alone.
 
     Args:
-        network: any.
+        network: to visualise.
         pictures: of a data set.
         layer: dotted name of a layer with maps.
-        units: numbers, or how many, spread evenly; None: all.
+        units: numbers, or their number, spread evenly; None: all.
         top: patches per unit.
-        rule: of the ReLUs on the way back.
-        contrast: of local response normalisation on the way back.
+        rule: of the ReLUs in the backward pass.
+        contrast: of local response normalisation in the backward pass.
         batch: images per pass.
-        stimulus: settings of `activation_maximization`; its own layer and units do not count.
-        pre_image: fields of `pre_image.Recipe`: `start`, `weight`, `per_value`, `octaves`, `margin`,
+        stimulus: settings of `activation_maximization`; its layer and units are ignored.
+        pre_image: fields of `inversion.Recipe`: `start`, `weight`, `per_value`, `octaves`, `margin`,
             `together`.
-        detectors: `units.csv` of a dissection; None: there was none.
-        seed: of all chance.
+        detectors: `units.csv` of a dissection; None without one.
+        seed: of all random numbers.
 
     Returns:
         `table`: unit, its strongest activation, score of the stimulus, feature error of the pre-image, concept, its
@@ -61,7 +60,7 @@ def unit_cards(
 
     Raises:
         KeyError: if there is no such layer.
-        ValueError: if it has no maps, or a unit lies outside it.
+        ValueError: if it has no maps, or a unit is outside it.
 
     Source: the survey's four families side by side; Olah et al. 2017 for the form.
     """

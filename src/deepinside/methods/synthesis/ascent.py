@@ -15,11 +15,11 @@ PATIENCE = 20  # steps without any gradient, after which a unit counts as dead
 
 
 class Seen(NamedTuple):
-    """What the network says of images.
+    """Values of the objective.
 
     Attributes:
         value: of the objective, (n,).
-        traced: curves to keep, each (n,).
+        traced: values to record, each (n,).
     """
 
     value: Float[Tensor, " n"]
@@ -27,13 +27,13 @@ class Seen(NamedTuple):
 
 
 class Ascent(NamedTuple):
-    """How it went.
+    """Result of gradient ascent.
 
     Attributes:
-        variable: at the end; of an image whose value or gradient became NaN or infinite, the last good one.
-        traces: name -> (steps, n); what the images were before each step.
-        stopped: step at which an image was stopped so, -1 for none.
-        silent: whether nothing came back from the value for the last `PATIENCE` steps.
+        variable: at the end; for an image whose value or gradient became NaN or infinite, the last valid one.
+        traces: name -> (steps, n); recorded before each step.
+        stopped: step at which an image became invalid, -1 for none.
+        silent: whether the gradient of the value was zero for the last `PATIENCE` steps.
     """
 
     variable: Tensor
@@ -52,22 +52,22 @@ def ascend(
     step: Mapping[str, Any],
     every: Callable[[int], object] = lambda _step: None,
 ) -> Ascent:
-    """Climbs `look(paint(x)).value` minus the priors' cost, each image by itself.
+    """Maximises `look(paint(x)).value` minus the priors' cost, independently for each image.
 
-    Where nothing at all comes back from the value, as from a blank image in a network whose first layer is silent
-    there, the step goes along white noise of the image's own.
+    Where the gradient is zero, as at a blank image in a network whose first layer is zero there, the step follows the
+    image's own white noise.
 
     Args:
-        look: images as the network is shown them, in grey levels with the mean colour subtracted -> what it says.
-        canvas: what the variable is, and how it becomes images.
-        draws: the images' chance.
-        priors: what images are expected to look like.
-        steps: how many.
-        step: `policy` and its settings; see `steps`. Settings may be pairs [first, last]; None leaves one out.
+        look: the objective, from images in grey levels with the mean colour subtracted to values.
+        canvas: the variable, and its mapping to images.
+        draws: a random generator per image.
+        priors: penalties, views, steering and operators.
+        steps: their number.
+        step: `policy` and its settings; see `steps`. Settings may be pairs [first, last]; None omits one.
         every: is called before each step, with its number.
 
     Returns:
-        The variable at the end, and how it got there.
+        The variable at the end, and its traces.
 
     Raises:
         KeyError: if there is no such policy.

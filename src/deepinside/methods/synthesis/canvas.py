@@ -1,6 +1,6 @@
-"""What an image is made of: its pixels, its spectrum, or the code of a generator.
+"""Parameterisations of an image: its pixels, its spectrum, or the code of a generator.
 
-A canvas turns a variable into images in grey levels of 0..255 from which the mean colour is subtracted.
+A canvas maps a variable to images in grey levels of 0..255 from which the mean colour is subtracted.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ class Draws:
 
     Args:
         seeds: one per image.
-        device: where the numbers are wanted; they are drawn on the CPU, so that they are the same everywhere.
+        device: of the results; the numbers are generated on the CPU, so that they are the same everywhere.
     """
 
     def __init__(self, seeds: Sequence[int], device: torch.device | str = "cpu") -> None:
@@ -75,7 +75,7 @@ def pixels(
     """Images to start from.
 
     Args:
-        draws: their chance.
+        draws: a random generator per image.
         side: (h, w) in pixels.
         colour: the mean colour, RGB in [0, 1].
         start: `zero` (the mean colour), `normal` (white noise about it), `uniform` (white noise whose 95 % quantile of
@@ -107,10 +107,10 @@ def fourier(
     Colours are decorrelated and pass through a sigmoid, so that images stay within 0..255.
 
     Args:
-        draws: the images' chance.
+        draws: a random generator per image.
         side: (h, w) in pixels.
         colour: the mean colour, RGB in [0, 1].
-        decay: 1 gives photographs' own fall of amplitude with frequency; 0 none.
+        decay: 1 is the decrease of amplitude with frequency in photographs; 0 none.
         chroma: scale of colour relative to brightness; 1 as in photographs' covariance.
         sigma: of the coefficients to start from.
 
@@ -143,10 +143,10 @@ def enlarged(grey: Float[Tensor, "n 3 h w"], side: tuple[int, int]) -> Float[Ten
 
     Args:
         grey: images.
-        side: (H, W) wanted.
+        side: (H, W) of the result.
 
     Returns:
-        Of that size.
+        Images of that size.
     """
     if tuple(grey.shape[2:]) == side:
         return grey

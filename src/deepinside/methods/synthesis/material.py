@@ -1,4 +1,4 @@
-"""What an ascent works on: the canvas to start from, and what priors have to be given."""
+"""Inputs of gradient ascent: the canvas to start from, and the arguments of priors."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -47,11 +47,11 @@ class Wishes(Protocol):
 
 
 def needed(pictures: Pictures | None, what: str) -> Pictures:
-    """Photographs, where something cannot do without.
+    """Checks that there are photographs.
 
     Args:
-        pictures: there may be none.
-        what: needs them.
+        pictures: or None.
+        what: name of what needs them.
 
     Returns:
         The images.
@@ -65,14 +65,14 @@ def needed(pictures: Pictures | None, what: str) -> Pictures:
 
 
 def prepared(network: Network, goal: Target, shape: Frame, plan: Wishes, draws: Draws) -> tuple[Canvas, dict[str, Any]]:
-    """The canvas and what priors are given.
+    """The canvas and the arguments of the priors.
 
     Args:
-        network: any.
+        network: to visualise.
         goal: the objective.
-        shape: what size of image it needs.
-        plan: how.
-        draws: the images' chance.
+        shape: size of its images.
+        plan: settings.
+        draws: a random generator per image.
 
     Returns:
         The canvas; name -> value for `Priors`.

@@ -1,4 +1,4 @@
-"""What is done to an image after each step: r in x <- r(x + step), not differentiable.
+"""Operators applied to an image after each step: r in x <- r(x + step), not differentiable.
 
 Every function takes images in grey levels, mean colour subtracted (n, 3, h, w), the gradient of the last step, and
 returns images.
@@ -24,7 +24,7 @@ def decay(grey: Pictures, _gradient: Pictures, *, amount: float) -> Pictures:
 
     Args:
         grey: images.
-        amount: share that is taken away.
+        amount: share to subtract.
 
     Returns:
         Images.
@@ -39,7 +39,7 @@ def blur(grey: Pictures, _gradient: Pictures, *, sigma: float) -> Pictures:
 
     Args:
         grey: images.
-        sigma: in pixels; nothing happens below 0.3, where the sampled kernel is a point.
+        sigma: in pixels; no effect below 0.3, where the sampled kernel is a point.
 
     Returns:
         Images.
@@ -57,7 +57,7 @@ def blur(grey: Pictures, _gradient: Pictures, *, sigma: float) -> Pictures:
 
 
 def small_norm(grey: Pictures, _gradient: Pictures, *, percentile: float) -> Pictures:
-    """Pixels whose norm over the colours lies below the percentile become zero.
+    """Sets pixels whose norm over the colours is below the percentile to zero.
 
     Args:
         grey: images.
@@ -72,7 +72,7 @@ def small_norm(grey: Pictures, _gradient: Pictures, *, percentile: float) -> Pic
 
 
 def small_contribution(grey: Pictures, gradient: Pictures, *, percentile: float) -> Pictures:
-    """Pixels without which the activation would hardly change, to first order |Σ_ch x·g|, become zero.
+    """Sets pixels of small contribution to the activation, to first order |Σ_ch x·g|, to zero.
 
     Args:
         grey: images.
@@ -109,14 +109,14 @@ def norm_box(grey: Pictures, _gradient: Pictures, *, limit: float) -> Pictures:
 
 
 def sphere(grey: Pictures, _gradient: Pictures, *, radius: float) -> Pictures:
-    """The image scaled to a given size.
+    """Scales an image to a given norm.
 
     Args:
         grey: images.
         radius: root mean square in grey levels.
 
     Returns:
-        Images; one that is all zero stays so.
+        Images; one that is all zero is unchanged.
 
     Source: Erhan et al. 2009, eq. 1: maximise under ||x|| = rho.
     """
@@ -144,7 +144,7 @@ def bregman(grey: Pictures, _gradient: Pictures, *, weight: float) -> Pictures:
 
 
 def clip(grey: Pictures, _gradient: Pictures, *, colour: Float[Tensor, "3"]) -> Pictures:
-    """The image, mean added, kept within 0..255.
+    """Clips an image, with the mean added, to 0..255.
 
     Args:
         grey: images.
@@ -160,7 +160,7 @@ def clip(grey: Pictures, _gradient: Pictures, *, colour: Float[Tensor, "3"]) -> 
 
 
 def patches(grey: Pictures, _gradient: Pictures, *, draws: Draws, bank: Float[Tensor, "m p"], mix: float) -> Pictures:
-    """Each tile of a grid drawn anew every time moves towards the nearest patch of real photographs.
+    """Moves each tile of a random grid towards the nearest patch of real photographs.
 
     Args:
         grey: images.
@@ -192,7 +192,7 @@ def _mixed(
 
 
 def box(code: Float[Tensor, "n ..."], _gradient: Tensor, *, bounds: tuple[Tensor, Tensor]) -> Float[Tensor, "n ..."]:
-    """The code of a generator kept within bounds.
+    """Clips the code of a generator to bounds.
 
     Args:
         code: (n, ...).

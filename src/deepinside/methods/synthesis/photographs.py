@@ -1,4 +1,4 @@
-"""What photographs lend to synthesis: a mean image to start from, patches, and how high an answer gets."""
+"""Photographs for synthesis: mean images to start from, patches, and the largest activations."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
@@ -36,19 +36,19 @@ class Sorted(NamedTuple):
 
 
 def sort_facets(network: Network, pictures: Pictures, label: int, *, facets: int, seed: int = 0) -> Sorted:
-    """Sorts the photographs of a class by what the network sees in them.
+    """Clusters the photographs of a class by the network's codes.
 
     The class's codes before the scores go through PCA and t-SNE to two dimensions and are split by k-means.
 
     Args:
-        network: any.
+        network: to visualise.
         pictures: labelled.
         label: the class.
         facets: clusters.
         seed: of t-SNE and k-means.
 
     Returns:
-        The images, and which facet they belong to.
+        The images, and the facet of each.
 
     Raises:
         ValueError: if there are too few images of the class.
@@ -81,15 +81,15 @@ def _nearest(plane: Float[ndarray, "n 2"], clusters: KMeans, which: int) -> tupl
 def facet(
     network: Network, pictures: Pictures, label: int, *, facets: int, which: int, nearest: int, seed: int = 0
 ) -> Float[Tensor, "3 h w"]:
-    """The mean of the photographs of one facet of a class: of those nearest to its middle.
+    """The mean of the photographs of one facet of a class: of those nearest to its centre.
 
     Args:
-        network: any.
+        network: to visualise.
         pictures: labelled.
         label: the class.
         facets: clusters, see `sort_facets`.
-        which: of them, the largest first.
-        nearest: images to average.
+        which: index of the facet, the largest first.
+        nearest: number of images to average.
         seed: of t-SNE and k-means.
 
     Returns:
@@ -131,11 +131,11 @@ def bank(
     """Patches of photographs.
 
     Args:
-        pictures: any.
+        pictures: photographs.
         colour: the mean colour that is subtracted, RGB in [0, 1].
         side: of a patch, in pixels.
-        count: patches, spread evenly over at most 200 images.
-        seed: of their places.
+        count: number of patches, spread evenly over at most 200 images.
+        seed: of their positions.
 
     Returns:
         Grey levels, mean subtracted, (count, 3·side·side).
@@ -160,17 +160,17 @@ def bank(
 def largest(
     network: Network, pictures: Pictures, goal: Target, *, side: tuple[int, int], position: tuple[int, int] | None
 ) -> Float[Tensor, " n"]:
-    """How high the answers get over photographs.
+    """The largest values of an objective over photographs.
 
     Args:
-        network: any.
-        pictures: any.
-        goal: what is asked, one row per answer.
-        side: (h, w) of what the network is shown: the middle of each image.
+        network: to visualise.
+        pictures: photographs.
+        goal: the objective, one row per value.
+        side: (h, w) of the network's input: the centre of each image.
         position: of the unit in the map.
 
     Returns:
-        The largest answer of each row; at least 1e-6.
+        The largest value of each row; at least 1e-6.
     """
     best = torch.full((len(goal.weights),), 1e-6, device=network.device)
     for _, batch in pictures.batches(_BATCH):
@@ -185,10 +185,10 @@ def largest(
 def mean_pictures(
     network: Network, pictures: Pictures, labels: Sequence[int], *, start: Mapping[str, Any]
 ) -> Float[Tensor, "n 3 h w"]:
-    """The mean images that ascents of several classes start from.
+    """The mean images that gradient ascent of several classes starts from.
 
     Args:
-        network: any.
+        network: to visualise.
         pictures: labelled.
         labels: the classes.
         start: `kind`: `mean`, all images of the class, or `facet` with `facets`, `which` and `nearest`.

@@ -1,8 +1,8 @@
-"""What images are expected to look like: any set of priors by name, freely combined.
+"""Priors of images by name, freely combined.
 
-Each is one function: a penalty (subtracted from the objective), a view (what the network is shown), steering (of the
-gradient) or an operator (after the step). Any number of theirs may be a pair [first, last]: it then moves linearly over
-the steps. Operators also take `every`: only after each so many steps.
+Each is one function: a penalty (subtracted from the objective), a view (of the canvas, the network's input), steering
+(of the gradient) or an operator (after the step). Any number among the settings may be a pair [first, last] and then
+changes linearly over the steps. Operators also take `every`: the number of steps between applications.
 """
 
 import inspect
@@ -40,7 +40,7 @@ def l2(grey: Float[Tensor, "n 3 h w"], *, weight: float) -> Float[Tensor, " n"]:
 def alpha_norm(
     grey: Float[Tensor, "n 3 h w"], *, weight: float, alpha: float, joint: bool, mean: bool
 ) -> Float[Tensor, " n"]:
-    """The alpha norm, weight · Σ |x|^alpha: small for intensities up to a typical one, huge beyond.
+    """The alpha norm, weight · Σ |x|^alpha: small up to a typical intensity, very large above it.
 
     Args:
         grey: images.
@@ -86,17 +86,17 @@ PENALTIES: dict[str, Callable[..., Tensor]] = {"l2": l2, "alpha_norm": alpha_nor
 
 
 def centre(gradient: Float[Tensor, "n 3 h w"], _variable: Tensor, *, margin: float) -> Float[Tensor, "n 3 h w"]:
-    """No gradient outside the middle.
+    """Sets the gradient outside the centre to zero.
 
     Args:
         gradient: by the pixels.
-        margin: width of the silent border in pixels.
+        margin: width of the border in pixels.
 
     Returns:
         The gradient.
 
     Raises:
-        ValueError: if nothing is left in the middle.
+        ValueError: if nothing is left in the centre.
 
     Source: Nguyen et al. 2016 (MFV), code: centre bias.
     """
@@ -111,7 +111,7 @@ def centre(gradient: Float[Tensor, "n 3 h w"], _variable: Tensor, *, margin: flo
 def pull(
     gradient: Tensor, variable: Tensor, *, weight: float, reconstructed: Callable[[Tensor], Tensor]
 ) -> Float[Tensor, "n ..."]:
-    """Adds weight · (E(G(h)) - h): towards codes that the generator's own image has.
+    """Adds weight · (E(G(h)) - h): towards codes of the generator's own images.
 
     Args:
         gradient: by the code, (n, ...).
@@ -129,11 +129,11 @@ def pull(
 
 
 def heat(gradient: Tensor, _variable: Tensor, *, draws: Draws, sigma: float) -> Tensor:
-    """Adds white noise, so that the ascent becomes a sampler.
+    """Adds white noise, so that gradient ascent becomes a sampler.
 
     Args:
         gradient: (n, ...).
-        draws: the images' chance.
+        draws: a random generator per image.
         sigma: epsilon 3.
 
     Returns:
@@ -157,11 +157,11 @@ PRIORS = {name: (kind, function) for kind, table in KINDS.items() for name, func
 
 
 def at(value: Any, share: float) -> Any:
-    """A number, or what a pair [first, last] has come to.
+    """A number, or the current value of a pair [first, last].
 
     Args:
         value: number, pair, or anything else.
-        share: 0..1, of the steps that are done.
+        share: 0..1, of the steps so far.
 
     Returns:
         The number.
@@ -173,12 +173,12 @@ class Priors:
     """A set of priors with their settings.
 
     Args:
-        settings: name -> its settings; None or no settings at all leave it out.
-        given: what settings cannot say: `side`, `colour`, `bank`, `bounds`, `reconstructed`; each prior takes its own.
+        settings: name -> its settings; None or no settings omit it.
+        given: further arguments: `side`, `colour`, `bank`, `bounds`, `reconstructed`; each prior takes its own.
 
     Raises:
         KeyError: if there is no such prior, with the closest names.
-        ValueError: if a prior lacks a setting, or has one that it does not know.
+        ValueError: if a prior lacks a setting, or has an unknown one.
     """
 
     def __init__(self, settings: Mapping[str, Mapping[str, Any] | None], given: Mapping[str, Any]) -> None:
@@ -192,25 +192,25 @@ class Priors:
             self._chosen[kind].append((_bound(name, function, kind, own, given), dict(own)))
 
     def cost(self, grey: Float[Tensor, "n 3 h w"], share: float) -> Float[Tensor, " n"] | None:
-        """What the images cost.
+        """Penalties of the images.
 
         Args:
             grey: images.
-            share: 0..1, of the steps that are done.
+            share: 0..1, of the steps so far.
 
         Returns:
-            Sum of the penalties; None where there are none.
+            Sum of the penalties; None without penalties.
         """
         costs = [function(grey, **_now(own, share)) for function, own in self._chosen["penalty"]]
         return torch.stack(costs).sum(dim=0) if costs else None
 
     def shown(self, canvas: Float[Tensor, "n 3 H W"], draws: Draws, share: float) -> Float[Tensor, "n 3 h w"]:
-        """What the network is shown of them.
+        """The network's views of the images.
 
         Args:
             canvas: images.
-            draws: their chance.
-            share: 0..1, of the steps that are done.
+            draws: a random generator per image.
+            share: 0..1, of the steps so far.
 
         Returns:
             Views.
@@ -220,13 +220,13 @@ class Priors:
         return canvas
 
     def steered(self, gradient: Tensor, variable: Tensor, draws: Draws, share: float) -> Tensor:
-        """The gradient that a step is taken along.
+        """The gradient after steering.
 
         Args:
             gradient: by the variable.
             variable: images or codes.
-            draws: their chance.
-            share: 0..1, of the steps that are done.
+            draws: a random generator per image.
+            share: 0..1, of the steps so far.
 
         Returns:
             Of the same shape.
@@ -241,9 +241,9 @@ class Priors:
         Args:
             variable: images or codes.
             gradient: of the objective at that step.
-            draws: their chance.
+            draws: a random generator per image.
             step: from 0.
-            share: 0..1, of the steps that are done.
+            share: 0..1, of the steps so far.
 
         Returns:
             Of the same shape.

@@ -53,14 +53,14 @@ def progress(gradient: Tensor, _value: Tensor, _memory: Memory, *, max_rate: flo
 def progress01(
     gradient: Tensor, value: Tensor, _memory: Memory, *, max_rate: float, early: float, late: float
 ) -> Tensor:
-    """As `progress`, for a probability p: the rise aimed at is min(early, late · (1 - p)).
+    """As `progress`, for a probability p: the target increase is min(early, late · (1 - p)).
 
     Args:
         gradient: (n, ...).
         value: p, (n,).
         max_rate: largest factor.
-        early: rise that is aimed at while p is small.
-        late: share of what is missing to 1.
+        early: target increase while p is small.
+        late: share of 1 - p.
 
     Returns:
         The change.
@@ -77,7 +77,7 @@ def mean(gradient: Tensor, _value: Tensor, memory: Memory, *, size: float, momen
 
     Args:
         gradient: (n, ...).
-        memory: keeps the velocity.
+        memory: stores the velocity.
         size: mean change of one step.
         momentum: 0..1.
 
@@ -123,11 +123,11 @@ def momentum(
     least: float | None = None,
     most: float | None = None,
 ) -> Tensor:
-    """Momentum, m <- momentum·m + rate·g, rescaled where its largest entry lies outside least..most.
+    """Momentum, m <- momentum·m + rate·g, rescaled if its largest entry is outside least..most.
 
     Args:
         gradient: (n, ...).
-        memory: keeps m.
+        memory: stores m.
         rate: factor.
         momentum: 0..1.
         least: of the largest change of a step; None: any.

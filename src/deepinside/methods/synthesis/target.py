@@ -21,12 +21,12 @@ Unit = int | Mapping[int, float]
 
 
 class Frame(NamedTuple):
-    """The smallest image in which a unit sees all that it can see, and which unit of the map that is.
+    """The smallest image that contains the receptive field of a unit, and the unit's position in the map.
 
     Attributes:
         side: (h, w) of the image in pixels.
-        position: (y, x) in the layer's map; None where the layer has no map.
-        seen: (top, left, h, w): the part that the unit sees.
+        position: (y, x) in the layer's map; None if the layer has no map.
+        seen: (top, left, h, w) of the unit's receptive field.
     """
 
     side: tuple[int, int]
@@ -40,9 +40,9 @@ class Target(NamedTuple):
     Attributes:
         layer: dotted name; None: the class scores.
         weights: of the layer's units, one row per image, (n, u): one 1 for a unit, several numbers for a direction.
-        place: `centre`: the unit in the middle of the map; `everywhere`: the mean over the map (a channel).
-        objective: `score`: the answer itself; `log_probability` and `probability`: after softmax over the layer;
-            `log_odds`: log p/(1 - p), the score over all others, which does not flatten out as p nears 1.
+        place: `centre`: the unit in the centre of the map; `everywhere`: the mean over the map (a channel).
+        objective: `score`: the activation itself; `log_probability` and `probability`: after softmax over the layer;
+            `log_odds`: log p/(1 - p), the score over all others, which does not saturate as p approaches 1.
     """
 
     layer: str | None
@@ -52,15 +52,15 @@ class Target(NamedTuple):
 
 
 def frame(network: Network, layer: str | None, place: str) -> Frame:
-    """What size of image a target needs.
+    """The size of image that a target needs.
 
     Args:
-        network: any.
+        network: to visualise.
         layer: dotted name; None: the class scores.
         place: `centre` or `everywhere`.
 
     Returns:
-        The receptive field of one unit, where it is smaller than the network's input; the whole input otherwise.
+        The receptive field of one unit, if it is smaller than the network's input; otherwise the whole input.
 
     Raises:
         KeyError: if there is no such layer.
@@ -90,12 +90,12 @@ def frame(network: Network, layer: str | None, place: str) -> Frame:
 def answered(
     network: Network, images: Float[Tensor, "n 3 h w"], layer: str | None, position: tuple[int, int] | None
 ) -> Float[Tensor, "n u"]:
-    """The answers of all units of a layer, by a forward pass that ends there.
+    """The activations of all units of a layer, by a forward pass that ends there.
 
-    Of a rectifier what it is given: the same wherever a unit answers, and with a slope where it does not.
+    For a rectifier its input: equal where a unit is active, and with a gradient where it is not.
 
     Args:
-        network: any.
+        network: to visualise.
         images: RGB in [0, 1].
         layer: dotted name; None: the class scores.
         position: (y, x) in the map; None: the mean over the map.
@@ -104,7 +104,7 @@ def answered(
         (n, u), attached to the graph.
 
     Raises:
-        ValueError: if the position lies outside the map.
+        ValueError: if the position is outside the map.
     """
     if layer is None:
         return network(images)
@@ -127,7 +127,7 @@ def target(
     """Checks the units and returns the objective.
 
     Args:
-        network: any.
+        network: to visualise.
         layer: dotted name; None: the class scores.
         units: numbers, or mappings unit -> weight for directions.
         place: `centre` or `everywhere`.
@@ -161,9 +161,9 @@ def looking(
     """The objective as a function of the images.
 
     Args:
-        network: any.
-        goal: what of it, one row per image.
-        shape: which image, and which unit of the map; of a larger canvas the middle is shown.
+        network: to visualise.
+        goal: the target, one row per image.
+        shape: size of the image, and position in the map; the centre of a larger canvas is used.
         weights: factor of each image's value.
 
     Returns:

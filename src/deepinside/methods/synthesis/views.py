@@ -1,7 +1,7 @@
-"""How the network is shown the image at each step: a random shift, window or turn, so that no pixel is pinned.
+"""Random views of the image at each step: shifts, windows and rotations, for robustness.
 
-Every function takes the canvas in grey levels (n, 3, H, W), the images' own chance, and returns what is shown;
-gradients flow back through it.
+Every function takes the canvas in grey levels (n, 3, H, W) and a random generator per image, and returns the network's
+input; gradients flow back through it.
 """
 
 import math
@@ -16,11 +16,11 @@ from deepinside.methods.synthesis.canvas import Draws
 
 
 def jitter(canvas: Float[Tensor, "n 3 h w"], draws: Draws, *, pixels: float) -> Float[Tensor, "n 3 h w"]:
-    """The canvas rolled by up to so many pixels each way; what leaves on one side enters on the other.
+    """The canvas rolled by a random number of pixels in each direction, with wrap-around.
 
     Args:
         canvas: images.
-        draws: their chance.
+        draws: a random generator per image.
         pixels: largest shift.
 
     Returns:
@@ -39,14 +39,14 @@ def jitter(canvas: Float[Tensor, "n 3 h w"], draws: Draws, *, pixels: float) -> 
 def crop(
     canvas: Float[Tensor, "n 3 H W"], draws: Draws, *, side: tuple[int, int], spread: float | None
 ) -> Float[Tensor, "n 3 h w"]:
-    """A window of the canvas, of the size that the network takes.
+    """A window of the canvas, of the network's input size.
 
     Args:
         canvas: images, at least as large as the window.
-        draws: their chance.
+        draws: a random generator per image.
         side: (h, w) of the window.
-        spread: the window's corner is drawn around the middle with this standard deviation, as a share of the room
-            there is, and clipped to it; None: uniformly.
+        spread: standard deviation of the window's position around the centre, as a share of the margin, to which it is
+            clipped; None: uniform.
 
     Returns:
         (n, 3, *side).
@@ -66,14 +66,14 @@ def crop(
 def affine(
     canvas: Float[Tensor, "n 3 h w"], draws: Draws, *, degrees: float, zoom: float, shift: float
 ) -> Float[Tensor, "n 3 h w"]:
-    """A small turn, change of size and shift about the middle; beyond its border the canvas is reflected.
+    """A small rotation, scaling and shift about the centre; beyond its border the canvas is reflected.
 
     Args:
         canvas: images.
-        draws: their chance.
-        degrees: largest turn, either way.
-        zoom: largest change of size: factors from 1/(1 + zoom) to 1 + zoom, uniform in the logarithm.
-        shift: largest shift either way, as a share of the side.
+        draws: a random generator per image.
+        degrees: largest rotation, in either direction.
+        zoom: largest scaling: factors from 1/(1 + zoom) to 1 + zoom, uniform in the logarithm.
+        shift: largest shift in either direction, as a share of the side.
 
     Returns:
         Of the same size.
@@ -91,17 +91,17 @@ def affine(
 
 
 def noise(canvas: Float[Tensor, "n 3 h w"], draws: Draws, *, sigma: float) -> Float[Tensor, "n 3 h w"]:
-    """White noise laid over the canvas.
+    """White noise added to the canvas.
 
     Args:
         canvas: images.
-        draws: their chance.
+        draws: a random generator per image.
         sigma: standard deviation in grey levels.
 
     Returns:
         Of the same size.
 
-    Source: Smilkov et al. 2017 average gradients so; here it keeps the image from balancing on fine detail.
+    Source: Smilkov et al. 2017 average gradients in this way; here it makes the image robust to fine detail.
     """
     return canvas + sigma * draws.normal(*canvas.shape[1:])
 
