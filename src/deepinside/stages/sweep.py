@@ -1,6 +1,5 @@
 """Finished points of a grid -> one tidy table, the best of them, and curves with intervals."""
 
-import csv
 import itertools
 import math
 import re
@@ -18,7 +17,7 @@ from deepinside.artifacts import ancestry
 from deepinside.artifacts.artifact import flat
 from deepinside.plots.gallery import Gallery
 from deepinside.plots.sweep import curves
-from deepinside.records import Row, Table
+from deepinside.records import Row, Table, write_set_aside
 from deepinside.spelling import closest
 from deepinside.statistics import t_interval
 
@@ -180,8 +179,7 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
         pooled.to_csv(out / "mean.csv", index=False, lineterminator="\n")
     chosen = best(pooled)
     chosen.to_csv(out / "best.csv", index=False, lineterminator="\n")
-    with (out / "set_aside.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([("file", "reason"), *aside])
+    write_set_aside(out, aside)
     keys = {key: tuple(map(text, values)) for key, values in grid.keys.items() if key != grid.repeats}
     Table([*_counts(grid, inputs, aside), *_rows(chosen, keys)]).write(out)
     gallery = Gallery(out)
