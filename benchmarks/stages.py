@@ -103,9 +103,7 @@ def record(case, beside, times, unit, scale, target):
 def crops(index, network):
     recipe = network.preprocessing
     for entry in index.entries:
-        canvas = views.canvas(index.picture(entry), recipe)
-        places = views.placements(*canvas.shape[1:], recipe.input, "ten")
-        yield views.cut(canvas, places, recipe.input)
+        yield views.crops_of(index.picture(entry), recipe, "ten").pixels
 
 
 def backward(network, images, classes):
@@ -167,8 +165,7 @@ def reading(options, root, index):
             return old(image.convert("RGB"))
 
     def viewed(path):
-        canvas = views.canvas(read_image(path), recipe)
-        return views.cut(canvas, views.placements(*canvas.shape[1:], side, "centre"), side)
+        return views.crops_of(read_image(path), recipe, "centre").pixels
 
     with tarfile.open(root / "all.tar", "w") as archive:
         for path in paths:

@@ -2,10 +2,11 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from deepinside.metrics import energy_ratio, high_frequency_share
+from deepinside.metrics import energy_ratio, high_frequency_share, iou_ceiling
 from deepinside.records import Boxes
 
 
@@ -30,3 +31,11 @@ def test_energy_ratio_by_hand() -> None:
     assert energy_ratio(map_, Boxes([[2, 1, 4, 3]])) == pytest.approx(0.75 / (4 / 24))
     assert energy_ratio(torch.ones(4, 6), Boxes([[2, 1, 4, 3]])) == pytest.approx(1)
     assert math.isnan(energy_ratio(torch.zeros(4, 6), Boxes([[2, 1, 4, 3]])))
+
+
+def test_iou_ceiling_by_hand() -> None:
+    # 100 images, a mask covers half an image (0.005 of all); in whole images:
+    truth, room = np.array([2.0, 0.1, 0.1, 0.0]), np.array([40, 40, 100, 40])
+    # two images: 0.5 of 2; a tenth: the rest of the mask fits elsewhere, or, with the category in all images, cannot
+    assert iou_ceiling(truth, room, 100, 0.005) == pytest.approx([0.25, 1, 0.2, 0])
+    assert (iou_ceiling(truth * 64, room * 64, 6400, 0.005) == iou_ceiling(truth, room, 100, 0.005)).all()  # of pixels

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepinside.records import Batch, Boxes, Images, Maps, Row, Table
+from deepinside.records import Batch, Boxes, Images, Maps, Row, Table, write_set_aside
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,11 @@ def test_table_names_what_is_there() -> None:
         table["b"]
     with pytest.raises(ValueError, match="once"):
         Table([Row("a", 1.0), Row("a", 2.0)])
+
+
+def test_files_set_aside_are_listed_by_a_name_that_can_be_read(tmp_path: Path) -> None:
+    strange = b"caf\xe9.jpg".decode("utf-8", "surrogateescape")  # é in Latin-1
+    write_set_aside(tmp_path, [(strange, f"expected a picture, got {strange}"), ("café\n.jpg", 'not "whole"')])
+    assert (tmp_path / "set_aside.csv").read_text(encoding="utf-8") == (
+        'file,reason\ncaf\\xe9.jpg,"expected a picture, got caf\\xe9.jpg"\n"café\n.jpg","not ""whole"""\n'
+    )

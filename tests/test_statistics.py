@@ -1,12 +1,13 @@
-"""The bootstrap interval: against theory, and its edges."""
+"""Intervals: against theory, and their edges."""
 
 import math
 import tracemalloc
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from deepinside.statistics import bootstrap_interval
+from deepinside.statistics import bootstrap_interval, t_interval
 
 
 def test_close_to_the_normal_interval_for_many_values() -> None:
@@ -42,3 +43,15 @@ def test_covers_the_truth_as_often_as_it_says() -> None:
         low, high = bootstrap_interval(random.random(60), resamples=400, seed=seed)
         hits += low <= 0.5 <= high
     assert 0.88 <= hits / 200 <= 0.99
+
+
+@pytest.mark.parametrize("level", [0.9, 0.95])
+def test_t_interval_against_scipy(level: float) -> None:
+    values = np.random.default_rng(2).normal(3, 2, 5)
+    expected = stats.ttest_1samp(values, 0).confidence_interval(level)
+    assert t_interval(values, level=level) == pytest.approx(tuple(expected))
+
+
+def test_t_interval_of_equal_values_and_of_one() -> None:
+    assert t_interval(np.full(3, 0.5)) == (0.5, 0.5)
+    assert np.isnan(t_interval(np.array([3.0]))).all()

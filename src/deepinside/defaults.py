@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import deepinside
+from deepinside.spelling import closest
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -62,8 +63,6 @@ def defaults(group: str, choice: str, given: Mapping[str, Any] | None = None) ->
 
 def _check(name: str, known: list[str], said: str) -> None:
     if name not in known:
-        from deepinside.spelling import closest  # torch is slow to import: only for who misspelt something
-
         raise KeyError(f"{said} {name!r}; {closest(name, known)}")
 
 

@@ -1,4 +1,4 @@
-"""Errors of reconstructions in pixels, codes, rough contours and colours, and measures of synthesised images."""
+"""Measures of images, reconstructions, maps and masks."""
 
 import math
 from typing import NamedTuple
@@ -295,3 +295,29 @@ def energy_ratio(map_: Float[Tensor, "h w"], boxes: Boxes) -> float:
         inside[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)] = True
     share = inside.double().mean()
     return float(map_[inside].double().sum() / map_.double().sum() / share)
+
+
+def iou_ceiling(
+    truth: Float[ndarray, "*n"], room: Float[ndarray, "*n"], area: float, quantile: float
+) -> Float[ndarray, "*n"]:
+    """The highest IoU that a unit can reach with a concept: max over A of min(A, T) / max(A, T).
+
+    A unit's mask covers the share q of the whole area. A of it lies in images that carry the concept's category and
+    counts: no more than q times the area, and no less than what the other images have no room for. At best one of A
+    and T lies inside the other.
+
+    Args:
+        truth: T, area of each concept.
+        room: area of all images that carry its category.
+        area: of all images; pixels, or any unit that the three share.
+        quantile: q, in (0, 1).
+
+    Returns:
+        In [0, 1]; 0 for a concept without area.
+
+    Source: Bau et al. 2017, sec. 2.3 (the sums of IoU run over the images that carry the category).
+    """
+    mask = quantile * area
+    active = np.clip(truth, np.maximum(mask - (area - room), 0), mask)
+    high = np.maximum(active, truth)
+    return np.minimum(active, truth) / np.where(high > 0, high, 1)

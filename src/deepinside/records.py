@@ -12,6 +12,8 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
 
+from deepinside.spelling import readable
+
 
 def _expect(condition: bool, expected: str, came: object, fix: str) -> None:
     if not condition:
@@ -222,3 +224,16 @@ class Table:
             Row(r["metric"], _number(r["value"]), r["unit"], int(r["n"]), _number(r["ci_low"]), _number(r["ci_high"]))
             for r in lines
         )
+
+
+def write_set_aside(folder: str | Path, rows: Iterable[tuple[str, str]]) -> None:
+    """Writes `set_aside.csv`, the files that could not be used.
+
+    Args:
+        folder: where to.
+        rows: file, relative to the root of the data, and reason; bytes of a name that are no UTF-8 are written out.
+    """
+    with (Path(folder) / "set_aside.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("file", "reason"))
+        writer.writerows(tuple(map(readable, row)) for row in rows)

@@ -1,10 +1,12 @@
-"""Names: suggestions for misspelt ones, and the objects of dotted ones."""
+"""Names: what a misspelt one may have meant, the object that a dotted one names, and file names as text."""
 
 import difflib
 import importlib
+import re
 from collections.abc import Iterable
 from typing import Any
 
+_BYTE = re.compile(r"[\udc80-\udcff]")  # of a file's name, where it is no UTF-8 (PEP 383)
 _LISTED = 24  # names in an error message
 
 
@@ -43,3 +45,16 @@ def resolved(name: str) -> Any:
     if not hasattr(module, last):
         raise KeyError(f"{place} has no {last!r}; {closest(last, [key for key in vars(module) if key[0] != '_'])}")
     return getattr(module, last)
+
+
+def readable(name: str) -> str:
+    r"""The name of a file as text that tables and JSON can hold.
+
+    Args:
+        name: as Python decodes it.
+
+    Returns:
+        The same, but for bytes that are no UTF-8, which are written out: `caf\xe9.jpg`.
+    """
+    written = _BYTE.sub(lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", name)
+    return written.encode("utf-8", "backslashreplace").decode()

@@ -1,11 +1,16 @@
 """Confidence intervals."""
 
+import math
+
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
+from scipy import stats
 
 from deepinside.records import Row
+
+LEVEL = 0.95  # coverage of every interval
 
 
 def mean_row(metric: str, values: ArrayLike, unit: str = "") -> Row:
@@ -26,7 +31,7 @@ def mean_row(metric: str, values: ArrayLike, unit: str = "") -> Row:
 
 
 def bootstrap_interval(
-    values: Float[ndarray, " n"], *, level: float = 0.95, resamples: int = 2000, seed: int = 0
+    values: Float[ndarray, " n"], *, level: float = LEVEL, resamples: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
     """The percentile bootstrap interval of the mean, over images.
 
@@ -52,3 +57,23 @@ def bootstrap_interval(
     ]
     low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def t_interval(values: Float[ndarray, " n"], *, level: float = LEVEL) -> tuple[float, float]:
+    """The interval of the mean of a few independent measurements, such as one per seed: mean ± t s / sqrt(n).
+
+    Args:
+        values: one number per measurement, (n,).
+        level: coverage aimed at.
+
+    Returns:
+        Lower and upper end, in the unit of the values; NaN for fewer than two values.
+
+    Source: Student 1908, sec. 5.
+    """
+    n = len(values)
+    if n < 2:
+        return math.nan, math.nan
+    mean, deviation = float(np.mean(values)), np.std(values, ddof=1)
+    half = float(stats.t.ppf((1 + level) / 2, n - 1) * deviation) / math.sqrt(n)
+    return mean - half, mean + half

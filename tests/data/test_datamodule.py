@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from deepinside.data.augmentation import Augmentation, Look, look, seen
-from deepinside.data.datamodule import Canvases, Order, Pictures, Views, canvas_size, mean_colour
+from deepinside.data.datamodule import Canvases, Order, Pictures, Views, mean_colour
 from deepinside.data.index import NO_BOXES, Entry, Index, read_image
 from deepinside.network import Preprocessing
-from deepinside.views import canvas, cut, placements
+from deepinside.views import canvas, canvas_size, cut, placements
 
 SIZES = ((40, 30), (30, 44), (60, 60))  # width, height
 TOLD = Preprocessing(mean=(0.5, 0.25, 1.0), std=(1, 1, 1), input=20, resize=24)
@@ -174,13 +174,14 @@ def test_a_broken_picture_does_not_end_the_training(index, caplog):
 
 
 def test_only_what_fits_is_kept(index):
-    total = sum(3 * height * width for height, width in (canvas_size(e, 24) for e in index.entries))
-    assert [tuple(canvas_size(e, 24)) for e in index.entries[:3]] == [(24, 32), (35, 24), (24, 24)]
+    sizes = [canvas_size(entry.height, entry.width, 24) for entry in index.entries]
+    assert sizes[:3] == [(24, 32), (35, 24), (24, 24)]
+    total = sum(3 * height * width for height, width in sizes)
     assert Canvases(index, TOLD, (total + 1) / 1e9).fits
     assert not Canvases(index, TOLD, (total - 1) / 1e9).fits
     made = Canvases(index, TOLD, 1.0)
     made.keep(threads=2)
-    assert all(tuple(made[i].shape[1:]) == canvas_size(e, 24) for i, e in enumerate(index.entries))
+    assert [tuple(made[i].shape[1:]) for i in range(len(index))] == sizes
 
 
 def test_a_short_last_batch_is_dropped_in_training_only(index):

@@ -10,7 +10,7 @@ from sklearn.linear_model import RidgeClassifier
 
 from deepinside.data import ilsvrc
 from deepinside.data.broden.reader import Broden
-from deepinside.miniature import World, ceiling, read_ceilings, write_broden, write_ilsvrc
+from deepinside.miniature import World, read_ceilings, write_broden, write_ilsvrc
 from deepinside.miniature.compose import compose
 from deepinside.miniature.ilsvrc_tree import size, val_kind
 from deepinside.miniature.objects import KINDS
@@ -126,15 +126,6 @@ def test_ceilings_leave_room_for_detectors(probe: Path) -> None:
     assert [int(row["number"]) for row in written] == [number for number, *_ in rows]
     for category in {row[2] for row in rows}:
         assert np.median([most for *_, name, _, most in rows if name == category]) >= 0.15, category
-
-
-def test_ceiling_by_hand() -> None:
-    # 100 images, a unit fires on 0.5 of an image; 40 carry the category. A concept of 2 images: 0.5 of 2.
-    assert ceiling(np.array([2.0]), np.array([40.0]), 100)[0] == pytest.approx(0.25)
-    # one of 0.1: the unit may fire elsewhere with the rest, so A = G.
-    assert ceiling(np.array([0.1]), np.array([40.0]), 100)[0] == pytest.approx(1)
-    # all images carry the category: all 0.5 count.
-    assert ceiling(np.array([0.1]), np.array([100.0]), 100)[0] == pytest.approx(0.2)
 
 
 def _pixels(picture: np.ndarray) -> np.ndarray:

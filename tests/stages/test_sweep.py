@@ -14,6 +14,7 @@ from scipy import stats
 from tests.own import OWN, lay, program
 
 from deepinside.pipeline import configuration, plan
+from deepinside.pipeline import sweep as points
 from deepinside.pipeline.plan import Plan, Planner
 from deepinside.plots.sweep import curves
 from deepinside.records import Row, Table
@@ -105,7 +106,7 @@ def test_the_command_of_a_point_keeps_the_users_words_and_leaves_out_the_sweeps(
         "name=n",
         "hydra.verbose=1",
     ]
-    found = sweep.overrides(grid(keys={"a.x": [1]}), ["data.limit=9"], command, 3, "n")
+    found = points.overrides(grid(keys={"a.x": [1]}), ["data.limit=9"], command, 3, "n")
     assert found == {"a.x=1": ["run=localise", "name=n", "seed=3", "data.limit=9", "data.root=/here", "a.x=1"]}
 
 
@@ -178,7 +179,6 @@ def test_repetitions_are_averaged_before_the_best_is_chosen(tmp_path: Path) -> N
 
 
 def test_one_repetition_has_no_interval_and_an_unknown_value_is_never_best(tmp_path: Path) -> None:
-    assert np.isnan(sweep.t_interval(np.array([3.0]))).all()
     out = swept(tmp_path, {"a": {"x": [1, 2]}}, {"a.x=1": math.nan, "a.x=2": 9.0})
     assert Table.read(out)["best.error.a.x"].value == 2
     assert pd.read_csv(out / "sweep.csv")["value"].isna().tolist() == [True, False]
@@ -248,7 +248,7 @@ def test_every_shipped_sweep_has_the_words_of_a_stage(name: str) -> None:
     with initialize_config_dir(str(configuration.folder()), version_base="1.3"):
         cfg = compose("config", overrides=[f"sweep={name}"])
     found = Grid.of(OmegaConf.to_container(cfg.sweep))
-    commands = list(sweep.overrides(found, list(cfg.sweep.fixed), [], cfg.seed, cfg.name).values())
+    commands = list(points.overrides(found, list(cfg.sweep.fixed), [], cfg.seed, cfg.name).values())
     assert (cfg.run, cfg.name, len(commands)) == ("sweep", name, len(found))
     assert cfg.sweep.says.endswith(".")
     configuration.check_overrides(list(dict.fromkeys(word for words in commands for word in words)))
@@ -310,16 +310,16 @@ def test_a_sweep_without_a_name_says_which_there_are(planner: Planner) -> None:
     ],
 )
 def test_the_reason_of_a_failure_holds_no_folder_of_this_machine(stderr: str, code: int, reason: str) -> None:
-    assert sweep._reason(stderr, code) == reason
+    assert points._reason(stderr, code) == reason
 
 
 def test_what_all_points_take_is_made_first(planner: Planner) -> None:
     plan = planned(planner, *TWO[:1], "~sweep.grid.localise", "+sweep.grid.localise.gamma=[1,2]",
                    "+sweep.grid.model.dropout=[0.1,0.2]")  # fmt: skip
-    found = sweep._common(list(plan.inputs.values()))
+    found = points._common(list(plan.inputs.values()))
     assert [step.stage.name for step in found] == ["prepare"]  # each network serves two of the four points
-    assert sweep._common(list(plan.inputs.values())[:1]) == []
-    assert [step.stage.name for step in sweep._common(list(plan.inputs.values())[::2])] == ["prepare", "train"]
+    assert points._common(list(plan.inputs.values())[:1]) == []
+    assert [step.stage.name for step in points._common(list(plan.inputs.values())[::2])] == ["prepare", "train"]
 
 
 def test_trainings_on_several_devices_are_not_swept_by_processes_of_torchrun(
@@ -330,12 +330,12 @@ def test_trainings_on_several_devices_are_not_swept_by_processes_of_torchrun(
     for name, value in (("TORCHELASTIC_RUN_ID", "x"), ("WORLD_SIZE", "2"), ("RANK", "0"), ("LOCAL_RANK", "0")):
         monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match="start the sweep without torchrun"):
-        sweep._check_processes(list(plans.values()))
+        points._check_processes(list(plans.values()))
 
 
 def test_no_job_is_no_sweep() -> None:
     with pytest.raises(ValueError, match=r"sweep\.jobs"):
-        sweep.computed(grid(), {}, {}, 0)
+        points.computed(grid(), {}, {}, 0)
 
 
 # The program

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy import stats
 
 from deepinside.claims.register import Measure, Source
-from deepinside.claims.verdict import LEVEL, Estimate
+from deepinside.claims.verdict import Estimate
 from deepinside.records import Table
-from deepinside.statistics import bootstrap_interval
+from deepinside.statistics import bootstrap_interval, t_interval
 
 Folders = Mapping[str, Sequence[Path]]  # evidence -> an artifact per seed
 _REDUCE: Mapping[str, Callable] = {"mean": np.mean, "max": np.max, "min": np.min}
@@ -94,6 +93,4 @@ def boot_estimate(values: Float[ndarray, " n"]) -> Estimate:
 
 def t_estimate(values: Float[ndarray, " n"]) -> Estimate:
     """The mean over seeds with its t-interval."""
-    mean, n = float(np.mean(values)), len(values)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
-    return Estimate(mean, mean - half, mean + half, n, n - 1)
+    return Estimate(float(np.mean(values)), *t_interval(values), len(values), len(values) - 1)

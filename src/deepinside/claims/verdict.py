@@ -10,8 +10,9 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy import stats
 
+from deepinside.statistics import LEVEL
+
 SUPPORTED, CONTRADICTED, UNDECIDED, NEEDS_DATA = "supported", "contradicted", "undecided", "needs_data"
-LEVEL = 0.95
 ALPHA = (1 - LEVEL) / 2  # one-sided, as a two-sided interval has it
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from deepinside.data.image import BadImage, read_image
 from deepinside.data.reading import brief
 from deepinside.data.tar import MARK, Span
-from deepinside.records import Boxes
+from deepinside.records import Boxes, write_set_aside
 from deepinside.runtime.progress import track
 
 __all__ = ["NO_BOXES", "PICTURES", "SPLITS", "BadImage", "Entry", "Index"]
@@ -247,7 +247,7 @@ class Index:
         _write(folder / "images.csv", ("split", "image", "file", "label", "width", "height", "start", "length"), images)
         _write(folder / "boxes.csv", ("image", "x0", "y0", "x1", "y1"), boxes)
         _write(folder / "classes.csv", ("label", "id", "name"), classes)
-        _write(folder / "set_aside.csv", ("file", "reason"), self.set_aside)
+        write_set_aside(folder, self.set_aside)
 
     @classmethod
     def read(cls, folder: str | Path, root: str | Path) -> "Index":

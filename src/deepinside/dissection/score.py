@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from deepinside.dissection.labels import Vocabulary
+from deepinside.metrics import iou_ceiling
 
 FIELDS = ("label", "truth", "activation", "intersect", "iou")
 COUNT_COLUMNS = ("layer", "rule", "category", "detector_units", "unique_detectors")
@@ -180,24 +181,17 @@ def _found(units: pd.DataFrame, threshold: float, names: Sequence[str]) -> dict[
 def ceilings(
     truth: Int[ndarray, " l"], room: Int[ndarray, " c"], pixels: int, quantile: float, vocabulary: Vocabulary
 ) -> Float[ndarray, " l"]:
-    """The highest IoU that a unit can reach with each label: max over A of min(A, T) / max(A, T).
-
-    A mask covers about the share q of all P pixels. A of them are in images of the label's category and count: at most
-    qP, and at least what does not fit into the other images.
+    """The highest IoU that a unit can reach with each label, see `metrics.iou_ceiling`.
 
     Args:
         truth: T, pixels of each label, (l,).
         room: pixels of the images that carry a label of each category, (c,).
-        pixels: P, of all label maps.
-        quantile: q.
+        pixels: of all label maps.
+        quantile: share of them that a unit's mask covers.
         vocabulary: category of each label.
 
     Returns:
         (l,), in [0, 1]; NaN for labels without a pixel or without a category.
     """
-    mask = quantile * pixels
-    least = np.maximum(mask - (pixels - room), 0)[vocabulary.primary]
-    area = np.clip(truth, least, mask)
-    high = np.maximum(area, truth)
-    answer = np.minimum(area, truth) / np.where(high > 0, high, 1)
-    return np.where((truth > 0) & (vocabulary.primary >= 0), answer, np.nan)
+    found = iou_ceiling(truth, room[vocabulary.primary], pixels, quantile)
+    return np.where((truth > 0) & (vocabulary.primary >= 0), found, np.nan)

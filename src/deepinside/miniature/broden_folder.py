@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int, UInt8
 from numpy import ndarray
 from PIL import Image
 
 from deepinside.data.broden.writer import Label, Probe, index_rows, numbered, write_tables
+from deepinside.metrics import iou_ceiling
 from deepinside.miniature.compose import World, compose
 from deepinside.miniature.ilsvrc_tree import drawn
 from deepinside.miniature.objects import KINDS
@@ -21,34 +22,8 @@ from deepinside.miniature.palette import COLOURS, named, swatch
 QUANTILE = 0.005  # share of all positions on which a unit fires (Bau et al. 2017, sec. 2.2)
 
 
-def ceiling(
-    truth: Float[ndarray, " c"], carrying: Float[ndarray, " c"], images: float, quantile: float = QUANTILE
-) -> Float[ndarray, " c"]:
-    """Max over A of min(A, G) / max(A, G): G is the concept, A the mask of a unit in images of its category.
-
-    A unit's mask covers `quantile` of the positions of all images. Of these, A are in images of the concept's category
-    and count; the others are elsewhere, where there is room for images - carrying. Given A, the best case is that one
-    of A and G contains the other. The ceiling is therefore 1 where A = G is possible, and below 1 for concepts that are
-    larger than a unit's whole mask, or too small for what must fall on their category's images.
-
-    Args:
-        truth: G, area of each concept, in whole images, (c,).
-        carrying: number of images of its category, (c,).
-        images: number of all images.
-        quantile: share of positions above a unit's threshold.
-
-    Returns:
-        (c,), 0 to 1.
-
-    Source: Bau et al. 2017, sec. 2.3 (the sums of IoU run over the images that carry the category).
-    """
-    mask = quantile * images
-    active = np.clip(truth, np.maximum(mask - (images - carrying), 0), mask)
-    return np.minimum(active, truth) / np.maximum(np.maximum(active, truth), 1e-12)
-
-
 def read_ceilings(folder: Path, quantile: float = QUANTILE) -> list[tuple[int, str, str, int, float]]:
-    """The ceiling of every concept of a Broden folder.
+    """The highest IoU that a unit can reach with every concept of a Broden folder, see `metrics.iou_ceiling`.
 
     Columns: number, name, category, truth (covered positions of the label maps) and ceiling, in order of number; a
     label of several categories has a row in each.
@@ -64,7 +39,7 @@ def read_ceilings(folder: Path, quantile: float = QUANTILE) -> list[tuple[int, s
         with (folder / f"c_{category}.csv").open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 covered = float(row["coverage"])
-                most = float(ceiling(np.array([covered]), np.array([carrying]), len(index), quantile)[0])
+                most = float(iou_ceiling(np.array(covered), np.array(carrying), len(index), quantile))
                 found.append((int(row["number"]), row["name"], category, round(covered * area), most))
     return sorted(found)
 

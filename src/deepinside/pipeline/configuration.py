@@ -24,6 +24,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 from deepinside.artifacts.artifact import flat
 from deepinside.defaults import folder
 from deepinside.pipeline import table
+from deepinside.spelling import closest
 
 __all__ = [
     "DictConfig", "HydraException", "beside", "check_overrides", "composed", "flags", "folder", "groups", "main",
@@ -81,12 +82,6 @@ Plugins.instance()  # registers Hydra's own sources, of which the next line repl
 SourcesRegistry.instance().types[_Files.scheme()] = _Files
 
 
-def _closest(name: str, known: Iterable[str]) -> str:
-    from deepinside.spelling import closest  # torch is slow to import: only for who misspelt something
-
-    return closest(name, known)
-
-
 def groups(own: Path | None = None) -> dict[str, list[str]]:
     """The groups of the configuration and their choices; `own` is a folder with further choices, by default the run's
     own.
@@ -142,7 +137,7 @@ def check_overrides(arguments: Sequence[str], commands: Iterable[str] = ()) -> N
     wrong = [word for word in words if "=" not in word and not word.startswith("~")]
     if wrong:
         first = [*(f"run={stage}" for stage in table.STAGES), *commands]
-        raise ValueError(f"expected key=value, got {wrong[0]!r}; {_closest(wrong[0], first)}")
+        raise ValueError(f"expected key=value, got {wrong[0]!r}; {closest(wrong[0], first)}")
     parsed = OverridesParser.create().parse_overrides(words)
     if any(override.key_or_group == "hydra.searchpath" for override in parsed):
         raise ValueError(f"hydra.searchpath cannot be set; {_OWN[0]} FOLDER adds FOLDER/method/NAME.yaml")
@@ -170,16 +165,16 @@ def _check_choice(override: Override, choices: list[str]) -> None:
         return
     for choice in _values(override):
         if choice not in choices:
-            raise KeyError(f"{override.key_or_group} has no choice {choice!r}; {_closest(choice, choices)}")
+            raise KeyError(f"{override.key_or_group} has no choice {choice!r}; {closest(choice, choices)}")
 
 
 def _check_keys(overrides: list[Override], known: set[str], groups: Iterable[str]) -> None:
     for override in overrides:
         key = override.key_or_group
         if key not in known:
-            raise KeyError(f"there is no key {key!r}; {_closest(key, [*known, *groups])}")
+            raise KeyError(f"there is no key {key!r}; {closest(key, [*known, *groups])}")
         if key == "run" and not override.is_sweep_override() and override.value() not in table.STAGES:
-            raise KeyError(f"no stage {override.value()!r}; {_closest(str(override.value()), table.STAGES)}")
+            raise KeyError(f"no stage {override.value()!r}; {closest(str(override.value()), table.STAGES)}")
         if key == "seed" and not override.is_sweep_override() and not isinstance(override.value(), int):
             raise ValueError(f"expected a whole number, got seed={override.value()}")
 

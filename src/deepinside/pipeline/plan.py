@@ -14,6 +14,7 @@ from deepinside.artifacts import artifact, digest
 from deepinside.artifacts.digest import RawDigests
 from deepinside.pipeline.configuration import beside, check_overrides, folder, groups, portable
 from deepinside.pipeline.table import STAGES, Stage, judging
+from deepinside.spelling import closest
 
 if TYPE_CHECKING:
     from deepinside.stages.sweep import Grid
@@ -79,8 +80,6 @@ class Planner:
             FileNotFoundError: if raw data or weights are missing.
         """
         if name not in STAGES:
-            from deepinside.spelling import closest  # torch is slow to import: not for `--help`
-
             raise KeyError(f"no stage {name!r}; {closest(name, STAGES)}")
         stage = STAGES[name]
         if inputs is None:

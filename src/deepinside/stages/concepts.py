@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from deepinside.data.opening import open_broden
-from deepinside.records import Row, Table
+from deepinside.records import Row, Table, write_set_aside
 
 
 def check(cfg: DictConfig) -> None:
@@ -47,10 +47,7 @@ def run(cfg: DictConfig, _inputs: dict[str, Path], out: Path) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("number", "name", "category", "frequency", "coverage"))
         writer.writerows((b.number, b.name, b.category, b.frequency, b.coverage) for b in broden.labels)
-    with (out / "set_aside.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("file", "reason"))
-        writer.writerows(aside)
+    write_set_aside(out, aside)
     counts = [Row(f"{c}_concepts", sum(b.category == c for b in broden.labels), "concepts") for c in broden.categories]
     rows = [Row("images", len(broden), "images"), Row("concepts", len(broden.labels), "concepts"), *counts]
     Table([*rows, Row("images_set_aside", len(aside), "images")]).write(out)

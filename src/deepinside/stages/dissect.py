@@ -40,7 +40,7 @@ from deepinside.models.saved import build, open_network
 from deepinside.network import Network
 from deepinside.plots.gallery import Gallery
 from deepinside.probe import convolutional, last_maps
-from deepinside.records import Row
+from deepinside.records import Row, write_set_aside
 from deepinside.runtime.progress import alone
 from deepinside.spelling import closest
 
@@ -177,9 +177,8 @@ def dissected(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> G
 
 def _counted(broden: Broden, seen: Survey, partners: Sequence[int] | None, out: Path) -> list[Row]:
     # Which images count, and, in a file of its own, which do not and why, beside those that `concepts` set aside.
-    aside = [(bad.file, bad.reason) for bad in sorted(seen.bad)]
-    write_csv(pd.DataFrame(aside, columns=["file", "reason"]), out / "set_aside.csv")
-    counts = {"": len(seen.used), "_set_aside": len(aside), "_without_labels": len(broden.unlabelled)}
+    write_set_aside(out, [(bad.file, bad.reason) for bad in sorted(seen.bad)])
+    counts = {"": len(seen.used), "_set_aside": len(seen.bad), "_without_labels": len(broden.unlabelled)}
     if partners is not None:
         counts["_with_own_labels"] = sum(i == j for i, j in enumerate(partners))
     return [Row(f"images{word}", count, "images") for word, count in counts.items()]

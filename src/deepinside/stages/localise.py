@@ -1,6 +1,5 @@
 """Images and a network -> boxes for the predicted classes, from class labels alone, and their errors."""
 
-import csv
 import logging
 import shutil
 import time
@@ -24,7 +23,7 @@ from deepinside.localisation.tables import table
 from deepinside.models.saved import open_network
 from deepinside.network import Network
 from deepinside.probe import RULES
-from deepinside.records import Row, Table
+from deepinside.records import Row, Table, write_set_aside
 from deepinside.runtime.progress import resumable
 from deepinside.spelling import closest
 
@@ -134,7 +133,4 @@ def _write(outcome: Outcome, index: Index, answers: dict[str, ndarray], out: Pat
     tables.write(outcome, index.classes, out)
     # One line for every image of the index, as the format wants it: label 0 where one could not be read.
     submission.write(out / "predictions.txt", submission.Guesses(answers["labels"] + 1, answers["boxes"]))
-    with (out / "set_aside.csv").open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("file", "reason"))
-        writer.writerows(aside)
+    write_set_aside(out, aside)

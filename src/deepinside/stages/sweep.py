@@ -1,6 +1,5 @@
 """Finished points of a grid -> one tidy table, the best points, and curves with intervals."""
 
-import csv
 import itertools
 import math
 import re
@@ -12,27 +11,20 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
-from numpy import ndarray
 from omegaconf import DictConfig, OmegaConf
-from scipy import stats
 
 from deepinside.artifacts import ancestry
 from deepinside.artifacts.artifact import flat
 from deepinside.artifacts.digest import readable
 from deepinside.plots.gallery import Gallery
 from deepinside.plots.sweep import curves
-from deepinside.records import Row, Table
+from deepinside.records import Row, Table, write_set_aside
+from deepinside.spelling import closest
+from deepinside.statistics import t_interval
 
 BETTER = ("lower", "higher", "shown")  # what is better; `shown`: neither
 _BARE = re.compile(r"[A-Za-z_][\w.]*")
 _MEANT = {"null", "true", "false", "nan", "inf"}  # words that Hydra takes for something else than text
-
-
-def _closest(name: str, known: Iterable[str]) -> str:
-    from deepinside.spelling import closest  # torch is slow to import: only for who misspelt something
-
-    return closest(name, known)
 
 
 def text(value: Any) -> str:
@@ -95,7 +87,7 @@ class Grid:
         if not self.better:
             raise ValueError("sweep.metrics is empty; add one of the stage's table.csv: 'sweep.metrics.lower=[...]'")
         if self.repeats is not None and self.repeats not in self.keys:
-            raise KeyError(f"sweep.repeats: {self.repeats!r} is not swept; {_closest(self.repeats, self.keys)}")
+            raise KeyError(f"sweep.repeats: {self.repeats!r} is not swept; {closest(self.repeats, self.keys)}")
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Self:
@@ -107,7 +99,7 @@ class Grid:
         unknown = set(config["metrics"]) - set(BETTER)
         if unknown:
             word = sorted(unknown)[0]
-            raise ValueError(f"sweep.metrics.{word}: is a metric better lower or higher? {_closest(word, BETTER)}")
+            raise ValueError(f"sweep.metrics.{word}: is a metric better lower or higher? {closest(word, BETTER)}")
         better = {metric: word for word in BETTER for metric in config["metrics"].get(word) or ()}
         return cls(config["stage"], flat(config["grid"]), better, config.get("repeats"))
 
@@ -133,14 +125,13 @@ class Grid:
                 name = name.replace(f"{{{key}}}.", "")
             here = [metric for metric in known if fnmatchcase(metric, pattern)]
             if not here:
-                near = _closest(pattern, known)
+                near = closest(pattern, known)
                 raise KeyError(f"sweep.metrics: {self.stage} has no metric {pattern!r} at {point.label}; {near}")
             found |= {metric: (name if pattern == metric else metric, better) for metric in here}
         return found
 
 
 NUMBERS = ("value", "unit", "n", "ci_low", "ci_high")
-LEVEL = 0.95
 _SHOWN = ("data", "concepts", "model")
 
 
@@ -158,8 +149,7 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
         pooled.to_csv(out / "mean.csv", index=False, lineterminator="\n")
     chosen = best(pooled)
     chosen.to_csv(out / "best.csv", index=False, lineterminator="\n")
-    with (out / "set_aside.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([("file", "reason"), *aside])
+    write_set_aside(out, aside)
     keys = {key: tuple(map(text, values)) for key, values in grid.keys.items() if key != grid.repeats}
     Table([*_counts(grid, inputs, aside), *_rows(chosen, keys)]).write(out)
     gallery = Gallery(out)
@@ -202,23 +192,6 @@ def averaged(rows: pd.DataFrame, repeats: str) -> pd.DataFrame:
         numbers = (values.mean() if len(values) else math.nan, at[-1], len(values), low, high)
         lines.append({**dict(zip(keys, at, strict=False)), **dict(zip(NUMBERS, numbers, strict=True))})
     return pd.DataFrame(lines).assign(artifact=f"mean over {repeats}")
-
-
-def t_interval(values: Float[ndarray, " n"]) -> tuple[float, float]:
-    """The 95 % interval of the mean of few independent measurements, such as seeds: mean ± t s / √n.
-
-    Args:
-        values: one number per measurement, (n,).
-
-    Returns:
-        Lower and upper end, in the unit of the values; NaN for fewer than two values.
-
-    Source: Student 1908, sec. 5.
-    """
-    if len(values) < 2:
-        return math.nan, math.nan
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * values.std(ddof=1)) / math.sqrt(len(values))
-    return float(values.mean()) - reach, float(values.mean()) + reach
 
 
 def best(rows: pd.DataFrame) -> pd.DataFrame:

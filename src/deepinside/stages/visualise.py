@@ -5,7 +5,6 @@ per class, and one that returns a `Study` once, with what its parameters name: `
 outlined concepts) or `checkpoints` (the network during training).
 """
 
-import csv
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from deepinside.data.opening import open_index
 from deepinside.models.saved import build, open_network
 from deepinside.network import Network, chosen_class
 from deepinside.plots.gallery import Gallery
-from deepinside.records import Images, Maps, Row, Table
+from deepinside.records import Images, Maps, Row, Table, write_set_aside
 from deepinside.spelling import closest
 from deepinside.study import Pictures, Study
 from deepinside.visualisation.images import draw_images
@@ -87,9 +86,7 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     studied, more = conduct(network, index, kinds[Study], cfg, inputs, gallery, out)
     gallery.write()
     aside = sorted({*seen.set_aside, *broken, *more})
-    with (out / "set_aside.csv").open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerows([("file", "reason"), *aside])
+    write_set_aside(out, aside)
     Table([*seen.rows, *numbers, *studied, Row("images_set_aside", len(aside), "images")]).write(out)
     shutil.rmtree(out / "parts", ignore_errors=True)
 
