@@ -31,14 +31,14 @@ class ConvNet(nn.Sequential):
         lrn: size, alpha, beta and k of y = x / (k + alpha / size * sum of x^2 over `size` channels)^beta.
         dropout: share of fc6's and fc7's units silenced in training.
         input: side of the square input, in pixels.
-        groups: columns of conv2, conv4 and conv5 that do not see one another, as on two cards (Krizhevsky et al. 2012).
+        groups: separate columns of conv2, conv4 and conv5, as on two cards (Krizhevsky et al. 2012).
 
     Raises:
         ValueError: if a number of layers is wrong, the normalisation is unknown, widths do not divide into the groups,
             or the input is too small.
 
-    Source: Simonyan et al. 2013, sec. 1 (the widths); Chatfield et al. 2014, CNN-F (all else).
-    Deviation: weights start as He et al. 2015 proposed (no initialisation is stated), so that all sizes train.
+    Source: Simonyan et al. 2013, sec. 1 (the widths); Chatfield et al. 2014, CNN-F (everything else).
+    Deviation: weights are initialised as in He et al. 2015 (the paper states none), so that all sizes train.
     """
 
     def __init__(
@@ -113,10 +113,10 @@ def feature_sides(input: int, kernel: int = 11, stride: int = 4) -> dict[str, in
         stride: of conv1.
 
     Returns:
-        Side in pixels after conv1, pool1, pool2 and pool5; conv2 keeps pool1's, conv3 to conv5 keep pool2's.
+        Side in pixels after conv1, pool1, pool2 and pool5; conv2 has that of pool1, conv3 to conv5 that of pool2.
 
     Raises:
-        ValueError: if nothing is left to pool.
+        ValueError: if a map is too small to pool.
     """
     sides = {"conv1": (input - kernel) // stride + 1}
     for name, before in (("pool1", "conv1"), ("pool2", "pool1"), ("pool5", "pool2")):
@@ -161,7 +161,7 @@ def convnet(
         lrn: size, alpha, beta, k.
         dropout: share of fc6's and fc7's units silenced in training.
         input: side of the square input, in pixels.
-        groups: columns of conv2, conv4 and conv5 that do not see one another.
+        groups: separate columns of conv2, conv4 and conv5.
         **preprocessing: mean, std, resize, bgr, scale, interpolation, as in `Preprocessing`; what is None or missing is
             as in `conf/model/convnet.yaml`.
 
