@@ -1,4 +1,4 @@
-"""Boxes and other annotations of data sets, from the files that state them."""
+"""Boxes and other annotations of data sets, from their files."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,7 +22,7 @@ class BadAnnotation(BadFile):
 
 
 class Annotation(NamedTuple):
-    """What an XML file says: about which image, of which size, and per object its name and inclusive corners."""
+    """Content of an XML file: name and size of the image, and per object its name and inclusive corners."""
 
     path: Path
     image: str
@@ -38,10 +38,10 @@ class Annotation(NamedTuple):
             path: of the XML file.
 
         Returns:
-            The annotation, as the file has it.
+            The annotation, as in the file.
 
         Raises:
-            BadAnnotation: if the file is missing, no XML, holds entities, or lacks a name, size or box.
+            BadAnnotation: if the file is missing, no XML, contains entities, or lacks a name, size or box.
         """
         path = Path(path)
         expected = "an annotation in VOC form (filename, size, object/name, object/bndbox)"
@@ -84,7 +84,7 @@ class Annotation(NamedTuple):
             names: of the class.
 
         Returns:
-            The boxes, half-open, in the order of the file; none where it has none.
+            The boxes, half-open, in the order of the file; possibly none.
 
         Raises:
             BadAnnotation: if a box has no area.

@@ -1,4 +1,4 @@
-"""How a training image is varied: a pure function of (seed, epoch, index), whoever computes it and in what order."""
+"""Augmentation of training images: a pure function of (seed, epoch, index), independent of process and order."""
 
 import math
 from collections.abc import Sequence
@@ -14,19 +14,19 @@ from torch.nn.functional import interpolate
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What may happen to a training image.
+    """Ranges and probabilities of augmentation.
 
     Args:
-        zoom: share of the canvas's shorter side that a window covers, lowest and highest; None: the network's own
-            input, so that nothing is resized.
-        flip: chance of a mirror image.
-        zero: chance that a rectangle is set to the mean colour, which is zero for the network.
+        zoom: share of the canvas's shorter side that a window covers, lowest and highest; None: the network's input
+            size, without resizing.
+        flip: probability of a mirror image.
+        zero: probability that a rectangle is set to the mean colour, which is zero for the network.
         zero_side: sides of that rectangle as shares of the window's side, lowest and highest.
         light: brightness is multiplied by up to 1 +- this.
         contrast: distances from the image's mean are multiplied by up to 1 +- this.
 
     Raises:
-        ValueError: if a range or a chance is impossible.
+        ValueError: if a range or a probability is impossible.
 
     Source: Simonyan et al. 2013 (additional jitter that sets random image parts to zero; extent not stated).
     """
@@ -52,7 +52,7 @@ class Augmentation:
 
 
 class Look(NamedTuple):
-    """One way to look at a canvas: a square window, mirrored or not, a hole in it, another light."""
+    """One augmentation of a canvas: a square window, mirroring, an erased rectangle, brightness and contrast."""
 
     top: int
     left: int
@@ -64,16 +64,16 @@ class Look(NamedTuple):
 
 
 def look(augmentation: Augmentation, key: tuple[int, int, int], size: tuple[int, int], side: int) -> Look:
-    """Draws how an image is looked at.
+    """Draws the augmentation of an image.
 
     Args:
-        augmentation: what may happen.
+        augmentation: ranges and probabilities.
         key: seed, epoch and index of the image.
         size: height and width of the canvas, in pixels.
         side: of the network's input, in pixels.
 
     Returns:
-        The same for the same arguments, on every machine and in every process.
+        The augmentation, the same for the same arguments on every machine and in every process.
     """
     draws = np.random.default_rng(key).random(11)
     if augmentation.zoom is not None:
@@ -96,13 +96,13 @@ def look(augmentation: Augmentation, key: tuple[int, int, int], size: tuple[int,
 def seen(
     canvas: UInt8[Tensor, "3 H W"], way: Look, side: int, mean: UInt8[Tensor, "3 1 1"]
 ) -> UInt8[Tensor, "3 side side"]:
-    """The canvas looked at in that way.
+    """Applies an augmentation to a canvas.
 
     Args:
         canvas: RGB bytes, (3, H, W).
-        way: the window, inside the canvas.
+        way: the augmentation, with its window inside the canvas.
         side: of the network's input, in pixels.
-        mean: colour of the hole, RGB bytes, (3, 1, 1).
+        mean: colour of the erased rectangle, RGB bytes, (3, 1, 1).
 
     Returns:
         RGB bytes, (3, side, side).

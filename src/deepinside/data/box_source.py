@@ -1,4 +1,4 @@
-"""Boxes that come apart from the images: a CSV file, ILSVRC's `LOC_val_solution.csv`, or a folder of XML files."""
+"""Boxes from separate files: a CSV file, ILSVRC's `LOC_val_solution.csv`, or a folder of XML files."""
 
 from collections import defaultdict
 from collections.abc import Callable, Container
@@ -25,21 +25,21 @@ _SLACK = 1.0  # pixels that a box may reach outside: boxes of ILSVRC count from 
 
 
 def open_boxes(path: Path, known: Container[str]) -> Source:
-    """Finds out which of three forms a source of boxes has.
+    """Opens a source of boxes in one of three forms.
 
     Images are found by the stem of their names, which is unique in ImageNet.
 
     Args:
-        path: a CSV file with the columns image,x0,y0,x1,y1 (half-open) and, where the boxes were made for images of
-            another size, width,height; `LOC_val_solution.csv`; or a folder with one XML file in VOC form per image,
+        path: a CSV file with the columns image,x0,y0,x1,y1 (half-open) and, if the boxes are for images of another
+            size, width,height; `LOC_val_solution.csv`; or a folder with one XML file in VOC form per image,
             `<stem>.xml` or `<WordNet id>/<stem>.xml`.
         known: WordNet ids.
 
     Returns:
-        The source; it scales boxes from the size that they were made for to that of the image.
+        The source; it scales boxes to the size of the image.
 
     Raises:
-        FileNotFoundError: if there is nothing, or a folder without XML files.
+        FileNotFoundError: if the path does not exist, or is a folder without XML files.
         ValueError: if the file has none of these forms.
     """
     if path.is_dir():
@@ -96,11 +96,11 @@ class Solution:
             size: its width and height in pixels, which must be those of the original image.
 
         Returns:
-            Its boxes; none where the file does not list it.
+            Its boxes; none if the file does not list it.
 
         Raises:
             BadFile: if its line is broken.
-            ValueError: if its line names another class, or a box reaches outside.
+            ValueError: if its line names another class, or a box exceeds the image.
         """
         if picture.stem not in self.lines:
             return NO_BOXES

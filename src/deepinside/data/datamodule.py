@@ -28,10 +28,9 @@ class Canvases:
     Args:
         index: the images.
         preprocessing: of the network.
-        cache_gb: memory that may be spent on keeping them, in 10^9 bytes; where they need more, each is decoded
-            whenever it is asked for.
+        cache_gb: memory for the cache, in 10^9 bytes; if they need more, each is decoded on demand.
 
-    An image that cannot be decoded is None, and a warning names its file.
+    An unreadable image is None, and a warning names its file.
     """
 
     def __init__(self, index: Index, preprocessing: Preprocessing, cache_gb: float) -> None:
@@ -48,7 +47,7 @@ class Canvases:
         """Decodes all images into memory, if they fit.
 
         Args:
-            threads: how many decode at a time; the result does not depend on it.
+            threads: number of decoding threads; the result does not depend on it.
         """
         if not self.fits or self.kept is not None:
             return
@@ -172,17 +171,17 @@ class Pictures(LightningDataModule):
     """Training and validation images of one network.
 
     Args:
-        train: images with labels; those without are left out.
-        val: likewise, seen by their centre crop.
+        train: images with labels; the others are skipped.
+        val: likewise, by their centre crop.
         preprocessing: of the network.
-        augmentation: what may happen to training images.
-        seed: of shuffling and variation.
+        augmentation: of training images.
+        seed: of shuffling and augmentation.
         batch: images per step, over all devices together.
-        workers: processes that decode; unused where the decoded images fit into `cache_gb`.
+        workers: processes that decode; unused if the decoded images fit into `cache_gb`.
         cache_gb: memory for decoded images, in 10^9 bytes, training and validation each.
 
     Raises:
-        ValueError: if there is nothing to learn from or to validate on.
+        ValueError: if there are no training or validation images.
     """
 
     def __init__(
@@ -209,7 +208,7 @@ class Pictures(LightningDataModule):
         """Decodes what fits into memory.
 
         Args:
-            stage: Lightning's name of what follows.
+            stage: Lightning's name of the stage.
         """
         for views in (self.train_views, self.val_views):
             views.canvases.keep(max(self.workers, torch.get_num_threads()))

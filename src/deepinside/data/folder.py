@@ -1,4 +1,4 @@
-"""One's own images: a folder per class, boxes if there are any."""
+"""Custom images: a folder per class, with or without boxes."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -29,16 +29,16 @@ def index(root: Path | str, split: str = "all") -> Index:
     """The images of a folder of class folders.
 
     Args:
-        root: holds `<class>/...`, or `train/<class>/...` and `val/<class>/...`; other folders beside those two are not
-            looked at. Images of a root without splits belong to `all`, see `Index.divided`.
+        root: with `<class>/...`, or `train/<class>/...` and `val/<class>/...`; other folders beside these two are
+            ignored. Images of a root without splits belong to `all`, see `Index.divided`.
         split: `train`, `val` or `all`.
 
     Returns:
-        The index; an image's name is its path relative to the root. Files that cannot be used are set aside.
+        The index; an image's name is its path relative to the root. Unusable files are skipped.
 
     Raises:
         FileNotFoundError: if the folder or images in it are missing.
-        ValueError: if `boxes.csv` is broken, or nothing in the folder can be used.
+        ValueError: if `boxes.csv` is broken, or nothing in the folder is usable.
     """
     root = Path(root)
     paths = list(_found(root)) if root.is_dir() else []
@@ -99,14 +99,14 @@ def _listed(path: Path, known: set[str]) -> dict[str, Boxes]:
     """Reads `boxes.csv`.
 
     Args:
-        path: of the file, which need not be there.
-        known: images that it may speak of, relative to the root.
+        path: of the file, which may be missing.
+        known: images that it may list, relative to the root.
 
     Returns:
         The boxes of each image that it lists.
 
     Raises:
-        ValueError: if a column is missing, a row is no box, or an image is not there.
+        ValueError: if a column is missing, a row is no box, or an image does not exist.
     """
     if not path.exists():
         return {}

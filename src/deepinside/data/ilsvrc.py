@@ -19,22 +19,22 @@ BLACKLIST = "ILSVRC201x_clsloc_validation_blacklist.txt"
 
 
 def index(root: Path | str, split: str = "val") -> Index:
-    """The images of a tree in Kaggle's layout or the development kit's, found out by looking.
+    """The images of a tree in Kaggle's layout or the development kit's, which is detected.
 
     Labels index the sorted WordNet ids, the order of network outputs. Validation images need a label and, if the tree
-    has boxes at all, a box of their class; whichever sources tell (solution, ground truth, XML) must agree. Training
-    images take their label from their folder, and their boxes from an XML file that, if unsound, is set aside alone.
+    has any boxes, a box of their class; all sources (solution, ground truth, XML) must agree. Training images have the
+    label of their folder, and boxes from an XML file, of which an invalid one is skipped without its image.
 
     Args:
         root: of the tree.
-        split: `train`, `val`, or `all` for what there is of both.
+        split: `train`, `val`, or `all` for both.
 
     Returns:
-        The index; files that cannot be used are set aside with the reason.
+        The index; unusable files are skipped with the reason.
 
     Raises:
-        FileNotFoundError: if the tree or a part of it that nothing goes without is missing.
-        ValueError: if nothing in it can be used, or the split has another name.
+        FileNotFoundError: if the tree or a required part of it is missing.
+        ValueError: if nothing in it is usable, or the split has another name.
     """
     root = Path(root)
     if not root.is_dir():
@@ -58,18 +58,18 @@ def index(root: Path | str, split: str = "val") -> Index:
 
 
 def blacklist(root: Path | str, file: Path | str | None = None) -> frozenset[str]:
-    """The validation images left out of localisation for their poor boxes; classification keeps them.
+    """The validation images excluded from localisation for their poor boxes, but not from classification.
 
     Args:
         root: of the tree.
-        file: 1-based lines of the sorted list of validation images; None for the kit's own, where it has one.
+        file: 1-based lines of the sorted list of validation images; None for the kit's own, if any.
 
     Returns:
         Names of images, without suffix; none without a list.
 
     Raises:
-        FileNotFoundError: if the file that was named is not there.
-        ValueError: if a line is no number, or speaks of an image that the tree cannot have.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if a line is no number, or too large.
 
     Source: ILSVRC-2014 development kit, readme; 1762 of 50,000 images.
     """
@@ -94,7 +94,7 @@ def blacklist(root: Path | str, file: Path | str | None = None) -> frozenset[str
 
 
 class _Told(NamedTuple):
-    """What the solution or the ground truth says of an image."""
+    """Label and boxes of an image from the solution or the ground truth."""
 
     wnid: str
     boxes: Boxes | None = None
@@ -102,7 +102,7 @@ class _Told(NamedTuple):
 
 @dataclass(frozen=True)
 class _Sources:
-    """All that speaks of labels and boxes, but for the images themselves."""
+    """All sources of labels and boxes."""
 
     root: Path
     classes: Synsets
@@ -132,7 +132,7 @@ class _Sources:
 
 
 def solved(path: Path, text: str, labels: Container[str]) -> tuple[str, Boxes]:
-    """The class and the boxes that one line of `LOC_val_solution.csv` gives.
+    """The class and the boxes of one line of `LOC_val_solution.csv`.
 
     Args:
         path: of the image, for messages.

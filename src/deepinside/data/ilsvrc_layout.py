@@ -1,4 +1,4 @@
-"""Where the parts of ILSVRC-2012 CLS-LOC lie: Kaggle's layout and the development kit's, found out by looking."""
+"""The paths of ILSVRC-2012 CLS-LOC in Kaggle's layout and the development kit's, which is detected."""
 
 import re
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ Training images, where wanted, go to train/<WordNet id>/*.JPEG beside val. Then 
 
 
 def picture_folder(root: Path, split: str) -> Path | None:
-    """Where the images of a split lie.
+    """The folder of the images of a split.
 
     Args:
         root: of the data.
@@ -71,7 +71,7 @@ def picture_folder(root: Path, split: str) -> Path | None:
 
 
 def annotation_folder(root: Path, split: str) -> Path | None:
-    """Where the boxes of a split lie.
+    """The folder of the boxes of a split.
 
     Args:
         root: of the data.
@@ -84,7 +84,7 @@ def annotation_folder(root: Path, split: str) -> Path | None:
 
 
 def beside(root: Path, name: str) -> Path | None:
-    """A file that Kaggle puts beside `ILSVRC/` and the kit into `data/`.
+    """A file that is beside `ILSVRC/` in Kaggle's layout and in `data/` in the kit's.
 
     Args:
         root: of the data, or the folder `ILSVRC` itself.
@@ -99,7 +99,7 @@ def beside(root: Path, name: str) -> Path | None:
 
 
 def outside(root: Path) -> list[Path]:
-    """The lists that lie outside the root, where it is Kaggle's folder `ILSVRC` itself.
+    """The lists outside the root, if it is Kaggle's folder `ILSVRC` itself.
 
     Args:
         root: of the data.
@@ -118,11 +118,11 @@ def validation_pictures(root: Path) -> tuple[Path, ...]:
         root: of the data.
 
     Returns:
-        Paths, also of images that Kaggle's `val.txt` lists and that are missing.
+        Paths, including missing images that Kaggle's `val.txt` lists.
 
     Raises:
         FileNotFoundError: if there is no folder of validation images, or nothing in it.
-        ValueError: if the list has something else than names of files in that folder.
+        ValueError: if the list has anything except names of files in that folder.
     """
     folder = picture_folder(root, "val")
     found = {path.stem: path for path in pictures(folder)} if folder else {}
@@ -150,22 +150,22 @@ def is_number(text: str) -> bool:
         text: the word.
 
     Returns:
-        Whether it is made of a few digits.
+        Whether it consists of a few digits.
     """
     return text.isdecimal() and len(text) <= _DIGITS
 
 
 def lines_of(names: tuple[str, ...], lines: int) -> dict[str, int]:
-    """Which line (1-based) of the kit's lists belongs to which validation image.
+    """The line (1-based) of each validation image in the kit's lists.
 
-    That is the rank of its name; where some images are not there, the number in the name tells, which is the same.
+    That is the rank of its name; if some images are missing, the number in the name, which is the same.
 
     Args:
         names: of the images, sorted.
-        lines: how many lines the list has, or the highest line that it speaks of.
+        lines: number of lines of the list, or its highest line number.
 
     Returns:
-        Line by name; an image whose line cannot be told is left out.
+        Line by name; an image whose line is unknown is omitted.
     """
     if len(names) == lines:
         return {name: rank for rank, name in enumerate(names, start=1)}
@@ -182,7 +182,7 @@ def ground_truth(root: Path, numbered: Mapping[int, str], names: tuple[str, ...]
         names: of the validation images, sorted.
 
     Returns:
-        WordNet id by name; empty if the kit's file or its numbering is not there.
+        WordNet id by name; empty if the kit's file or its numbering is missing.
 
     Raises:
         ValueError: if a line is no number of a class.
@@ -210,7 +210,7 @@ def solution(root: Path) -> dict[str, str]:
         root: of the data.
 
     Returns:
-        `WNID xmin ymin xmax ymax ...`, inclusive, by name; empty if the file is not there.
+        `WNID xmin ymin xmax ymax ...`, inclusive, by name; empty if the file is missing.
 
     Raises:
         ValueError: if its columns are not the known ones.

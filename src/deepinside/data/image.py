@@ -1,4 +1,4 @@
-"""Photographs from disk: whatever the suffix says, JPEG or PNG, as RGB bytes."""
+"""Images from disk: JPEG or PNG, whatever the suffix, as RGB bytes."""
 
 import errno
 import os
@@ -62,14 +62,14 @@ class BadImage(BadFile):
 
 
 def fault(path: Path, error: Exception) -> str:
-    """What is wrong with an image file; faults of the machine and not of the file are raised again.
+    """Describes the error of an image file; errors of the machine are raised again.
 
     Args:
         path: of the file.
-        error: one of `BROKEN`, as its decoder raised it.
+        error: one of `BROKEN`, raised by its decoder.
 
     Returns:
-        A few words, without the folder that it lies in.
+        A few words, without its folder.
 
     Raises:
         OSError: if a disk is lost, too many files are open and the like.
@@ -112,12 +112,12 @@ def _rgb(image: Image.Image) -> Image.Image:
 def read_image(path: str | Path, opened: Callable[[Path], IO[bytes]] = _opened) -> UInt8[Tensor, "3 h w"]:
     """A JPEG or PNG file as RGB bytes, whatever its suffix, colours and depth.
 
-    Grey becomes three equal channels, CMYK is converted, transparency is dropped (what lies under it shows), of 16 bits
-    the upper eight stay, and the orientation in EXIF is ignored, as by the ILSVRC boxes.
+    Grey becomes three equal channels, CMYK is converted, transparency is dropped, of 16 bits the upper eight are used,
+    and the orientation in EXIF is ignored, as by the ILSVRC boxes.
 
     Args:
         path: of the file.
-        opened: gives its bytes, where it lies inside another file.
+        opened: returns its bytes, if it is inside another file.
 
     Returns:
         RGB bytes, (3, h, w).
@@ -157,8 +157,8 @@ def rgb(image: ImageLike) -> UInt8[Tensor, "3 h w"]:
 
     Raises:
         BadImage: if the file is missing or broken.
-        TypeError: if it is none of these.
-        ValueError: if its shape, its type of numbers or their range is another.
+        TypeError: for another type.
+        ValueError: for another shape, dtype or range.
     """
     if isinstance(image, str | Path):
         return read_image(image)
@@ -191,13 +191,13 @@ def images(given: ImageLike | Sequence[ImageLike]) -> tuple[list[UInt8[Tensor, "
     """One image or several, of any kinds.
 
     Args:
-        given: what `rgb` takes, a sequence of it, or a batch: tensor (n, 3, h, w) or array (n, h, w, 3).
+        given: an input of `rgb`, a sequence of them, or a batch: tensor (n, 3, h, w) or array (n, h, w, 3).
 
     Returns:
-        RGB bytes of each, and whether there was a sequence or a batch.
+        RGB bytes of each, and whether it was a sequence or a batch.
 
     Raises:
-        ValueError: if there is no image, or one is not as `rgb` expects it.
+        ValueError: if there is no image, or one is invalid for `rgb`.
     """
     several = isinstance(given, list | tuple) or (isinstance(given, ndarray | Tensor) and given.ndim == 4)
     listed: list[ImageLike] = list(given) if several else [given]  # type: ignore[arg-type,list-item]
@@ -218,13 +218,13 @@ def _plain_jpeg(image: Image.Image, file: IO[bytes]) -> UInt8[Tensor, "3 h w"] |
 
 
 def read_header(path: str | Path, opened: Callable[[Path], IO[bytes]] = _opened) -> tuple[int, int]:
-    """The size of a JPEG or PNG file; only a file that does not end as its format does is decoded.
+    """The size of a JPEG or PNG file; only a file with an irregular end is decoded.
 
-    What is broken elsewhere than at its beginning or end shows when it is decoded, by `read_image`.
+    Other errors are found when it is decoded, by `read_image`.
 
     Args:
         path: of the file.
-        opened: gives its bytes, where it lies inside another file.
+        opened: returns its bytes, if it is inside another file.
 
     Returns:
         Width and height in pixels.
@@ -264,19 +264,19 @@ def pictures(folder: str | Path) -> list[Path]:
     """The image files in a folder and below, by their suffix.
 
     Args:
-        folder: to look in.
+        folder: to search.
 
     Returns:
-        Paths in sorted order; hidden files and folders are left out.
+        Paths in sorted order, without hidden files and folders.
     """
     return _files(Path(folder), SUFFIXES)
 
 
 def unread(folder: Path, root: Path) -> tuple[tuple[str, str], ...]:
-    """The files in a folder and below that are images by their suffix, of a format that is not read.
+    """The files in a folder and below that have the suffix of an unsupported image format.
 
     Args:
-        folder: to look in.
+        folder: to search.
         root: of the data.
 
     Returns:

@@ -1,7 +1,7 @@
 """Imagenette and Imagewoof: ten classes of ImageNet each, split by the paper's protocol and not by folder.
 
-Their folders `train` and `val` both hold photographs of ILSVRC's training set and of its validation set; the file names
-tell them apart. A network is trained on the first and examined on the second, as ILSVRC has it, whatever the folder.
+Their folders `train` and `val` both contain images of ILSVRC's training set and of its validation set, which differ in
+their file names. A network is trained on the first and tested on the second, as in ILSVRC, whatever the folder.
 """
 
 import logging
@@ -43,16 +43,16 @@ def index(root: Path | str, split: str = "all", boxes: Path | str | None = None)
     """The images of Imagenette, Imagewoof, or a folder of the same form with other classes of ImageNet.
 
     Args:
-        root: holds `train/<WordNet id>` and `val/<WordNet id>`, or one folder that does.
+        root: with `train/<WordNet id>` and `val/<WordNet id>`, or with one folder that has these.
         split: `train`, images of ILSVRC's training set; `val`, those of its validation set; or `all`.
-        boxes: of the images of `val`, see `open_boxes`; None for `boxes.csv` beside the folders, if it is there.
+        boxes: of the images of `val`, see `open_boxes`; None for `boxes.csv` beside the folders, if any.
 
     Returns:
-        The index; an image's name is that of its file, without suffix. What cannot be used is set aside.
+        The index; an image's name is that of its file, without suffix. Unusable files are skipped.
 
     Raises:
         FileNotFoundError: if the folder, images or the boxes are missing.
-        ValueError: if it is no such folder, a class is missing, sizes are mixed, or boxes are of other images.
+        ValueError: for another layout, missing classes, mixed sizes, or boxes of other images.
 
     Source: Simonyan et al. 2013, sec. 4: trained on ILSVRC's training set, tested on other images.
     """
@@ -76,15 +76,15 @@ def index(root: Path | str, split: str = "all", boxes: Path | str | None = None)
 
 
 def fetch(root: Path | str, *, download: bool, size: str = "160px") -> None:
-    """Downloads Imagenette where that is asked for and it is not there.
+    """Downloads Imagenette if that is requested and it is missing.
 
     Args:
-        root: gets the folder as the archive unpacks, such as `imagenette2-160`.
+        root: gets the folder of the archive, such as `imagenette2-160`.
         download: whether it may be downloaded.
         size: `160px`, `320px` or `full`.
 
     Raises:
-        FileNotFoundError: if it is not there and is not to be, or cannot be, downloaded.
+        FileNotFoundError: if it is missing, and the download is not requested or fails.
     """
     root = Path(root)
     if find(root):
@@ -100,7 +100,7 @@ def fetch(root: Path | str, *, download: bool, size: str = "160px") -> None:
 
 
 def find(root: Path) -> Path | None:
-    """Where the folders `train` and `val` are.
+    """The folder that contains `train` and `val`.
 
     Args:
         root: that folder, or the one above it.

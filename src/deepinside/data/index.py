@@ -1,4 +1,4 @@
-"""The images of a data set: where each lies, what it shows and where, in one sorted list."""
+"""The images of a data set, their files, labels and boxes, in one sorted list."""
 
 import csv
 import hashlib
@@ -34,10 +34,10 @@ class Entry:
         file: posix path relative to the root of the data; of an image in a tar, the tar's and then its own.
         split: `train`, `val`, or `all` for an image that belongs to either.
         label: index into the classes, -1 where unknown.
-        boxes: of the objects of its class; none where unknown.
+        boxes: of the objects of its class; none if unknown.
         width: in pixels.
         height: in pixels.
-        span: where it lies in a tar; None where the file is its own.
+        span: its position in a tar; None for a separate file.
     """
 
     image: str
@@ -55,14 +55,14 @@ class Index:
     """All images of a data set, sorted by split and name.
 
     Args:
-        root: folder that the files lie in.
+        root: folder of the files.
         ids: one per class: WordNet ids or names of folders.
         classes: readable names of the classes, in the order of the ids.
         entries: the images, in any order.
-        set_aside: files that could not be used, each with the reason, in any order.
+        set_aside: unusable files, each with the reason, in any order.
 
     Raises:
-        ValueError: if a name is there twice, a label has no class, or a file lies outside the root.
+        ValueError: if a name is repeated, a label has no class, or a file is outside the root.
     """
 
     root: Path
@@ -109,7 +109,7 @@ class Index:
             name: `train`, `val` or `all`.
 
         Returns:
-            The index of that split, with the same classes and the same list of files set aside.
+            The index of that split, with the same classes and skipped files.
 
         Raises:
             ValueError: if there is no such split.
@@ -119,13 +119,13 @@ class Index:
         return replace(self, entries=tuple(e for e in self.entries if name == "all" or e.split in {name, "all"}))
 
     def divided(self) -> "Index":
-        """The same images, each in one split: of those that belong to every split, a tenth becomes `val`.
+        """Splits the images that belong to every split: a tenth becomes `val`.
 
-        The sha256 of an image's file decides, so that the same image is always in the same split, whatever its name
-        and whatever the other images.
+        The split depends on the sha256 of the file only, so that an image is always in the same split, whatever its
+        name and the other images.
 
         Returns:
-            The index; its images of `all` are now in `train` or `val`, the others where they were.
+            The index; images of `all` are now in `train` or `val`, the others are unchanged.
 
         Raises:
             OSError: if a file cannot be read.
@@ -144,10 +144,10 @@ class Index:
         """The first images in sorted order.
 
         Args:
-            n: how many; None for all.
+            n: their number; None for all.
 
         Returns:
-            The index of those.
+            The index of these images.
 
         Raises:
             ValueError: if n is less than one.
@@ -160,10 +160,10 @@ class Index:
         """Equally many images of each class: the first of each in sorted order, then the second of each, and so on.
 
         Args:
-            n: how many; None for all. Where it is no multiple of the classes the last turn stops at the lower labels.
+            n: their number; None for all. If it is no multiple of the classes, the lower labels have one more.
 
         Returns:
-            The index of those, in sorted order; fewer only if all images with a label are fewer.
+            The index of these images, in sorted order; fewer only if there are fewer labelled images.
 
         Raises:
             ValueError: if n is less than one.
@@ -185,10 +185,10 @@ class Index:
         """The same images with randomly permuted labels, which can only be memorised.
 
         Args:
-            seed: of the chance.
+            seed: of the permutation.
 
         Returns:
-            The index; each label as often as before.
+            The index, with the same number of images of each label.
 
         Source: Zhang et al. 2017 (understanding deep learning requires rethinking generalization), sec. 2.
         """
@@ -197,10 +197,10 @@ class Index:
         return replace(self, entries=tuple(replace(e, label=own) for e, own in zip(self.entries, dealt, strict=True)))
 
     def boxed(self) -> "Index":
-        """The images that have a box, for what cannot do without; the others are set aside by name.
+        """The images that have a box; the others are skipped by name.
 
         Returns:
-            The index of those.
+            The index of these images.
 
         Raises:
             ValueError: if no image has one.
@@ -218,10 +218,10 @@ class Index:
         return replace(self, entries=kept, set_aside=self.set_aside + aside)
 
     def tabular(self) -> "Index":
-        """The images whose files can be named in a table; one with a carriage return in its name is set aside.
+        """The images whose names are valid in a table; one with a carriage return in its name is skipped.
 
         Returns:
-            The index of those, carriage returns in other names written out.
+            The index of these images; carriage returns in other names are escaped.
         """
         kept = tuple(entry for entry in self.entries if "\r" not in entry.file + entry.image)
         reason = (
@@ -251,17 +251,17 @@ class Index:
 
     @classmethod
     def read(cls, folder: str | Path, root: str | Path) -> "Index":
-        """Reads what `write` wrote.
+        """Reads an index that `write` wrote.
 
         Args:
-            folder: that it was written to.
-            root: folder that the images lie in.
+            folder: of the tables.
+            root: folder of the images.
 
         Returns:
             The same index.
 
         Raises:
-            ValueError: if the tables are damaged, or a file lies outside the root.
+            ValueError: if the tables are damaged, or a file is outside the root.
         """
         folder, root = Path(folder), Path(root)
         try:

@@ -1,4 +1,4 @@
-"""Which layout a folder has, to tell whoever named it to another loader."""
+"""Detects the layout of a folder, to suggest the right loader."""
 
 import os
 import re
@@ -23,12 +23,12 @@ _CONCEPTS = {
 
 
 def instead(root: Path, choice: str, how: str) -> str:
-    """What to say after what is missing in a folder of images: which other loader reads it, or how to lay it out.
+    """The end of an error message on a folder of images: the loader for its layout, or the expected layout.
 
     Args:
         root: the folder.
-        choice: of `data` that was made.
-        how: how that choice wants it laid out, `{root}` in place of the folder.
+        choice: of `data`.
+        how: layout of that choice, with `{root}` in place of the folder.
 
     Returns:
         The end of an error message.
@@ -47,10 +47,10 @@ def concepts_instead(root: Path, choice: str) -> str:
 
     Args:
         root: the folder.
-        choice: of `concepts` that was made.
+        choice: of `concepts`.
 
     Returns:
-        Half a sentence, empty where no other loader reads it.
+        The end of an error message, empty if no other loader reads it.
     """
     for name, parts in _CONCEPTS.items():
         if name != choice and all((root / part).exists() for part in parts):

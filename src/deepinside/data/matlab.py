@@ -1,4 +1,4 @@
-"""MATLAB files of version 5 to 7, looked through before SciPy reads them: it believes whatever sizes they tell."""
+"""MATLAB files of version 5 to 7, checked before SciPy reads them, which trusts all sizes in them."""
 
 import math
 import struct
@@ -21,7 +21,7 @@ Element = tuple[int, memoryview]
 
 
 def read(path: Path, **options: Any) -> dict[str, Any]:
-    """What is in a MATLAB file.
+    """Reads a MATLAB file.
 
     Args:
         path: of the file.
@@ -31,8 +31,8 @@ def read(path: Path, **options: Any) -> dict[str, Any]:
         Variables by name.
 
     Raises:
-        ValueError: if it is no whole file of version 5 to 7, claims more than it holds, or unpacks to more than
-            `MAX_BYTES`; without the name of the file, which the caller knows best how to mend.
+        ValueError: if it is no complete file of version 5 to 7, states wrong sizes, or unpacks to more than
+            `MAX_BYTES`; the caller adds the name of the file.
 
     Source: MathWorks, MAT-File Format, "Level 5 MAT-File Format".
     """

@@ -1,4 +1,4 @@
-"""Opens data sets and concepts where the configuration says that they are."""
+"""Opens the data sets and concepts of the configuration."""
 
 import csv
 from pathlib import Path
@@ -12,13 +12,13 @@ from deepinside.spelling import resolved
 
 
 def fetch(group: DictConfig) -> None:
-    """Downloads a public data set where that is asked for and it is not there.
+    """Downloads a public data set if that is requested and it is missing.
 
     Args:
-        group: data or concepts, with `fetch` (what knows how), `root` and `download`.
+        group: data or concepts, with `fetch` (the function to call), `root` and `download`.
 
     Raises:
-        FileNotFoundError: if it is not there and is not to be, or cannot be, downloaded.
+        FileNotFoundError: if it is missing, and the download is not requested or fails.
     """
     keys: dict[str, Any] = OmegaConf.to_container(group.fetch, resolve=True)  # type: ignore[assignment]
     work = resolved(keys.pop("_target_"))
@@ -26,13 +26,13 @@ def fetch(group: DictConfig) -> None:
 
 
 def open_index(cfg: DictConfig, prepared: Path, network: Path | None = None) -> Index:
-    """The images that a data set's `prepare` listed.
+    """The index of a data set from its artifact of `prepare`.
 
     Args:
         cfg: with `data.root`.
-        prepared: artifact of `prepare`; drawn images and those of arrays lie in it, all others stay where they are.
-        network: artifact of the network that looks at them. Where `train` made it, images without a split of their
-            own are divided as they were for that training, so that the network never saw those of `val`.
+        prepared: artifact of `prepare`; it contains generated images and those of arrays, but no others.
+        network: artifact of the network to be applied. If `train` made it, images without a split are divided as for
+            that training, so that the network was not trained on those of `val`.
 
     Returns:
         All splits.
@@ -47,7 +47,7 @@ def open_broden(cfg: DictConfig, concepts: Path) -> Broden:
 
     Args:
         cfg: with `concepts.root`.
-        concepts: artifact of `concepts`; drawn and converted images lie in it, Broden's stay where they are.
+        concepts: artifact of `concepts`; it contains generated and converted images, but not Broden's.
 
     Returns:
         All rows.
@@ -57,13 +57,13 @@ def open_broden(cfg: DictConfig, concepts: Path) -> Broden:
 
 
 def blacklisted(prepared: Path) -> frozenset[str]:
-    """The images that localisation does not count.
+    """The images excluded from localisation.
 
     Args:
         prepared: artifact of `prepare`.
 
     Returns:
-        Their names; none where the data have no such list.
+        Their names; none if the data have no such list.
     """
     path = prepared / "blacklist.csv"
     if not path.exists():

@@ -33,17 +33,17 @@ def index(root: Path | str | None = None, split: str = "all") -> Index:
     """The images of a folder and of the folders in it, without labels or boxes.
 
     Args:
-        root: the folder; None for scikit-image's photographs, where they lie. Where `copy_shipped` put copies of them
-            into the folder, it is only these.
-        split: any; these images belong to every split.
+        root: the folder; None for scikit-image's photographs. If the folder has copies of them by `copy_shipped`, only
+            these are used.
+        split: ignored; these images belong to every split.
 
     Returns:
-        The index, of label -1 throughout; an image's name is its path relative to the root, without suffix where that
-        is unique. Files that cannot be used are set aside.
+        The index, of label -1 throughout; an image's name is its path relative to the root, without suffix if that
+        is unique. Unusable files are skipped.
 
     Raises:
         FileNotFoundError: if the folder or images in it are missing.
-        ValueError: if none of the images can be used.
+        ValueError: if no image is usable.
     """
     folder = _package() if root is None else Path(root)
     copies = folder / COPIES
@@ -62,11 +62,11 @@ def index(root: Path | str | None = None, split: str = "all") -> Index:
 
 
 def copy_shipped(out: str | Path, workers: int = 1) -> None:  # ruff: ignore[unused-function-argument]
-    """Copies scikit-image's photographs, so that what is made of them does not lean on an installed package.
+    """Copies scikit-image's photographs, so that artifacts do not depend on an installed package.
 
     Args:
         out: gets `scikit-image/<readable name>.<suffix>`.
-        workers: for the sake of the drawn data sets' signature; a few files need none.
+        workers: ignored; for the common signature of generated data sets.
     """
     out = Path(out)
     folder = out / COPIES

@@ -1,4 +1,4 @@
-"""Public data sets in the layouts that torchvision's own classes read (and, where asked, download)."""
+"""Public data sets in the layouts of torchvision's classes, which can also download them."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,7 +27,7 @@ _REFUSED = (RuntimeError, OSError, ValueError, LookupError, TypeError)  # what t
 
 
 class _Picture(NamedTuple):
-    """An image, and how to find out its label (-1: unknown) and boxes once its width and height are known."""
+    """An image, and a function from its width and height to its label (-1: unknown) and boxes."""
 
     path: Path
     about: Callable[[int, int], tuple[int, Boxes]]
@@ -41,13 +41,13 @@ class _Content(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """How to read one of torchvision's classes.
+    """A reader for one of torchvision's classes.
 
     Attributes:
-        folder: what must be in the root.
+        folder: required in the root.
         splits: our split -> arguments of the class.
-        read: data set and a folder for the images of arrays -> what is in it.
-        arrays: whether it holds arrays and no files.
+        read: data set and a folder for the images of arrays -> its content.
+        arrays: whether it has arrays instead of files.
     """
 
     folder: str
@@ -62,12 +62,12 @@ def index(
     """The images of a data set of torchvision's, listed by torchvision's own class.
 
     Boxes are those of the objects (VOC, Caltech-101) or around the foreground of the trimap (Oxford-IIIT Pet). An
-    image of VOC has a label where all of its objects are of one class. Files that cannot be used are set aside.
+    image of VOC has a label if all of its objects are of one class. Unusable files are skipped.
 
     Args:
-        root: as torchvision takes it: it holds the folder that the archive unpacks to.
+        root: as for torchvision: it contains the folder of the archive.
         dataset: name of the class, of `DATASETS`.
-        split: `train`, `val` or `all`: the data set's own, where it has any; test images are `val` where no other
+        split: `train`, `val` or `all`: the data set's own, if any; test images are `val` if no other
             held-out images have labels.
         options: further arguments of the class, such as `{"year": "2007"}` or `{"small": True}`.
         out: folder to write the images of arrays to, as PNG files; the index is then of this folder.
@@ -76,9 +76,9 @@ def index(
         The index; an image's name is its path.
 
     Raises:
-        KeyError: if the data set is not known, with the closest names.
-        FileNotFoundError: if it is not there.
-        ValueError: if nothing in it can be used, or an array has no folder to go to.
+        KeyError: if the data set is unknown, with the closest names.
+        FileNotFoundError: if it is missing.
+        ValueError: if nothing in it is usable, or `out` is required and missing.
     """
     root, known = Path(root), _known(dataset)
     if known.arrays and out is None:
@@ -101,18 +101,18 @@ def index(
 
 
 def fetch(root: Path | str, *, download: bool, dataset: str | None, options: Options = None) -> None:
-    """Downloads a data set where that is asked for and it is not there.
+    """Downloads a data set if that is requested and it is missing.
 
     Args:
-        root: folder that gets it.
+        root: folder to download to.
         download: whether it may be downloaded.
         dataset: name of torchvision's class.
         options: further arguments of the class.
 
     Raises:
         ValueError: if no data set is named.
-        KeyError: if it is not known, with the closest names.
-        FileNotFoundError: if it is not there and is not to be, or cannot be, downloaded.
+        KeyError: if it is unknown, with the closest names.
+        FileNotFoundError: if it is missing, and the download is not requested or fails.
     """
     root = Path(root)
     if dataset is None:
@@ -127,21 +127,21 @@ def fetch(root: Path | str, *, download: bool, dataset: str | None, options: Opt
 def write_concepts(
     root: Path, out: Path, *, dataset: str, options: Options = None, category: str = "object"
 ) -> list[tuple[str, str]]:
-    """Turns the trimaps of Oxford-IIIT Pet into a Broden folder: each breed, and cat and dog, where the foreground is.
+    """Converts the trimaps of Oxford-IIIT Pet to a Broden folder: each breed, and cat and dog, as the foreground.
 
     Args:
-        root: as torchvision takes it.
-        out: where to.
-        dataset: `OxfordIIITPet`, the one data set here with masks that is no folder of VOC's kind.
+        root: as for torchvision.
+        out: folder to write to.
+        dataset: `OxfordIIITPet`, the only supported one.
         options: further arguments of torchvision's class.
         category: of all concepts.
 
     Returns:
-        (file, reason) of each image that cannot be used.
+        (file, reason) of each unusable image.
 
     Raises:
-        ValueError: if the data set has no masks, or nothing can be used.
-        FileNotFoundError: if it is not there.
+        ValueError: if the data set has no masks, or nothing is usable.
+        FileNotFoundError: if it is missing.
     """
     if dataset != "OxfordIIITPet":
         other = "concepts=voc concepts.root=ROOT/VOCdevkit/VOC2012 reads VOC; concepts=masks takes masks of your own"

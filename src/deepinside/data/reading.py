@@ -1,4 +1,4 @@
-"""What is wrong with one input file, in words that name it and say what to do."""
+"""Errors of single input files, with the name of the file and the fix."""
 
 import csv
 import io
@@ -16,13 +16,13 @@ _LONGEST = 300  # characters of a file's own words in a message; csv readers giv
 
 
 class BadFile(ValueError):
-    """One file that cannot be used; a long run sets it aside and goes on.
+    """An unusable file; a long run skips it and continues.
 
     Args:
         path: of the file.
-        expected: what should have been there.
-        came: what was there instead.
-        mend: what to do about it.
+        expected: valid content.
+        came: actual content.
+        mend: the fix.
     """
 
     def __init__(self, path: Path, expected: str, came: str, mend: str) -> None:
@@ -35,7 +35,7 @@ class BadFile(ValueError):
         """The row of `set_aside.csv`.
 
         Args:
-            root: of the data, which the file lies in.
+            root: of the data, which contains the file.
 
         Returns:
             The file as a posix path relative to the root, and the reason.
@@ -45,7 +45,7 @@ class BadFile(ValueError):
 
 
 def brief(text: str) -> str:
-    """What a file says, short enough to be quoted.
+    """Abbreviates the content of a file for a message.
 
     Args:
         text: of any length.
@@ -78,11 +78,11 @@ def read_text(path: Path, errors: str = "strict", mend: str = "fetch the file ag
 
     Args:
         path: of the file.
-        errors: what becomes of bytes that are no UTF-8, as in `bytes.decode`.
-        mend: what to do about a bad one.
+        errors: treatment of bytes that are no UTF-8, as in `bytes.decode`.
+        mend: the fix for a bad one.
 
     Returns:
-        Its text, line ends as they are.
+        Its text, with unchanged line ends.
 
     Raises:
         BadFile: if it has more than `MAX_BYTES` bytes or is no text.
@@ -103,9 +103,9 @@ def read_table(
 
     Args:
         path: of the csv file.
-        columns: that it must have.
-        errors: what becomes of bytes that are no UTF-8.
-        mend: what to do about a bad one.
+        columns: required ones.
+        errors: treatment of bytes that are no UTF-8, as in `bytes.decode`.
+        mend: the fix for a bad one.
 
     Returns:
         One dictionary per row; a short row has empty cells.
@@ -134,7 +134,7 @@ _CHUNK = 64  # handing tasks over one by one would cost as much as reading a hea
 
 @dataclass(frozen=True)
 class Survey(Generic[Found]):
-    """What was found, in the order of the tasks, and what was set aside: (file, reason)."""
+    """Results in the order of the tasks, and skipped files: (file, reason)."""
 
     found: tuple[Found, ...]
     set_aside: tuple[tuple[str, str], ...]
@@ -153,16 +153,16 @@ def _looked_at(look: Callable[[Task], Iterable[Found | BadFile]], tasks: Sequenc
 def survey(
     root: Path, tasks: Sequence[Task], look: Callable[[Task], Iterable[Found | BadFile]], description: str
 ) -> Survey[Found]:
-    """Looks at many files, several at a time.
+    """Reads many files in parallel.
 
     Args:
         root: of the data; reasons name files relative to it.
-        tasks: what to look at.
-        look: task -> what was found and what was bad beside it; raises `BadFile` where nothing can be used.
-        description: said beside the progress bar.
+        tasks: inputs of `look`.
+        look: task -> results and bad files; raises `BadFile` if nothing is usable.
+        description: of the progress bar.
 
     Returns:
-        What was found and what was set aside, in the order of the tasks.
+        Results and skipped files, in the order of the tasks.
     """
     chunks = [tasks[start : start + _CHUNK] for start in range(0, len(tasks), _CHUNK)]
     with ThreadPoolExecutor(_THREADS) as pool:

@@ -1,8 +1,8 @@
-"""One's own images in tar shards, as WebDataset lays them out: key.jpg beside key.cls or key.json.
+"""Custom images in tar shards in WebDataset's layout: key.jpg beside key.cls or key.json.
 
-Shards are read by Python's own tarfile: `prepare` goes through each once and lists where every image lies, which is
-then read by position, as a file would be. The libraries `webdataset` and `wids` were weighed: the first only streams,
-while batches here are fixed by position whoever computes them; the second lists a shard anew in each process.
+Shards are read by Python's tarfile: `prepare` reads each once and lists the position of every image, which is then read
+by position like a file. The libraries `webdataset` and `wids` do not fit: the first only streams, while batches here
+are fixed by position; the second lists a shard again in each process.
 """
 
 import json
@@ -31,20 +31,20 @@ Label = int | str  # number of a class, or its name
 
 
 class Sidecar(NamedTuple):
-    """A class and boxes, as far as they are known."""
+    """A class and boxes, either of which may be unknown."""
 
     label: Label | None
     boxes: Boxes = NO_BOXES
 
 
 def read_sidecar(kind: str, content: bytes, path: Path) -> Sidecar:
-    """Reads what stands beside an image.
+    """Reads the annotation beside an image.
 
     Args:
         kind: `cls`, the number of its class; or `json`, an object with `label`, a number or a name, and `boxes`
             `[[x0, y0, x1, y1], ...]`, half-open, in pixels; both may be missing.
         content: of the file.
-        path: that names it.
+        path: for messages.
 
     Returns:
         Class and boxes.
@@ -127,19 +127,19 @@ def index(root: Path | str, split: str = "all", shards: str = "**/*.tar") -> Ind
     """The images in a folder of tar shards.
 
     Args:
-        root: holds the shards; nothing is written to it.
-        split: `train`, `val` or `all`. A shard belongs to the split whose word stands in its path; if one does, those
-            without are not looked at.
-        shards: which files, as a pattern of paths below the root.
+        root: of the shards; it is only read.
+        split: `train`, `val` or `all`. A shard belongs to the split that is named in its path; if any is named, shards
+            without one are ignored.
+        shards: pattern of paths below the root.
 
     Returns:
-        The index; an image's name is the path of its shard and its own in it. Of `key.cls` and `key.json` the label
-        of the first counts. What cannot be used is set aside.
+        The index; an image's name is the path of its shard and its own in it. `key.cls` has precedence over `key.json`.
+        Unusable files are skipped.
 
     Raises:
         FileNotFoundError: if there are no such shards or no images in them.
         ValueError: if the pattern leads out of the folder, a shard's name or the labels are ambiguous, `classes.txt` is
-            broken, or nothing can be used.
+            broken, or nothing is usable.
     """
     root = Path(root)
     found = [(path, _split(path.relative_to(root))) for path in _found(root, shards)]
@@ -233,7 +233,7 @@ def _classes(root: Path, labels: Sequence[Label | None]) -> tuple[str, ...]:
 def _labelled(
     root: Path, ids: tuple[str, ...], samples: Sequence[_Sample]
 ) -> tuple[tuple[Entry, ...], tuple[tuple[str, str], ...]]:
-    # Without any label all images are taken; else those without are set aside, by file and reason.
+    # Without any label all images are used; otherwise those without are skipped, by file and reason.
     numbers: dict[Label | None, int] = {name: number for number, name in enumerate(ids)}
     numbers |= {number: number for number in range(len(ids))}
     entries, aside = [], []

@@ -34,7 +34,7 @@ class Synsets(NamedTuple):
             The classes, sorted by WordNet id.
 
         Raises:
-            FileNotFoundError: if there is neither file.
+            FileNotFoundError: if both files are missing.
             ValueError: if the file is broken, names a class twice, or names none.
 
         Source: ILSVRC-2012 development kit, readme: ILSVRC2012_ID is not the alphabetical order of the WordNet ids.

@@ -1,4 +1,4 @@
-"""Tar archives as packed data: where each file lies in them, without unpacking. Nothing in an archive is trusted."""
+"""Tar archives without unpacking: the positions of their files. Nothing in an archive is trusted."""
 
 import re
 import tarfile
@@ -23,20 +23,20 @@ _BROKEN = (tarfile.TarError, ValueError, LookupError, OverflowError, RecursionEr
 
 
 class Span(NamedTuple):
-    """Where the bytes of a packed file lie in its archive."""
+    """Position of the bytes of a packed file in its archive."""
 
     start: int
     length: int
 
     def opener(self, root: Path, file: str) -> Callable[[Path], IO[bytes]]:
-        """What gives those bytes.
+        """A function that reads a packed file.
 
         Args:
-            root: folder that the archive lies in.
-            file: the archive's path from there and the packed file's own, joined by `MARK`.
+            root: folder of the archive.
+            file: the archive's relative path and that of the packed file, joined by `MARK`.
 
         Returns:
-            A function of a path that it does not look at.
+            A function of a path, which it ignores.
         """
         return partial(self._bytes, root / f"{file.partition(MARK)[0]}.tar")
 
@@ -47,7 +47,7 @@ class Span(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """One packed file: its name, where it lies, and its bytes, to be read before the next is asked for."""
+    """One packed file: its name, its position, and its bytes, to be read before the next one is requested."""
 
     name: str
     span: Span
@@ -63,14 +63,14 @@ class _Info(tarfile.TarInfo):
 
 
 def packed(path: Path) -> Iterator[Packed | BadFile]:
-    """The files in an archive, in their order; folders and hidden files are left out.
+    """The files in an archive, in their order, without folders and hidden files.
 
     Args:
         path: of the archive, which is only read.
 
     Yields:
-        Each file, or what is wrong with it (a link, a name that leads out of the archive, cut off); and, last, what is
-        wrong with the archive, if it ends before its end.
+        Each file, or its error (a link, a name outside of the archive, truncation); and, last, the error of a truncated
+        archive.
     """
     try:
         with tarfile.open(path, "r:", tarinfo=_Info) as archive:

@@ -1,1 +1,1 @@
-"""Networks: the paper's own, pretrained ones, and how ours is trained."""
+"""Networks: the paper's own and pretrained ones, and their training."""

@@ -15,16 +15,16 @@ _TIED = 8  # so often one part of a file may be named
 
 
 def existing(path: str | Path) -> Path:
-    """The file that holds weights.
+    """The path of a weights file.
 
     Args:
-        path: as the user wrote it; `~` is the home folder.
+        path: of the file; `~` is the home folder.
 
     Returns:
         The path.
 
     Raises:
-        FileNotFoundError: if no such file is there.
+        FileNotFoundError: if there is no such file.
     """
     found = Path(path).expanduser()
     if not found.is_file():
@@ -38,8 +38,8 @@ def existing(path: str | Path) -> Path:
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """Reads a state dict from a safetensors or torch file; no code in the file is run.
 
-    Wrappers (`{"state_dict": ...}`) and prefixes that every key carries (`module.`, `model.`, `network.`) are taken
-    off, half precision becomes float32.
+    Wrappers (`{"state_dict": ...}`) and common prefixes of all keys (`module.`, `model.`, `network.`) are removed, and
+    half precision becomes float32.
 
     Args:
         path: the file.
@@ -48,7 +48,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         Tensors by name, on the CPU.
 
     Raises:
-        ValueError: if the file is of another kind, or wants to run code.
+        ValueError: if the file is of another kind, or contains code.
     """
     path = existing(path)
     stored = _safetensors(path) if _is_safetensors(path) else _torch_file(path)
@@ -179,11 +179,11 @@ def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], source: str |
 
 
 def load_weights(module: nn.Module, path: str | Path) -> None:
-    """Reads a file and puts its weights into a network.
+    """Loads the weights of a file into a network.
 
     Args:
         module: is changed.
-        path: safetensors or torch state dict, refused as `read_weights` and `load_tensors` say.
+        path: safetensors or torch state dict, checked as by `read_weights` and `load_tensors`.
     """
     load_tensors(module, read_weights(path), path)
 
@@ -192,8 +192,8 @@ def save_weights(module: nn.Module, path: str | Path) -> None:
     """Writes a state dict as safetensors: the same weights give the same bytes.
 
     Args:
-        module: whose.
-        path: where to; replaced in one step.
+        module: with the weights.
+        path: of the file, which is replaced atomically.
     """
     path = Path(path)
     temporary = path.with_suffix(".tmp")
@@ -207,15 +207,15 @@ _IMAGENET = 1000
 
 
 def output_count(classes: Sequence[str] | None, tensors: Mapping[str, Tensor] | None, head: str) -> int:
-    """How many classes a network that is about to be built has.
+    """The number of classes of a network to build.
 
     Args:
-        classes: their names, where the data say them.
-        tensors: weights about to be loaded, where there are any.
+        classes: their names, if the data have them.
+        tensors: weights to load, if any.
         head: key of the last layer's bias.
 
     Returns:
-        The length of the bias in `tensors`, else the number of names, else 1000.
+        The length of the bias in `tensors`, otherwise the number of names, otherwise 1000.
 
     Raises:
         ValueError: if the weights and the names disagree.
@@ -233,11 +233,11 @@ def class_names(classes: Sequence[str] | None, count: int) -> tuple[str, ...]:
     """One name per output.
 
     Args:
-        classes: as the data name them.
+        classes: names in the data.
         count: number of outputs.
 
     Returns:
-        The data's names; without them ImageNet's for 1000 outputs (sorted by WordNet id), else `class 0`, ...
+        The data's names; without them ImageNet's for 1000 outputs (sorted by WordNet id), otherwise `class 0`, ...
 
     Raises:
         ValueError: if there are more or fewer names than outputs.

@@ -1,4 +1,4 @@
-"""How a network learns to tell classes apart."""
+"""Training of a classifier."""
 
 import csv
 from collections.abc import Collection, Mapping
@@ -24,7 +24,7 @@ FEW_CLASSES = 10  # with no more than these, five guesses name half of them or a
 class Epoch(NamedTuple):
     """One row of `history.csv`; errors are shares of the validation images, by their centre crop.
 
-    The top-5 error is None, and has no column, where there are at most `FEW_CLASSES`.
+    The top-5 error is None, and has no column, for at most `FEW_CLASSES` classes.
     """
 
     epoch: int
@@ -59,15 +59,15 @@ class Classifier(LightningModule):
     """Stochastic gradient descent on the cross-entropy of RGB bytes and labels, under a one-cycle schedule.
 
     Args:
-        network: is trained; takes RGB in [0, 1].
+        network: to train; its input is RGB in [0, 1].
         optimiser: `sgd` or `adamw`.
         learning_rate: at the top of the cycle.
         momentum: of SGD, or the first beta of AdamW.
-        weight_decay: on weights; biases and normalisation are left alone.
-        warm_up: share of the steps on which the rate rises.
+        weight_decay: of weights; not of biases and normalisation.
+        warm_up: share of the steps in which the rate increases.
         label_smoothing: probability spread over all classes.
         seed: of dropout, together with the step.
-        channels_last: whether the memory of images and filters is ordered so; faster on most machines.
+        channels_last: memory format of images and filters; faster on most machines.
 
     Raises:
         ValueError: if there is no such optimiser.
@@ -165,7 +165,7 @@ class Classifier(LightningModule):
         """The optimiser, with its schedule by step.
 
         Returns:
-            As Lightning wants it.
+            In Lightning's format.
         """
         parameters = [p for p in self.network.parameters() if p.requires_grad]
         groups = [
@@ -194,11 +194,11 @@ class Classifier(LightningModule):
 
 
 class Keep(Callback):
-    """Leaves history, weights and the state to resume from after every epoch, each written in one step.
+    """Writes history, weights and the state to resume from after every epoch, each atomically.
 
     Args:
         out: folder of `history.csv` and `checkpoints/`.
-        epochs: after so many epochs the weights are kept in `epochs/` too, to see how they came about.
+        epochs: epochs after which the weights are also stored in `epochs/`.
     """
 
     def __init__(self, out: Path, epochs: Collection[int] = ()) -> None:
@@ -207,7 +207,7 @@ class Keep(Callback):
         self.rows: list[Epoch] = []
 
     def state_dict(self) -> dict[str, Any]:
-        """What goes into the checkpoint.
+        """The state for the checkpoint.
 
         Returns:
             The history.
@@ -252,7 +252,7 @@ class Bar(Callback):
     """The progress of a run over all its steps, with the time left."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # ruff: ignore[unused-method-argument]
-        """Starts where the run stands.
+        """Starts the progress at the current epoch.
 
         Args:
             trainer: of the run.
@@ -263,18 +263,18 @@ class Bar(Callback):
         self.steps = track(steps, "train")
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """One step further.
+        """Advances the progress.
 
         Args:
-            *_: what Lightning says about it.
+            *_: arguments of Lightning's hook.
         """
         next(self.steps, None)
 
     def on_train_end(self, *_: Any) -> None:
-        """Ends the progress; what follows shows its own.
+        """Ends the progress.
 
         Args:
-            *_: what Lightning says about it.
+            *_: arguments of Lightning's hook.
         """
         self.steps.close()
 

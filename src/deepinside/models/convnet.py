@@ -125,10 +125,10 @@ def feature_sides(input: int, kernel: int = 11, stride: int = 4) -> dict[str, in
         stride: of conv1.
 
     Returns:
-        Side in pixels after conv1, pool1, pool2 and pool5; conv2 keeps pool1's, conv3 to conv5 keep pool2's.
+        Side in pixels after conv1, pool1, pool2 and pool5; conv2 has that of pool1, conv3 to conv5 that of pool2.
 
     Raises:
-        ValueError: if nothing is left to pool.
+        ValueError: if a map is too small to pool.
     """
     sides = {"conv1": (input - kernel) // stride + 1}
     for name, before in (("pool1", "conv1"), ("pool2", "pool1"), ("pool5", "pool2")):

@@ -1,4 +1,4 @@
-"""Anybody's own network."""
+"""Custom networks."""
 
 import importlib
 import inspect
@@ -27,16 +27,16 @@ def custom(
     fit: bool = False,  # ruff: ignore[unused-function-argument]  read by the train stage
     **preprocessing: Any,
 ) -> Network:
-    """Wraps the torch module that a function of yours returns.
+    """Wraps the torch module that a user's function returns.
 
     Args:
         target: `package.module:function`; the function (or class) is called without arguments, or with `classes`,
-            how many the data have, where it takes that and they name them.
-        weights: a file to load into the module; None: as the function left it.
-        classes: one name per output; None: ImageNet's for 1000 outputs, else numbers.
+            their number, if it has that parameter and the data name them.
+        weights: a file to load into the module; None: the module unchanged.
+        classes: one name per output; None: ImageNet's for 1000 outputs, otherwise numbers.
         name: for titles.
         fit: whether the train stage trains it when `weights` is None.
-        **preprocessing: as in `Preprocessing`; what is None or missing is as in `conf/model/custom.yaml`.
+        **preprocessing: as in `Preprocessing`; missing or None: as in `conf/model/custom.yaml`.
 
     Returns:
         The network, frozen.
@@ -61,21 +61,21 @@ def wrapped(
     called: str | None = None,
     **preprocessing: Any,
 ) -> Network:
-    """A torch module as everything here takes it. The module is changed: it is frozen, and in evaluation mode.
+    """Wraps a torch module as a `Network`. The module is changed: it is frozen, and in evaluation mode.
 
     Args:
-        module: takes normalised images (n, 3, h, w), returns scores (n, k) before softmax.
-        weights: a file to load into it; None or `random`: as it is.
-        classes: one name per output; None: ImageNet's for 1000 outputs, else numbers.
+        module: from normalised images (n, 3, h, w) to scores (n, k) before softmax.
+        weights: a file to load into it; None or `random`: unchanged.
+        classes: one name per output; None: ImageNet's for 1000 outputs, otherwise numbers.
         name: for titles.
-        called: what error messages call it; None: `name`.
-        **preprocessing: as in `Preprocessing`; what is None or missing is as in `conf/model/custom.yaml`.
+        called: its name in error messages; None: `name`.
+        **preprocessing: as in `Preprocessing`; missing or None: as in `conf/model/custom.yaml`.
 
     Returns:
         The network, on the device of the module's parameters.
 
     Raises:
-        ValueError: if its answer is no (n, k).
+        ValueError: if its output is not (n, k).
     """
     if weights not in {None, "random"}:
         load_weights(module, str(weights))
@@ -87,7 +87,7 @@ def wrapped(
 
 
 def imported(target: str) -> Any:
-    """The function that a name means.
+    """Imports a function by name.
 
     Args:
         target: `package.module:function`.
@@ -97,7 +97,7 @@ def imported(target: str) -> Any:
 
     Raises:
         ValueError: if the name has another form.
-        ModuleNotFoundError: if there is no such module, with the closest names and how to make it found.
+        ModuleNotFoundError: if there is no such module, with the closest names and the fix.
         AttributeError: if the module has no such function, with the closest names.
     """
     path, colon, function = str(target).partition(":")

@@ -1,4 +1,6 @@
-"""Histograms of oriented gradients as a differentiable network, so that hand-made features are inverted like others."""
+"""Histograms of oriented gradients as a differentiable network, so that hand-crafted features can be inverted like
+others.
+"""
 
 import math
 from collections import OrderedDict
@@ -22,7 +24,7 @@ class Hog(nn.Module):
     """Mean gradient per cell and orientation, each block of cells normalised by L2-Hys.
 
     The gradient is that of the colour channel where it is largest, by central differences, zero at the border.
-    `hard` gives it to the bin that its orientation falls in, `linear` shares it between the two nearest bins' centres,
+    `hard` assigns it to the bin of its orientation, `linear` divides it between the two nearest bins,
     which makes the histogram a continuous function of the image.
 
     Args:
@@ -48,7 +50,7 @@ class Hog(nn.Module):
         """Histograms of the blocks.
 
         Args:
-            images: any unit that all channels share, (n, 3, h, w).
+            images: in any unit common to all channels, (n, 3, h, w).
 
         Returns:
             (n, orientations * block * block, y, x), a channel per (orientation, row, column in the block).
@@ -65,7 +67,7 @@ class Hog(nn.Module):
         return _normalised(blocks).unflatten(2, (rows, columns))
 
     def histograms(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n o y x"]:
-        """What lies before the normalisation.
+        """The histograms before normalisation.
 
         Args:
             images: (n, c, h, w).
@@ -119,18 +121,18 @@ def hog(
     binning: str = "linear",
     **preprocessing: Any,
 ) -> Network:
-    """HOG as a network whose layer `hog` answers maps and whose scores are all its entries in a row.
+    """HOG as a network whose layer `hog` has maps, and whose scores are all their entries.
 
     Args:
-        weights: whatever is said, there are none.
+        weights: ignored; there are none.
         classes: names of the entries; None: numbers.
         name: for titles.
-        fit: nothing is trained.
+        fit: ignored; nothing is trained.
         cell: side in pixels.
         block: side in cells.
         orientations: bins over 180 degrees.
         binning: `hard` or `linear`.
-        **preprocessing: as in `Preprocessing`; what is None or missing is as in `conf/model/hog.yaml`.
+        **preprocessing: as in `Preprocessing`; missing or None: as in `conf/model/hog.yaml`.
 
     Returns:
         The network.

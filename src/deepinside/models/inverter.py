@@ -1,4 +1,4 @@
-"""Networks that invert features: up-convolutional decoders, their discriminator, and how they are saved."""
+"""Networks that invert features: up-convolutional decoders, their discriminator, and their files."""
 
 import json
 import math
@@ -31,7 +31,7 @@ class CodeStatistics(NamedTuple):
 
 
 def legible(code: Float[Tensor, "n u *grid"], floor: float | None) -> Float[Tensor, "n u *grid"]:
-    """The code as it is, or log(code + floor) for probabilities, which range over many powers of ten.
+    """The code, or log(code + floor) for probabilities, which range over many powers of ten.
 
     Args:
         code: raw.
@@ -46,25 +46,25 @@ def legible(code: Float[Tensor, "n u *grid"], floor: float | None) -> Float[Tens
 class UpConvNet(nn.Module):
     """f(code) -> image: standardise, three layers on the code's own grid, then up-convolutions that double it.
 
-    Vectors pass two fully connected layers and are laid out on a grid of 4x4; maps pass three 3x3 convolutions. Then
-    come 5x5 up-convolutions of stride 2, leaky ReLUs between them, until the grid is as near to `side` as doubling
-    gets it, and a bilinear resize to the network's input.
+    Vectors pass two fully connected layers and are reshaped to a grid of 4x4; maps pass three 3x3 convolutions. Then
+    follow 5x5 up-convolutions of stride 2 with leaky ReLUs in between, until the grid is as close to `side` as doubling
+    permits, and a bilinear resize to the network's input.
 
     Args:
         shape: of a code, (u,) or (u, y, x).
         input: side of the image, in pixels.
-        hidden: units of the fully connected layer that reads a vector.
-        channels: of the 3x3 convolutions that read maps.
-        widths: channels between up-convolutions, the finest last. More doublings repeat the first, fewer leave it out.
-        side: that the up-convolutions aim at, in pixels; None: `input`.
+        hidden: units of the fully connected layer for a vector.
+        channels: of the 3x3 convolutions for maps.
+        widths: channels between up-convolutions, the finest last. More doublings repeat the first, fewer omit it.
+        side: target of the up-convolutions, in pixels; None: `input`.
         colour: RGB in [0, 1], that the network subtracts.
         floor: of `legible`.
 
     Raises:
-        ValueError: if the code has another form, or no width is given.
+        ValueError: if the code has another form, or there is no width.
 
     Source: Dosovitskiy & Brox 2016.
-    Deviation: as many doublings as the input needs (the paper: five), weights start as He et al. 2015 proposed, and
+    Deviation: as many doublings as the input needs (the paper: five), weights are initialised as in He et al. 2015, and
         probabilities may be read as logarithms.
     """
 
@@ -119,7 +119,7 @@ class UpConvNet(nn.Module):
         return self.colour + fine
 
     def standardised(self, code: Float[Tensor, "n u *grid"]) -> Float[Tensor, "n u *grid"]:
-        """(what is legible - its mean) / its std, per unit or channel; one that never varies is only shifted.
+        """(legible code - mean) / std, per unit or channel; a constant one is only shifted.
 
         Args:
             code: raw.
@@ -131,11 +131,11 @@ class UpConvNet(nn.Module):
         return (legible(code, self.floor) - _along(self.centre, code)) / _along(spread, code)
 
     def settle(self, raw: CodeStatistics, read: CodeStatistics) -> None:
-        """Takes over the statistics of the training images, which are kept with the weights.
+        """Sets the statistics of the training images, which are stored with the weights.
 
         Args:
             raw: of the raw code.
-            read: of what is legible of it; the same where there is no floor.
+            read: of the legible code; the same without a floor.
         """
         for name, values in {**raw._asdict(), "centre": read.mean, "spread": read.std}.items():
             getattr(self, name).copy_(values)
@@ -183,7 +183,7 @@ class Discriminator(nn.Sequential):
         widths: channels, the finest first.
 
     Source: Dosovitskiy & Brox 2016b (DeePSiM).
-    Deviation: smaller, and it sees the image alone; the paper's also sees the code.
+    Deviation: smaller, and its only input is the image; the paper's also has the code.
     """
 
     def __init__(self, widths: Sequence[int] = (16, 32, 64)) -> None:
@@ -195,7 +195,7 @@ class Discriminator(nn.Sequential):
         super().__init__(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], 1))
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
-        """How real each image looks.
+        """Scores of realism.
 
         Args:
             images: RGB, in the units of [0, 1], (n, 3, h, w).
@@ -211,12 +211,12 @@ CONTENTS = "inverters.json"
 
 @dataclass(frozen=True)
 class Inverter:
-    """A network's code and the way back.
+    """A network's code and its trained inverse.
 
     Args:
-        network: that answers the code.
+        network: of the code.
         name: of the code.
-        module: trained on it.
+        module: trained on the code.
     """
 
     network: Network
@@ -224,7 +224,7 @@ class Inverter:
     module: UpConvNet
 
     def __call__(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 s s"]:
-        """What the code still tells of some images.
+        """Reconstructs images from their codes.
 
         Args:
             images: RGB in [0, 1], (n, 3, h, w).
@@ -258,7 +258,7 @@ class Inverter:
         return self.module(code)
 
     def invert(self, code: Float[Tensor, "n u *grid"]) -> Float[Tensor, "n 3 s s"]:
-        """The image of a raw code, as it is shown.
+        """The image of a raw code, clipped for display.
 
         Args:
             code: (n, u) or (n, u, y, x).
@@ -277,7 +277,7 @@ class Inverter:
 
 
 def load_inverters(folder: Path, network: Network) -> Mapping[str, Inverter]:
-    """Reads what the stage `invert` left.
+    """Reads the inverters of the stage `invert`.
 
     Args:
         folder: its artifact, with `inverters.json` and `<code>.safetensors`.

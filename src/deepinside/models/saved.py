@@ -1,4 +1,4 @@
-"""Networks in artifacts: how each is built, its weights, and its size."""
+"""Networks in artifacts: builder, weights and size."""
 
 import inspect
 import json
@@ -24,8 +24,8 @@ def open_network(cfg: DictConfig, artifact: Path, epoch: int | None = None) -> N
 
     Args:
         cfg: with `machine.device`.
-        artifact: holds `network.json`, how to build it, and `model.safetensors`.
-        epoch: as it was after so many epochs, where its training kept that; None: as it ended.
+        artifact: with `network.json`, its builder, and `model.safetensors`.
+        epoch: after which it is to be loaded, if its training stored that; None: the last one.
 
     Returns:
         The network, frozen, in evaluation mode.
@@ -40,10 +40,10 @@ def open_network(cfg: DictConfig, artifact: Path, epoch: int | None = None) -> N
 
 
 def early_weights(epoch: int) -> str:
-    """Where a training keeps what it had learnt early on.
+    """The file of the weights of an early epoch.
 
     Args:
-        epoch: after how many.
+        epoch: its number.
 
     Returns:
         The file, relative to the artifact.
@@ -52,17 +52,17 @@ def early_weights(epoch: int) -> str:
 
 
 def build(model: Mapping[str, Any], classes: Sequence[str] | None) -> Network:
-    """A network as the configuration describes it.
+    """Builds a network from the configuration.
 
     Args:
         model: the group `model`: `_target_`, `weights` and the builder's own keys.
-        classes: names of the scores; None: as the builder knows them.
+        classes: names of the scores; None: those of the builder.
 
     Returns:
         The network; with random weights where `weights` is None.
 
     Raises:
-        ValueError: if the builder lacks a key, or takes none of that name.
+        ValueError: if the builder lacks a key, or has none of that name.
     """
     content: Any = OmegaConf.to_container(model, resolve=True) if isinstance(model, DictConfig) else model
     keys = {key: value for key, value in content.items() if key not in _NOT_FOR_BUILDING}
@@ -76,10 +76,10 @@ def build(model: Mapping[str, Any], classes: Sequence[str] | None) -> Network:
 
 
 def save(network: Network, model: DictConfig, out: Path) -> None:
-    """Keeps a network: how to build it, with the preprocessing that it has, and its weights.
+    """Saves a network: its builder, its preprocessing, and its weights.
 
     Args:
-        network: any.
+        network: to save.
         model: the configuration that built it.
         out: folder of the artifact.
     """
@@ -95,7 +95,7 @@ def described(network: Network) -> list[Row]:
     """The size of a network.
 
     Args:
-        network: any.
+        network: to save.
 
     Returns:
         Rows for its table.

@@ -29,10 +29,10 @@ def timm_model(
     Args:
         arch: timm's name, such as `resnet18` or, with the preprocessing of its weights, `resnet18.a1_in1k`.
         weights: a file, as timm's own or saved by `torch.save(model.state_dict())`; None or `random`: random weights.
-        classes: one name per output; None: ImageNet's for 1000 outputs, else numbers.
+        classes: one name per output; None: ImageNet's for 1000 outputs, otherwise numbers.
         name: for titles; None: `arch`.
         fit: whether the train stage trains it when `weights` is None.
-        **preprocessing: as in `Preprocessing`; what is None or missing is as timm evaluates the network.
+        **preprocessing: as in `Preprocessing`; missing or None: those of timm's evaluation.
 
     Returns:
         The network, frozen.

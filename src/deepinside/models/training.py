@@ -1,4 +1,4 @@
-"""Training and testing a network on an index: what the train stage is glued from."""
+"""Training and evaluation of a network on an index."""
 
 import logging
 import warnings
@@ -30,11 +30,11 @@ VIEWS = {"centre": 1, "ten": 10, "warp": 1}
 def probabilities(
     network: Network, images: Iterable[UInt8[Tensor, "3 h w"]], *, crops: str = "centre", batch: int = 64
 ) -> Float[Tensor, "n k"]:
-    """Class probabilities: the mean over a photograph's views of softmax(S).
+    """Class probabilities: the mean of softmax(S) over the views of an image.
 
     Args:
         network: on any device.
-        images: RGB bytes, each of any size; read as they are needed.
+        images: RGB bytes, each of any size; read on demand.
         crops: `centre`, `ten` or `warp`.
         batch: views per forward pass; fixed by position, so that the last bits do not change.
 
@@ -56,12 +56,12 @@ def probabilities(
 def wrong(
     values: Float[Tensor, "n k"], labels: Int[ndarray, " n"] | Int[Tensor, " n"], guesses: int
 ) -> Bool[ndarray, " n"]:
-    """Whether the true class is missing among the first guesses.
+    """Whether the true class is not among the first guesses.
 
     Args:
         values: scores or probabilities, (n, k).
         labels: true classes, (n,).
-        guesses: how many the network may make.
+        guesses: their number.
 
     Returns:
         (n,), true where `guesses` or more classes score higher than the true one.
@@ -72,7 +72,7 @@ def wrong(
 
 
 class Errors(NamedTuple):
-    """Per image, in the order of the index: wrong at the first guess, and at the first five; and what is broken."""
+    """Per image, in the order of the index: top-1 and top-5 errors; and unreadable images."""
 
     images: tuple[str, ...]
     top1: Bool[ndarray, " n"]
@@ -99,18 +99,18 @@ def fit(
     keep: Sequence[int] = (),
     callbacks: Sequence[Callback] = (),
 ) -> History:
-    """Trains a network and leaves it with the weights of the last epoch, frozen.
+    """Trains a network, which then has the weights of the last epoch and is frozen.
 
-    Leaves `history.csv` and `checkpoints/last.ckpt`, from which a run that was killed goes on at the next epoch with
-    the same result. No epoch is chosen: the error on `val` is that of images that decided nothing.
+    Writes `history.csv` and `checkpoints/last.ckpt`, from which an interrupted run resumes at the next epoch with the
+    same result. No epoch is selected: `val` has no influence on the weights.
 
     Args:
-        network: is changed.
-        train: images to learn from.
-        val: images to report the error on, after every epoch.
+        network: to train.
+        train: training images.
+        val: images for the error after every epoch.
         out: folder to write to and to resume from.
-        seed: of order, variation and dropout; the initial weights are the network's own.
-        epochs: how many.
+        seed: of order, augmentation and dropout; the initial weights are those of the network.
+        epochs: their number.
         batch: images per step, over all devices.
         optimiser: arguments of `Classifier`.
         augmentation: arguments of `Augmentation`.
@@ -118,15 +118,15 @@ def fit(
         device: `cpu`, `cuda` or `auto`.
         workers: processes that decode.
         cache_gb: memory for decoded images, in 10^9 bytes.
-        channels_last: memory order while training.
-        keep: after so many epochs the weights are kept as `epochs/<number>.safetensors`.
-        callbacks: of Lightning's; what they leave of an epoch is there before the run can be resumed after it.
+        channels_last: memory format in training.
+        keep: epochs whose weights are stored as `epochs/<number>.safetensors`.
+        callbacks: of Lightning; they run before the epoch's checkpoint is written.
 
     Returns:
         One row per epoch.
 
     Raises:
-        AllTaken: in a process that helps another to train, when both are done: what remains is not its work.
+        AllTaken: in a process that helps another to train, at the end of the training.
     """
     variation = Augmentation(**augmentation)
     pictures = Pictures(
@@ -155,14 +155,14 @@ def fit(
 
 
 def placed(device: str, trainer: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Where Lightning is to train.
+    """Arguments of Lightning's Trainer for a device.
 
     Args:
         device: `cpu`, `cuda` or `auto`.
-        trainer: arguments of its Trainer that say it in part; by default it trains on one device.
+        trainer: further arguments; one device by default.
 
     Returns:
-        The arguments, complete.
+        All arguments.
     """
     told: dict[str, Any] = {"devices": 1, "num_nodes": 1, "strategy": "auto"} | dict(trainer or {})
     place = machine.device(device)
@@ -194,7 +194,7 @@ def _order(network: Network, memory: torch.memory_format) -> None:
 
 @contextmanager
 def _quiet() -> Generator[None, None, None]:
-    """Lightning tells of accelerators, workers and folders, none of which the user chose here."""
+    """Silences Lightning's messages on accelerators, workers and folders."""
     logs = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
     levels = [log.level for log in logs]
     for log in logs:
@@ -258,17 +258,17 @@ def cosines_with_start(
 def classification_errors(
     network: Network, index: Index, *, crops: str = "centre", batch: int = 64, limit: int | None = None
 ) -> Errors:
-    """How often the network is wrong.
+    """Classification errors of a network.
 
     Args:
         network: on the device that computes.
         index: labelled images.
         crops: `centre`, `ten` or `warp`.
         batch: views per forward pass.
-        limit: only the first so many; None: all.
+        limit: number of images, the first ones; None: all.
 
     Returns:
-        Per image whether the true class is missing among the first one and five guesses; broken files aside.
+        Top-1 and top-5 errors per image; unreadable files are skipped.
 
     Raises:
         ValueError: if an image has no label.

@@ -1,4 +1,4 @@
-"""What a network sees, drawn while it learns: a callback for anybody's Lightning trainer."""
+"""Maps of a network during training: a callback for any Lightning trainer."""
 
 import logging
 import random
@@ -23,9 +23,9 @@ _log = logging.getLogger(__name__)
 
 
 class Watch(Callback):
-    """Draws maps of a few fixed images before the training, every so many epochs, and when it ends.
+    """Draws maps of a few fixed images before training, at regular epochs, and at the end.
 
-    For your own trainer, where `lit.model` takes normalised images and returns scores:
+    For a trainer whose `lit.model` maps normalised images to scores:
 
         network = lambda lit: Network(lit.model, Preprocessing(input=32, resize=32), classes, "mine")
         maps = {"gradient": saliency, "guided": partial(saliency, rule="guided")}
@@ -33,22 +33,22 @@ class Watch(Callback):
         watch = Watch(batch, maps, every=5, folder=Path("watch"), draw=grid, network=network)
         Trainer(callbacks=[watch]).fit(lit, data)
 
-    leaves `watch/epoch_0005.png` with its maps as `epoch_0005.npz`, which `looks` reads; a trainer whose logger has
-    `log_image` (W&B's) gets the image, too. The network learns as if nobody looked: it is frozen and in evaluation
-    mode for the time of a look, then modes, in-place layers, `requires_grad` and all global generators are as they
-    were, also after an error. Only the first process looks. At the end the log says which share of the time it took.
+    writes `watch/epoch_0005.png` with its maps as `epoch_0005.npz`, which `looks` reads; a logger with `log_image`
+    (W&B's) gets the image, too. Training is unaffected: the network is frozen and in evaluation mode while maps are
+    computed, then modes, in-place layers, `requires_grad` and all global generators are restored, also after an error.
+    Only the first process computes maps. The log reports their share of the time at the end.
 
     Args:
-        pictures: few, for each is looked at by every method.
+        pictures: few, because every method is applied to each.
         methods: name -> `(network, images) -> Maps`.
-        every: epochs between looks.
-        folder: to write to; what an interrupted run left in it is kept.
+        every: epochs between maps.
+        folder: to write to; files of an interrupted run are kept.
         draw: title, images and maps -> figure of matplotlib, such as `plots.watch.grid`.
-        network: finds the network in the module; as it stands, its attribute `network`.
+        network: function that returns the network of the module; by default its attribute `network`.
 
     Raises:
         ValueError: if `every` is less than 1 or there is nothing to compute; before training, if the strategy shards
-            the weights. What a method raises ends the training; the first look comes before the first step.
+            the weights. An error of a method ends the training; the first maps are computed before the first step.
     """
 
     def __init__(
@@ -77,12 +77,12 @@ class Watch(Callback):
         self._started = 0.0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # ruff: ignore[unused-method-argument]
-        """Refuses what cannot work.
+        """Checks the strategy of the trainer.
 
         Args:
             trainer: of the run.
-            pl_module: whatever learns.
-            stage: Lightning's name of what follows.
+            pl_module: the module in training.
+            stage: Lightning's name of the stage.
 
         Raises:
             ValueError: if no process has the whole network.
@@ -98,7 +98,7 @@ class Watch(Callback):
 
         Args:
             trainer: of the run.
-            pl_module: whatever learns.
+            pl_module: the module in training.
         """
         self._started = time.monotonic()
         self._epoch = trainer.current_epoch
@@ -110,18 +110,18 @@ class Watch(Callback):
 
         Args:
             trainer: of the run.
-            pl_module: whatever learns.
+            pl_module: the module in training.
         """
         self._epoch = trainer.current_epoch + 1
         if self._epoch % self.every == 0:
             self._look(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Looks once more, unless just done, and says what it all took.
+        """Draws the last maps, unless just done, and logs the time of all.
 
         Args:
             trainer: of the run.
-            pl_module: whatever learns.
+            pl_module: the module in training.
         """
         if self._epoch not in self.seen:
             self._look(trainer, pl_module)
@@ -163,10 +163,10 @@ class Watch(Callback):
 
 
 def when(epoch: int) -> str:
-    """The moment in words.
+    """The epoch in words.
 
     Args:
-        epoch: how many are over.
+        epoch: number of finished epochs.
 
     Returns:
         For instance `after 3 epochs`.

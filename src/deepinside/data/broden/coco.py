@@ -29,21 +29,21 @@ class BadAnnotation(BadFile):
 def write_coco(
     root: str | Path, out: str | Path, *, images: str, annotations: str, category: str = "object"
 ) -> list[tuple[str, str]]:
-    """Turns COCO instances into a Broden folder: a concept is where any instance of it is, crowds included.
+    """Converts COCO instances to a Broden folder: a concept covers all of its instances, including crowds.
 
     Args:
         root: of the data.
-        out: where to.
+        out: folder to write to.
         images: folder of the images, in `root`.
         annotations: the JSON file, in `root`.
         category: of all concepts.
 
     Returns:
-        (file, reason) of each image that cannot be used, because of itself or of one of its annotations.
+        (file, reason) of each unusable image, because of itself or of one of its annotations.
 
     Raises:
         FileNotFoundError: if the folder or the file is missing.
-        ValueError: if the file is no such JSON, or nothing can be used.
+        ValueError: if the file is no such JSON, or nothing is usable.
 
     Source: Lin et al. 2014; format at cocodataset.org/#format-data.
     """
@@ -116,7 +116,7 @@ class _Read:
 
 
 def outline(segmentation: Any, height: int, width: int) -> Bool[ndarray, "h w"]:
-    """Where an instance is.
+    """The mask of an instance.
 
     Args:
         segmentation: polygons [[x, y, x, y, ...], ...] in pixels, or run lengths {size, counts}, counts a list or
@@ -125,7 +125,7 @@ def outline(segmentation: Any, height: int, width: int) -> Bool[ndarray, "h w"]:
         width: likewise.
 
     Returns:
-        The mask, rasterised as COCO's own tools do.
+        The mask, rasterised as by COCO's tools.
 
     Raises:
         ValueError: if it is neither, or does not fit the image.

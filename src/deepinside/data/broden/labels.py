@@ -21,9 +21,9 @@ class Label:
         number: in label maps, from 1 on, by decreasing frequency.
         name: readable; colours end in -c, scenes in -s.
         category: the primary one, under which alone the label is scored.
-        categories: in how many images it is there, for each category that has it.
-        frequency: in how many images it is there at all.
-        coverage: how many whole images its pixels would fill.
+        categories: number of images with it, for each category that has it.
+        frequency: number of images with it.
+        coverage: its area in whole images.
     """
 
     number: int
@@ -39,7 +39,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 
     Args:
         path: of the csv file.
-        columns: that it must have.
+        columns: required ones.
 
     Returns:
         One dictionary per row; a short row has empty cells.
@@ -60,14 +60,14 @@ def read_categories(root: Path, wanted: Sequence[str] | None) -> tuple[str, ...]
 
     Args:
         root: of the probe set.
-        wanted: a part of them; None for all.
+        wanted: some of them; None for all.
 
     Returns:
         Their names.
 
     Raises:
-        KeyError: if a category that is wanted is not there.
-        ValueError: if one is there twice, or has a name that is no word.
+        KeyError: if a requested category does not exist.
+        ValueError: if one is repeated, or has an invalid name.
     """
     names = [row["name"] for row in read_rows(root / "category.csv", ("name",))]
     for name in names:
@@ -83,7 +83,7 @@ def read_categories(root: Path, wanted: Sequence[str] | None) -> tuple[str, ...]
 
 
 def primary(coverages: Mapping[str, float], categories: Sequence[str]) -> str:
-    """The category that a label is scored under: the one that it covers most of; of equal ones, the later.
+    """The category that a label is scored under: the one with its largest coverage; of equal ones, the later.
 
     Args:
         coverages: in whole images, per category that has the label.
@@ -102,13 +102,13 @@ def read_labels(root: Path, categories: Sequence[str]) -> tuple[tuple[Label, ...
 
     Args:
         root: of the probe set.
-        categories: that count, in the order of `category.csv`.
+        categories: to use, in the order of `category.csv`.
 
     Returns:
         These labels by number, and the numbers of all labels, sorted.
 
     Raises:
-        ValueError: if a row is broken, a number is there twice, or a coverage that decides is not there.
+        ValueError: if a row is broken, a number is repeated, or a required coverage is missing.
     """
     path = root / "label.csv"
     coverages = _coverages(root, categories)

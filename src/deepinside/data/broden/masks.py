@@ -29,25 +29,25 @@ class BadMask(BadFile):
 def write_masks(
     root: str | Path, out: str | Path, *, images: str = "images", masks: str = "masks", category: str = "object"
 ) -> list[tuple[str, str]]:
-    """Turns images and masks into a Broden folder.
+    """Converts images and masks to a Broden folder.
 
-    An image carries a category if it has a mask file for one of its concepts: a mask of zeros says that the concept
-    was looked for and is not there. Where one of its masks cannot be read, the image is set aside.
+    An image carries a category if it has a mask file for one of its concepts: a mask of zeros states that the concept
+    is absent. An image with an unreadable mask is skipped.
 
     Args:
         root: of both folders.
-        out: where to.
+        out: folder to write to.
         images: folder of the images, in subfolders or not.
         masks: folder of the masks, `<concept>/<name>.png` or `<category>/<concept>/<name>.png`, where `<name>` is the
             image's path in its folder without the suffix.
         category: of the concepts that are not in a folder of a category.
 
     Returns:
-        (file, reason) of each image that cannot be used and each mask without an image.
+        (file, reason) of each unusable image and each mask without an image.
 
     Raises:
         FileNotFoundError: if one of the folders is missing.
-        ValueError: if two images have the same name but for the suffix, or nothing can be used.
+        ValueError: if two images have the same name but for the suffix, or nothing is usable.
     """
     root, out = Path(root), Path(out)
     how = HOW.format(root=root, images=images, masks=masks)
@@ -121,7 +121,7 @@ class _Read:
 
 
 def read_values(path: Path, height: int, width: int) -> Num[ndarray, "h w"]:
-    """The values of a PNG file as they are stored: palette indices, grey values, or the largest of red, green, blue.
+    """The stored values of a PNG file: palette indices, grey values, or the largest of red, green, blue.
 
     Args:
         path: of the file.
@@ -129,7 +129,7 @@ def read_values(path: Path, height: int, width: int) -> Num[ndarray, "h w"]:
         width: likewise.
 
     Returns:
-        (h, w); transparency is not looked at.
+        (h, w); transparency is ignored.
 
     Raises:
         BadMask: if it is broken or of another size.
@@ -152,22 +152,22 @@ BACKGROUND, VOID = 0, 255  # VOID: the border that VOC's annotators left open
 def write_voc(
     root: str | Path, out: str | Path, *, images: str, masks: str, names: Sequence[str], category: str = "object"
 ) -> list[tuple[str, str]]:
-    """Turns VOC's folders, or any of the same kind, into a Broden folder.
+    """Converts VOC's folders, or any in the same layout, to a Broden folder.
 
     Args:
         root: of both folders.
-        out: where to.
+        out: folder to write to.
         images: folder of the images.
         masks: folder of the PNG files, named as the images.
         names: of the indices from 1 on.
         category: of all concepts.
 
     Returns:
-        (file, reason) of each image that cannot be used.
+        (file, reason) of each unusable image.
 
     Raises:
         FileNotFoundError: if one of the folders is missing.
-        ValueError: if nothing can be used.
+        ValueError: if nothing is usable.
 
     Source: Everingham et al. 2010; VOC2012 development kit, section 4.2.
     """

@@ -34,8 +34,8 @@ class Broden:
         labels: that occur in these categories, by number.
         numbers: of all labels in `label.csv`, sorted.
         rows: images that carry one of the categories.
-        set_aside: (file, reason) of each row that cannot be used.
-        unlabelled: images left out because they carry none of the categories.
+        set_aside: (file, reason) of each unusable row.
+        unlabelled: images excluded because they carry none of the categories.
     """
 
     root: Path
@@ -48,13 +48,13 @@ class Broden:
 
     @classmethod
     def open(cls, root: Path | str, categories: Sequence[str] | None = None) -> "Broden":
-        """Reads the tables, and looks whether each image and label map is there and of the size that the index tells.
+        """Reads the tables, and checks that each image and label map exists and has the size stated in the index.
 
-        What is in the label maps is looked at when they are read.
+        The content of the label maps is checked when they are read.
 
         Args:
             root: of the probe set.
-            categories: a part of them; None for all. Images that carry none of them are left out, so that this choice
+            categories: some of them; None for all. Images that carry none of them are excluded, so that this choice
                 changes the set of images, and with it the thresholds.
 
         Returns:
@@ -62,7 +62,7 @@ class Broden:
 
         Raises:
             FileNotFoundError: if a table is missing.
-            ValueError: if none of the rows can be used.
+            ValueError: if no row is usable.
 
         Source: Bau et al. 2017, released code (`joinseg.py`, `loadseg.py`).
         """
@@ -83,7 +83,7 @@ class Broden:
 
     @property
     def size(self) -> int:
-        """How long a table must be that is looked up by the labels in label maps.
+        """Length of a lookup table for the labels in label maps.
 
         Returns:
             One more than the highest number of a label.
@@ -93,14 +93,14 @@ class Broden:
     def limit(self, n: int | None) -> "Broden":
         """The first images in sorted order of their names.
 
-        The index file itself is in the order of a hash of the names, which is as good as shuffled; sorting makes the
-        first n the same ones for any order of the rows.
+        The index file itself is in the order of a hash of the names, which is effectively shuffled; sorting makes the
+        first n independent of the order of the rows.
 
         Args:
-            n: how many; None for all.
+            n: their number; None for all.
 
         Returns:
-            The probe set of those, with the same labels.
+            A probe set with these images and the same labels.
 
         Raises:
             ValueError: if n is less than one.
@@ -144,7 +144,7 @@ class Broden:
         return pixels
 
     def segmentation(self, i: int) -> dict[str, tuple[int | Int32[ndarray, "sh sw"], ...]]:
-        """The labels of an image: label = R + 256 G, 0 where there is none.
+        """The labels of an image: label = R + 256 G, 0 for none.
 
         Args:
             i: row.
@@ -153,7 +153,7 @@ class Broden:
             Per category that the image carries: labels of the whole image and label maps (sh, sw), dominant first.
 
         Raises:
-            BadRow: if a label map cannot be decoded, has changed its size, or has labels that `label.csv` has not.
+            BadRow: if a label map cannot be decoded, has changed its size, or has labels that are not in `label.csv`.
         """
         row = self.rows[i]
         return {

@@ -1,4 +1,4 @@
-"""The index file of a probe set in the Broden format: which images there are, and whether they can be used."""
+"""The index file of a probe set in the Broden format, and checks of its images."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,10 +19,10 @@ class BadRow(BadFile):
     """A row of the index file whose image or label map is missing, broken, of another size, or has unknown labels.
 
     Args:
-        path: of the file that is at fault.
-        image: name of the image that the row is about.
-        expected: what should have been there.
-        came: what was there instead.
+        path: of the bad file.
+        image: name of the image of the row.
+        expected: valid content.
+        came: actual content.
     """
 
     def __init__(self, path: Path, image: str, expected: str, came: str) -> None:
@@ -55,11 +55,11 @@ class Rows(NamedTuple):
 
 
 def read_index(root: Path, categories: Sequence[str], numbers: Sequence[int]) -> Rows:
-    """Reads `index.csv` and looks whether each image and label map is there and of the size that the row tells.
+    """Reads `index.csv` and checks that each image and label map exists and has the size stated in its row.
 
     Args:
         root: of the probe set.
-        categories: that count.
+        categories: to use.
         numbers: of all labels.
 
     Returns:

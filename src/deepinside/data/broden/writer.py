@@ -25,13 +25,13 @@ _TRAIN = 0.7  # share of the split called train
 
 @dataclass(frozen=True)
 class Probe:
-    """One image and what is known of it.
+    """One image and its labels.
 
     Args:
         file: relative to `images/`.
         maps: category -> label maps, (levels, h, w), numbers into `names`; 0 is unlabelled.
         names: category -> what the numbers mean.
-        whole: category -> names that hold for the whole image, the dominant first.
+        whole: category -> names for the whole image, the dominant first.
     """
 
     file: str
@@ -68,11 +68,11 @@ def numbered(probes: Iterable[Probe], least_frequency: int, least_coverage: floa
 
     Args:
         probes: all images.
-        least_frequency: a label that holds for fewer images is dropped.
+        least_frequency: a label of fewer images is dropped.
         least_coverage: a label that covers less, in whole images, is dropped.
 
     Returns:
-        The labels in order of number; where the frequency is the same, the larger coverage comes first.
+        The labels in order of number; of equal frequency, the larger coverage comes first.
     """
     frequency: Counter[tuple[str, str]] = Counter()
     coverage: Counter[tuple[str, str]] = Counter()
@@ -106,7 +106,7 @@ def index_rows(
 
     Args:
         probes: all images.
-        cells: what is said of each image in each category.
+        cells: content for each image in each category.
         labels: in order of number.
         side: of the images in pixels.
 
@@ -127,7 +127,7 @@ def write_tables(out: Path, labels: Sequence[Label], index: Sequence[dict[str, s
     """Writes `index.csv`, `category.csv`, `label.csv` and the `c_*.csv`.
 
     Args:
-        out: where to.
+        out: folder to write to.
         labels: in order of number.
         index: rows of the index.
     """
@@ -172,12 +172,12 @@ MOST = 2**16 - 1  # labels: a label map has two bytes for each pixel
 
 @dataclass(frozen=True)
 class Outlined:
-    """An image, and how to read what is outlined on it.
+    """An image, and a function that reads its outlines.
 
     Args:
         path: of the image.
-        name: posix path that it gets below `images/`.
-        read: height and width of the image -> regions of that size; raises `BadFile` where they cannot be read.
+        name: its posix path below `images/`.
+        read: height and width of the image -> regions of that size; raises `BadFile` if they are unreadable.
     """
 
     path: Path
@@ -194,21 +194,21 @@ class _Seen:
 
 
 def write_broden(out: Path, root: Path, pictures: Sequence[Outlined]) -> list[tuple[str, str]]:
-    """Writes `index.csv`, `category.csv`, `label.csv`, `c_*.csv`, the images as they are, and their label maps.
+    """Writes `index.csv`, `category.csv`, `label.csv`, `c_*.csv`, the images unchanged, and their label maps.
 
-    Label maps have the size of the images. Where concepts of one category overlap, they lie in several maps, so that
-    none is lost. An image carries a category if its concepts were looked for, whether or not any is there.
+    Label maps have the size of the images. Overlapping concepts of one category are in several maps, so that none is
+    lost. An image carries a category if that was annotated, whether or not any concept is present.
 
     Args:
-        out: where to.
+        out: folder to write to.
         root: of the raw data; reasons name files relative to it.
-        pictures: with names that differ.
+        pictures: with unique names.
 
     Returns:
-        (file, reason) of each image that cannot be used.
+        (file, reason) of each unusable image.
 
     Raises:
-        ValueError: if nothing can be used, or a name cannot be written in the format.
+        ValueError: if nothing can be used, or a name is invalid in the format.
 
     Source: Bau et al. 2017, released code (`joinseg.py`).
     """
@@ -286,11 +286,11 @@ def levels(regions: Mapping[int, Mask], size: tuple[int, int]) -> list[Int32[nda
     """As few label maps as the largest first allow, each pixel of each region in exactly one of them.
 
     Args:
-        regions: number of the label -> where it is, (h, w).
+        regions: number of the label -> its mask, (h, w).
         size: h, w.
 
     Returns:
-        Label maps, 0 where there is nothing, the one with the largest regions first; one of zeros without regions.
+        Label maps, 0 for no label, the one with the largest regions first; one of zeros without regions.
     """
     maps = [np.zeros(size, dtype=np.int32)]
     for number, mask in sorted(regions.items(), key=lambda item: (-int(item[1].sum()), item[0])):
