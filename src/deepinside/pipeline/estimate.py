@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -18,6 +18,9 @@ from deepinside.artifacts import artifact
 from deepinside.pipeline.execution import execute
 from deepinside.pipeline.plan import Plan, Planner
 from deepinside.runtime.progress import duration, timed
+
+if TYPE_CHECKING:
+    from deepinside.data.index import Index
 
 log = logging.getLogger(__name__)
 BUDGET = 15.0  # seconds for the trials of a stage; a first trial that takes half of it is the only one
@@ -38,7 +41,7 @@ class Growth:
         keys: of the configuration, limit the images of a trial; none: the trial gets a smaller data set.
         loops: by their descriptions, those whose time grows with every image.
         rest: configuration and images -> number of images up to which all other time grows, such as that of drawing.
-        kept: likewise, for the size of the artifact.
+        disk: likewise, for the size of the artifact.
         fixed: keys that are set for the trials.
         first: images of the first trial.
     """
@@ -47,7 +50,7 @@ class Growth:
     keys: tuple[str, ...]
     loops: tuple[str, ...]
     rest: Callable[[DictConfig, int], int]
-    kept: Callable[[DictConfig, int], int]
+    disk: Callable[[DictConfig, int], int]
     fixed: tuple[tuple[str, object], ...] = ()
     first: int = 1
 
@@ -64,6 +67,18 @@ def _images(cfg: DictConfig, inputs: dict[str, Path], split: str, limit: int | N
 
 def _shown(cfg: DictConfig, inputs: dict[str, Path]) -> int:
     return _images(cfg, inputs, cfg.data.split, cfg.data.limit)
+
+
+def _localisable(cfg: DictConfig, prepared: Path) -> "Index":
+    from deepinside.data.opening import open_index
+    from deepinside.stages.localise import usable
+
+    return usable(open_index(cfg, prepared).split(cfg.data.split).limit(cfg.data.limit))
+
+
+def _localised(cfg: DictConfig, inputs: dict[str, Path]) -> int:
+    there = (inputs["prepare"] / artifact.MANIFEST).exists()
+    return len(_localisable(cfg, inputs["prepare"])) if there else _shown(cfg, inputs)
 
 
 def _labelled(cfg: DictConfig, inputs: dict[str, Path]) -> int:
@@ -86,30 +101,30 @@ GROWTH = {
         keys=(),
         loops=("classify",),
         rest=lambda cfg, count: cfg.train.epochs * count,
-        kept=lambda _cfg, _count: 0,
+        disk=lambda _cfg, _count: 0,
         fixed=(("train.epochs", 1),),
         first=48,
     ),
     "localise": Growth(
-        _shown,
+        _localised,
         keys=("data.limit",),
         loops=("localise",),
         rest=lambda cfg, count: min(3 * cfg.localise.pictures, count),  # best, median and worst are drawn
-        kept=lambda cfg, count: min(3 * cfg.localise.pictures, count),
+        disk=lambda cfg, count: min(3 * cfg.localise.pictures, count),
     ),
     "visualise": Growth(
         _measured,
         keys=("visualise.images", "visualise.measured"),
         loops=("pictures",),
         rest=lambda cfg, count: min(cfg.visualise.images, count),
-        kept=lambda cfg, count: min(cfg.visualise.images, count),
+        disk=lambda cfg, count: min(cfg.visualise.images, count),
     ),
     "dissect": Growth(
         _labelled,
         keys=("concepts.limit",),
         loops=("thresholds", "intersections"),
         rest=lambda cfg, count: min(cfg.dissect.atlas, count),  # images of every unit
-        kept=lambda cfg, count: min(cfg.dissect.atlas, count),
+        disk=lambda cfg, count: min(cfg.dissect.atlas, count),
         fixed=(("dissect.epoch", None),),  # all epochs take the same time
     ),
 }
@@ -236,7 +251,7 @@ def _extended(step: Plan, folder: Path) -> Cost:
         trials = tried(lambda images: bench.trial(images, tested), growth.first, min(most, whole))
     seconds = extended(trials, lambda trial: trial.loops, whole)
     seconds += extended(trials, lambda trial: trial.seconds - trial.loops, growth.rest(cfg, whole))
-    disk = extended(trials, lambda trial: trial.disk, growth.kept(cfg, whole))
+    disk = extended(trials, lambda trial: trial.disk, growth.disk(cfg, whole))
     return Cost(name, whole, seconds, _peak(), disk, _fixed(cfg, name))
 
 
@@ -289,6 +304,9 @@ class _Bench:
             if needed.stage.name == "train" and not _there(needed):
                 _untrained(needed)
             execute(needed)
+        if stage == "localise":  # the first images of a data set may have no box
+            prepared = self.inputs["prepare"]
+            self.inputs["prepare"] = _subset(prepared, _localisable(cfg, prepared.folder), "localisable")
 
     def trial(self, images: int, tested: float) -> Trial:
         """Runs the stage."""
@@ -322,20 +340,24 @@ def _untrained(plan: Plan) -> None:
 
 
 def _shrunk(cfg: DictConfig, prepared: Plan, train: int, val: int) -> tuple[Plan, int]:
-    # The data set with fewer images, and how many to test on it really has.
+    # The data set with fewer images, and how many of them it can test on.
     from deepinside.data.opening import open_index
 
     index = open_index(cfg, prepared.folder)
     learnt, tested = index.split("train").balanced(train), index.split("val").balanced(val)
-    folder = prepared.folder.parent / f"{prepared.folder.name}_{train}_{val}"
+    entries = {entry.image: entry for entry in (*learnt.entries, *tested.entries)}
+    return _subset(prepared, replace(index, entries=tuple(entries.values())), f"{train}_{val}"), len(tested)
+
+
+def _subset(prepared: Plan, index: "Index", name: str) -> Plan:
+    folder = prepared.folder.with_name(f"{prepared.folder.name}_{name}")
     if not folder.exists():
         folder.mkdir()
         for path in prepared.folder.iterdir():
             if path.name not in _PREPARED:
                 (folder / path.name).symlink_to(path.resolve())
-        entries = {entry.image: entry for entry in (*learnt.entries, *tested.entries)}
-        replace(index, entries=tuple(entries.values())).write(folder)
-    return replace(prepared, folder=folder), len(tested)
+        index.write(folder)
+    return replace(prepared, folder=folder)
 
 
 def _link(outputs: Path, folder: Path) -> None:
