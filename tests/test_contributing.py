@@ -9,8 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import deepinside
 from deepinside.pipeline import configuration
 from deepinside.records import Table
@@ -73,7 +71,8 @@ def test_a_method(tmp_path: Path) -> None:
     said = followed("Add a method", tmp_path)
     artifact = tmp_path / said.strip().splitlines()[-1].removeprefix("artifact: ")
     made_from = json.loads((artifact / "manifest.json").read_text(encoding="utf-8"))["made_from"]
-    assert made_from["config"]["method"]["gradient_power"]["exponent"] == pytest.approx(0.5)
+    exponents = {name: settings.get("exponent") for name, settings in made_from["config"]["method"].items()}
+    assert exponents == {"saliency": None, "gradient_power": 3.0, "gradient_root": 0.5}
     assert len(list((artifact / "pictures").iterdir())) == 2
 
 

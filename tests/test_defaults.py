@@ -4,6 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from deepinside.defaults import choices, defaults
+from deepinside.network import Preprocessing
 from deepinside.pipeline.configuration import composed
 
 GROUPS = ("model", "method", "localise", "dissect", "visualise", "concepts", "invert", "machine")
@@ -31,3 +32,9 @@ def test_misspelt_words_are_answered_with_the_closest() -> None:
         defaults("model", "squeezent")
     with pytest.raises(KeyError, match=r"localise=best has no setting 'gama'; did you mean 'gamma'"):
         defaults("localise", "best", {"gama": 1})
+
+
+def test_a_model_whose_yaml_lacks_its_preprocessing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deepinside.network.defaults", lambda *_: {"name": "mine", "mean": (0, 0, 0), "input": 32})
+    with pytest.raises(KeyError, match=r"conf/model/mine\.yaml has no bgr, interpolation, resize, scale, std"):
+        Preprocessing.of("mine")

@@ -3,11 +3,14 @@
 import ast
 import json
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from deepinside.pipeline.table import STAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "deepinside"
@@ -83,6 +86,19 @@ def test_direction(path: Path) -> None:
         assert allowed, f"{here} (floor {FLOOR[here]}) imports {name} (floor {FLOOR[there]})"
 
 
+def test_the_architecture_is_as_its_page_says() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    levels = re.findall(r"^\| `(\w+)` \| (\d+) \| .+ \|$", page, re.MULTILINE)
+    assert {name: int(level) - 1 for name, level in levels} == FLOOR
+    assert len(levels) == len(FLOOR)
+    figure = re.search(r"```mermaid\n(.*?)```", page, re.DOTALL)[1]
+    assert set(STAGES) <= set(re.findall(r"\w+", figure))
+    named = re.findall(r"`([\w/]+\.(?:py|yaml))`", page)
+    assert len(named) > 20
+    for name in named:
+        assert any((folder / name).is_file() for folder in (ROOT, SOURCE)), name
+
+
 def test_no_stage_imports_another() -> None:
     for path in (SOURCE / "stages").glob("*.py"):
         assert not [name for name in imports(path) if name.startswith("deepinside.stages")], path.name
@@ -118,12 +134,3 @@ def test_help_does_not_wait_for_torch() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "torchvision" not in loaded
     assert "wandb" not in loaded
-
-
-def test_the_architecture_page_names_every_package() -> None:
-    page = (SOURCE.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
-    table = page.partition("## Packages")[2].partition("## Conventions")[0]
-    named = {
-        name for line in table.splitlines() if line.startswith("| `") for name in line.split("|")[1].split("`")[1::2]
-    }
-    assert named == set(FLOOR)

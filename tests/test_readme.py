@@ -2,28 +2,20 @@
 
 import ast
 import inspect
-import json
-import os
 import re
 import shlex
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import deepinside as di
 from deepinside.api import results
 from deepinside.pipeline import configuration
 from deepinside.terminal import COMMANDS
-from tests.own import OWN, lay
 
 TEXT = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
-METHOD = re.search(r"## Adding a method\n(.*?)\n## ", TEXT, re.DOTALL)[1]
-BLOCKS = "\n".join(re.findall(r"```bash\n(.*?)```", TEXT.replace(METHOD, ""), re.DOTALL))
+BLOCKS = "\n".join(re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL))
 LINES = [line for line in BLOCKS.splitlines() if line.startswith("deepinside ")]
 
 
@@ -51,40 +43,6 @@ def test_a_method_or_stage_of_the_readme_is_there(row: str) -> None:
 
     known = {*STAGES, *configuration.groups()["method"]}
     assert set(re.findall(r"`([a-z]\w+)`", row)) <= known
-
-
-@pytest.fixture(scope="module")
-def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    # A checkout of one's own, with the files that the section tells to write.
-    place = lay(tmp_path_factory.mktemp("extended"))
-    shutil.copytree(
-        Path(di.__file__).parent,
-        place / "src" / "deepinside",
-        ignore=shutil.ignore_patterns("__pycache__", "conf"),
-    )
-    shutil.copytree(configuration.folder(), place / "conf")
-    for name, text in re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", METHOD, re.DOTALL):
-        (place / name).write_text(text, encoding="utf-8")
-    return place
-
-
-def test_a_method_added_as_the_readme_says_runs(extended: Path) -> None:
-    (line,) = re.findall(r"```bash\ndeepinside (.*?)\n```", METHOD)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(extended / "src"), str(extended)])}
-    command = [sys.executable, "-m", "deepinside", *shlex.split(line), *OWN]
-    done = subprocess.run(
-        command, cwd=extended, env=environment, capture_output=True, text=True, check=False, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    artifact = extended / done.stdout.strip().splitlines()[-1].removeprefix("artifact: ")
-    table = pd.read_csv(artifact / "per_image.csv")
-    assert {"saliency.energy_ratio", "gradient_power.energy_ratio", "gradient_root.energy_ratio"} <= set(table)
-    chosen = json.loads((artifact / "manifest.json").read_text())["made_from"]["config"]["method"]
-    assert {name: keys.get("exponent") for name, keys in chosen.items()} == {
-        "saliency": None,
-        "gradient_power": 3.0,
-        "gradient_root": 0.5,
-    }
 
 
 PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)

@@ -57,8 +57,8 @@ def defaults(group: str, choice: str, given: Mapping[str, Any] | None = None) ->
     settings = _read(group, choice)
     for key in given or {}:
         _check(key, [str(name) for name in settings], f"{group}={choice} has no setting")
-    whole = OmegaConf.merge(settings, dict(given or {}))
-    return OmegaConf.to_container(whole, resolve=True)  # type: ignore[return-value]
+    whole = OmegaConf.create({group: OmegaConf.merge(settings, dict(given or {}))})  # they refer to one another by it
+    return OmegaConf.to_container(whole, resolve=True)[group]  # type: ignore[call-overload,index,return-value]
 
 
 def _check(name: str, known: list[str], said: str) -> None:

@@ -64,6 +64,8 @@ class Preprocessing:
         if unknown := sorted(given.keys() - own):
             raise KeyError(f"{choice} has no preprocessing {unknown[0]!r}; {closest(unknown[0], sorted(own))}")
         told = defaults("model", choice, {key: value for key, value in given.items() if value is not None})
+        if missing := sorted(own - told.keys()):
+            raise KeyError(f"conf/model/{choice}.yaml has no {', '.join(missing)}: state them, as custom.yaml does")
         told["resize"] = told["resize"] or round(_ROOM * told["input"])
         return cls(**{name: told[name] for name in own})
 

@@ -96,13 +96,40 @@ def test_detectors_by_layer(tmp_path):
 def test_claims_that_are_not_stated_as_they_should_be_are_named():
     stated = {"statement": "s", "source": "p", "tag": "S", "predicted": "x", "otherwise": "y"}
     with pytest.raises(ValueError, match=r"claims.register.C99: .*got both or none"):
-        Claim.read("C99", {**stated, "measure": {"evidence": "e"}})
-    with pytest.raises(ValueError, match=r"claims.register.C99: .*predictd"):
+        Claim.read("C99", {**stated, "measure": {"evidence": "e"}, "rule": {"above": 0}})
+    with pytest.raises(ValueError, match=r"claims.register.C99: there is no key 'predictd'; did you mean 'predicted'"):
         Claim.read("C99", {**stated, "predictd": "x"})
+    with pytest.raises(ValueError, match=r"claims.register.C99: expected the keys .*, got no tag, otherwise"):
+        Claim.read("C99", {key: stated[key] for key in ("statement", "source", "predicted")})
+    with pytest.raises(ValueError, match=r"claims.register.C99: expected a measure and its rule, got no rule"):
+        Claim.read("C99", {**stated, "measure": {"evidence": "e", "metric": "m"}})
+    with pytest.raises(ValueError, match=r"claims.register.C99: there is no key 'metrc'; did you mean 'metric'"):
+        Claim.read("C99", {**stated, "measure": {"evidence": "e", "metrc": "m"}, "rule": {"above": 0}})
+    with pytest.raises(ValueError, match=r"claims.register.C99: there is no key 'abov'; did you mean 'above'"):
+        Claim.read("C99", {**stated, "measure": {"evidence": "e", "metric": "m"}, "rule": {"abov": 0}})
     with pytest.raises(KeyError, match="C99"):
         chosen({"C99": stated}, ["C98"])
     assert [claim.id for claim in chosen({"C1.b": stated, "C1": stated, "C2": stated}, ["C1"])] == ["C1", "C1.b"]
     assert Source("e", metric="m").reduce == "mean"
+
+
+@pytest.mark.parametrize(
+    ("function", "settings", "said"),
+    [
+        ("deepinside.claims.functions.concentratio", {}, "has no 'concentratio'; did you mean 'concentration'"),
+        ("deepinside.claims.function.concentration", {}, "No module named 'deepinside.claims.function'"),
+        (
+            "deepinside.claims.functions.concentration",
+            {"of": "a"},
+            "concentration: missing a required argument: 'minus'",
+        ),
+        ("deepinside.claims.functions.concentration", {"of": "a", "mins": "b"}, "concentration: .*'m"),
+    ],
+)
+def test_a_function_that_cannot_be_called_so_is_named_before_any_run(function, settings, said):
+    stated = {"statement": "s", "source": "p", "tag": "S", "predicted": "x", "otherwise": "y", "rule": {"above": 0}}
+    with pytest.raises(ValueError, match=f"claims.register.C99: .*{said}"):
+        Claim.read("C99", {**stated, "measure": {"function": function, "evidence": ["e"], **settings}})
 
 
 def test_kurtosis_of_pre_images(tmp_path):

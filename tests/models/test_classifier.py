@@ -54,6 +54,13 @@ def test_a_loss_that_is_not_finite_stops_with_a_word():
         classifier.training_step((torch.zeros(2, 3, 2, 2, dtype=torch.uint8), torch.tensor([0, 1])), 4)
 
 
+def test_scores_that_are_not_as_many_as_the_classes_are_refused():
+    classifier = Classifier(network(), **OPTIONS)
+    classifier.network.classes = ("a", "b", "c")
+    with pytest.raises(ValueError, match=r"tiny gives 2 scores for 3 classes"):
+        classifier.training_step((torch.zeros(2, 3, 2, 2, dtype=torch.uint8), torch.tensor([0, 1])), 0)
+
+
 def test_unknown_optimisers_are_refused():
     with pytest.raises(ValueError, match=r"sgd or adamw, got 'adam'"):
         Classifier(network(), optimiser="adam", **OPTIONS)

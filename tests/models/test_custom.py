@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from deepinside.models.custom import custom
+from deepinside.models.saved import build
 
 SETTINGS = {"mean": (0.1, 0.2, 0.3), "std": (1, 2, 3), "input": 8, "resize": 9}
 SOURCE = """
@@ -122,3 +123,9 @@ def test_the_example_of_the_readme(tmp_path, monkeypatch):
     means, deviations = (torch.tensor(given[key])[:, None, None] for key in ("mean", "std"))
     torch.testing.assert_close(network(images), network.module((images - means) / deviations))
     assert float(network.module[0].weight.min()) > 0.5  # of the file: conv weights of a fresh net lie around zero
+
+
+def test_what_builds_no_network_is_named(monkeypatch):
+    monkeypatch.setattr("deepinside.models.saved.resolved", lambda _name: lambda **_keys: nn.Flatten())
+    with pytest.raises(ValueError, match=r"mine\.net must return a deepinside\.network\.Network, not Flatten"):
+        build({"_target_": "mine.net"}, None)

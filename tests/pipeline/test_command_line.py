@@ -131,6 +131,28 @@ def test_a_yaml_that_describes_no_method_is_named(own: Path, name: str, text: st
         configuration.composed(["-cd", str(own), f"method=[saliency,{name}]", "method.saliency.rule=guided"])
 
 
+def test_no_words_make_the_defaults() -> None:
+    assert configuration.composed([]).run == "report"
+
+
+@pytest.mark.parametrize(
+    ("group", "text", "said"),
+    [
+        (
+            "data",
+            "name: mine\nroot: here\n",
+            "data=mine: expected the keys .*, got no draw, index._target_, split, limit, digest",
+        ),
+        ("model", "name: mine\nweights: null\n", r"model=mine: expected the keys .*, got no _target_, fit"),
+    ],
+)
+def test_a_choice_without_the_keys_of_its_group_is_named(tmp_path: Path, group: str, text: str, said: str) -> None:
+    (tmp_path / group).mkdir()
+    (tmp_path / group / "mine.yaml").write_text(text)
+    with pytest.raises(ValueError, match=said):
+        configuration.composed([f"--config-dir={tmp_path}", f"{group}=mine"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -8,7 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 from tests.own import lay, program
 
-from deepinside.claims.evidence import Evidence
+from deepinside.claims.evidence import Evidence, case
 from deepinside.claims.register import Claim
 from deepinside.pipeline import configuration
 from deepinside.pipeline.table import STAGES
@@ -26,7 +26,7 @@ claims:
     {statement: "A box, at least", source: paper, tag: S, predicted: some, otherwise: none, unit: "%",
      measure: {evidence: localised, metric: class_known_localisation_error}, rule: {below: 101}}
   C02: {<<: *stated, measure: {evidence: seeds, metric: class_known_localisation_error}, rule: {above: 101}}
-  C03: {<<: *stated, measure: {evidence: trained, metric: epochs}}
+  C03: {<<: *stated, measure: {evidence: trained, metric: epochs}, rule: {above: 0}}
   C04: {<<: *stated, measure: {evidence: localised, metric: no_such_metric}}
   C05: {statement: s, source: p, tag: S, predicted: x, otherwise: y, needs: [the moon]}
 """
@@ -75,6 +75,21 @@ def test_a_claim_that_is_not_there_is_refused_before_any_work(place):
     assert done.returncode != 0
     assert "no claim 'C1'" in done.stderr
     assert not (place / "elsewhere" / "localise").exists()
+
+
+def test_a_misspelt_word_of_a_run_is_answered_with_the_closest(place):
+    (place / "wrong").mkdir()
+    wrong = REGISTER.replace("[run=localise]", '[run=visualise, "method=[saliency,guide]"]')
+    (place / "wrong" / "mine.yaml").write_text(wrong)
+    done = claimed(place, "claims.register=wrong", "outputs=elsewhere")
+    assert done.returncode != 0
+    assert "method has no choice 'guide'; did you mean 'guided'" in done.stderr
+
+
+def test_an_artifact_states_the_claims_that_were_requested_and_no_others():
+    cfg = configuration.composed(["run=claims", "claims.only=[C44]", "claims.worlds.real=null"])
+    settled = case(cfg.claims, OURS, configuration.composed).settled
+    assert list(settled["register"]) == ["C44", "C44.random"]
 
 
 def ours() -> tuple[dict, dict]:

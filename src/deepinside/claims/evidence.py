@@ -153,7 +153,9 @@ def case(options: DictConfig, ours: Path, composed: Callable[[list[str]], DictCo
                 runs |= evidence[name].commands(f"{world}.{name}", world, words)
     settled: dict = OmegaConf.to_container(options, resolve=True)  # type: ignore[assignment]
     del settled["worlds"]  # the runs, and what is lacking, say all that counts of them, and name no folder
-    return Case(runs, settled | {"register": register, "lacking": lacks})
+    requested = {claim.id for claim in claims}
+    stated = {name: content for name, content in register.items() if name in requested}
+    return Case(runs, settled | {"register": stated, "lacking": lacks})
 
 
 def _named(claim: Claim) -> tuple[str, ...]:

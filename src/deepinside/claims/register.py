@@ -1,13 +1,27 @@
 """A claim as the configuration states it."""
 
+import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Self
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, Self, TypeVar
 
 from deepinside.claims.verdict import Rule
-from deepinside.spelling import closest
+from deepinside.spelling import closest, resolved
 
 WORLDS = ("miniature", "real", "ilsvrc")
+Stated = TypeVar("Stated")
+
+
+def _stated(kind: type[Stated], content: Mapping[str, Any]) -> Stated:
+    # An object from the keys of a yaml, of which misspelt and missing ones are named.
+    known = {one.name: one.default is MISSING and one.default_factory is MISSING for one in fields(kind)}  # type: ignore[arg-type]
+    for key in content:
+        if key not in known:
+            raise ValueError(f"there is no key {key!r}; {closest(key, known)}")
+    required = [key for key, needed in known.items() if needed]
+    if missing := [key for key in required if key not in content]:
+        raise ValueError(f"expected the keys {', '.join(required)}, got no {', '.join(missing)}")
+    return kind(**content)
 
 
 @dataclass(frozen=True)
@@ -77,14 +91,22 @@ class Measure:
         if "function" in content:
             function, evidence = str(content["function"]), tuple(content["evidence"])
             own = {key: value for key, value in content.items() if key not in {"function", "evidence", "title"}}
+            _check_call(function, own)
             title = str(content.get("title", function.rpartition(".")[2]))
             return cls(function=function, settings=own, evidence=evidence, title=title)
-        first = Source(**{key: value for key, value in content.items() if key not in {"minus", "title"}})
+        first = _stated(Source, {key: value for key, value in content.items() if key not in {"minus", "title"}})
         other: dict[str, Any] = {"evidence": first.evidence, **content.get("minus", {})}
-        minus = Source(**other) if "minus" in content else None
+        minus = _stated(Source, other) if "minus" in content else None
         named = tuple(dict.fromkeys(one.evidence for one in (first, minus) if one))
         title = str(content.get("title", f"{first}{f' minus {minus}' if minus else ''}"))
         return cls(first, minus, evidence=named, title=title)
+
+
+def _check_call(function: str, settings: Mapping[str, Any]) -> None:
+    try:
+        inspect.signature(resolved(function)).bind({}, **settings)
+    except TypeError as error:
+        raise ValueError(f"{function}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -129,16 +151,18 @@ class Claim:
         try:
             keys = dict(content)
             measure, rule = keys.pop("measure", None), keys.pop("rule", None)
+            if bool(measure) != bool(rule):
+                raise ValueError(f"expected a measure and its rule, got no {'rule' if measure else 'measure'}")
             within = rule and rule.get("within")
-            return cls(
-                id=name,
-                measure=Measure.read(measure) if measure else None,
-                rule=Rule(**{**rule, **({"within": tuple(within)} if within else {})}) if rule else None,
-                needs=tuple(keys.pop("needs", ())),
-                **keys,
-            )
-        except (TypeError, ValueError, KeyError) as error:
-            raise ValueError(f"claims.register.{name}: {error}") from error
+            keys |= {
+                "id": name,
+                "measure": Measure.read(measure) if measure else None,
+                "rule": _stated(Rule, {**rule, **({"within": tuple(within)} if within else {})}) if rule else None,
+                "needs": tuple(keys.get("needs", ())),
+            }
+            return _stated(cls, keys)
+        except (TypeError, ValueError, KeyError, ImportError) as error:
+            raise ValueError(f"claims.register.{name}: {error.args[0] if error.args else error}") from error
 
 
 def chosen(register: Mapping[str, Mapping[str, Any]], only: list[str] | None) -> list[Claim]:

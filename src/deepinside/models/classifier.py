@@ -142,7 +142,13 @@ class Classifier(LightningModule):
         self._add("val", self._scores(batch), batch[1])
 
     def _scores(self, batch: Pairs) -> Float[Tensor, "n k"]:
-        return self.network(batch[0].to(memory_format=self.memory).float().div_(255))
+        scores = self.network(batch[0].to(memory_format=self.memory).float().div_(255))
+        if scores.shape[1] != len(self.network.classes):
+            raise ValueError(
+                f"{self.network.name} gives {scores.shape[1]} scores for {len(self.network.classes)} classes: "
+                "its last layer needs one output per class"
+            )
+        return scores
 
     def _add(self, split: str, scores: Float[Tensor, "n k"], labels: Int[Tensor, " n"]) -> None:
         self.sums[split] = self.sums.get(split, 0) + tally(scores, labels)

@@ -72,7 +72,10 @@ def build(model: Mapping[str, Any], classes: Sequence[str] | None) -> Network:
         inspect.signature(builder).bind(**keys, classes=classes)
     except TypeError as error:
         raise ValueError(f"{name}: {error}; see the yaml of model={keys.get('name')}") from error
-    return builder(**keys, classes=tuple(classes) if classes else None)
+    network = builder(**keys, classes=tuple(classes) if classes else None)
+    if not isinstance(network, Network):
+        raise ValueError(f"{name} must return a deepinside.network.Network, not {type(network).__name__}")
+    return network
 
 
 def save(network: Network, model: DictConfig, out: Path) -> None:

@@ -37,6 +37,10 @@ _WORDS = {"random", "null"}  # what a path may be, too
 _ABSOLUTE = re.compile(r"([\w.]+)=(['\"]?)[/~][^\s,'\"\]]*\2")  # any other key that names a place, also of another run
 _OWN = ("--config-dir", "-cd")  # the flag of Hydra's that adds a folder of configuration files
 _VALUED = {"--cfg", "-c", "--package", "-p", *_OWN}  # flags of Hydra's that take the word after them
+_REQUIRED = {  # keys that every choice of a group states, and the choice to look at
+    "data": ("folder", ("name", "root", "draw", "index._target_", "split", "limit", "digest")),
+    "model": ("convnet", ("_target_", "name", "weights", "fit")),
+}
 
 
 class _Files(FileConfigSource):
@@ -106,7 +110,7 @@ def _running() -> Path | None:
 
 
 def _own_folder(arguments: Sequence[str]) -> Path | None:
-    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for word, following in zip(arguments, [*arguments, ""][1:], strict=True):
         flag, joined, value = word.partition("=")
         if flag in _OWN:
             own = Path(value if joined else following)
@@ -247,6 +251,13 @@ def _chosen(cfg: DictConfig) -> DictConfig:
                 raise ValueError(f"method.{name}: expected the settings of a method, got {keys!r}")
             if "_target_" not in keys:
                 del cfg.method[name]
+    for group, (like, required) in _REQUIRED.items():
+        known = _keys(cfg[group])
+        if missing := [key for key in required if key not in known]:
+            raise ValueError(
+                f"{group}={cfg[group].get('name', 'NAME')}: expected the keys {', '.join(required)}, got no "
+                f"{', '.join(missing)}: state them in its yaml, as conf/{group}/{like}.yaml does"
+            )
     return cfg
 
 

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from deepinside.artifacts import artifact, digest
 from deepinside.artifacts.digest import RawDigests
-from deepinside.pipeline.configuration import beside, check_overrides, folder, groups, portable
+from deepinside.pipeline.configuration import HydraException, beside, check_overrides, folder, groups, portable
 from deepinside.pipeline.table import STAGES, Stage, judging
 from deepinside.spelling import closest
 
@@ -227,7 +227,11 @@ def _planned_claims(planner: Planner, cfg: DictConfig, command: Sequence[str]) -
     case = evidence.case(cfg.claims, folder() / "claims" / "register", lambda words: beside(words, cfg))
     inputs = {}
     for key, words in case.runs.items():
-        further = beside(words, cfg)
+        try:
+            further = beside(words, cfg)
+        except HydraException:
+            check_overrides(words)  # says what was misspelt
+            raise
         inputs[key] = planner.plan(further, further.run, portable(words))
     cfg = cfg.copy()
     with open_dict(cfg):

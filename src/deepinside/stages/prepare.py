@@ -11,6 +11,12 @@ from deepinside.artifacts.digest import readable
 from deepinside.data import ilsvrc
 from deepinside.data.index import Index
 from deepinside.records import Row, Table
+from deepinside.spelling import resolved
+
+
+def check(cfg: DictConfig) -> None:
+    """Looks up the function that lists the data set; a KeyError names the closest if there is none of that name."""
+    resolved(cfg.data.index["_target_"])
 
 
 def run(cfg: DictConfig, _inputs: dict[str, Path], out: Path) -> None:
@@ -20,7 +26,10 @@ def run(cfg: DictConfig, _inputs: dict[str, Path], out: Path) -> None:
         instantiate(cfg.data.draw, out=out, workers=cfg.machine.workers)
     given = {"boxes": cfg.data.boxes} if cfg.data.get("boxes") else {}
     given |= {"out": out} if "out" in cfg.data.index else {}
-    found: Index = instantiate(cfg.data.index, root=root, **given)
+    found = instantiate(cfg.data.index, root=root, **given)
+    if not isinstance(found, Index):
+        what = cfg.data.index["_target_"]
+        raise ValueError(f"{what} must return a deepinside.data.index.Index, not {type(found).__name__}")
     index = found.tabular()
     index.write(out)
     excluded = ilsvrc.blacklist(root, cfg.data.blacklist) if cfg.data.name == "ilsvrc" else frozenset()

@@ -14,6 +14,7 @@ from deepinside.spelling import resolved
 from deepinside.study import Study
 
 _OURS = ("_target_", "plot", "needs", "files")  # keys of a method's yaml that are not its parameters
+_FILLED = {"network", "batch", "pictures", "segments", "checkpoints", "inverters", "detectors", "seed"}  # by the stage
 
 
 class Method(NamedTuple):
@@ -51,5 +52,9 @@ def methods(chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, Method]:
         unknown = settings.keys() - signature.parameters.keys()
         if unknown:
             raise ValueError(f"method {name}: {keys['_target_']} has no parameter {sorted(unknown)}; see its yaml")
+        required = {key for key, parameter in signature.parameters.items() if parameter.default is parameter.empty}
+        missing = sorted(required - settings.keys() - _FILLED)
+        if missing:
+            raise ValueError(f"method {name}: {keys['_target_']} needs the settings {missing}: add them to its yaml")
         found[name] = Method(work, settings, signature.return_annotation, keys.get("plot"))
     return found
