@@ -18,7 +18,7 @@ from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.strategies import FSDPStrategy
-from tests.stages import test_fitting
+from tests.models import test_training as test_fitting
 from tests.test_pipeline import composed
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -29,7 +29,7 @@ from deepinside.methods.strongest_unit import strongest_unit
 from deepinside.models.classifier import Classifier
 from deepinside.models.watch import Watch, looks, when
 from deepinside.network import Network, Preprocessing
-from deepinside.pipeline import table
+from deepinside.pipeline import plan as plan_module
 from deepinside.pipeline.plan import Planner
 from deepinside.plots.training import grid
 from deepinside.records import Batch, Maps
@@ -362,7 +362,7 @@ def test_the_train_stage_hangs_what_it_saw(index: object, tmp_path: Path) -> Non
     words += ["model.widths=[4,4,6,6,6]", "model.hidden=[8,8]", "machine.device=cpu", f"data.root={index.root}"]
     out = tmp_path / "artifact"
     out.mkdir()
-    planned = table._selected(composed(*words, "data=folder"), ("model", "train", "data.root", "machine", "seed"))
+    planned = plan_module._selected(composed(*words, "data=folder"), ("model", "train", "data.root", "machine", "seed"))
     train.run(OmegaConf.create(planned), {"prepare": tmp_path}, out)
     with (out / "pictures.csv").open(newline="") as file:
         rows = [(row["file"], row["group"], row["title"].split(",")[0]) for row in csv.DictReader(file)]
@@ -384,7 +384,7 @@ def test_only_who_watches_depends_on_the_code_of_the_methods(tmp_path: Path) -> 
     names = set()
     for words in ([], ["watch=saliency"]):
         plan = Planner(tmp_path).plan(composed(*words), "train")
-        targets = table._targets(plan.made_from["config"])
+        targets = plan_module._targets(plan.made_from["config"])
         assert ("deepinside.methods.saliency" in targets) is bool(words)
         assert ("deepinside.plots.training" in targets) is bool(words)
         names.add(plan.folder.name)

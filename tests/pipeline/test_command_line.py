@@ -211,7 +211,7 @@ def test_what_is_set_aside_is_named_stage_by_stage(place: Path, tmp_path: Path) 
     folders = {stage: (tmp_path / "outputs" / stage / "latest").resolve() for stage in ("prepare", "visualise")}
     said = [line.strip() for line in done.stderr.splitlines()]
     place_of = {stage: f"outputs/{stage}/{folder.name}/set_aside.csv" for stage, folder in folders.items()}
-    start = said.index(f"prepare: 4 set aside; all with their reasons in {place_of['prepare']}")
+    start = said.index(f"prepare: 4 skipped; all with their reasons in {place_of['prepare']}")
     assert [line.partition(":")[0] for line in said[start + 1 : start + 5]] == [
         "cut.png",
         "empty.jpg",
@@ -219,16 +219,14 @@ def test_what_is_set_aside_is_named_stage_by_stage(place: Path, tmp_path: Path) 
         "and 1 more",
     ]
     assert "got a .gif file" in said[start + 3]
-    start = said.index(
-        f"visualise: 1 set aside, beside 4 by prepare; all with their reasons in {place_of['visualise']}"
-    )
+    start = said.index(f"visualise: 1 skipped, beside 4 by prepare; all with their reasons in {place_of['visualise']}")
     assert said[start + 1].startswith("torn.png: expected a whole JPEG or PNG image, got")
     assert "\x1b" not in done.stderr
     counted = {stage: Table.read(folder)["images_set_aside"].value for stage, folder in folders.items()}
     listed = {stage: len(pd.read_csv(folder / "set_aside.csv")) for stage, folder in folders.items()}
     assert counted == listed == {"prepare": 4, "visualise": 1}
     again = program(*words, "method=[guided]", cwd=tmp_path)
-    assert f"prepare {folders['prepare'].name} is there, 4 set aside" in again.stderr.splitlines()
+    assert f"prepare {folders['prepare'].name} is there, 4 skipped" in again.stderr.splitlines()
 
 
 POWER = (

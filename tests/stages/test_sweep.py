@@ -280,7 +280,7 @@ def test_a_swept_seed_is_not_overruled(planner: Planner) -> None:
         (["~sweep.grid.localise", "+sweep.grid.method=[saliensy]"], "'saliency'"),
         (["sweep.stage=localize"], "'localise'"),
         (["sweep.fixed=['data.limt=3']"], "'data.limit'"),
-        (["+sweep.grid.visualise.images=[1,2]"], "changes nothing"),
+        (["+sweep.grid.visualise.images=[1,2]"], "without effect"),
     ],
 )
 def test_misspelt_and_idle_keys_fail_before_any_work(planner: Planner, words: list[str], said: str) -> None:

@@ -21,7 +21,7 @@ from deepinside.models.checkpoint import read_weights
 from deepinside.models.classifier import Classifier, Epoch, read_history, write_history
 from deepinside.models.training import Errors
 from deepinside.network import Network
-from deepinside.pipeline import configuration, table
+from deepinside.pipeline import configuration, plan
 from deepinside.pipeline.execution import execute
 from deepinside.pipeline.plan import Planner
 from deepinside.plots.training import learning
@@ -55,7 +55,7 @@ def ran(place: Path, root: Path, *words: str) -> Path:
     for made in (prepared, out):
         made.mkdir(parents=True)
     folder.index(root).write(prepared)
-    cfg = table._selected(composed(f"data.root={root}", *words), ("model", "train", "data.root", "machine", "seed"))
+    cfg = plan._selected(composed(f"data.root={root}", *words), ("model", "train", "data.root", "machine", "seed"))
     train.run(OmegaConf.create(cfg), {"prepare": prepared}, out)
     return out
 
@@ -142,7 +142,7 @@ def test_the_first_five_guesses_count_where_there_are_more_than_ten_classes(
         (["devices=1"], 4, None),  # one of them trains
         (["devices=4"], 2, r"need 4 processes, got 2: torchrun --nnodes=1 --nproc-per-node=4 -m"),
         (["devices=2", "num_nodes=2"], 1, r"--nnodes=2 --nproc-per-node=2"),
-        (["devices=2", "strategy=ddp_find_unused_parameters_true"], 1, "need 2 processes, but 1 were started"),
+        (["devices=2", "strategy=ddp_find_unused_parameters_true"], 1, "need 2 processes, got 1"),
         (["devices=3"], 1, "train.batch to be a multiple of the 3 devices, got 8"),
         (["devices=-1"], 1, "train.trainer.devices to be a whole number from 1 on, got -1"),
         (["num_nodes=many"], 1, "train.trainer.num_nodes to be a whole number from 1 on, got 'many'"),

@@ -276,7 +276,7 @@ def test_help_names_every_command_and_stage(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for command in terminal.COMMANDS:
         assert f"\n  deepinside {command} " in done.stdout
-    for stage in configuration.pipeline.STAGES:
+    for stage in configuration.table.STAGES:
         assert re.search(rf"^  {stage}  +\w", done.stdout, re.MULTILINE), stage
 
 

@@ -72,7 +72,10 @@ def build(model: Mapping[str, Any], classes: Sequence[str] | None) -> Network:
         inspect.signature(builder).bind(**keys, classes=classes)
     except TypeError as error:
         raise ValueError(f"{name}: {error}; see the yaml of model={keys.get('name')}") from error
-    network = builder(**keys, classes=tuple(classes) if classes else None)
+    try:
+        network = builder(**keys, classes=tuple(classes) if classes else None)
+    except (TypeError, AttributeError) as error:  # of the function of one's own that `model.target` names
+        raise ValueError(str(error)) from error
     if not isinstance(network, Network):
         raise ValueError(f"{name} must return a deepinside.network.Network, not {type(network).__name__}")
     return network

@@ -114,7 +114,7 @@ def _say_set_aside(plan: Plan, most: int = 3) -> None:
         return
     before = {step.stage.name: len(_set_aside(step.folder)) for step in plan.inputs.values()}
     beside = ", ".join(f"{count} by {name}" for name, count in before.items() if count)
-    count = f"{len(rows)} set aside" + (f", beside {beside}" if beside else "")
+    count = f"{len(rows)} skipped" + (f", beside {beside}" if beside else "")
     log.warning("%s: %s; all with their reasons in %s", plan.stage.name, count, plan.folder / "set_aside.csv")
     for file, reason in rows[:most]:
         log.warning("  %s", _printable(f"{file}: {reason}"))
