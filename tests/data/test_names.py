@@ -70,7 +70,7 @@ def test_photos(tmp_path: Path) -> None:
 def test_only_such_names_are_an_error_that_names_one(tmp_path: Path) -> None:
     picture(tmp_path / f"{CAFE}.jpg")
     with pytest.raises(
-        ValueError, match=r"expected usable pictures, got 1 that are not, such as caf\\xe9\.jpg"
+        ValueError, match=r"expected usable images, got 1 unusable ones, such as caf\\xe9\.jpg"
     ) as caught:
         photos.index(tmp_path)
     str(caught.value).encode()
@@ -123,7 +123,7 @@ def test_masks(tmp_path: Path) -> None:
     assert aside == {
         f"images/{WRITTEN}.jpg": reason(),
         f"images/deep/{WRITTEN}.jpg": "no mask",
-        f"masks/cat/{WRITTEN}2.png": f"expected a picture {WRITTEN}2.jpg or .png, got none: add it to images/",
+        f"masks/cat/{WRITTEN}2.png": f"expected an image {WRITTEN}2.jpg or .png, got none: add it to images/",
         f"masks/{WRITTEN}/a.png": reason("folder", WRITTEN),
     }
     broden = Broden.open(tmp_path / "out")

@@ -107,7 +107,7 @@ def test_refuses():
     with pytest.raises(KeyError, match="did you mean 'relu5'"):
         survey_layers(caffenet(), ["rellu5"], [(227, 227)])
     flat = network(nn.Conv2d(3, 2, 8), nn.Flatten(), nn.Linear(2, 2))
-    with pytest.raises(ValueError, match=r"'1' answers \(1, 2\)"):
+    with pytest.raises(ValueError, match=r"'1' has activations of shape \(1, 2\)"):
         survey_layers(flat, ["1"], [(8, 8)])
     with pytest.raises(ValueError, match=r"4x9.*dissect\.input"):
         survey_layers(caffenet(), ["relu5"], [(4, 9)])

@@ -106,7 +106,7 @@ def test_refuses():
         top.add(torch.zeros(1, 3, 2, 2))
     with pytest.raises(ValueError, match="NaN"):
         top.add(torch.full((1, 2, 2, 2), torch.nan))
-    with pytest.raises(ValueError, match="announce"):
+    with pytest.raises(ValueError, match="total number"):
         top.add(torch.zeros(3, 2, 2, 2))
     with pytest.raises(ValueError, match=r"\[0, 1\)"):
         TopQuantile(2, 1.0, 8)

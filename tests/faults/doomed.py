@@ -23,7 +23,12 @@ COUNTED = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink
 
 def warm(stages: list[str]) -> None:
     """Imports what these stages need, once for all forks."""
-    for name in ("configuration", "pipeline", "report.summary", *(f"stages.{stage}" for stage in stages)):
+    for name in (
+        "pipeline.configuration",
+        "pipeline.execution",
+        "report.summary",
+        *(f"stages.{stage}" for stage in stages),
+    ):
         importlib.import_module(f"deepinside.{name}")
 
 

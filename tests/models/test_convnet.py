@@ -158,7 +158,7 @@ def test_the_builder_takes_names_from_the_data_and_sizes_from_the_weights(tmp_pa
     x = torch.rand(2, 3, 48, 48)
     assert again.classes == ("class 0", "class 1")
     assert torch.equal(again(x), net(x))
-    with pytest.raises(ValueError, match=r"weights tell 2 classes apart .* data have 3"):
+    with pytest.raises(ValueError, match=r"weights are for 2 classes .* data have 3"):
         convnet(classes=("a", "b", "c"), weights=str(tmp_path / "a.safetensors"), **keys)
 
 

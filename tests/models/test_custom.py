@@ -54,7 +54,7 @@ def package(tmp_path, monkeypatch):
 def test_a_function_may_ask_how_many_classes_there_are():
     assert custom(target="mynetworks.nets:sized", classes=("r", "g"), **SETTINGS).classes == ("r", "g")
     assert len(custom(target="mynetworks.nets:sized", **SETTINGS).classes) == 4
-    with pytest.raises(ValueError, match=r"gives 4 scores and the data have 2 classes \(r, g\)"):
+    with pytest.raises(ValueError, match=r"has 4 scores and the data have 2 classes \(r, g\)"):
         custom(target="mynetworks.nets:small", classes=("r", "g"), **SETTINGS)
 
 
@@ -104,7 +104,7 @@ def test_a_softmax_at_the_end_is_noticed(caplog):
 
 @pytest.mark.usefixtures("package")
 def test_names_must_be_as_many_as_outputs():
-    with pytest.raises(ValueError, match="gives 4 scores and the data have 2 classes"):
+    with pytest.raises(ValueError, match="has 4 scores and the data have 2 classes"):
         custom(target="mynetworks.nets:small", classes=("a", "b"), **SETTINGS)
 
 

@@ -120,7 +120,7 @@ def test_the_users_preprocessing_and_names_win(tmp_path, net):
         80,
         "bilinear",
     )
-    with pytest.raises(ValueError, match="tell 3 classes apart"):
+    with pytest.raises(ValueError, match="are for 3 classes"):
         vgg_f(weights=path, classes=("a", "b"))
 
 

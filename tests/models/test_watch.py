@@ -19,7 +19,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.strategies import FSDPStrategy
 from tests.models import test_training as test_fitting
-from tests.test_pipeline import composed
+from tests.pipeline.test_pipeline import composed
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 

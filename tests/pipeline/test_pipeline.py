@@ -173,7 +173,7 @@ def test_no_path_reaches_what_names_the_artifact(tmp_path: Path) -> None:
 @pytest.mark.parametrize("run", ["claims", "report"])
 def test_no_path_of_another_run_names_the_artifact(tmp_path: Path, run: str) -> None:
     stated = "{statement: s, source: p, tag: S, predicted: x, otherwise: y, rule: {above: 0}, measure: %s}"
-    measure = "{function: deepinside.claims.functions.concentration, evidence: [looks]}"
+    measure = "{function: deepinside.claims.functions.concentration, evidence: [looks], of: guided, minus: saliency}"
     (tmp_path / "register").mkdir()
     (tmp_path / "register" / "mine.yaml").write_text(
         f"evidence: {{looks: {{run: [run=prepare], needs: [photographs]}}}}\nclaims: {{C01: {stated % measure}}}\n"

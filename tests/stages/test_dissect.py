@@ -428,7 +428,7 @@ def test_misspelt_settings_fail_before_any_work(broden):
 
 
 def test_a_layer_without_maps(broden, network, tmp_path):
-    with pytest.raises(ValueError, match=r"'fc6' answers \(1, 4\)"):
+    with pytest.raises(ValueError, match=r"'fc6' has activations of shape \(1, 4\)"):
         made(config(broden, layers=["fc6"], input=45), network, tmp_path / "out")
 
 

@@ -202,7 +202,7 @@ def test_boxes_move_with_the_view(tmp_path: Path) -> None:
 
 def test_a_method_that_cannot_be_called_so_is_named_before_any_work(tmp_path: Path) -> None:
     wrong = {"_target_": "deepinside.methods.saliency.saliency", "rul": "gradient"}
-    with pytest.raises(ValueError, match=r"takes no \['rul'\]"):
+    with pytest.raises(ValueError, match=r"has no parameter \['rul'\]"):
         visualise.check(config(tmp_path, saliency=wrong))
     with pytest.raises(ValueError, match="must be annotated `-> Maps`"):
         visualise.check(config(tmp_path, high={"_target_": "deepinside.metrics.high_frequency_share"}))

@@ -80,11 +80,11 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     watchers = [watch] if watch else []
     history = fit(network, train, val, out=out, seed=cfg.seed, callbacks=watchers, **runs_on, **settings)
     save(network, cfg.model, out)
+    moved, last = _moved(start, first, network), _first(network)
     network.to(machine.device(cfg.machine.device))  # training leaves it where it was built
     rows = [Row("epochs", len(history), "epochs"), Row("training_images", len(train), "images"), *described(network)]
-    moved = _moved(start, first, network)
     Table([*rows, *_tested(network, val, out), *moved]).write(out)
-    _draw(pd.read_csv(out / "history.csv"), network, (first, _first(network)), watch, out)
+    _draw(pd.read_csv(out / "history.csv"), network, (first, last), watch, out)
     shutil.rmtree(out / "checkpoints")
     if watch:
         shutil.rmtree(watch.folder)  # its images are in the gallery
