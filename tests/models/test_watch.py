@@ -31,7 +31,7 @@ from deepinside.models.watch import Watch, looks, when
 from deepinside.network import Network, Preprocessing
 from deepinside.pipeline import plan as plan_module
 from deepinside.pipeline.plan import Planner
-from deepinside.plots.training import grid
+from deepinside.plots.watch import grid
 from deepinside.records import Batch, Maps
 from deepinside.stages import train
 
@@ -367,12 +367,13 @@ def test_the_train_stage_hangs_what_it_saw(index: object, tmp_path: Path) -> Non
     with (out / "pictures.csv").open(newline="") as file:
         rows = [(row["file"], row["group"], row["title"].split(",")[0]) for row in csv.DictReader(file)]
     assert rows[1:] == [
-        ("pictures/watch_1.png", "while it learnt", "gradient"),
-        ("pictures/watch_2.png", "while it learnt", "guided"),
-        ("pictures/watch_3.png", "while it learnt", "strongest unit of relu5"),
-        ("pictures/watch_epoch_0000.png", "while it learnt, by epoch", "before training"),
-        ("pictures/watch_epoch_0001.png", "while it learnt, by epoch", "after 1 epoch"),
-        ("pictures/watch_epoch_0002.png", "while it learnt, by epoch", "after 2 epochs"),
+        ("pictures/filters.png", "training", "The first layer"),
+        ("pictures/watch_1.png", "during training", "gradient"),
+        ("pictures/watch_2.png", "during training", "guided"),
+        ("pictures/watch_3.png", "during training", "strongest unit of relu5"),
+        ("pictures/watch_epoch_0000.png", "during training, by epoch", "before training"),
+        ("pictures/watch_epoch_0001.png", "during training, by epoch", "after 1 epoch"),
+        ("pictures/watch_epoch_0002.png", "during training, by epoch", "after 2 epochs"),
     ]
     assert all(Image.open(out / file).size[0] > 300 for file, *_ in rows)
     assert sorted(p.name for p in out.iterdir() if p.is_dir()) == ["epochs", "pictures"]
@@ -380,12 +381,12 @@ def test_the_train_stage_hangs_what_it_saw(index: object, tmp_path: Path) -> Non
 
 def test_only_who_watches_depends_on_the_code_of_the_methods(tmp_path: Path) -> None:
     assert "deepinside.methods.saliency" not in digest.closure({"deepinside.stages.train"})
-    assert "deepinside.plots.training" not in digest.closure({"deepinside.stages.train"})
+    assert "deepinside.plots.watch" not in digest.closure({"deepinside.stages.train"})
     names = set()
     for words in ([], ["watch=saliency"]):
         plan = Planner(tmp_path).plan(composed(*words), "train")
         targets = plan_module._targets(plan.made_from["config"])
         assert ("deepinside.methods.saliency" in targets) is bool(words)
-        assert ("deepinside.plots.training" in targets) is bool(words)
+        assert ("deepinside.plots.watch" in targets) is bool(words)
         names.add(plan.folder.name)
     assert len(names) == 2
