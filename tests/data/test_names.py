@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 from tests.data.trees import kaggle, name, picture, picture_bytes, shard
 
-from deepinside.artifacts.digest import RawDigests, readable
+from deepinside.artifacts.digest import RawDigests
 from deepinside.data import folder, ilsvrc, photos, shards
 from deepinside.data.broden.coco import write_coco
 from deepinside.data.broden.masks import write_masks, write_voc
@@ -22,6 +22,7 @@ from deepinside.pipeline import configuration
 from deepinside.pipeline.execution import execute
 from deepinside.pipeline.plan import Planner
 from deepinside.records import Table
+from deepinside.spelling import readable
 
 pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="its file system refuses such names")
 

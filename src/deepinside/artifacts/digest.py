@@ -5,7 +5,6 @@ import hashlib
 import importlib.util
 import json
 import os
-import re
 import subprocess
 import sysconfig
 from collections.abc import Iterator, Sequence, Set
@@ -14,7 +13,6 @@ from functools import cache
 from itertools import accumulate
 from pathlib import Path
 
-_BYTE = re.compile(r"[\udc80-\udcff]")  # of a file's name, where it is no UTF-8 (PEP 383)
 WAYS = ("content", "stat")
 
 
@@ -82,19 +80,6 @@ class RawDigests:
                 self.memory.parent.mkdir(parents=True, exist_ok=True)
                 write_text(self.memory, json.dumps(self.known))
                 self._fresh = False
-
-
-def readable(name: str) -> str:
-    r"""The name of a file as text that tables and JSON can hold.
-
-    Args:
-        name: as Python decodes it.
-
-    Returns:
-        The same, but for bytes that are no UTF-8, which are written out: `caf\xe9.jpg`.
-    """
-    written = _BYTE.sub(lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", name)
-    return written.encode("utf-8", "backslashreplace").decode()
 
 
 def walk(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from deepinside.artifacts.digest import readable
 from deepinside.data.annotation import Annotation, BadAnnotation
 from deepinside.data.image import pictures, read_header, unread
 from deepinside.data.index import NO_BOXES, Entry, Index
 from deepinside.data.layouts import instead
 from deepinside.data.reading import BadFile, brief, check_name, read_table, survey
 from deepinside.records import Boxes
+from deepinside.spelling import readable
 
 _COLUMNS = ("image", "x0", "y0", "x1", "y1")
 HOW = """Arrange the images as

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from deepinside.artifacts.digest import readable
 from deepinside.runtime.progress import track
+from deepinside.spelling import readable
 
 _LONGEST = 300  # characters of a file's own words in a message; csv readers give up at 131,072
 

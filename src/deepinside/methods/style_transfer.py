@@ -13,13 +13,12 @@ from numpy import ndarray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from deepinside.artifacts.digest import readable
 from deepinside.methods.box_descent import box_descent
 from deepinside.network import Network
 from deepinside.probe import convolutional
 from deepinside.probe.activations import reached
 from deepinside.records import Row
-from deepinside.spelling import closest
+from deepinside.spelling import closest, readable
 from deepinside.statistics import mean_row
 from deepinside.study import Pictures, Study
 

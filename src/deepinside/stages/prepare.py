@@ -7,11 +7,10 @@ from pathlib import Path
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from deepinside.artifacts.digest import readable
 from deepinside.data import ilsvrc
 from deepinside.data.index import Index
 from deepinside.records import Row, Table
-from deepinside.spelling import resolved
+from deepinside.spelling import readable, resolved
 
 
 def check(cfg: DictConfig) -> None:

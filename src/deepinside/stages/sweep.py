@@ -15,11 +15,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from deepinside.artifacts import ancestry
 from deepinside.artifacts.artifact import flat
-from deepinside.artifacts.digest import readable
 from deepinside.plots.gallery import Gallery
 from deepinside.plots.sweep import curves
 from deepinside.records import Row, Table, write_set_aside
-from deepinside.spelling import closest
+from deepinside.spelling import closest, readable
 from deepinside.statistics import t_interval
 
 BETTER = ("lower", "higher", "shown")  # what is better; `shown`: neither

@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
 
-from deepinside.artifacts.digest import readable
 from deepinside.data.broden.writer import Outlined, Regions, write_broden
 from deepinside.data.layouts import concepts_instead
 from deepinside.data.reading import BadFile
+from deepinside.spelling import readable
 
 HOW = """Expected
     {root}/{images}/NAME.jpg    images

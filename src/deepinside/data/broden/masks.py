@@ -9,11 +9,11 @@ from jaxtyping import Bool, Num
 from numpy import ndarray
 from PIL import Image
 
-from deepinside.artifacts.digest import readable
 from deepinside.data.broden.writer import Outlined, Regions, write_broden
 from deepinside.data.image import pictures, unread
 from deepinside.data.layouts import concepts_instead
 from deepinside.data.reading import BadFile
+from deepinside.spelling import readable
 
 HOW = """Expected
     {root}/{images}/NAME.jpg                      images, JPEG or PNG, of any size
