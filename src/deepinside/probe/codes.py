@@ -49,7 +49,7 @@ def codes(
     """Codes of some images by one forward pass, attached to the graph.
 
     Args:
-        network: any.
+        network: to look into.
         images: RGB in [0, 1], (n, 3, h, w).
         names: each a layer, dotted; `probabilities`, after softmax; `top5`, all but the five largest zeroed;
             `not_top5`, the five largest zeroed; or one of these with `.binarised`: 1 where it is above zero, otherwise

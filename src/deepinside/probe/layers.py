@@ -26,7 +26,7 @@ def convolutional(network: Network) -> tuple[str, ...]:
     """All convolutional layers, each after its rectifier where one follows it (the paper's maps are rectified).
 
     Args:
-        network: any.
+        network: to look into.
 
     Returns:
         Dotted names, in the order in which the network declares them.
@@ -50,7 +50,7 @@ def spread(network: Network, count: int) -> tuple[str, ...]:
     """Some convolutional layers, evenly from the first to the last.
 
     Args:
-        network: any.
+        network: to look into.
         count: number of layers; all, if there are fewer.
 
     Returns:
@@ -81,7 +81,7 @@ def before_scores(network: Network, images: Float[Tensor, "n 3 h w"]) -> str:
     the last fire module in SqueezeNet.
 
     Args:
-        network: any.
+        network: to look into.
         images: one image is enough.
 
     Returns:

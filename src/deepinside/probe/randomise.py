@@ -12,7 +12,7 @@ def with_weights(network: Network) -> tuple[str, ...]:
     """The parts that have weights of their own.
 
     Args:
-        network: any.
+        network: to look into.
 
     Returns:
         Dotted names, in the order in which the network declares them.
@@ -26,7 +26,7 @@ def randomised(network: Network, seed: int, only: Collection[str] | None = None)
     """A copy with the weights of an untrained network.
 
     Args:
-        network: any.
+        network: to look into.
         seed: of the weights.
         only: parts to randomise, see `with_weights`; None for all.
 
