@@ -183,7 +183,7 @@ def _images(
     states = [state for ascent in ascents for state in _states(ascent)]
     if all(state == "dead" for state in states):
         raise ValueError(
-            f"the activations of {network.name} at {layer or 'its scores'}, units {list(units)}, depends on the "
+            f"no activation of {network.name} at {layer or 'its scores'}, units {list(units)}, depends on the "
             "image: are they dead? Name other units, the layer before its ReLU, or look for zeros in the weights"
         )
     traces = {name: torch.cat([ascent.traces[name] for ascent in ascents], dim=1) for name in ascents[0].traces}
