@@ -273,10 +273,33 @@ def test_unknown_stage_names_the_closest(tmp_path: Path) -> None:
 
 
 def test_missing_raw_data_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere: expected a folder(.|\n)*from Kaggle, competition"):
         name(tmp_path, "prepare", "data=ilsvrc", f"data.root={tmp_path / 'nowhere'}")
+    with pytest.raises(FileNotFoundError, match=r"nowhere(.|\n)*netdissect"):
+        name(tmp_path, "concepts", "concepts=broden", f"concepts.root={tmp_path / 'nowhere'}")
     with pytest.raises(FileNotFoundError, match=r"nowhere: expected Imagenette(.|\n)*data\.download=true"):
         name(tmp_path, "prepare", "data=imagenette", f"data.root={tmp_path / 'nowhere'}")
+
+
+def test_a_report_may_go_on_without_what_is_missing(tmp_path: Path) -> None:
+    missing = f"'run=prepare','data=ilsvrc','data.root={tmp_path / 'nowhere'}'"
+    words = ["run=report", "report.stages=[prepare]", f"report.also=[[{missing}],['run=load','model=squeezenet']]"]
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        planned(Planner(tmp_path), composed(*words), words)
+    plan = planned(Planner(tmp_path), composed(*words, "report.skip_missing=true"), words)
+    assert set(plan.inputs) == {"prepare"}
+    data, weights = plan.cfg.report.missing
+    assert data.startswith("run=prepare data=ilsvrc data.root=DATA_ROOT: ")
+    assert "ILSVRC" in data  # how to get it
+    assert weights.startswith("run=load model=squeezenet: ")
+    assert "model.weights=FILE" in weights
+
+
+def test_nothing_but_what_is_missing_is_an_error(tmp_path: Path) -> None:
+    words = ["run=report", "report.stages=[prepare]", "report.skip_missing=true"]
+    words += ["data=ilsvrc", f"data.root={tmp_path / 'nowhere'}"]
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        planned(Planner(tmp_path), composed(*words), words)
 
 
 PLACES = {"recipe": "recipe@train"}  # groups whose keys belong to another one

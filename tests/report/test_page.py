@@ -251,6 +251,14 @@ def test_what_is_missing_is_named(tmp_path):
     }
 
 
+def test_what_was_skipped_is_named_once(tmp_path):
+    inputs = world(tmp_path)
+    del inputs["dissect"]
+    reason = "dissect: concepts.root=data/broden1_224: no such folder"
+    _, page, _ = page_of(inputs, missing=(reason,))
+    assert page.missing == [reason]
+
+
 def test_nothing_at_all_is_still_a_page():
     html, page, _ = page_of({})
     assert len(page.missing) == len(settings().stages)

@@ -33,16 +33,32 @@ def matched(index: Index, outputs: Sequence[str]) -> Index:
         The same images with the network's classes, where the network has ImageNet's 1000 outputs and every class id
         of the data is a WordNet id among them; else the index itself.
     """
-    wnids = list(synsets())
-    some = 0 < len(index.ids) < len(wnids) and set(index.ids) <= set(wnids)
-    if not some or len(outputs) != len(wnids):
+    labels = positions(index.ids, outputs)
+    if labels is None:
         return index
-    position = {wnid: number for number, wnid in enumerate(wnids)}
-    if not all(_same(wnid, outputs[position[wnid]]) for wnid in index.ids):
-        return index  # 1000 classes, but others
-    labels = [position[wnid] for wnid in index.ids]
     entries = tuple(replace(e, label=labels[e.label] if e.label >= 0 else e.label) for e in index.entries)
-    return replace(index, ids=tuple(wnids), classes=tuple(outputs), entries=entries)
+    return replace(index, ids=tuple(synsets()), classes=tuple(outputs), entries=entries)
+
+
+def positions(ids: Sequence[str], outputs: Sequence[str]) -> list[int] | None:
+    """The outputs of a network trained on all of ImageNet that stand for some of its classes.
+
+    Args:
+        ids: of the classes.
+        outputs: names of the network's outputs.
+
+    Returns:
+        One output per class; None unless the network has ImageNet's 1000 outputs and the ids are some, but not all, of
+        their WordNet ids.
+    """
+    wnids = list(synsets())
+    some = 0 < len(ids) < len(wnids) and set(ids) <= set(wnids)
+    if not some or len(outputs) != len(wnids):
+        return None
+    position = {wnid: number for number, wnid in enumerate(wnids)}
+    found = [position[wnid] for wnid in ids]
+    same = all(_same(wnid, outputs[number]) for wnid, number in zip(ids, found, strict=True))
+    return found if same else None  # else 1000 classes, but others
 
 
 # Lists of names differ in their synonyms: "crane bird" and "crane", "church" and "church, church building".

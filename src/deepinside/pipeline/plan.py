@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property, reduce
 from pathlib import Path
@@ -18,6 +20,8 @@ from deepinside.spelling import closest
 
 if TYPE_CHECKING:
     from deepinside.stages.sweep import Grid
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,11 @@ class Planner:
 
                 fetch(group)
             how = cfg.data.digest if key == "data.root" else "content"
+            if key in {"data.root", "concepts.root"} and not Path(value).exists():
+                from deepinside.data.opening import instructions
+
+                if how_to_get := instructions(group):
+                    raise FileNotFoundError(how_to_get)
             raw[key] = self._content(key, Path(value), how)
             for path in _lists_beside(cfg, Path(value)) if key == "data.root" else ():
                 raw[f"{key}/../{path.name}"] = self._content(key, path, how)
@@ -196,25 +205,45 @@ def planned(planner: Planner, cfg: DictConfig, command: Sequence[str]) -> Plan:
     shared = [word for word in command if not word.startswith("run=")]
     if cfg.run != "report":
         return _planned_stage(planner, cfg, cfg.run, (f"run={cfg.run}", *shared))
-    plans = {name: _planned_stage(planner, cfg, name, (f"run={name}", *shared)) for name in cfg.report.stages}
     inputs: dict[str, Plan] = {}
-    for name, plan in plans.items():
-        inputs |= {step.stage.name: step for step in ((plan,) if name == "claims" else plan.chain())}
+    evidence: Mapping[str, Plan] = {}
+    missing: list[str] = []
+    for name in cfg.report.stages:
+        with _noted(missing, cfg, name):
+            plan = _planned_stage(planner, cfg, name, (f"run={name}", *shared))
+            inputs |= {step.stage.name: step for step in ((plan,) if name == "claims" else plan.chain())}
+            evidence = plan.inputs if name == "claims" else evidence
     also = [[str(word) for word in overrides] for overrides in cfg.report.also]
     for overrides in also:
-        further = beside(overrides, cfg)
-        if further.run == "sweep":  # its points are in its table
-            inputs[f"sweep.{further.name}"] = _planned_sweep(planner, further, overrides)
-            continue
-        plan = planner.plan(further, further.run, portable(overrides))
-        suffix = f"{further.data.name}.{further.model.name}"
-        inputs |= {f"{step.stage.name}.{suffix}": step for step in plan.chain()}
+        with _noted(missing, cfg, " ".join(portable(overrides))):
+            inputs |= _planned_further(planner, beside(overrides, cfg), overrides)
+    if missing and not inputs:
+        raise FileNotFoundError("; ".join(missing))
     known = {plan.folder for plan in inputs.values()}
-    evidence = plans["claims"].inputs if "claims" in plans else {}
     inputs |= {f"{plan.stage.name}.{key}": plan for key, plan in evidence.items() if plan.folder not in known}
     cfg = cfg.copy()
     cfg.report.also = [portable(overrides) for overrides in also]
+    cfg.report.missing = missing
     return planner.plan(cfg, "report", tuple(command), inputs)
+
+
+def _planned_further(planner: Planner, cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Plan]:
+    if cfg.run == "sweep":  # its points are in its table
+        return {f"sweep.{cfg.name}": _planned_sweep(planner, cfg, overrides)}
+    plan = planner.plan(cfg, cfg.run, portable(overrides))
+    return {f"{step.stage.name}.{cfg.data.name}.{cfg.model.name}": step for step in plan.chain()}
+
+
+@contextmanager
+def _noted(missing: list[str], cfg: DictConfig, part: str) -> Generator[None]:
+    # A part whose data or weights are missing is named on the page, where the report may go on without it.
+    try:
+        yield
+    except (FileNotFoundError, ModuleNotFoundError) as error:
+        if not cfg.report.skip_missing:
+            raise
+        log.warning("skipped: %s: %s", part, error)
+        missing.append(f"{part}: {error}")
 
 
 def _planned_stage(planner: Planner, cfg: DictConfig, name: str, command: Sequence[str]) -> Plan:

@@ -1,7 +1,7 @@
 """From folders to the page: order and content of its sections."""
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def compose(
         title=settings.title,
         name=name,
         lead=_lead(chosen, settings.words),
-        missing=[*_missing(settings.stages, artifacts), *filter(None, (untimed, uncompared))],
+        missing=[*settings.missing, *_missing(settings, artifacts), *filter(None, (untimed, uncompared))],
         highlights=highlights(settings.showcase, sections, exhibits, budget),
         claims=claims(register, artifacts, sections, settings),
         found=found(known, settings.findings),
@@ -122,10 +122,10 @@ def _lead(chosen: Mapping[str, Mapping[str, str]], words: Mapping[str, str]) -> 
     )
 
 
-def _missing(stages: Iterable[str], artifacts: Sequence[Artifact]) -> list[str]:
-    there = {one.key for one in artifacts}
+def _missing(settings: Settings, artifacts: Sequence[Artifact]) -> list[str]:
+    known = {one.key for one in artifacts} | {part.partition(":")[0] for part in settings.missing}
     advice = "no artifact of this stage; run it, then the report"
-    absent = [f"{stage}: {advice}" for stage in stages if stage not in there]
+    absent = [f"{stage}: {advice}" for stage in settings.stages if stage not in known]
     return absent + [f"{one.key}: {problem}" for one in artifacts for problem in one.problems]
 
 

@@ -69,6 +69,7 @@ class Settings:
         glossary: terms and their definitions.
         words: readable names of metrics, their prefixes, image groups and artifacts.
         also: overrides of the further runs.
+        missing: parts that were skipped because their data or weights are missing, with the reasons.
         command: overrides of the run itself; None if unknown.
         benchmarks: table of `make benchmark`; None: not shown.
         networks: table of `experiments/networks.py`; None: not shown.
@@ -85,6 +86,7 @@ class Settings:
     glossary: Mapping[str, str] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
     also: tuple[tuple[str, ...], ...] = ()
+    missing: tuple[str, ...] = ()
     command: tuple[str, ...] | None = None
     benchmarks: Path | None = None
     networks: Path | None = None
@@ -110,6 +112,7 @@ class Settings:
             glossary=dict(config["glossary"]),
             words=dict(config["words"]),
             also=tuple(tuple(map(str, overrides)) for overrides in config["also"]),
+            missing=tuple(map(str, config.get("missing", ()))),
             command=None if command is None else tuple(map(str, command)),
             benchmarks=Path(config["benchmarks"]) if config.get("benchmarks") else None,
             networks=Path(config["networks"]) if config.get("networks") else None,

@@ -22,6 +22,7 @@ from deepinside.records import Images, Maps, Row, Table, write_set_aside
 from deepinside.spelling import closest
 from deepinside.study import Pictures, Study
 from deepinside.visualisation.images import draw_images
+from deepinside.visualisation.judge import Judge
 from deepinside.visualisation.maps import draw_pictures
 from deepinside.visualisation.method import Method, methods
 from deepinside.visualisation.studies import conduct, material, pictures
@@ -66,7 +67,9 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     The inputs are `prepare` and `network`, and `concepts` where a method needs outlined concepts.
     """
     network = open_network(cfg, inputs["network"])
-    index = matched(open_index(cfg, inputs["prepare"], inputs["network"]), network.classes)
+    listed = open_index(cfg, inputs["prepare"], inputs["network"])
+    judge = Judge.of(open_network(cfg, inputs["judge"]), network.classes, listed.ids) if "judge" in inputs else None
+    index = matched(listed, network.classes)
     index = index.split(cfg.data.split).limit(cfg.data.limit)
     chosen = methods(OmegaConf.to_container(cfg.method))  # type: ignore[arg-type]
     kinds = {kind: {n: m for n, m in chosen.items() if m.returns is kind} for kind in (Maps, Images, Study)}
@@ -80,7 +83,7 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
         lambda work: material(work, network, index, cfg, inputs, broken),
         gallery,
         out,
-        judge=open_network(cfg, inputs["judge"]) if "judge" in inputs else None,
+        judge=judge,
         colours=lambda: _colours(pictures(network, index, cfg.visualise.crops, broken), cfg.visualise.measured),
     )
     studied, more = conduct(network, index, kinds[Study], cfg, inputs, gallery, out)

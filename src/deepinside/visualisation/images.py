@@ -19,7 +19,8 @@ from deepinside.records import Batch, Images, Row
 from deepinside.runtime.memory import explained
 from deepinside.runtime.progress import track
 from deepinside.statistics import mean_row
-from deepinside.views import resized, to_bytes
+from deepinside.views import to_bytes
+from deepinside.visualisation.judge import Judge
 
 _PLAIN = "class_model"  # plain L2, which others are compared with
 _ROWS = ("rank_one", "high_frequency_share", "total_variation", "blank_share", "fragments", "colour_distance", "size")
@@ -36,7 +37,7 @@ def draw_images(
     gallery: Gallery,
     out: Path,
     *,
-    judge: Network | None,
+    judge: Judge | None,
     colours: Callable[[], Float[Tensor, "m 3"] | None],
 ) -> list[Row]:
     """Synthesises an image of each class or unit by every method, with `synthesis.csv` and `synthesis.npz`.
@@ -50,7 +51,7 @@ def draw_images(
         material: function -> further arguments that it takes.
         gallery: to add to.
         out: the work folder.
-        judge: a second network of the same classes, which classifies the images; None for none.
+        judge: classifies the images, and noise and the mean image beside them; None for none.
         colours: returns pixels of photographs to compare colours with; None if there are none.
 
     Returns:
@@ -84,7 +85,8 @@ def draw_images(
         whole.to_csv(out / "synthesis.csv", index=False, lineterminator="\n")
         np.savez(out / "synthesis.npz", **kept)  # type: ignore[arg-type]
         _compare(frames, pictures, gallery)
-    return [*numbers, *_gains(frames)]
+    judged = judge is not None and any("judge_top1" in frame for frame in frames.values())
+    return [*numbers, *_gains(frames), *(_judged_blank(network, judge, classes) if judged and judge else ())]
 
 
 def lower(name: str, settings: Mapping[str, Any]) -> str:
@@ -123,7 +125,7 @@ def _stored(file: Path) -> Images:
 
 
 def _measured(
-    network: Network, images: Images, judge: Network | None, reference: Float[Tensor, "m 3"] | None
+    network: Network, images: Images, judge: Judge | None, reference: Float[Tensor, "m 3"] | None
 ) -> pd.DataFrame:
     frame = pd.DataFrame({"name": images.titles, **images.measured})
     frame["score"] = frame["score"].astype(float).round(4)
@@ -140,7 +142,7 @@ def _measured(
     if reference is not None:
         frame["colour_distance"] = [round(colour_distance(image, reference), 4) for image in images.values]
     if judge is not None and "class" in frame and pd.api.types.is_integer_dtype(frame["class"]):
-        ranks, shares = _judged(judge, images.values, frame["class"].tolist())
+        ranks, shares = judge(images.values, frame["class"].tolist())
         frame["judge_rank"], frame["judge_probability"] = ranks, np.round(shares, 6)
         frame["judge_top1"], frame["judge_top5"] = (ranks <= 1).astype(int), (ranks <= 5).astype(int)
     return frame
@@ -152,15 +154,13 @@ def _first(reached: Bool[Tensor, "steps n"]) -> list[int | None]:
     return [step if there else None for step, there in zip(steps, ever, strict=True)]
 
 
-def _judged(judge: Network, pictures: Float[Tensor, "n 3 h w"], classes: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    # As a photograph: stored in bytes, squeezed into the judge's own input.
-    side, filter_ = judge.preprocessing.input, judge.preprocessing.interpolation
-    bytes_ = torch.from_numpy(to_bytes(pictures)).permute(0, 3, 1, 2)
-    views = torch.stack([resized(picture, side, side, filter_) for picture in bytes_])
-    scores = torch.cat([judge.scores(part).cpu() for part in views.split(32)])
-    own = scores.gather(1, torch.tensor(classes)[:, None])
-    shares = scores.softmax(dim=1).gather(1, torch.tensor(classes)[:, None])[:, 0]
-    return (scores > own).sum(dim=1).numpy() + 1, shares.numpy()
+def _judged_blank(network: Network, judge: Judge, classes: list[int]) -> list[Row]:
+    # How often the second network sees a class where there is nothing to see: in Gaussian noise and in the mean colour.
+    side, colour = network.preprocessing.input, network.preprocessing.colour.view(3, 1, 1)
+    noise = torch.randn(len(classes), 3, side, side, generator=torch.Generator().manual_seed(0))
+    blank = {"noise": (colour + 0.25 * noise).clamp(0, 1), "mean_image": colour.expand(len(classes), 3, side, side)}
+    ranks = {name: judge(pictures, classes)[0] for name, pictures in blank.items()}
+    return [mean_row(f"{name}.judge_top1", (rank <= 1).astype(float), "share") for name, rank in ranks.items()]
 
 
 def _numbers(name: str, frame: pd.DataFrame) -> list[Row]:

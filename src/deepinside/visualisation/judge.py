@@ -1,0 +1,72 @@
+"""A second network, which says what class an image of the first one shows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+from torch import Tensor
+
+from deepinside.data.imagenet import positions
+from deepinside.network import Network
+from deepinside.views import resized, to_bytes
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A second network, which classifies synthesised images among the classes of the first.
+
+    Args:
+        network: the second one.
+        outputs: its output for each class of the first; None: they have the same classes.
+    """
+
+    network: Network
+    outputs: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(cls, network: Network, classes: Sequence[str], ids: Sequence[str]) -> Self:
+        """Finds the classes of the first network among those of the second.
+
+        Args:
+            network: the second one.
+            classes: names of the first network's classes.
+            ids: class ids of the data, such as WordNet ids.
+
+        Returns:
+            The judge.
+
+        Raises:
+            ValueError: if the second network has other classes.
+        """
+        if len(network.classes) == len(classes):
+            return cls(network)
+        found = positions(ids, network.classes) if len(ids) == len(classes) else None
+        if found is None:
+            raise ValueError(
+                f"model@judge={network.name} has {len(network.classes)} classes, the network {len(classes)}: expected "
+                "the same classes, or a network of ImageNet's 1000 classes and data named by WordNet ids"
+            )
+        return cls(network, tuple(found))
+
+    def __call__(self, pictures: Float[Tensor, "n 3 h w"], classes: Sequence[int]) -> tuple[ndarray, ndarray]:
+        """Classifies images as photographs: stored in bytes, squeezed into the network's input.
+
+        Args:
+            pictures: RGB in [0, 1], (n, 3, h, w).
+            classes: of the first network, one per image.
+
+        Returns:
+            Rank of the class among those of the first network, from 1 on, and its probability among them, (n,) each.
+        """
+        side, filter_ = self.network.preprocessing.input, self.network.preprocessing.interpolation
+        bytes_ = torch.from_numpy(to_bytes(pictures)).permute(0, 3, 1, 2)
+        views = torch.stack([resized(picture, side, side, filter_) for picture in bytes_])
+        scores = torch.cat([self.network.scores(part).cpu() for part in views.split(32)])
+        if self.outputs is not None:
+            scores = scores[:, list(self.outputs)]
+        own = scores.gather(1, torch.tensor(classes)[:, None])
+        shares = scores.softmax(dim=1).gather(1, torch.tensor(classes)[:, None])[:, 0]
+        return (scores > own).sum(dim=1).numpy() + 1, shares.numpy()
