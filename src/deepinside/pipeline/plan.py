@@ -129,7 +129,7 @@ class Planner:
                 fetch(group)
             how = cfg.data.digest if key == "data.root" else "content"
             if key in {"data.root", "concepts.root"} and not Path(value).exists():
-                from deepinside.data.opening import instructions
+                from deepinside.data.missing import instructions
 
                 if how_to_get := instructions(group):
                     raise FileNotFoundError(how_to_get)
