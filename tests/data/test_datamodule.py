@@ -13,6 +13,7 @@ from deepinside.views import canvas, canvas_size, cut, placements
 
 SIZES = ((40, 30), (30, 44), (60, 60))  # width, height
 TOLD = Preprocessing(mean=(0.5, 0.25, 1.0), std=(1, 1, 1), input=20, resize=24)
+TOLD_COLOUR = mean_colour(TOLD)
 NOTHING = Augmentation(flip=0.0)
 EVERYTHING = Augmentation(zoom=(0.6, 1.0), flip=0.5, zero=0.7, light=0.3, contrast=0.3)
 
@@ -126,6 +127,17 @@ def test_a_window_is_cut_mirrored_and_holed_by_hand():
     assert got[0].tolist() == [[11, 10, 9, 8], [17, 16, 15, 14], [200, 22, 21, 20], [200, 28, 27, 26]]
     assert got[2, 2].tolist() == [202, 82, 81, 80]
     assert picture[0, 3, 5] == 23  # the canvas itself has no hole
+
+
+def test_noise_has_its_deviation_and_is_that_of_its_key():
+    grey = torch.full((3, 64, 64), 128, dtype=torch.uint8)
+    way = look(Augmentation(noise=0.1, flip=0.0), (0, 1, 2), (64, 64), 64)
+    assert 0 < way.noise < 0.1
+    noisy = seen(grey, way, 64, TOLD_COLOUR)
+    assert float((noisy.float() / 255).std()) == pytest.approx(way.noise, rel=0.05)
+    assert torch.equal(noisy, seen(grey, way, 64, TOLD_COLOUR))
+    other = look(Augmentation(noise=0.1, flip=0.0), (0, 1, 3), (64, 64), 64)
+    assert not torch.equal(noisy, seen(grey, other._replace(noise=way.noise), 64, TOLD_COLOUR))
 
 
 def test_light_and_contrast_by_hand():

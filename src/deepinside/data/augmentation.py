@@ -24,6 +24,8 @@ class Augmentation:
         zero_side: sides of that rectangle as shares of the window's side, lowest and highest.
         light: brightness is multiplied by up to 1 +- this.
         contrast: distances from the image's mean are multiplied by up to 1 +- this.
+        noise: highest standard deviation of Gaussian noise, for pixels in [0, 1]; each image draws its own. Gradients
+            of networks that are trained with noise follow the objects more closely (Kaur et al. 2019).
 
     Raises:
         ValueError: if a range or a probability is impossible.
@@ -37,6 +39,7 @@ class Augmentation:
     zero_side: tuple[float, float] = (0.15, 0.4)
     light: float = 0.0
     contrast: float = 0.0
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("zoom", "zero_side"):
@@ -46,13 +49,13 @@ class Augmentation:
             if len(span) != 2 or not 0 < span[0] <= span[1] <= 1:
                 raise ValueError(f"expected {name} as two rising shares in (0, 1], got {list(span)}")
             object.__setattr__(self, name, tuple(span))
-        for name in ("flip", "zero", "light", "contrast"):
+        for name in ("flip", "zero", "light", "contrast", "noise"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"expected {name} in [0, 1], got {getattr(self, name)}")
 
 
 class Look(NamedTuple):
-    """One augmentation of a canvas: a square window, mirroring, an erased rectangle, brightness and contrast."""
+    """One augmentation of a canvas: a square window, mirroring, an erased rectangle, brightness, contrast and noise."""
 
     top: int
     left: int
@@ -61,6 +64,8 @@ class Look(NamedTuple):
     hole: tuple[float, float, float, float]  # y0 x0 y1 x1 as shares of the window, after mirroring
     light: float
     contrast: float
+    noise: float = 0.0
+    key: tuple[int, ...] = ()  # seeds the noise
 
 
 def look(augmentation: Augmentation, key: tuple[int, int, int], size: tuple[int, int], side: int) -> Look:
@@ -75,7 +80,7 @@ def look(augmentation: Augmentation, key: tuple[int, int, int], size: tuple[int,
     Returns:
         The augmentation, the same for the same arguments on every machine and in every process.
     """
-    draws = np.random.default_rng(key).random(11)
+    draws = np.random.default_rng(key).random(12)
     if augmentation.zoom is not None:
         low, high = augmentation.zoom
         side = max(1, round(min(size) * (low + (high - low) * draws[0])))
@@ -90,6 +95,8 @@ def look(augmentation: Augmentation, key: tuple[int, int, int], size: tuple[int,
         hole=(float(y), float(x), float(y + tall), float(x + wide)),
         light=1.0 + augmentation.light * float(2 * draws[9] - 1),
         contrast=1.0 + augmentation.contrast * float(2 * draws[10] - 1),
+        noise=augmentation.noise * float(draws[11]),
+        key=(*key, 1),
     )
 
 
@@ -114,6 +121,8 @@ def seen(
         picture = interpolate(picture[None], (side, side), mode="bilinear", antialias=True)[0]
     if way.light != 1 or way.contrast != 1:
         picture = _lit(picture, way.light, way.contrast)
+    if way.noise:
+        picture = _noisy(picture, way.noise, way.key)
     y0, x0, y1, x1 = (round(share * side) for share in way.hole)
     if y1 > y0 and x1 > x0:
         picture = picture.clone()
@@ -125,3 +134,8 @@ def _lit(picture: UInt8[Tensor, "3 h w"], light: float, contrast: float) -> UInt
     values = picture.float()
     middle = values.mean()
     return ((values - middle) * contrast + middle).mul_(light).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _noisy(picture: UInt8[Tensor, "3 h w"], deviation: float, key: tuple[int, ...]) -> UInt8[Tensor, "3 h w"]:
+    noise = torch.from_numpy(np.random.default_rng(key).standard_normal(picture.shape, dtype=np.float32))
+    return picture.float().add_(noise, alpha=255 * deviation).round_().clamp_(0, 255).to(torch.uint8)
