@@ -1,14 +1,18 @@
 # `make reproduce` runs everything; `make test` checks everything. Both need Python 3.11 or later and nothing else.
+# `make photographs` runs the same stages on photographs, which have to be there.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 CHECKED := src tests benchmarks experiments notebooks
 
-.PHONY: reproduce experiments benchmark test test-slow lint install clean
+.PHONY: reproduce photographs experiments benchmark test test-slow lint install clean
 
 reproduce: $(INSTALLED)
 	$(BIN)/deepinside experiment=reproduce report.benchmarks=benchmarks/results.csv report.networks=experiments/networks.csv
+
+photographs: $(INSTALLED) # those of yours: make photographs WITH="data.root=IMAGENETTE concepts.root=BRODEN"
+	$(BIN)/deepinside experiment=photographs $(WITH)
 
 experiments: $(INSTALLED) # the cards, from what `make reproduce` left
 	$(BIN)/deepinside experiment=reproduce run=claims

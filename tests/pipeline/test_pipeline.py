@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf, open_dict
+from tests.shared import SHARED, needs_shared
 
 from deepinside.artifacts import digest
 from deepinside.models import pretrained
@@ -293,6 +294,20 @@ def test_a_report_may_go_on_without_what_is_missing(tmp_path: Path) -> None:
     assert "ILSVRC" in data  # how to get it
     assert weights.startswith("run=load model=squeezenet: ")
     assert "model.weights=FILE" in weights
+
+
+@needs_shared
+def test_photographs_take_three_networks_and_name_what_is_missing(tmp_path: Path) -> None:
+    data = [f"data.root={SHARED / 'data/imagenette'}", f"concepts.root={SHARED / 'data/broden_photos'}"]
+    words = ["experiment=photographs", *data, f"photographs.ilsvrc={tmp_path / 'nowhere'}"]
+    plan = planned(Planner(tmp_path), composed(*words), words)
+    assert {key.partition(".")[2] for key in plan.inputs} == {
+        *("", "imagenette.convnet_imagenette", "imagenette.efficientnet_lite0"),
+    }
+    squeezenet, ilsvrc = "model=squeezenet", "data=ilsvrc"
+    missing = plan.cfg.report.missing
+    assert [squeezenet in one for one in missing] == [True, True, True, False, True]
+    assert [ilsvrc in one for one in missing] == [False, False, True, True, False]
 
 
 def test_nothing_but_what_is_missing_is_an_error(tmp_path: Path) -> None:
