@@ -45,17 +45,17 @@ def peer(place: str | None) -> Generator[None]:
             sys.path.remove(place)
 
 
-def ours(network: Network, units: list[int], together: int, place: str, steps: int = STEPS) -> None:
+def ours(network: Network, units: list[int], batch_size: int, place: str, steps: int = STEPS) -> None:
     """Makes the units' pictures."""
     keys = yaml.safe_load((folder() / "method" / "activation_maximization.yaml").read_text())
     del keys["_target_"]
-    keys |= {"layer": LAYER, "units": units, "place": place, "steps": steps, "together": together}
+    keys |= {"layer": LAYER, "units": units, "place": place, "steps": steps, "batch_size": batch_size}
     keys |= {"canvas": {"kind": "fourier", "decay": 1.0, "chroma": 1.0}, "start": {"kind": "normal", "sigma": 0.01}}
     keys |= {"step": {"policy": "adam", "rate": 0.05}, "priors": {"jitter": {"pixels": JITTER}}}
     activation_maximization(network, Batch(torch.zeros(0, 3, 1, 1), ()), **keys)
 
 
-def lucents(units: list[int], together: int, objective: str) -> Callable[[], None]:
+def lucents(units: list[int], batch_size: int, objective: str) -> Callable[[], None]:
     """Lucent's way to the same pictures."""
     from lucent.optvis import objectives, param, render, transform
 
@@ -64,9 +64,9 @@ def lucents(units: list[int], together: int, objective: str) -> Callable[[], Non
     one = objectives.channel if objective == "everywhere" else objectives.neuron
 
     def work() -> None:
-        for first in range(0, len(units), together):
-            part = units[first : first + together]
-            goals = [one(name, unit, batch=i if together > 1 else None) for i, unit in enumerate(part)]
+        for first in range(0, len(units), batch_size):
+            part = units[first : first + batch_size]
+            goals = [one(name, unit, batch=i if batch_size > 1 else None) for i, unit in enumerate(part)]
             render.render_vis(
                 model,
                 goals[0] if len(goals) == 1 else sum(goals[1:], goals[0]),
@@ -114,8 +114,8 @@ def main() -> None:
     with peer(told.lucent):
         for place in ("everywhere", "centre"):
             cases = {"lucent, one at a time": (units[:2], 1), f"lucent, {TOGETHER} at once": (units, TOGETHER)}
-            for name, (part, together) in cases.items() if told.lucent else ():
-                theirs = lucents(part, together, place)
+            for name, (part, batch_size) in cases.items() if told.lucent else ():
+                theirs = lucents(part, batch_size, place)
                 theirs()
                 ratios, mine, other = [], [], []
                 for _ in range(told.rounds):
@@ -127,7 +127,7 @@ def main() -> None:
                 spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}..{max(ratios):.2f})"
                 times = 1000 * statistics.median(mine), 1000 * statistics.median(other), "ms a unit"
                 ratio = statistics.median(ratios), min(ratios), max(ratios)
-                records.append(Record("activation maximisation", what, name, *times, *ratio, TARGETS[together]))
+                records.append(Record("activation maximisation", what, name, *times, *ratio, TARGETS[batch_size]))
                 print(f"{what:28} {name:24} ours {1000 * statistics.median(mine):7.0f} ms a unit   ratio {spread}")
     keep(told.out, records, told.threads)
     sizes = []

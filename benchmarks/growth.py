@@ -90,7 +90,9 @@ def localised(size, folder, out):
     localise.open_index = lambda *_: index(folder, size)
     localise.cutting = lambda _workers: nullcontext(Inline())
     cfg = {
-        "localise": chosen("localise", "simonyan2013", crops="centre", top=1, pictures=0, batch=BATCH, side=SIDE // 2),
+        "localise": chosen(
+            "localise", "simonyan2013", crops="centre", top=1, pictures=0, batch_size=BATCH, side=SIDE // 2
+        ),
         "data": {"root": str(folder), "split": "all", "limit": size["images"]},
         "machine": {"device": "cpu", "workers": 0, "threads": 1},
     }

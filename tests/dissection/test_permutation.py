@@ -31,7 +31,7 @@ def test_the_sums_are_those_of_the_next_pictures_labels(tmp_path, rule):
     assert len(pictures) == 8
     found, sizes = network(8), [SIZES[0][0]] * 8
     layers = survey_layers(found, ["1"], sizes)
-    read, common = reader(pictures), {"batch": 4, "workers": 1}
+    read, common = reader(pictures), {"batch_size": 4, "workers": 1}
     seen = survey(found, layers, read, sizes, quantile=0.1, top_images=1, folder=tmp_path / "a", **common)
     over = seen.thresholds("1")
     counter = Counter(found, layers, {"1": over}, VOCABULARY, "resize", rule, permutations=2, permuted=1)
@@ -63,7 +63,7 @@ def test_a_picture_alone_in_its_size_takes_no_part(tmp_path):
         next(p for p in world(8, 40) if p[3] == shape) for _, shape in SIZES)]  # fmt: skip
     found, sizes = network(8), [tuple(p[1].shape[1:]) for p in pictures]
     layers = survey_layers(found, ["1"], sizes)
-    read, common = reader(pictures), {"batch": 4, "workers": 1}
+    read, common = reader(pictures), {"batch_size": 4, "workers": 1}
     seen = survey(found, layers, read, sizes, quantile=0.1, top_images=1, folder=tmp_path / "a", **common)
     counter = Counter(found, layers, {"1": seen.thresholds("1")}, VOCABULARY, "resize", "image", 3, 100)
     assert not totals(counter, seen, opener(pictures), images=3, folder=tmp_path / "b", **common).permuted

@@ -358,7 +358,7 @@ def test_a_run_that_was_killed_keeps_its_pictures(
 def test_the_train_stage_hangs_what_it_saw(index: object, tmp_path: Path) -> None:
     index.write(tmp_path)
     words = ["watch=saliency", "watch.images=3", "watch.layers=[relu5]", "model=convnet_micro", "train.epochs=2"]
-    words += ["model.input=24", "model.resize=26", "model.kernel=3", "model.stride=1", "train.batch=8"]
+    words += ["model.input=24", "model.resize=26", "model.kernel=3", "model.stride=1", "train.batch_size=8"]
     words += ["model.widths=[4,4,6,6,6]", "model.hidden=[8,8]", "machine.device=cpu", f"data.root={index.root}"]
     out = tmp_path / "artifact"
     out.mkdir()

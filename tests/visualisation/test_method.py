@@ -15,7 +15,7 @@ def test_every_method_of_ours_has_all_its_settings() -> None:
 
 
 def test_settings_that_are_missing_or_unknown_are_named() -> None:
-    with pytest.raises(ValueError, match=r"method mine: .*saliency has no parameter \['rul'\]; see its yaml"):
+    with pytest.raises(ValueError, match=r"method mine: .*saliency has no parameter \['rul'\]; did you mean 'rule'"):
         methods({"mine": {"_target_": SALIENCY, "rul": "guided"}})
     with pytest.raises(
         ValueError, match=r"method mine: .*smooth_grad needs the settings .*'copies'.*: add them to its yaml"

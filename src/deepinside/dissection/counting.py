@@ -145,7 +145,7 @@ def totals(
     image: Callable[[int], UInt8[Tensor, "3 h w"]],
     *,
     images: int,
-    batch: int,
+    batch_size: int,
     workers: int,
     folder: Path,
     kept: Kept | None = None,
@@ -160,7 +160,7 @@ def totals(
         seen: the first pass.
         image: number of an image -> the image.
         images: number of all images, including skipped ones.
-        batch: images per batch, as in the first pass.
+        batch_size: images per batch, as in the first pass.
         workers: threads that read.
         folder: of the finished batches.
         kept: cached maps of the first pass.
@@ -177,12 +177,12 @@ def totals(
     good, layers = set(seen.used), len(counter.layers)
     batches = [
         [] if kept.holds(index, layers) else [number for number in numbers if number in good]
-        for index, numbers in enumerate(mixed(images, batch))
+        for index, numbers in enumerate(mixed(images, batch_size))
     ]
     with Reader(image, batches, workers) as reader:
 
         def compute(positions: range) -> dict[str, ndarray]:
-            index, groups = positions.start // batch, seen.groups(positions.start)
+            index, groups = positions.start // batch_size, seen.groups(positions.start)
             read = dict(zip(batches[index], reader.batch(index) if batches[index] else [], strict=True))
 
             def pictures(group: Group) -> Float[Tensor, "n 3 h w"]:
@@ -191,7 +191,7 @@ def totals(
             permute = positions.start < counter.permuted
             return counter.count(groups, pictures, partial(kept.pop, index), permute=permute) if groups else {}
 
-        found = resumable(folder, images, batch, compute, "intersections")
+        found = resumable(folder, images, batch_size, compute, "intersections")
         named = [(layer.name, layer.units) for layer in counter.layers]
         return totalled(found, named, counter.vocabulary, counter.rule, counter.permutations)
 

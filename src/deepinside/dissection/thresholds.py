@@ -157,7 +157,7 @@ def survey(
     *,
     quantile: float,
     top_images: int,
-    batch: int,
+    batch_size: int,
     workers: int,
     folder: Path,
     kept: Kept | None = None,
@@ -171,7 +171,7 @@ def survey(
         sizes: (h, w) of each network input.
         quantile: share of positions above the threshold.
         top_images: images per unit.
-        batch: images per batch; fixed by position, so that an interrupted or shared run ends with the same numbers.
+        batch_size: images per batch; fixed by position, so that interrupted or shared runs end with equal numbers.
         workers: threads that read.
         folder: of finished batches; processes with the same folder share the work.
         kept: cache for the maps of the batches that this process computes.
@@ -193,11 +193,11 @@ def survey(
             kept.add(index, number, found, {name: state.quantiles[name].floor for name in found})
         return arrays | {f"{number}.{key}": values for key, values in group.packed().items()}
 
-    batches = mixed(len(sizes), batch)
+    batches = mixed(len(sizes), batch_size)
     with Reader(read, batches, workers) as reader:
 
         def compute(start: range) -> dict[str, ndarray]:
-            index = start.start // batch
+            index = start.start // batch_size
             readings = reader.batch(index)
             bad = [(str(one.number), one.file, one.reason) for one in readings if isinstance(one, Bad)]
             arrays = {"bad": np.array(bad, dtype=np.str_)}
@@ -206,6 +206,6 @@ def survey(
             own.add(index)
             return arrays
 
-        for index, arrays in enumerate(resumable(folder, len(sizes), batch, compute, "thresholds")):
+        for index, arrays in enumerate(resumable(folder, len(sizes), batch_size, compute, "thresholds")):
             state.take(arrays, seen=index in own)
     return state

@@ -54,7 +54,7 @@ def activation_maximization(
     priors: Mapping[str, Settings | None],
     octaves: Sequence[Settings] | None,
     patches: Settings,
-    together: int,
+    batch_size: int,
     pictures: Pictures | None = None,
     inverters: Mapping[str, Any] = MappingProxyType({}),
     seed: int = 0,
@@ -85,7 +85,7 @@ def activation_maximization(
         octaves: applied in turn, each changes the settings that it names: `steps`, `step`, `objective`, `priors`, and
             `scale`, the factor by which the canvas grows before it; None: one octave as above.
         patches: `side` and `count` of the patches of photographs for the prior `patches`.
-        together: images that are made at once.
+        batch_size: images that are made at once.
         pictures: photographs, for starts, patches and relative objectives.
         inverters: generators by the code that is their input.
         seed: of all random numbers.
@@ -104,7 +104,7 @@ def activation_maximization(
     """
     if units is None and batch.labels is None:
         raise ValueError("expected labels (the classes to draw) or units, got neither")
-    for key, value, least in (("margin", margin, 0), ("steps", steps, 1), ("together", together, 1)):
+    for key, value, least in (("margin", margin, 0), ("steps", steps, 1), ("batch_size", batch_size, 1)):
         if value < least:
             raise ValueError(f"expected {key} of at least {least}, got {value}")
     wanted: list[Unit] = list(units) if units is not None else batch.labels.tolist()  # type: ignore[union-attr]
@@ -113,8 +113,8 @@ def activation_maximization(
     octaves = [_merged(base, own) for own in octaves or [{}]]
     plan = Plan(tuple(octaves), start, canvas, margin, weight, relative, patches, pictures, inverters)
     made = []
-    for first in range(0, len(wanted), together):
-        part = wanted[first : first + together]
+    for first in range(0, len(wanted), batch_size):
+        part = wanted[first : first + batch_size]
         goal = target(network, layer, part, place=place, objective=objective)
         made.append(_made(network, goal, shape, plan, [_seed(seed, unit) for unit in part]))
     return _images(network, layer, wanted, made)

@@ -271,7 +271,7 @@ def adversarial(
     boxed_images: int = 4,
     layers: Sequence[str] | int = 6,
     images: int = 20,
-    batch: int = 8,
+    batch_size: int = 8,
     seed: int = 0,
 ) -> Study:
     """Attacks by the gradient's sign and by L-BFGS within the box, beside random noise of the same size.
@@ -295,7 +295,7 @@ def adversarial(
         layers: with the features to compare: dotted names, or their number, spread evenly over the convolutions, each
             after its ReLU where one follows.
         images: number of images, the first ones.
-        batch: images per pass.
+        batch_size: images per pass.
         seed: of the random signs.
 
     Returns:
@@ -321,10 +321,10 @@ def adversarial(
     positions, _ = pictures.first(images)
     rows: list[dict[str, Any]] = []
     drawn: dict[str, list[ndarray]] = {}
-    for start, (_, part) in enumerate(pictures.batches(batch, positions)):
+    for start, (_, part) in enumerate(pictures.batches(batch_size, positions)):
         clean = look(network, part.images, part.names, named)
         true = [-1] * len(part) if part.labels is None else part.labels.tolist()
-        for attempt in _attempts(network, clean, plan, generator, max(0, boxed_images - start * batch)):
+        for attempt in _attempts(network, clean, plan, generator, max(0, boxed_images - start * batch_size)):
             before = clean.first(len(attempt.images))
             now = look(network, attempt.images, before.names, named)
             found = compared(network, before, now, true, attempt.goals)

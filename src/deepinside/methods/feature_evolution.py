@@ -42,7 +42,7 @@ def feature_evolution(
     units: Sequence[int] | int = 8,
     rule: str = "deconvnet",
     contrast: str = "identity",
-    batch: int = 32,
+    batch_size: int = 32,
     images: int = 200,
 ) -> Study:
     """At every checkpoint: each unit's strongest activation, its projection, and the convergence of its layer.
@@ -58,7 +58,7 @@ def feature_evolution(
         units: to show: numbers, or their number, spread evenly over each layer; all units are measured.
         rule: of the ReLUs in the backward pass: `deconvnet`, `guided` or `gradient`.
         contrast: of local response normalisation in the backward pass: `identity` or `gradient`.
-        batch: images per pass.
+        batch_size: images per pass.
         images: number of images, the first ones, which are held in memory.
 
     Returns:
@@ -87,13 +87,13 @@ def feature_evolution(
     cuts: dict[tuple[str, int], dict[str, ndarray]] = {}
     for epoch, build in stages:
         early = last if epoch == stages[-1].epoch else build()
-        alike = agreement(early, last, pictures, layers=names, batch=batch)
+        alike = agreement(early, last, pictures, layers=names, batch_size=batch_size)
         for name in names:
             every = list(range(answers[name].shape[1]))
-            found = strongest_pictures(early, pictures, layer=name, units=every, top=1, batch=batch)
+            found = strongest_pictures(early, pictures, layer=name, units=every, top=1, batch_size=batch_size)
             how = {"layer": name, "rule": rule, "contrast": contrast}
             part = found.of(drawn[name])
-            _, cuts[name, epoch] = cut_out(early, pictures, drawn[name], part, fields[name], how, batch)
+            _, cuts[name, epoch] = cut_out(early, pictures, drawn[name], part, fields[name], how, batch_size)
             tops[name, epoch], agreements[name, epoch] = found, alike[name]
     table = pd.DataFrame(_rows(tops, agreements, pictures, stages[-1].epoch), columns=list(_COLUMNS))
     numbers = (Row("pictures", len(pictures), "images"), *_numbers(table, names, stages[-1].epoch))
@@ -107,7 +107,7 @@ def _first(pictures: Pictures, count: int) -> Pictures:
 
 
 def agreement(
-    one: Network, other: Network, pictures: Pictures, *, layers: Sequence[str], batch: int = 32
+    one: Network, other: Network, pictures: Pictures, *, layers: Sequence[str], batch_size: int = 32
 ) -> dict[str, Agreement]:
     """cos_u = <a_u, b_u> / |a_u| |b_u| of the activations of unit u in two networks at all positions of all images.
 
@@ -118,13 +118,13 @@ def agreement(
         other: a network with the same layers.
         pictures: inputs of both.
         layers: dotted names.
-        batch: images per pass.
+        batch_size: images per pass.
 
     Returns:
         Layer -> cosine and correlation of its units.
     """
     sums = {name: torch.zeros(()) for name in layers}
-    for _, part in pictures.batches(batch):
+    for _, part in pictures.batches(batch_size):
         a = activations(one, part.images.to(one.device), layers)
         b = activations(other, part.images.to(other.device), layers)
         for name in layers:

@@ -175,7 +175,7 @@ def first_layer(
     weak_below: float,
     images: int = 100,
     dense_images: int = 8,
-    batch: int = 16,
+    batch_size: int = 16,
 ) -> Study:
     """Frequency responses of the filters of the first convolution, and its dead filters.
 
@@ -196,7 +196,7 @@ def first_layer(
         weak_below: share of the largest root mean square.
         images: number of images, the first ones, in which a filter may be active.
         dense_images: of which responses at every position are computed.
-        batch: images per pass.
+        batch_size: images per pass.
 
     Returns:
         `table`: one row per filter: the above, `rms`, `peak` (frequency of the most power), `most` (largest activation)
@@ -216,7 +216,7 @@ def first_layer(
     positions, _ = pictures.first(images)
     table = _described(first, bands, weak_below)
     table["most"], table["active"], table["dead"] = _activity(
-        network, pictures, positions, _rectified(network, first.name), batch
+        network, pictures, positions, _rectified(network, first.name), batch_size
     )
     table["folded_pictures"] = _folded(first, pictures, positions[:dense_images])
     numbers = (Row("images", len(positions), "images"), *_numbers(table, first), *_white(first, bands))
@@ -261,11 +261,11 @@ def _share(power: Float[Tensor, "u f f"], where: Tensor) -> Float[Tensor, " u"]:
 
 
 def _activity(
-    network: Network, pictures: Pictures, positions: Sequence[int], name: str, batch: int
+    network: Network, pictures: Pictures, positions: Sequence[int], name: str, batch_size: int
 ) -> tuple[Float[ndarray, " u"], Float[ndarray, " u"], Bool[ndarray, " u"]]:
     # Largest activation, share of positions above zero, and whether nothing in any image changes the answer.
     most, least, active = [], [], []
-    for _, part in pictures.batches(batch, positions):
+    for _, part in pictures.batches(batch_size, positions):
         answer = activations(network, part.images.to(network.device), (name,))[name]
         most.append(answer.amax(dim=(0, 2, 3)))
         least.append(answer.amin(dim=(0, 2, 3)))

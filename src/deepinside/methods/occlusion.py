@@ -146,7 +146,7 @@ def occluded(
     stride: float,
     value: float | str = "mean",
     layer: str | None = None,
-    batch: int = 32,
+    batch_size: int = 32,
 ) -> Occluded:
     """Moves a square over every image and evaluates the network at every position.
 
@@ -158,7 +158,7 @@ def occluded(
         stride: likewise.
         value: colour of the square: `mean` of the network, or a grey level in [0, 1].
         layer: dotted name of a layer with maps, whose strongest map is recorded; None: none.
-        batch: covered images per forward pass, of one image or of several; this alone sets the memory needed.
+        batch_size: covered images per forward pass, of one image or of several; this alone sets the memory needed.
 
     Returns:
         Probability, score, most probable label and total activation at every position and without a square, on the
@@ -174,7 +174,7 @@ def occluded(
     images = images.to(network.device)
     places = windows((images.shape[2], images.shape[3]), side=side, stride=stride, device=images.device)
     fill = colour(network, value).to(images)[:, None, None]
-    scores, totals, unit = _uncovered(network, images, layer, batch)
+    scores, totals, unit = _uncovered(network, images, layer, batch_size)
     if len(classes) != len(images) or not (classes.min() >= 0 and classes.max() < scores.shape[1]):
         raise ValueError(
             f"expected {len(images)} classes in 0..{scores.shape[1] - 1}, one per image, got {classes.tolist()}"
@@ -182,7 +182,7 @@ def occluded(
     classes = classes.to(images.device)
     grid = (len(images), len(places.tops), len(places.lefts))
     answers = []
-    for part in torch.arange(math.prod(grid), device=images.device).split(batch):
+    for part in torch.arange(math.prod(grid), device=images.device).split(batch_size):
         picture, row, column = torch.unravel_index(part, grid)
         hidden = places.down[row][:, None, :, None] & places.across[column][:, None, None, :]
         found = _forward(network, torch.where(hidden, fill, images[picture]), layer)
@@ -192,10 +192,10 @@ def occluded(
 
 
 def _uncovered(
-    network: Network, images: Tensor, layer: str | None, batch: int
+    network: Network, images: Tensor, layer: str | None, batch_size: int
 ) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n u"], Int[Tensor, " n"]]:
     # Scores, totals of every map, and which map is strongest; -1 where all are zero.
-    parts = [_forward(network, part, layer) for part in images.split(batch)]
+    parts = [_forward(network, part, layer) for part in images.split(batch_size)]
     scores, totals = (torch.cat(values) for values in zip(*parts, strict=True))
     if not totals.shape[1]:
         return scores, totals, torch.full_like(scores[:, 0], -1, dtype=torch.long)
@@ -236,7 +236,7 @@ def occlusion(
     stride: float,
     value: float | str = "mean",
     of: str = "score",
-    passes: int = 32,
+    batch_size: int = 32,
 ) -> Maps:
     """M_ij = mean over the squares that cover pixel ij of S_c(image) - S_c(covered image).
 
@@ -247,7 +247,7 @@ def occlusion(
         stride: likewise, at most `side`.
         value: colour of the square: `mean` of the network, or a grey level in [0, 1].
         of: `score` before softmax, or `probability`.
-        passes: covered images per forward pass.
+        batch_size: covered images per forward pass.
 
     Returns:
         (n, 1, h, w), signed: positive where covering reduces the score or probability.
@@ -261,7 +261,9 @@ def occlusion(
         raise ValueError(f"unknown output {of!r}; {closest(of, OF)}")
     if batch.labels is None:
         raise ValueError("expected a batch with labels, got none: add the labels")
-    seen = occluded(network, batch.images, classes=batch.labels, side=side, stride=stride, value=value, batch=passes)
+    seen = occluded(
+        network, batch.images, classes=batch.labels, side=side, stride=stride, value=value, batch_size=batch_size
+    )
     clean, covered = getattr(seen.clean, of), getattr(seen.covered, of)
     drop = (clean[:, None, None] - covered).double()
     down, across = seen.windows.down.double(), seen.windows.across.double()

@@ -32,7 +32,7 @@ def occlusion_sheet(
     measured: int = 24,
     rule: str = "deconvnet",
     contrast: str = "identity",
-    batch: int = 32,
+    batch_size: int = 32,
 ) -> Study:
     """Outputs of the network while a square moves over images: one sheet each, as figure 7 of the paper.
 
@@ -47,7 +47,7 @@ def occlusion_sheet(
         measured: number of images for the numbers, the first ones; at least `images`.
         rule: of the ReLUs on the way back of the projection: `deconvnet`, `guided` or `gradient`.
         contrast: of local response normalisation in the backward pass: `identity` or `gradient`.
-        batch: covered images per forward pass.
+        batch_size: covered images per forward pass.
 
     Returns:
         `table`: image, class, unit (the strongest map, -1 where the layer is zero everywhere), y and x of
@@ -64,8 +64,8 @@ def occlusion_sheet(
     """
     layer = layer or convolutional(network)[-1]
     positions, part = pictures.first(max(images, measured))
-    classes = _asked(network, part, batch)
-    how = {"side": side, "stride": stride, "value": value, "layer": layer, "batch": batch}
+    classes = _asked(network, part, batch_size)
+    how = {"side": side, "stride": stride, "value": value, "layer": layer, "batch_size": batch_size}
     seen = _joined(
         [
             occluded(network, image, classes=asked, **how)  # type: ignore[arg-type]
@@ -80,8 +80,8 @@ def occlusion_sheet(
     return Study(_table(part.names, classes, seen), numbers, shown)
 
 
-def _asked(network: Network, part: Batch, batch: int) -> Int[Tensor, " n"]:
-    scores = [network.scores(images) for images in part.images.split(batch)]
+def _asked(network: Network, part: Batch, batch_size: int) -> Int[Tensor, " n"]:
+    scores = [network.scores(images) for images in part.images.split(batch_size)]
     predicted = torch.cat(scores).argmax(dim=1).cpu()
     return predicted if part.labels is None else part.labels.where(part.labels >= 0, predicted)
 

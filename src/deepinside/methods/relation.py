@@ -20,7 +20,7 @@ _WHOLE = "the two back-projections"
 
 
 def relation(
-    network: Network, pictures: Pictures, *, layers: Sequence[str] | int = 8, images: int = 8, batch: int = 8
+    network: Network, pictures: Pictures, *, layers: Sequence[str] | int = 8, images: int = 8, batch_size: int = 8
 ) -> Study:
     """Compares two back-projections of each layer's strongest activation: autograd, and an explicit DeconvNet.
 
@@ -34,7 +34,7 @@ def relation(
         layers: dotted names, or their number, spread evenly over the convolutions, each after its ReLU where one
             follows.
         images: number of images to average over.
-        batch: images per pass.
+        batch_size: images per pass.
 
     Returns:
         `table`: layer, compared (`equal: <rule>` or `changed: <what>`), image, relative distance |a - b| / |b| and
@@ -51,7 +51,7 @@ def relation(
     rows = [
         row
         for layer in chosen
-        for _, part in pictures.batches(batch, positions)
+        for _, part in pictures.batches(batch_size, positions)
         for row in _compared(network, part, layer)
     ]
     table = pd.DataFrame(rows, columns=["layer", "compared", "picture", "relative_distance", "cosine"])

@@ -28,7 +28,7 @@ def unit_cards(
     top: int,
     rule: str,
     contrast: str,
-    batch: int,
+    batch_size: int,
     stimulus: Mapping[str, Any],
     pre_image: Mapping[str, Any],
     detectors: pd.DataFrame | None = None,
@@ -46,10 +46,10 @@ def unit_cards(
         top: patches per unit.
         rule: of the ReLUs in the backward pass.
         contrast: of local response normalisation in the backward pass.
-        batch: images per pass.
+        batch_size: images per pass.
         stimulus: settings of `activation_maximization`; its layer and units are ignored.
         pre_image: fields of `inversion.Recipe`: `start`, `weight`, `per_value`, `octaves`, `margin`,
-            `together`.
+            `batch_size`.
         detectors: `units.csv` of a dissection; None without one.
         seed: of all random numbers.
 
@@ -65,7 +65,7 @@ def unit_cards(
     Source: the survey's four families side by side; Olah et al. 2017 for the form.
     """
     found = top_activations(
-        network, pictures, layer=layer, units=units, top=top, rule=rule, contrast=contrast, batch=batch
+        network, pictures, layer=layer, units=units, top=top, rule=rule, contrast=contrast, batch_size=batch_size
     )
     alive = found.shown["units"].tolist()
     if not alive:

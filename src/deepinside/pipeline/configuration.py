@@ -24,7 +24,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 from deepinside.artifacts.artifact import flat
 from deepinside.defaults import folder
 from deepinside.pipeline import table
-from deepinside.spelling import closest
+from deepinside.spelling import closest, renamed
 
 __all__ = [
     "DictConfig", "HydraException", "beside", "check_overrides", "composed", "flags", "folder", "groups", "main",
@@ -251,6 +251,7 @@ def _chosen(cfg: DictConfig) -> DictConfig:
                 raise ValueError(f"method.{name}: expected the settings of a method, got {keys!r}")
             if "_target_" not in keys:
                 del cfg.method[name]
+    _check_renamed(_keys(cfg))
     for group, (like, required) in _REQUIRED.items():
         known = _keys(cfg[group])
         if missing := [key for key in required if key not in known]:
@@ -259,6 +260,13 @@ def _chosen(cfg: DictConfig) -> DictConfig:
                 f"{', '.join(missing)}: state them in its yaml, as conf/{group}/{like}.yaml does"
             )
     return cfg
+
+
+def _check_renamed(keys: set[str]) -> None:
+    # A file of the user's, or a word with a plus, may add a key under its former name, which nothing would read.
+    for key in sorted(keys):
+        if today := renamed(key, keys):
+            raise KeyError(f"there is no key {key!r}; it has been renamed to {today!r}")
 
 
 def composed(arguments: Sequence[str]) -> DictConfig:

@@ -175,7 +175,7 @@ def finished(folder: Path, start: int) -> Path:
 
 
 def resumable(
-    folder: Path, count: int, batch: int, compute: Callable[[range], dict[str, ndarray]], description: str
+    folder: Path, count: int, batch_size: int, compute: Callable[[range], dict[str, ndarray]], description: str
 ) -> Iterator[dict[str, ndarray]]:
     """Runs `compute` on fixed batches of positions and stores each finished batch, which is never computed again.
 
@@ -186,7 +186,7 @@ def resumable(
     Args:
         folder: of the finished batches, common to all processes; the caller removes it at the end.
         count: number of items.
-        batch: items per batch.
+        batch_size: items per batch.
         compute: positions -> arrays (numbers or strings; no objects).
         description: of the loop, for its progress.
 
@@ -197,8 +197,8 @@ def resumable(
         AllTaken: inside `helping`, once every batch is finished or begun.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    starts = range(0, count, batch)
-    sizes = {start: min(batch, count - start) for start in starts}
+    starts = range(0, count, batch_size)
+    sizes = {start: min(batch_size, count - start) for start in starts}
 
     def finish(start: int, timeout: float) -> Path:
         path = finished(folder, start)

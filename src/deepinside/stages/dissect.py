@@ -45,7 +45,7 @@ from deepinside.runtime.progress import alone
 from deepinside.spelling import closest
 
 _LEAST = {
-    "batch": 1,
+    "batch_size": 1,
     "top_images": 1,
     "permutations": 0,
     "permuted_images": 0,
@@ -139,7 +139,7 @@ def dissected(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> G
     sizes = [(chosen.input, chosen.input) if chosen.input else (row.ih, row.iw) for row in broden.rows]
     layers = survey_layers(network, _layers(network, chosen.layers), sizes)
     layers = tuple(layer.rotated(chosen.rotation, chosen.rotation_seed) for layer in layers)
-    common = {"batch": chosen.batch, "workers": cfg.machine.workers}
+    common = {"batch_size": chosen.batch_size, "workers": cfg.machine.workers}
     partners = shuffled(broden, cfg.seed) if chosen.shuffle else range(len(broden))
     image = partial(image_of, broden, chosen.input)
     read = reader(broden, vocabulary, image, partners)
@@ -160,14 +160,14 @@ def dissected(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> G
     about = _counted(broden, seen, partners if chosen.shuffle else None, out)
     about += ceiling_rows(found, vocabulary, chosen.quantile)
     if chosen.rotation:
-        about += rotation_rows(network, layers, next(pictures(image, seen.used, sizes, chosen.batch)))
+        about += rotation_rows(network, layers, next(pictures(image, seen.used, sizes, chosen.batch_size)))
     if chosen.transfer:
         about += transfer_rows(seen, vocabulary, chosen.transfer)
     gallery = Gallery(out)
     draw_counts(gallery, units, write_tables(units, chosen, out, about, uncertainty), chosen)
     draw_sensitivity(gallery, by_threshold(units, chosen), chosen)
     if chosen.ablate:
-        batches = pictures(image, seen.used, sizes, chosen.batch)
+        batches = pictures(image, seen.used, sizes, chosen.batch_size)
         table = ablation(network, batches, concepts(units, chosen.iou, chosen.ablate))
         write_csv(table, out / "ablation.csv")
     draw_cards(gallery, counter, image, seen.tops, units, chosen)

@@ -38,7 +38,7 @@ def check(cfg: DictConfig) -> None:
     chosen = cfg.invert
     if not chosen.codes or len(set(chosen.codes)) < len(chosen.codes):
         raise ValueError(f"expected invert.codes, each once, such as [relu5,probabilities], got {list(chosen.codes)}")
-    for key, least in (("epochs", 1), ("batch", 1), ("tested", 2), ("shown", 1)):
+    for key, least in (("epochs", 1), ("batch_size", 1), ("tested", 2), ("shown", 1)):
         if chosen[key] < least:
             raise ValueError(f"expected invert.{key} of at least {least}, got {chosen[key]}")
     weights = {term: chosen.loss[term] for term in TERMS}
@@ -101,7 +101,12 @@ def _some(index: Index, count: int | None) -> Index:
 def _pictures(train: Index, held: Index, network: Network, cfg: DictConfig) -> Pictures:
     chosen = cfg.invert
     variation = Augmentation(**OmegaConf.to_container(chosen.augmentation))  # type: ignore[arg-type]
-    how = {"seed": cfg.seed, "batch": chosen.batch, "workers": cfg.machine.workers, "cache_gb": chosen.cache_gb}
+    how = {
+        "seed": cfg.seed,
+        "batch_size": chosen.batch_size,
+        "workers": cfg.machine.workers,
+        "cache_gb": chosen.cache_gb,
+    }
     pictures = Pictures(train, held, network.preprocessing, variation, **how)
     pictures.setup("fit")
     return pictures

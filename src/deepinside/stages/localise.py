@@ -46,7 +46,7 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     with cutting(cfg.machine.workers) as pool:
         localiser = Localiser(network, index, cfg.localise, pool)
         started = time.perf_counter()
-        batches = list(resumable(out / "parts", len(index), cfg.localise.batch, localiser, "localise"))
+        batches = list(resumable(out / "parts", len(index), cfg.localise.batch_size, localiser, "localise"))
         log.info("%.2f s per image", (time.perf_counter() - started) / len(index))
         answers = {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
         outcome = judged(index, answers, skipped)
@@ -66,7 +66,7 @@ def check(cfg: DictConfig) -> None:
     for key, known in (("crops", ("ten", "centre", "warp")), ("rule", RULES), ("baselines", ("plain", "all"))):
         if options[key] not in known:
             raise ValueError(f"localise.{key}: no choice {options[key]!r}; {closest(str(options[key]), known)}")
-    for key, least in (("top", 1), ("batch", 1), ("pictures", 0)):
+    for key, least in (("top", 1), ("batch_size", 1), ("pictures", 0)):
         if not (isinstance(options[key], int) and options[key] >= least):
             raise ValueError(f"localise.{key}: expected a whole number from {least} on, got {options[key]!r}")
 

@@ -54,8 +54,10 @@ def check(cfg: DictConfig) -> None:
             f"train.trainer.devices={devices}, num_nodes={nodes}, strategy={strategy} need {asked} processes, got "
             f"{started}: torchrun --nnodes={nodes} --nproc-per-node={devices} -m deepinside ..."
         )
-    if cfg.train.batch % asked:
-        raise ValueError(f"expected train.batch to be a multiple of the {asked} devices, got {cfg.train.batch}")
+    if cfg.train.batch_size % asked:
+        raise ValueError(
+            f"expected train.batch_size to be a multiple of the {asked} devices, got {cfg.train.batch_size}"
+        )
 
 
 def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:

@@ -24,7 +24,6 @@ from deepinside.views import resized, to_bytes
 _PLAIN = "class_model"  # plain L2, which others are compared with
 _ROWS = ("rank_one", "high_frequency_share", "total_variation", "blank_share", "fragments", "colour_distance", "size")
 _UNITS = {"total_variation": "1/pixel", "fragments": "", "colour_distance": "CIELAB", "size": "grey levels"}
-_BATCHES = ("batch", "together", "per_pass", "passes")  # as methods name their images per pass
 _REFERENCE = 20_000  # pixels of photographs whose colours are compared with
 
 
@@ -88,11 +87,10 @@ def draw_images(
 
 
 def lower(name: str, settings: Mapping[str, Any]) -> str:
-    """The keys to lower when memory is insufficient: optimisations and studies depend on their batch, so it is not
+    """The key to lower when memory is insufficient: optimisations and studies depend on their batch, so it is not
     halved.
     """
-    batches = [f"method.{name}.{key}" for key in _BATCHES if key in settings]
-    return " or ".join(batches or ["visualise.classes", "visualise.images"])
+    return f"method.{name}.batch_size" if "batch_size" in settings else "visualise.classes or visualise.images"
 
 
 def _gains(frames: Mapping[str, pd.DataFrame]) -> list[Row]:

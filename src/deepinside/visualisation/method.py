@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from deepinside.records import Images, Maps
-from deepinside.spelling import resolved
+from deepinside.spelling import closest, resolved
 from deepinside.study import Study
 
 _OURS = ("_target_", "plot", "needs", "files")  # keys of a method's yaml that are not its parameters
@@ -51,7 +51,9 @@ def methods(chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, Method]:
         settings = {key: value for key, value in keys.items() if key not in _OURS}
         unknown = settings.keys() - signature.parameters.keys()
         if unknown:
-            raise ValueError(f"method {name}: {keys['_target_']} has no parameter {sorted(unknown)}; see its yaml")
+            known = [key for key in signature.parameters if key not in _FILLED]
+            said = closest(min(unknown), known)
+            raise ValueError(f"method {name}: {keys['_target_']} has no parameter {sorted(unknown)}; {said}")
         required = {key for key, parameter in signature.parameters.items() if parameter.default is parameter.empty}
         missing = sorted(required - settings.keys() - _FILLED)
         if missing:
