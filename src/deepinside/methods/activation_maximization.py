@@ -9,11 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from deepinside.methods.synthesis.ascent import Ascent, ascend
-from deepinside.methods.synthesis.canvas import Canvas, Draws, centred, enlarged
+from deepinside.methods.synthesis.canvas import Canvas, Generators, centred, enlarged
 from deepinside.methods.synthesis.material import needed, prepared
 from deepinside.methods.synthesis.photographs import largest
 from deepinside.methods.synthesis.priors import Priors
-from deepinside.methods.synthesis.target import Frame, Target, Unit, answered, frame, looking, target
+from deepinside.methods.synthesis.target import Frame, Target, Unit, answered, frame, objective_of, target
 from deepinside.network import Network
 from deepinside.records import Batch, Images
 from deepinside.spelling import closest
@@ -135,10 +135,10 @@ def _merged(base: Settings, own: Settings) -> Settings:
 def _made(
     network: Network, goal: Target, shape: Frame, plan: Plan, seeds: list[int]
 ) -> tuple[Ascent, Float[Tensor, "n 3 h w"], Float[Tensor, " n"], Tensor]:
-    draws = Draws(seeds, network.device)
+    generators = Generators(seeds, network.device)
     colour = network.preprocessing.colour.to(network.device)
     place = None if goal.place == "everywhere" else shape.position
-    canvas, given = prepared(network, goal, shape, plan, draws)
+    canvas, given = prepared(network, goal, shape, plan, generators)
     weights = torch.full((len(seeds),), plan.weight, device=network.device)
     if plan.relative:
         pictures = needed(plan.pictures, "a relative objective")
@@ -147,9 +147,9 @@ def _made(
     for octave in plan.octaves:
         if ascents:
             canvas = _next(canvas, ascents[-1], octave["scale"], shape)
-        look = looking(network, goal._replace(objective=octave["objective"]), shape, weights)
+        objective = objective_of(network, goal._replace(objective=octave["objective"]), shape, weights)
         priors = Priors(octave["priors"], given)
-        ascents.append(ascend(look, canvas, draws, priors, steps=octave["steps"], step=octave["step"]))
+        ascents.append(ascend(objective, canvas, generators, priors, steps=octave["steps"], step=octave["step"]))
     with torch.no_grad():
         grey = centred(canvas.paint(ascents[-1].variable), shape.side)
         images = (colour.view(1, 3, 1, 1) + grey / 255).clamp(0, 1)

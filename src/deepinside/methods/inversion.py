@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from deepinside.methods.synthesis.ascent import Seen, ascend
-from deepinside.methods.synthesis.canvas import Canvas, Draws, centred, pixels
+from deepinside.methods.synthesis.canvas import Canvas, Generators, centred, pixels
 from deepinside.methods.synthesis.priors import Priors
 from deepinside.metrics import detail_kept, image_error, pair_distance
 from deepinside.network import Network
@@ -192,9 +192,9 @@ def _attempted(
         error = (answer - goal).square().sum(dim=1) / norm
         return Seen(-weight * error, {"error": error})
 
-    draws = Draws([recipe.seed * 1_000_003 + 7919 * repeat + i for repeat, i in jobs], network.device)
+    generators = Generators([recipe.seed * 1_000_003 + 7919 * repeat + i for repeat, i in jobs], network.device)
     canvas_side = (side[0] + recipe.margin, side[1] + recipe.margin)
-    start = pixels(draws, canvas_side, colour, start=recipe.start["kind"], sigma=recipe.start["sigma"])
+    start = pixels(generators, canvas_side, colour, start=recipe.start["kind"], sigma=recipe.start["sigma"])
     canvas, traces, stopped = Canvas(start, lambda grey: grey), [], torch.full((len(jobs),), -1)
     for octave in recipe.octaves:
         priors = Priors(octave["priors"], {"side": side, "colour": colour})
@@ -202,7 +202,7 @@ def _attempted(
         if slower > 1:
             rates = step["rate"]
             step["rate"] = [r / slower for r in rates] if isinstance(rates, Sequence) else rates / slower
-        ascent = ascend(look, canvas, draws, priors, steps=octave["steps"], step=step)
+        ascent = ascend(look, canvas, generators, priors, steps=octave["steps"], step=step)
         stopped = torch.where(stopped >= 0, stopped, ascent.stopped)
         canvas = canvas._replace(start=ascent.variable)
         traces.append(ascent.traces["error"])

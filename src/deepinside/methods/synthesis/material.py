@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from deepinside.methods.synthesis.canvas import CANVASES, Canvas, Draws, centred, fourier, pixels
+from deepinside.methods.synthesis.canvas import CANVASES, Canvas, Generators, centred, fourier, pixels
 from deepinside.methods.synthesis.photographs import bank, mean_pictures
 from deepinside.methods.synthesis.target import Frame, Target
 from deepinside.network import Network
@@ -64,7 +64,7 @@ def needed(pictures: Pictures | None, what: str) -> Pictures:
     return pictures
 
 
-def prepared(network: Network, goal: Target, shape: Frame, plan: Wishes, draws: Draws) -> tuple[Canvas, dict[str, Any]]:
+def prepared(network: Network, goal: Target, shape: Frame, plan: Wishes, generators: Generators) -> tuple[Canvas, dict[str, Any]]:
     """The canvas and the arguments of the priors.
 
     Args:
@@ -72,7 +72,7 @@ def prepared(network: Network, goal: Target, shape: Frame, plan: Wishes, draws: 
         goal: the objective.
         shape: size of its images.
         plan: settings.
-        draws: a random generator per image.
+        generators: a random generator per image.
 
     Returns:
         The canvas; name -> value for `Priors`.
@@ -87,16 +87,16 @@ def prepared(network: Network, goal: Target, shape: Frame, plan: Wishes, draws: 
     side = (shape.side[0] + plan.margin, shape.side[1] + plan.margin)
     kind = plan.canvas["kind"]
     if kind == "generator":
-        canvas, bounds, reconstructed = _generated(plan, shape, colour, draws)
+        canvas, bounds, reconstructed = _generated(plan, shape, colour, generators)
         return canvas, {**given, "bounds": bounds, "reconstructed": reconstructed}
     if kind == "fourier":
         shape_of = {key: plan.canvas[key] for key in ("decay", "chroma")}
-        return fourier(draws, side, colour, **shape_of, sigma=plan.start["sigma"]), given
+        return fourier(generators, side, colour, **shape_of, sigma=plan.start["sigma"]), given
     if kind != "pixels":
         raise ValueError(f"no canvas {kind!r}; {closest(kind, CANVASES)}")
     if plan.start["kind"] in {"mean", "facet"}:
         return Canvas(_means(network, goal, shape, plan, colour), lambda grey: grey), given
-    start = pixels(draws, side, colour, start=plan.start["kind"], sigma=plan.start["sigma"])
+    start = pixels(generators, side, colour, start=plan.start["kind"], sigma=plan.start["sigma"])
     return Canvas(start, lambda grey: grey), given
 
 
@@ -114,7 +114,7 @@ def _means(network: Network, goal: Target, shape: Frame, plan: Wishes, colour: T
 
 
 def _generated(
-    plan: Wishes, shape: Frame, colour: Tensor, draws: Draws
+    plan: Wishes, shape: Frame, colour: Tensor, generators: Generators
 ) -> tuple[Canvas, tuple[Tensor, Tensor], Callable[[Tensor], Tensor]]:
     name, mean = plan.canvas["code"], colour.view(1, 3, 1, 1)
     if name not in plan.inverters:
@@ -133,5 +133,5 @@ def _generated(
     def reconstructed(variable: Tensor) -> Tensor:
         return inverter.code(inverter.picture(variable).clamp(0, 1)).detach()
 
-    start = Canvas(plan.start["sigma"] * draws.normal(*code.shape[1:]), paint)
+    start = Canvas(plan.start["sigma"] * generators.normal(*code.shape[1:]), paint)
     return start, (torch.zeros_like(highest), highest), reconstructed

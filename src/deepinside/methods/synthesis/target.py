@@ -155,7 +155,7 @@ def target(
     return Target(layer, weights, place, objective)
 
 
-def looking(
+def objective_of(
     network: Network, goal: Target, shape: Frame, weights: Float[Tensor, " n"]
 ) -> Callable[[Float[Tensor, "n 3 h w"]], Seen]:
     """The objective as a function of the images.
