@@ -28,7 +28,7 @@ from record import machine
 from torch import nn
 
 from deepinside.data.index import Entry, Index
-from deepinside.dissection.quantile import kept
+from deepinside.dissection.quantile import retained
 from deepinside.methods.saliency import saliency
 from deepinside.network import Network, Preprocessing
 from deepinside.records import Batch, Boxes
@@ -208,7 +208,7 @@ def told(rows):
         slope = (mine[-1]["mib"] - mine[0]["mib"]) * 1024 / max(1, mine[-1]["size"] - mine[0]["size"])
         print(f"{work}: {slope:.2f} kB of peak memory an image, over the last decade")
     most = SIZES["images"][-1]
-    values = BASE["units"] * BASE["layers"] * kept(most * POSITIONS, 0.005)
+    values = BASE["units"] * BASE["layers"] * retained(most * POSITIONS, 0.005)
     print(f"of which dissection's largest values, by arithmetic: {4 * values / 1024 / most:.2f} kB an image")
 
 

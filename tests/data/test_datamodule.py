@@ -46,8 +46,8 @@ def test_batches_are_the_same_whatever_the_workers_and_the_cache(index):
     kept = module(index)
     read = module(index, cache_gb=0.0)
     shared = module(index, cache_gb=0.0, workers=2)
-    assert kept.train_views.canvases.kept is not None
-    assert read.train_views.canvases.kept is None
+    assert kept.train_views.canvases.cached is not None
+    assert read.train_views.canvases.cached is None
     assert shared.train_dataloader().num_workers == 2
     for number in (0, 1):
         batches = [epoch(made, number) for made in (kept, read, shared)]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from deepinside.dissection.activation_cache import Kept
+from deepinside.dissection.activation_cache import ActivationCache
 from deepinside.dissection.counting import Counter, totals
 from deepinside.dissection.labels import Labels, Vocabulary
 from deepinside.dissection.layers import survey_layers
@@ -86,17 +86,17 @@ def run(
     bad=(),
     batch_size=4,
     workers=2,
-    kept=None,
+    cache=None,
     image=None,
 ):
     sizes = [tuple(pixels.shape[1:]) for _, pixels, _, _ in pictures]
     layers = survey_layers(found, ["1", "3"], sizes)
     read, common = reader(pictures, bad), {"batch_size": batch_size, "workers": workers}
-    options = {"quantile": quantile, "top_images": 3, "kept": kept}
+    options = {"quantile": quantile, "top_images": 3, "cache": cache}
     seen = survey(found, layers, read, sizes, folder=folder / "first", **options, **common)
     counter = Counter(found, layers, {x.name: seen.thresholds(x.name) for x in layers}, VOCABULARY, upsample, rule)
     image = image or opener(pictures, bad)
-    common |= {"kept": kept, "images": len(pictures), "folder": folder / "second"}
+    common |= {"cache": cache, "images": len(pictures), "folder": folder / "second"}
     return seen, counter, totals(counter, seen, image, **common)
 
 
@@ -219,7 +219,7 @@ def test_what_another_process_saw_is_taken_from_it(tmp_path, shared):
         for lock in locks:
             lock.release()
     assert len(list((tmp_path / "shared" / "first").glob("*.npz"))) == shared
-    same(run(found, pictures, tmp_path / "shared", bad=(5,), kept=Kept(1 << 30)), whole)
+    same(run(found, pictures, tmp_path / "shared", bad=(5,), cache=ActivationCache(1 << 30)), whole)
 
 
 @given(st.integers(0, 10**6), st.integers(1, 5))

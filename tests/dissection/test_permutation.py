@@ -7,7 +7,7 @@ from tests.dissection.test_passes import SIZES, VOCABULARY, network, opener, rea
 
 from deepinside.dissection.counting import Counter, totals
 from deepinside.dissection.labels import Vocabulary
-from deepinside.dissection.layers import answers, survey_layers
+from deepinside.dissection.layers import layer_maps, survey_layers
 from deepinside.dissection.permutation import permutation_test
 from deepinside.dissection.probe_set import mixed
 from deepinside.dissection.score import iou
@@ -39,7 +39,7 @@ def test_the_sums_are_those_of_the_next_pictures_labels(tmp_path, rule):
     null, members = sums.permuted["1"], mixed(8, 4)[0]  # of the first batch alone, for `permuted` is 1
     assert null.images == 4
     images = torch.stack([pictures[n][1] for n in members]).float() / 255
-    maps = answers(found, images, layers)["1"].numpy()
+    maps = layer_maps(found, images, layers)["1"].numpy()
     sets = [slow_sets(*pictures[n][2:]) for n in members]
     shape = SIZES[0][1]
     assert (null.truth == np.sum([one.sum(axis=(1, 2)) for one in sets], axis=0)).all()

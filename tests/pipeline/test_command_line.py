@@ -274,7 +274,7 @@ def test_what_is_set_aside_is_named_stage_by_stage(place: Path, tmp_path: Path) 
     listed = {stage: len(pd.read_csv(folder / "set_aside.csv")) for stage, folder in folders.items()}
     assert counted == listed == {"prepare": 4, "visualise": 1}
     again = program(*words, "method=[guided]", cwd=tmp_path)
-    assert f"prepare {folders['prepare'].name} is there, 4 skipped" in again.stderr.splitlines()
+    assert f"prepare {folders['prepare'].name}: cached, 4 skipped" in again.stderr.splitlines()
 
 
 POWER = (
@@ -383,7 +383,7 @@ def test_visualise_and_a_second_call_that_computes_nothing(place: Path) -> None:
     again = program(*arguments, cwd=place)
     assert again.stdout.splitlines()[-1] == first.stdout.splitlines()[-1]
     assert "visualise" in again.stderr
-    assert "is there" in again.stderr
+    assert ": cached" in again.stderr
 
 
 def test_a_sweep_over_a_method_of_ones_own(place: Path, tmp_path: Path) -> None:

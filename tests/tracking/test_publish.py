@@ -106,7 +106,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
 
 
 def publish(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, list[str]]:
-    status = terminal.answer("publish", [str(word) for word in words])
+    status = terminal.run("publish", [str(word) for word in words])
     return status, [line.split()[-1] if "/" in line else line for line in capsys.readouterr().out.splitlines()]
 
 

@@ -36,7 +36,7 @@ class Canvases:
     def __init__(self, index: Index, preprocessing: Preprocessing, cache_gb: float) -> None:
         self.index = index
         self.preprocessing = preprocessing
-        self.kept: list[UInt8[Tensor, "3 H W"] | None] | None = None
+        self.cached: list[UInt8[Tensor, "3 H W"] | None] | None = None
         sizes = (canvas_size(entry.height, entry.width, preprocessing.resize) for entry in index.entries)
         self.fits = sum(3 * height * width for height, width in sizes) <= cache_gb * 1e9
 
@@ -49,14 +49,14 @@ class Canvases:
         Args:
             threads: number of decoding threads; the result does not depend on it.
         """
-        if not self.fits or self.kept is not None:
+        if not self.fits or self.cached is not None:
             return
         with ThreadPoolExecutor(max(1, threads)) as pool:
             made = pool.map(self._made, self.index.entries)
-            self.kept = list(track(made, "decode", total=len(self)))
+            self.cached = list(track(made, "decode", total=len(self)))
 
     def __getitem__(self, position: int) -> UInt8[Tensor, "3 H W"] | None:
-        return self._made(self.index.entries[position]) if self.kept is None else self.kept[position]
+        return self._made(self.index.entries[position]) if self.cached is None else self.cached[position]
 
     def _made(self, entry: Entry) -> UInt8[Tensor, "3 H W"] | None:
         try:

@@ -107,8 +107,8 @@ class Inversion(LightningModule):
             where = self.loss["comparator"] or self.name
             with torch.no_grad():
                 wanted = codes(self.frozen[0], images, [where])[where].flatten(1)
-            answer = codes(self.frozen[0], made, [where])[where].flatten(1)
-            terms["feature"] = ((answer - wanted).square().sum(1) / wanted.square().sum(1).clamp(min=1e-6)).mean()
+            code = codes(self.frozen[0], made, [where])[where].flatten(1)
+            terms["feature"] = ((code - wanted).square().sum(1) / wanted.square().sum(1).clamp(min=1e-6)).mean()
         if self.judge:
             terms["adversarial"] = softplus(-self.judge(made)).mean()
         return terms

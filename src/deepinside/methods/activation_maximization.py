@@ -13,7 +13,7 @@ from deepinside.methods.synthesis.canvas import Canvas, Generators, centred, enl
 from deepinside.methods.synthesis.material import needed, prepared
 from deepinside.methods.synthesis.photographs import largest
 from deepinside.methods.synthesis.priors import Priors
-from deepinside.methods.synthesis.target import Frame, Target, Unit, answered, frame, objective_of, target
+from deepinside.methods.synthesis.target import Frame, Target, Unit, frame, objective_of, target, unit_activations
 from deepinside.network import Network
 from deepinside.records import Batch, Images
 from deepinside.spelling import closest
@@ -138,7 +138,7 @@ def _made(
     generators = Generators(seeds, network.device)
     colour = network.preprocessing.colour.to(network.device)
     place = None if goal.place == "everywhere" else shape.position
-    canvas, given = prepared(network, goal, shape, plan, generators)
+    canvas, available = prepared(network, goal, shape, plan, generators)
     weights = torch.full((len(seeds),), plan.weight, device=network.device)
     if plan.relative:
         pictures = needed(plan.pictures, "a relative objective")
@@ -148,17 +148,17 @@ def _made(
         if ascents:
             canvas = _next(canvas, ascents[-1], octave["scale"], shape)
         objective = objective_of(network, goal._replace(objective=octave["objective"]), shape, weights)
-        priors = Priors(octave["priors"], given)
+        priors = Priors(octave["priors"], available)
         ascents.append(ascend(objective, canvas, generators, priors, steps=octave["steps"], step=octave["step"]))
     with torch.no_grad():
         grey = centred(canvas.paint(ascents[-1].variable), shape.side)
         images = (colour.view(1, 3, 1, 1) + grey / 255).clamp(0, 1)
-        answers = answered(network, images, goal.layer, place)
+        activations = unit_activations(network, images, goal.layer, place)
     whole = {name: torch.cat([octave.traces[name] for octave in ascents]) for name in ascents[0].traces}
-    own = (answers * goal.weights).sum(dim=1)
+    own = (activations * goal.weights).sum(dim=1)
     top, left, height, width = shape.seen
     shown = images[..., top : top + height, left : left + width]
-    return ascents[-1]._replace(traces=whole), shown.cpu(), own.cpu(), (answers > own[:, None]).sum(dim=1).cpu() + 1
+    return ascents[-1]._replace(traces=whole), shown.cpu(), own.cpu(), (activations > own[:, None]).sum(dim=1).cpu() + 1
 
 
 def _next(canvas: Canvas, before: Ascent, scale: float, shape: Frame) -> Canvas:

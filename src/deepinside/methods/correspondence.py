@@ -67,8 +67,8 @@ def find_cases(
             cases.append(Case(segments.pictures.names[position], image, segments.masks(position)[wanted], squares))
     if len(cases) < 2 or not chosen:
         had = ", ".join(f"{name}: {_inventory(found)}" for name, found in sorted(carried.items())[:30])
-        asked = " with ".join([object or "any object", ", ".join(parts or ("any part",))])
-        raise ValueError(f"expected two images of {asked} or more, got {len(cases)}; the probe set has {had}")
+        requested = " with ".join([object or "any object", ", ".join(parts or ("any part",))])
+        raise ValueError(f"expected two images of {requested} or more, got {len(cases)}; the probe set has {had}")
     return wanted, chosen, cases
 
 
@@ -298,7 +298,7 @@ def _features(
 ) -> dict[str, Float[Tensor, "n d"]]:
     # Batches are the same for masked and whole images, so that what is alike rounds alike.
     parts = [activations(network, part.to(network.device), layers) for part in images.split(batch_size)]
-    return {name: torch.cat([answers[name].flatten(1).cpu() for answers in parts]) for name in layers}
+    return {name: torch.cat([activations[name].flatten(1).cpu() for activations in parts]) for name in layers}
 
 
 def _distances(
@@ -391,6 +391,6 @@ def _shown(
     # Rows: the images as they are, each part masked, and the first random places of the first part.
     kept = [("nothing masked", pictures), *((part, masked[part, "part"][0]) for part in parts)]
     others = (("random", f"random, as large as {parts[0]}"), ("beside", f"one step from {parts[0]}"))
-    kept += [(said, masked[parts[0], place][0]) for place, said in others if masked[parts[0], place]]
+    kept += [(title, masked[parts[0], place][0]) for place, title in others if masked[parts[0], place]]
     rows = torch.stack([images[:_DRAWN] for _, images in kept]).permute(0, 1, 3, 4, 2)
     return {"masked": rows.cpu().numpy().astype(np.float16), "masked_names": np.array([name for name, _ in kept])}

@@ -78,9 +78,9 @@ def feature_evolution(
     pictures = _first(pictures, images)
     _, probe = pictures.first(1)
     names = tuple(layers) if layers else convolutional(network)
-    answers = activations(network, probe.images.to(network.device), names)
+    maps = activations(network, probe.images.to(network.device), names)
     fields = receptive_fields(network, names, (probe.images.shape[2], probe.images.shape[3]))
-    drawn = {name: spread_units(units, answers[name].shape[1], name) for name in names}
+    drawn = {name: spread_units(units, maps[name].shape[1], name) for name in names}
     last = stages[-1].network()
     tops: dict[tuple[str, int], Tops] = {}
     agreements: dict[tuple[str, int], Agreement] = {}
@@ -89,7 +89,7 @@ def feature_evolution(
         early = last if epoch == stages[-1].epoch else build()
         alike = agreement(early, last, pictures, layers=names, batch_size=batch_size)
         for name in names:
-            every = list(range(answers[name].shape[1]))
+            every = list(range(maps[name].shape[1]))
             found = strongest_pictures(early, pictures, layer=name, units=every, top=1, batch_size=batch_size)
             how = {"layer": name, "rule": rule, "contrast": contrast}
             part = found.of(drawn[name])
@@ -133,7 +133,7 @@ def agreement(
 
 
 def _moments(a: Tensor, b: Tensor) -> Float[Tensor, "6 u"]:
-    x, y = (answer.transpose(0, 1).flatten(1).cpu().double() for answer in (a, b))
+    x, y = (activation.transpose(0, 1).flatten(1).cpu().double() for activation in (a, b))
     count = torch.full((len(x),), x.shape[1], dtype=torch.float64)
     return torch.stack([(x * y).sum(1), (x * x).sum(1), (y * y).sum(1), x.sum(1), y.sum(1), count])
 

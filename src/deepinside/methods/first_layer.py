@@ -266,10 +266,10 @@ def _activity(
     # Largest activation, share of positions above zero, and whether nothing in any image changes the answer.
     most, least, active = [], [], []
     for _, part in pictures.batches(batch_size, positions):
-        answer = activations(network, part.images.to(network.device), (name,))[name]
-        most.append(answer.amax(dim=(0, 2, 3)))
-        least.append(answer.amin(dim=(0, 2, 3)))
-        active.append((answer > 0).double().mean(dim=(2, 3)))
+        activation = activations(network, part.images.to(network.device), (name,))[name]
+        most.append(activation.amax(dim=(0, 2, 3)))
+        least.append(activation.amin(dim=(0, 2, 3)))
+        active.append((activation > 0).double().mean(dim=(2, 3)))
     high, low = torch.stack(most).amax(dim=0), torch.stack(least).amin(dim=0)
     return high.cpu().numpy(), torch.cat(active).mean(dim=0).cpu().numpy(), (high == low).cpu().numpy()
 

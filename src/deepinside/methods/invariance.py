@@ -159,7 +159,7 @@ def _seen(
     moves: Mapping[str, Sequence[float]],
     batch_size: int,
 ) -> _Seen:
-    features, probabilities = _answers(network, image, layers)
+    features, probabilities = _outputs(network, image, layers)
     label = -1 if shown.labels is None else int(shown.labels[number])
     known = 0 <= label < probabilities.shape[1]
     target = label if known else int(probabilities.argmax())
@@ -171,7 +171,7 @@ def _seen(
         versions = moved(
             image.expand(len(part), -1, -1, -1), motions, network.preprocessing.colour.view(3, 1, 1).to(image.device)
         )
-        now, chances = _answers(network, versions, layers)
+        now, chances = _outputs(network, versions, layers)
         away = {word: (now[word] - features[word]).norm(dim=1).tolist() for word in layers}
         for i, (kind, value) in enumerate(part):
             row = {"picture": shown.names[number], "transformation": kind, "value": value}
@@ -185,10 +185,10 @@ def _seen(
     return _Seen([rest, *rows], {word: values[0] for word, values in features.items()})
 
 
-def _answers(network: Network, images: Tensor, layers: Mapping[str, str]) -> tuple[dict[str, Tensor], Tensor]:
-    with torch.no_grad(), capture(network, tuple(layers.values())) as kept:
+def _outputs(network: Network, images: Tensor, layers: Mapping[str, str]) -> tuple[dict[str, Tensor], Tensor]:
+    with torch.no_grad(), capture(network, tuple(layers.values())) as captured:
         probabilities = network(images.to(network.device)).softmax(dim=1).cpu()
-    return {word: kept[name].flatten(1).cpu().double() for word, name in layers.items()}, probabilities
+    return {word: captured[name].flatten(1).cpu().double() for word, name in layers.items()}, probabilities
 
 
 def _between(features: Sequence[Tensor]) -> Float[ndarray, " n"]:

@@ -187,9 +187,9 @@ def _attempted(
     if bool((norm == 0).any()):
         raise ValueError(f"the activations of {name} are all zero for an image: choose another layer")
 
-    def look(grey: Float[Tensor, "n 3 h w"]) -> Seen:
-        answer = features(network, mean + centred(grey, side) / 255, name, recipe.region, recipe.channels)
-        error = (answer - goal).square().sum(dim=1) / norm
+    def objective(grey: Float[Tensor, "n 3 h w"]) -> Seen:
+        activation = features(network, mean + centred(grey, side) / 255, name, recipe.region, recipe.channels)
+        error = (activation - goal).square().sum(dim=1) / norm
         return Seen(-weight * error, {"error": error})
 
     generators = Generators([recipe.seed * 1_000_003 + 7919 * repeat + i for repeat, i in jobs], network.device)
@@ -202,7 +202,7 @@ def _attempted(
         if slower > 1:
             rates = step["rate"]
             step["rate"] = [r / slower for r in rates] if isinstance(rates, Sequence) else rates / slower
-        ascent = ascend(look, canvas, generators, priors, steps=octave["steps"], step=step)
+        ascent = ascend(objective, canvas, generators, priors, steps=octave["steps"], step=step)
         stopped = torch.where(stopped >= 0, stopped, ascent.stopped)
         canvas = canvas._replace(start=ascent.variable)
         traces.append(ascent.traces["error"])

@@ -47,7 +47,7 @@ class Windows(NamedTuple):
         return y, x
 
 
-class Answers(NamedTuple):
+class Outputs(NamedTuple):
     """Outputs of the network; for covered images the axes are (n, r, c), for clean ones (n,).
 
     Attributes:
@@ -75,8 +75,8 @@ class Occluded(NamedTuple):
     """
 
     windows: Windows
-    covered: Answers
-    clean: Answers
+    covered: Outputs
+    clean: Outputs
     unit: Int[Tensor, " n"]
 
 
@@ -181,14 +181,14 @@ def occluded(
         )
     classes = classes.to(images.device)
     grid = (len(images), len(places.tops), len(places.lefts))
-    answers = []
+    outputs = []
     for part in torch.arange(math.prod(grid), device=images.device).split(batch_size):
         picture, row, column = torch.unravel_index(part, grid)
         hidden = places.down[row][:, None, :, None] & places.across[column][:, None, None, :]
         found = _forward(network, torch.where(hidden, fill, images[picture]), layer)
-        answers.append(_answers(*found, classes[picture], unit[picture]))
-    covered = Answers(*(torch.cat(values).view(grid) for values in zip(*answers, strict=True)))
-    return Occluded(places, covered, _answers(scores, totals, classes, unit), unit)
+        outputs.append(_outputs(*found, classes[picture], unit[picture]))
+    covered = Outputs(*(torch.cat(values).view(grid) for values in zip(*outputs, strict=True)))
+    return Occluded(places, covered, _outputs(scores, totals, classes, unit), unit)
 
 
 def _uncovered(
@@ -203,26 +203,26 @@ def _uncovered(
 
 
 def _forward(network: Network, images: Tensor, layer: str | None) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n u"]]:
-    with capture(network, [layer] if layer else []) as kept:
+    with capture(network, [layer] if layer else []) as captured:
         scores = network(images)
     if layer is None:
         return scores, scores[:, :0]
-    if layer not in kept:
+    if layer not in captured:
         raise ValueError(f"the forward pass of {network.name} does not reach {layer!r}; name a layer that takes part")
-    if kept[layer].ndim != 4:
-        shape = tuple(kept[layer].shape)
+    if captured[layer].ndim != 4:
+        shape = tuple(captured[layer].shape)
         raise ValueError(
             f"layer {layer!r} has activations of shape {shape}; expected maps (n, u, y, x): name a layer with maps"
         )
-    return scores, kept[layer].sum(dim=(2, 3))
+    return scores, captured[layer].sum(dim=(2, 3))
 
 
-def _answers(scores: Tensor, totals: Tensor, classes: Int[Tensor, " n"], unit: Int[Tensor, " n"]) -> Answers:
-    asked = classes[:, None]
+def _outputs(scores: Tensor, totals: Tensor, classes: Int[Tensor, " n"], unit: Int[Tensor, " n"]) -> Outputs:
+    columns = classes[:, None]
     followed = totals.gather(1, unit.clamp(min=0)[:, None])[:, 0] if totals.shape[1] else scores[:, 0]
-    return Answers(
-        scores.softmax(dim=1).gather(1, asked)[:, 0],
-        scores.gather(1, asked)[:, 0],
+    return Outputs(
+        scores.softmax(dim=1).gather(1, columns)[:, 0],
+        scores.gather(1, columns)[:, 0],
         scores.argmax(dim=1),
         followed.where(unit >= 0, torch.nan),
     )

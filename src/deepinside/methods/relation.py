@@ -81,30 +81,30 @@ def _compared(network: Network, part: Batch, layer: str) -> list[tuple]:
 def _seed(network: Network, images: Tensor, layer: str) -> Tensor:
     # The strongest activation of the layer in each image, alone.
     with torch.no_grad():
-        answer = reached(network, images, (layer,))[layer]
-    flat = answer.flatten(1)
+        activation = reached(network, images, (layer,))[layer]
+    flat = activation.flatten(1)
     best = strongest(flat[:, None])[:, 1]
     seed = torch.zeros_like(flat)
     rows = torch.arange(len(flat), device=flat.device)
     seed[rows, best] = flat[rows, best]
-    return seed.view_as(answer)
+    return seed.view_as(activation)
 
 
 def _automatic(
     network: Network, images: Tensor, layer: str, seed: Tensor, rule: str, contrast: str = "gradient"
 ) -> Float[Tensor, "n 3 h w"]:
     with torch.enable_grad(), relu_rule(rule), contrast_rule(contrast):
-        answer = reached(network, images, (layer,))[layer]
-        return torch.autograd.grad(answer, images, seed)[0]
+        activation = reached(network, images, (layer,))[layer]
+        return torch.autograd.grad(activation, images, seed)[0]
 
 
 def _written(
     network: Network, images: Tensor, layer: str, seed: Tensor, rule: str, unpool: str = "accumulate"
 ) -> Float[Tensor, "n 3 h w"]:
     with torch.enable_grad():
-        answer = reached(network, images, (layer,))[layer]
+        activation = reached(network, images, (layer,))[layer]
     with torch.no_grad():
-        return back_project(answer, seed, images, rule=rule, unpool=unpool)
+        return back_project(activation, seed, images, rule=rule, unpool=unpool)
 
 
 def _distance(one: Tensor, other: Tensor) -> list[float]:

@@ -335,8 +335,8 @@ class _Loss(NamedTuple):
         parts["tv"] = picture.diff(dim=2).square().sum() + picture.diff(dim=3).square().sum()
         style = torch.stack([parts[f"style.{layer}"] for layer in self.layers.style])
         parts["style"] = style.sum() * layer_weight(self.weighting, self.layers)
-        words = ("content", "style", "tv")
-        weighted = [weight * parts[word] for weight, word in zip(self.weights, words, strict=True)]
+        terms = ("content", "style", "tv")
+        weighted = [weight * parts[word] for weight, word in zip(self.weights, terms, strict=True)]
         total = torch.stack(weighted).sum()
         row = {name: float(value.detach()) for name, value in {"loss": total, **parts}.items()}
         best = min(row["loss"], self.rows[-1]["best"] if self.rows else math.inf)

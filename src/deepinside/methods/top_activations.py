@@ -33,16 +33,16 @@ class Tops(NamedTuple):
     pictures: Int[Tensor, "u top"]
     places: Int[Tensor, "u top 2"]
 
-    def of(self, kept: Sequence[int]) -> "Tops":
+    def of(self, indices: Sequence[int]) -> "Tops":
         """Some of the units.
 
         Args:
-            kept: their indices in the list of units.
+            indices: their places in the list of units.
 
         Returns:
             Their activations.
         """
-        rows = list(kept)
+        rows = list(indices)
         return Tops(self.values[rows], self.pictures[rows], self.places[rows])
 
 
@@ -141,7 +141,7 @@ def strongest_pictures(
     Returns:
         Activations, images and positions; earlier images win ties.
     """
-    kept = Tops(
+    found = Tops(
         torch.full((len(units), top), -torch.inf),
         torch.full((len(units), top), -1),
         torch.zeros(len(units), top, 2, dtype=torch.long),
@@ -152,17 +152,17 @@ def strongest_pictures(
         places = strongest(flat).view(*maps.shape[:2], 2).transpose(0, 1)
         values = flat.flatten(1).amax(dim=1).view(maps.shape[:2]).T
         both = Tops(
-            torch.cat([kept.values, values], dim=1),
-            torch.cat([kept.pictures, torch.tensor(positions).expand(len(units), -1)], dim=1),
-            torch.cat([kept.places, places], dim=1),
+            torch.cat([found.values, values], dim=1),
+            torch.cat([found.pictures, torch.tensor(positions).expand(len(units), -1)], dim=1),
+            torch.cat([found.places, places], dim=1),
         )
         order = both.values.argsort(dim=1, descending=True, stable=True)[:, :top]
-        kept = Tops(
+        found = Tops(
             both.values.gather(1, order),
             both.pictures.gather(1, order),
             both.places.gather(1, order[..., None].expand(-1, -1, 2)),
         )
-    return kept
+    return found
 
 
 def cut_out(

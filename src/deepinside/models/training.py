@@ -45,12 +45,12 @@ def probabilities(
     """
     stream = iter(images)
     count = max(1, batch_size // VIEWS.get(crops, 1))
-    answers: list[Tensor] = [torch.empty(0, len(network.classes))]
+    parts: list[Tensor] = [torch.empty(0, len(network.classes))]
     with torch.inference_mode():
         while chunk := [crops_of(image, network.preprocessing, crops).pixels for image in islice(stream, count)]:
             scores = network.scores(torch.cat(chunk)).float().cpu()
-            answers.append(scores.softmax(1).view(len(chunk), -1, scores.shape[1]).mean(1))
-    return torch.cat(answers)
+            parts.append(scores.softmax(1).view(len(chunk), -1, scores.shape[1]).mean(1))
+    return torch.cat(parts)
 
 
 def wrong(
@@ -171,14 +171,14 @@ def placed(device: str, trainer: Mapping[str, Any] | None = None) -> dict[str, A
     Returns:
         All arguments.
     """
-    told: dict[str, Any] = {"devices": 1, "num_nodes": 1, "strategy": "auto"} | dict(trainer or {})
+    settings: dict[str, Any] = {"devices": 1, "num_nodes": 1, "strategy": "auto"} | dict(trainer or {})
     place = machine.device(device)
-    if told["devices"] * told["num_nodes"] == 1:
-        told["devices"] = 1 if place.index is None else [place.index]
-    elif told["strategy"] in {"auto", "ddp", "ddp_spawn"}:
+    if settings["devices"] * settings["num_nodes"] == 1:
+        settings["devices"] = 1 if place.index is None else [place.index]
+    elif settings["strategy"] in {"auto", "ddp", "ddp_spawn"}:
         # Without `torchrun` Lightning's ddp would start this whole program again, once per device.
-        told["strategy"] = "ddp" if machine.world() > 1 else "ddp_spawn"
-    return told | {"accelerator": "gpu" if place.type == "cuda" else place.type}
+        settings["strategy"] = "ddp" if machine.world() > 1 else "ddp_spawn"
+    return settings | {"accelerator": "gpu" if place.type == "cuda" else place.type}
 
 
 @contextmanager

@@ -71,7 +71,7 @@ class Watch(Callback):
         self.folder = folder
         self.draw = draw
         self.network = network
-        self.seconds = 0.0  # spent looking, by this process
+        self.seconds = 0.0  # spent on drawing, by this process
         self.seen: list[int] = []  # epochs, by this process
         self._epoch = 0
         self._started = 0.0

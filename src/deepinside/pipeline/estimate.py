@@ -361,7 +361,7 @@ def _subset(prepared: Plan, index: "Index", name: str) -> Plan:
 
 
 def _link(outputs: Path, folder: Path) -> None:
-    # What is there already is not made again, and raw files are not read again to know them.
+    # What is cached is not made again, and raw files are not read again to know them.
     for name in (*RESTED, "train"):
         for made in outputs.glob(f"{name}/*/{artifact.MANIFEST}"):
             place = folder / name / made.parent.name

@@ -54,9 +54,9 @@ def _pictures_and_network(cfg: DictConfig) -> dict[str, str]:
 
 
 def _seen(cfg: DictConfig) -> dict[str, str]:
-    asked = {name for method in cfg.method.values() for name in method.get("needs", ())}
+    needed = {name for method in cfg.method.values() for name in method.get("needs", ())}
     judge = {"judge": _network(judging(cfg))["network"]} if cfg.judge else {}
-    return _pictures_and_network(cfg) | {name: name for name in sorted(asked)} | judge
+    return _pictures_and_network(cfg) | {name: name for name in sorted(needed)} | judge
 
 
 def _concepts_and_network(cfg: DictConfig) -> dict[str, str]:

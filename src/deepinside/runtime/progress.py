@@ -208,11 +208,11 @@ def resumable(
         with suppress(Timeout), lock.acquire(timeout=timeout):
             if not path.exists():
                 with memory.accounted() as halved:
-                    answer = compute(range(start, start + sizes[start]))
-                answer |= {_HALVED: np.array(halved)} if halved else {}
+                    arrays = compute(range(start, start + sizes[start]))
+                arrays |= {_HALVED: np.array(halved)} if halved else {}
                 temporary = path.with_suffix(f".{os.getpid()}.tmp")
                 with temporary.open("wb") as file:
-                    np.savez(file, **answer)  # type: ignore[arg-type]
+                    np.savez(file, **arrays)  # type: ignore[arg-type]
                 temporary.rename(path)
             Path(lock.lock_file).unlink(missing_ok=True)
         return path
@@ -225,6 +225,6 @@ def resumable(
     alone()
     for start in starts:
         with np.load(finish(start, timeout=-1)) as stored:
-            answer = dict(stored)
-        memory.note(f"{description} from {start}: {line}" for line in answer.pop(_HALVED, np.array([])).tolist())
-        yield answer
+            arrays = dict(stored)
+        memory.note(f"{description} from {start}: {line}" for line in arrays.pop(_HALVED, np.array([])).tolist())
+        yield arrays

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from deepinside.data.broden.reader import Broden
 from deepinside.data.opening import open_broden
 from deepinside.dissection.ablation import ablation, concepts
-from deepinside.dissection.activation_cache import Kept
+from deepinside.dissection.activation_cache import ActivationCache
 from deepinside.dissection.atlas import draw_atlas
 from deepinside.dissection.bootstrap import grouped_sums, intervals, rivals
 from deepinside.dissection.counting import Counter, stored, totals
@@ -77,9 +77,11 @@ def check(cfg: DictConfig) -> None:
     if chosen.ablate and chosen.rotation:
         raise ValueError("dissect.ablate silences units, which dissect.rotation mixes: choose one")
     if chosen.epoch is not None:
-        kept = list(cfg.train.keep) if cfg.model.fit and cfg.model.weights is None else []
-        if chosen.epoch not in kept:
-            raise ValueError(f"expected dissect.epoch among the epochs that training keeps, {kept}, got {chosen.epoch}")
+        epochs = list(cfg.train.keep) if cfg.model.fit and cfg.model.weights is None else []
+        if chosen.epoch not in epochs:
+            raise ValueError(
+                f"expected dissect.epoch among the epochs that training keeps, {epochs}, got {chosen.epoch}"
+            )
     for key, least in _LEAST.items():
         if chosen[key] < least:
             raise ValueError(f"expected dissect.{key} of at least {least}, got {chosen[key]}")
@@ -143,10 +145,10 @@ def dissected(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> G
     partners = shuffled(broden, cfg.seed) if chosen.shuffle else range(len(broden))
     image = partial(image_of, broden, chosen.input)
     read = reader(broden, vocabulary, image, partners)
-    kept = Kept(int(chosen.memory_gb * 2**30))
+    cache = ActivationCache(int(chosen.memory_gb * 2**30))
     seen = survey(
         network, layers, read, sizes, quantile=chosen.quantile, top_images=chosen.top_images,
-        folder=out / "parts" / "survey", kept=kept, **common,
+        folder=out / "parts" / "survey", cache=cache, **common,
     )  # fmt: skip
     thresholds = {layer.name: seen.thresholds(layer.name) for layer in layers}
     counter = Counter(
@@ -154,7 +156,7 @@ def dissected(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> G
         permutations=chosen.permutations, permuted=chosen.permuted_images,
     )  # fmt: skip
     tallies = out / "parts" / "tally"
-    found = totals(counter, seen, image, images=len(broden), folder=tallies, kept=kept, **common)
+    found = totals(counter, seen, image, images=len(broden), folder=tallies, cache=cache, **common)
     units, uncertainty = _judged(counter, found, tallies, len(broden), chosen.iou)
     write_csv(top_images(seen, broden), out / "top_images.csv")
     about = _counted(broden, seen, partners if chosen.shuffle else None, out)

@@ -58,24 +58,24 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     network = open_network(cfg, inputs["network"])
     train, held = _divided(open_index(cfg, inputs["prepare"], inputs["network"]), cfg.invert)
     pictures = _pictures(train, held, network, cfg)
-    kept = held_out(pictures.val_views, network, cfg.invert.codes)
+    held_codes = held_out(pictures.val_views, network, cfg.invert.codes)
     floors = {name: _floor(name, cfg.invert) for name in cfg.invert.codes}
-    found = survey(pictures.train_views, network, {name: kept.codes[name] for name in floors}, floors)
-    inverters, histories, told = {}, [], {}
+    found = survey(pictures.train_views, network, {name: held_codes.codes[name] for name in floors}, floors)
+    inverters, histories, contents = {}, [], {}
     for name in cfg.invert.codes:
         architecture = _architecture(name, found, network, cfg.invert.architecture) | {"floor": floors[name]}
         inverters[name], history = _inverter(name, network, architecture, found, pictures, cfg, out)
         histories.append(history.assign(code=name))
-        told[name] = _told(network, architecture, history, cfg.invert.loss)
-    (out / CONTENTS).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        contents[name] = _content(network, architecture, history, cfg.invert.loss)
+    (out / CONTENTS).write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")
     whole = pd.concat(histories, ignore_index=True)
     whole = whole[["code", *[column for column in whole if column != "code"]]]
     whole.to_csv(out / "history.csv", index=False, lineterminator="\n")
-    scored = score(inverters, kept, found, pictures.train_views)
+    scored = score(inverters, held_codes, found, pictures.train_views)
     scored.images.to_csv(out / "per_image.csv", index=False, lineterminator="\n")
-    sizes = [Row("training_images", found.size, "images"), Row("images", len(kept.names), "images")]
-    Table([*sizes, *scored.rows, Row("images_set_aside", len(held) - len(kept.names), "images")]).write(out)
-    draw(inverters, whole, kept, found, scored.nearest, cfg.invert, out)
+    sizes = [Row("training_images", found.size, "images"), Row("images", len(held_codes.names), "images")]
+    Table([*sizes, *scored.rows, Row("images_set_aside", len(held) - len(held_codes.names), "images")]).write(out)
+    draw(inverters, whole, held_codes, found, scored.nearest, cfg.invert, out)
     shutil.rmtree(out / "parts")
 
 
@@ -118,9 +118,9 @@ def _floor(name: str, options: DictConfig) -> float | None:
 
 def _architecture(name: str, found: Survey, network: Network, options: DictConfig) -> dict[str, Any]:
     recipe = network.preprocessing
-    given: dict[str, Any] = OmegaConf.to_container(options)  # type: ignore[assignment]
+    chosen: dict[str, Any] = OmegaConf.to_container(options)  # type: ignore[assignment]
     known = {"shape": list(found.shapes[name]), "input": recipe.input, "colour": recipe.colour.tolist()}
-    return known | given
+    return known | chosen
 
 
 def _inverter(
@@ -148,7 +148,7 @@ def _inverter(
     return Inverter(network, name, module), history
 
 
-def _told(network: Network, architecture: dict[str, Any], history: pd.DataFrame, loss: DictConfig) -> dict[str, Any]:
+def _content(network: Network, architecture: dict[str, Any], history: pd.DataFrame, loss: DictConfig) -> dict[str, Any]:
     final = {key: float(value) for key, value in history.iloc[-1].items() if key != "epoch"}
     weights = OmegaConf.to_container(loss)
     return {"network": network.name, "architecture": architecture, "loss": weights, "final": final}

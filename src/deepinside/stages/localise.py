@@ -48,9 +48,9 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
         started = time.perf_counter()
         batches = list(resumable(out / "parts", len(index), cfg.localise.batch_size, localiser, "localise"))
         log.info("%.2f s per image", (time.perf_counter() - started) / len(index))
-        answers = {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
-        outcome = judged(index, answers, skipped)
-        _write(outcome, index, answers, out)
+        results = {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
+        outcome = judged(index, results, skipped)
+        _write(outcome, index, results, out)
         draw(outcome, localiser, out)
     shutil.rmtree(out / "parts")
 
@@ -103,9 +103,9 @@ def agree(index: Index, network: Network) -> None:
         )
 
 
-def judged(index: Index, answers: dict[str, ndarray], skipped: frozenset[str]) -> Outcome:
+def judged(index: Index, results: dict[str, ndarray], skipped: frozenset[str]) -> Outcome:
     """Predictions and ground truth of all readable images; `skipped` names the blacklisted ones."""
-    read = answers["reason"] == ""
+    read = results["reason"] == ""
     entries = [entry for entry, good in zip(index.entries, read, strict=True) if good]
     return Outcome(
         images=tuple(entry.image for entry in entries),
@@ -113,24 +113,24 @@ def judged(index: Index, answers: dict[str, ndarray], skipped: frozenset[str]) -
         truth=np.array([entry.label for entry in entries], dtype=np.int64),
         instances=tuple(entry.boxes.xyxy for entry in entries),
         counted=np.array([entry.image not in skipped for entry in entries], dtype=bool),
-        measured=Measured(*(answers[key][read] for key in Measured._fields)),
+        measured=Measured(*(results[key][read] for key in Measured._fields)),
         others={
             key.removeprefix(OTHER): Drawn(found[read, :-1], found[read, -1])
-            for key, found in answers.items()
+            for key, found in results.items()
             if key.startswith(OTHER)
         },
-        **{key: answers[key][read] for key in ("labels", "boxes", "found", "known", "seeds")},
+        **{key: results[key][read] for key in ("labels", "boxes", "found", "known", "seeds")},
     )
 
 
-def _write(outcome: Outcome, index: Index, answers: dict[str, ndarray], out: Path) -> None:
+def _write(outcome: Outcome, index: Index, results: dict[str, ndarray], out: Path) -> None:
     broken = [
-        (entry.file, str(reason)) for entry, reason in zip(index.entries, answers["reason"], strict=True) if reason
+        (entry.file, str(reason)) for entry, reason in zip(index.entries, results["reason"], strict=True) if reason
     ]
     aside = sorted({*index.set_aside, *broken})
     Table([*table(outcome).rows, Row("images_set_aside", len(aside), "images")]).write(out)
     outcome.write(out)
     tables.write(outcome, index.classes, out)
     # One line for every image of the index, as the format wants it: label 0 where one could not be read.
-    submission.write(out / "predictions.txt", submission.Guesses(answers["labels"] + 1, answers["boxes"]))
+    submission.write(out / "predictions.txt", submission.Guesses(results["labels"] + 1, results["boxes"]))
     write_set_aside(out, aside)

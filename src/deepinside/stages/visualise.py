@@ -44,7 +44,7 @@ def check(cfg: DictConfig) -> None:
 
 
 def _check_layers(cfg: DictConfig, chosen: Mapping[str, Method]) -> None:
-    asked = [
+    requested = [
         (f"method.{name}.{key}", layer)
         for name, method in chosen.items()
         for key, value in method.settings.items()
@@ -52,10 +52,10 @@ def _check_layers(cfg: DictConfig, chosen: Mapping[str, Method]) -> None:
         for layer in ([value] if isinstance(value, str) else value)
         if layer != "probabilities" and not layer.startswith("${")  # a code of `invert`, which are checked there
     ]
-    if asked:
+    if requested:
         with torch.random.fork_rng():  # building draws random weights
             network = build(OmegaConf.merge(cfg.model, {"weights": None}), None)  # type: ignore[arg-type]
-        for key, layer in asked:
+        for key, layer in requested:
             if layer not in network.layers:
                 raise KeyError(f"{key}: {network.name} has no layer {layer!r}; {closest(layer, network.layers)}")
 
@@ -91,10 +91,10 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     shutil.rmtree(out / "parts", ignore_errors=True)
 
 
-def _classes(network: Network, asked: int | str | Sequence[int | str], seen: Sequence[int]) -> list[int]:
-    if isinstance(asked, int):
-        return list(seen[:asked])
-    return [chosen_class(network, one) for one in ([asked] if isinstance(asked, str) else asked)]
+def _classes(network: Network, requested: int | str | Sequence[int | str], seen: Sequence[int]) -> list[int]:
+    if isinstance(requested, int):
+        return list(seen[:requested])
+    return [chosen_class(network, one) for one in ([requested] if isinstance(requested, str) else requested)]
 
 
 def _colours(pictures: Pictures, count: int) -> Tensor | None:

@@ -44,16 +44,16 @@ def methods(chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, Method]:
         work = resolved(keys["_target_"])
         signature = inspect.signature(work)
         if signature.return_annotation not in {Maps, Images, Study}:
-            said = getattr(signature.return_annotation, "__name__", signature.return_annotation)
+            came = getattr(signature.return_annotation, "__name__", signature.return_annotation)
             raise ValueError(
-                f"method {name}: {keys['_target_']} must be annotated `-> Maps`, `-> Images` or `-> Study`, got {said}"
+                f"method {name}: {keys['_target_']} must be annotated `-> Maps`, `-> Images` or `-> Study`, got {came}"
             )
         settings = {key: value for key, value in keys.items() if key not in _OURS}
         unknown = settings.keys() - signature.parameters.keys()
         if unknown:
             known = [key for key in signature.parameters if key not in _FILLED]
-            said = closest(min(unknown), known)
-            raise ValueError(f"method {name}: {keys['_target_']} has no parameter {sorted(unknown)}; {said}")
+            message = closest(min(unknown), known)
+            raise ValueError(f"method {name}: {keys['_target_']} has no parameter {sorted(unknown)}; {message}")
         required = {key for key, parameter in signature.parameters.items() if parameter.default is parameter.empty}
         missing = sorted(required - settings.keys() - _FILLED)
         if missing:

@@ -190,7 +190,7 @@ class _Seen:
     outlined: Outlined
     height: int
     width: int
-    shares: Mapping[str, Mapping[str, float]]  # category -> concept that is there -> share of the image
+    shares: Mapping[str, Mapping[str, float]]  # category -> concept in the image -> share of the image
 
 
 def write_broden(out: Path, root: Path, pictures: Sequence[Outlined]) -> list[tuple[str, str]]:

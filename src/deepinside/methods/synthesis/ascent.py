@@ -58,7 +58,7 @@ def ascend(
     image's own white noise.
 
     Args:
-        objective: the objective, from images in grey levels with the mean colour subtracted to values.
+        objective: from images in grey levels with the mean colour subtracted to values.
         canvas: the variable, and its mapping to images.
         generators: a random generator per image.
         priors: penalties, views, steering and operators.
@@ -76,7 +76,7 @@ def ascend(
     settings = {key: value for key, value in step.items() if key != "policy" and value is not None}
     variable = canvas.start.detach()
     memory: policies.Memory = {}
-    good = variable  # of which the network said something finite
+    good = variable  # the last whose value was finite
     count = len(variable)
     stopped = torch.full((count,), -1, device=variable.device)
     silence = torch.zeros(count, dtype=torch.long, device=variable.device)
@@ -101,14 +101,19 @@ def ascend(
         bad = ~(finite & moved.flatten(1).isfinite().all(dim=1))
         stopped = torch.where(bad & (stopped < 0), number, stopped)
         variable = torch.where(_wide(stopped >= 0, moved), good, moved)
-    kept = {name: torch.stack(values).cpu() for name, values in traces.items()}
-    return Ascent(variable, kept, stopped.cpu(), (silence >= min(PATIENCE, steps)).cpu())
+    stacked = {name: torch.stack(values).cpu() for name, values in traces.items()}
+    return Ascent(variable, stacked, stopped.cpu(), (silence >= min(PATIENCE, steps)).cpu())
 
 
 def _gradients(
-    objective: Callable[[Tensor], Seen], canvas: Canvas, variable: Tensor, generators: Generators, priors: Priors, share: float
+    objective: Callable[[Tensor], Seen],
+    canvas: Canvas,
+    variable: Tensor,
+    generators: Generators,
+    priors: Priors,
+    share: float,
 ) -> tuple[Seen, Tensor, Tensor, Float[Tensor, " n"]]:
-    # What the network says; its gradient by the variable, without and with the penalties; the size of the images.
+    # The value; its gradient by the variable, without and with the penalties; the size of the images.
     with torch.enable_grad():
         leaf = variable.detach().requires_grad_()
         grey = canvas.paint(leaf)

@@ -100,7 +100,13 @@ def pixels(
 
 
 def fourier(
-    generators: Generators, side: tuple[int, int], colour: Float[Tensor, "3"], *, decay: float, chroma: float, sigma: float
+    generators: Generators,
+    side: tuple[int, int],
+    colour: Float[Tensor, "3"],
+    *,
+    decay: float,
+    chroma: float,
+    sigma: float,
 ) -> Canvas:
     """Images parameterised by their spectrum: coefficients are divided by frequency^decay to equalise their gradients.
 

@@ -159,7 +159,9 @@ def clip(grey: Pictures, _gradient: Pictures, *, colour: Float[Tensor, "3"]) -> 
     return grey.maximum(-mean).minimum(255 - mean)
 
 
-def patches(grey: Pictures, _gradient: Pictures, *, generators: Generators, bank: Float[Tensor, "m p"], mix: float) -> Pictures:
+def patches(
+    grey: Pictures, _gradient: Pictures, *, generators: Generators, bank: Float[Tensor, "m p"], mix: float
+) -> Pictures:
     """Moves each tile of a random grid towards the nearest patch of real photographs.
 
     Args:

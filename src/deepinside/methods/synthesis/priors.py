@@ -174,14 +174,14 @@ class Priors:
 
     Args:
         settings: name -> its settings; None or no settings omit it.
-        given: further arguments: `side`, `colour`, `bank`, `bounds`, `reconstructed`; each prior takes its own.
+        available: further arguments: `side`, `colour`, `bank`, `bounds`, `reconstructed`; each prior takes its own.
 
     Raises:
         KeyError: if there is no such prior, with the closest names.
         ValueError: if a prior lacks a setting, or has an unknown one.
     """
 
-    def __init__(self, settings: Mapping[str, Mapping[str, Any] | None], given: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Mapping[str, Mapping[str, Any] | None], available: Mapping[str, Any]) -> None:
         self._chosen: dict[str, list[tuple[Callable[..., Tensor], dict[str, Any]]]] = {kind: [] for kind in KINDS}
         for name, own in settings.items():
             if own is None:
@@ -189,7 +189,7 @@ class Priors:
             if name not in PRIORS:
                 raise KeyError(f"no prior {name!r}; {closest(name, PRIORS)}")
             kind, function = PRIORS[name]
-            self._chosen[kind].append((_bound(name, function, kind, own, given), dict(own)))
+            self._chosen[kind].append((_bound(name, function, kind, own, available), dict(own)))
 
     def cost(self, grey: Float[Tensor, "n 3 h w"], share: float) -> Float[Tensor, " n"] | None:
         """Penalties of the images.
@@ -261,20 +261,22 @@ def _now(own: Mapping[str, Any], share: float) -> dict[str, Any]:
 
 
 def _with(function: Callable[..., Tensor], generators: Generators) -> Callable[..., Tensor]:
-    return partial(function, generators=generators) if "generators" in inspect.signature(function).parameters else function
+    return (
+        partial(function, generators=generators) if "generators" in inspect.signature(function).parameters else function
+    )
 
 
 def _bound(
-    name: str, function: Callable[..., Tensor], kind: str, own: Mapping[str, Any], given: Mapping[str, Any]
+    name: str, function: Callable[..., Tensor], kind: str, own: Mapping[str, Any], available: Mapping[str, Any]
 ) -> Callable[..., Tensor]:
     parameters = inspect.signature(function).parameters.values()
     wanted = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY} - {"generators"}
-    taken = {key: given[key] for key in wanted & given.keys() if given[key] is not None}
+    taken = {key: available[key] for key in wanted & available.keys() if available[key] is not None}
     missing = wanted - taken.keys() - own.keys()
     unknown = own.keys() - wanted - ({"every"} if kind == "operator" else set())
     if missing or unknown:
         raise ValueError(
-            f"prior {name!r}: expected the settings {sorted(wanted - given.keys())}"
+            f"prior {name!r}: expected the settings {sorted(wanted - available.keys())}"
             f"{f', needs {sorted(missing)}' if missing else ''}{f', unknown {sorted(unknown)}' if unknown else ''}"
         )
     return partial(function, **taken)
