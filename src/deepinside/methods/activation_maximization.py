@@ -69,7 +69,7 @@ def activation_maximization(
         network: to visualise.
         batch: its labels are the classes if there are no `units`; its images are ignored.
         layer: dotted name; None: the class scores.
-        units: numbers, or mappings unit -> weight for a direction; None: the classes of the batch.
+        units: numbers, or mappings unit -> weight for a direction; None, without a layer: the classes of the batch.
         place: `centre`: the unit in the centre of the map; `everywhere`: the mean over the map.
         objective: `score` before softmax, `log_odds`, `log_probability` or `probability`.
         weight: of the objective against the penalties.
@@ -97,11 +97,13 @@ def activation_maximization(
 
     Raises:
         KeyError: if a layer, a prior or a policy is misspelt.
-        ValueError: if a unit or an objective does not exist, a number is out of range, or all units are dead.
+        ValueError: if a layer comes without units, a unit or an objective does not exist, a number is out of range, or
+            all units are dead.
 
     Source: Simonyan et al. 2013, sec. 2; Erhan et al. 2009; the survey's family of regularisers. Presets state their
     own.
     """
+    check_units(layer, units)
     if units is None and batch.labels is None:
         raise ValueError("expected labels (the classes to draw) or units, got neither")
     for key, value, least in (("margin", margin, 0), ("steps", steps, 1), ("batch_size", batch_size, 1)):
@@ -118,6 +120,23 @@ def activation_maximization(
         goal = target(network, layer, part, place=place, objective=objective)
         made.append(_made(network, goal, shape, plan, [_seed(seed, unit) for unit in part]))
     return _images(network, layer, wanted, made)
+
+
+def check_units(layer: str | None, units: Sequence[Unit] | None) -> None:
+    """Checks that the units of a layer are named: the classes of the images shown are no units of it.
+
+    Args:
+        layer: dotted name; None: the class scores.
+        units: of the layer.
+
+    Raises:
+        ValueError: if there is a layer, but no units.
+    """
+    if layer is not None and units is None:
+        raise ValueError(
+            f"expected units of {layer!r}, got none: units=[3, 17] for two of its units, units=[{{3: 1.0, 17: -1.0}}] "
+            "for a direction"
+        )
 
 
 def _seed(seed: int, unit: Unit) -> int:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from deepinside.data.imagenet import matched
 from deepinside.data.opening import open_index
+from deepinside.methods.activation_maximization import activation_maximization, check_units
 from deepinside.models.saved import build, open_network
 from deepinside.network import Network, chosen_class
 from deepinside.plots.gallery import Gallery
@@ -34,9 +35,14 @@ def check(cfg: DictConfig) -> None:
 
     Raises:
         KeyError: if a layer does not exist, with the closest names.
-        ValueError: if the signature of a method does not fit, or a number is out of range.
+        ValueError: if the signature of a method or the type of a setting does not fit, a number is out of range, or a
+            layer comes without units.
     """
-    _check_layers(cfg, methods(OmegaConf.to_container(cfg.method)))  # type: ignore[arg-type]
+    chosen = methods(OmegaConf.to_container(cfg.method))  # type: ignore[arg-type]
+    _check_layers(cfg, chosen)
+    for method in chosen.values():
+        if method.work is activation_maximization:
+            check_units(method.settings["layer"], method.settings["units"])
     for key in ("images", "measured", "classes"):
         value = cfg.visualise[key]
         if isinstance(value, int) and value < 1:

@@ -67,7 +67,7 @@ def draw_images(
         finished = unfinished / f"{name}.pt"
         if not finished.exists():
             with explained(f"method {name}", lower(name, method.settings)):
-                made = method.work(network, batch, **material(method.work), **method.settings)
+                made = method(network, batch, **material(method.work))
             _store(made, finished)
         images = _stored(finished)
         frame = _measured(network, images, judge, reference)

@@ -1,7 +1,6 @@
 """Maps of single images."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -141,8 +140,7 @@ def _seen(
         for suffix, seer in (("", network), (f".{RANDOM}", control)):
             if seer is None or (seer is control and not len(boxes)):
                 continue
-            work = partial(method.work, **method.settings)
-            map_, signed = mapped(seer, view, predicted, work, entry.image, name)
+            map_, signed = mapped(seer, view, predicted, method, entry.image, name)
             if seer is network:
                 result[f"map.{name}"] = map_.numpy()
                 result[f"signed.{name}"] = np.array(signed)

@@ -54,7 +54,7 @@ def conduct(
         if not finished.exists():
             arguments = material(method.work, network, index, cfg, inputs, broken)
             with explained(f"method {name}", lower(name, method.settings)):
-                study = method.work(network, **(arguments | method.settings))
+                study = method(network, **arguments)
             study.write(unfinished, name)
             (unfinished / f"{name}.broken").write_text(json.dumps(broken), encoding="utf-8")
         study = Study.read(unfinished, name)
