@@ -100,25 +100,28 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, help="the table of all benchmarks, whose rows of this one are replaced")
-    told = parser.parse_args()
-    torch.set_num_threads(told.threads)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     np.random.seed(0)  # ruff: ignore[numpy-legacy-random]  lucent draws from it
     preprocessing = Preprocessing(input=SIDE, resize=256)
     network = Network(torchvision.models.alexnet(weights=None), preprocessing, [str(i) for i in range(1000)], "alexnet")
     units = list(range(TOGETHER))
     load = os.getloadavg()[0]
-    print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load {load:.1f}, torch {torch.__version__}, {told.threads} threads")
+    print(
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load {load:.1f}, torch {torch.__version__}, "
+        f"{arguments.threads} threads"
+    )
     print(f"{LAYER}, {SIDE} pixels, {STEPS} steps, jitter of {JITTER} pixels, ours {TOGETHER} units at once")
     records = []
-    with peer(told.lucent):
+    with peer(arguments.lucent):
         for place in ("everywhere", "centre"):
             cases = {"lucent, one at a time": (units[:2], 1), f"lucent, {TOGETHER} at once": (units, TOGETHER)}
-            for name, (part, batch_size) in cases.items() if told.lucent else ():
+            for name, (part, batch_size) in cases.items() if arguments.lucent else ():
                 theirs = lucents(part, batch_size, place)
                 theirs()
                 ratios, mine, other = [], [], []
-                for _ in range(told.rounds):
+                for _ in range(arguments.rounds):
                     our_time = clock(lambda place=place: ours(network, units, TOGETHER, place)) / len(units)
                     other.append(clock(theirs) / len(part))
                     ratios.append(other[-1] / our_time)
@@ -129,7 +132,7 @@ def main() -> None:
                 ratio = statistics.median(ratios), min(ratios), max(ratios)
                 records.append(Record("activation maximisation", what, name, *times, *ratio, TARGETS[batch_size]))
                 print(f"{what:28} {name:24} ours {1000 * statistics.median(mine):7.0f} ms a unit   ratio {spread}")
-    keep(told.out, records, told.threads)
+    keep(arguments.out, records, arguments.threads)
     sizes = []
     for _ in range(6):
         ours(network, units, TOGETHER, "everywhere", steps=6)

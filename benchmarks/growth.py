@@ -188,7 +188,7 @@ def plotted(path, rows):
     figure.savefig(path, dpi=110)
 
 
-def told(rows):
+def report(rows):
     print("| what | grows in | from | to | s | exponent | peak MiB | exponent |\n|---|---|---|---|---|---|---|---|")
     for work in WORKS:
         for axis in SIZES:
@@ -248,7 +248,7 @@ def main():
                     rows[-1]["load"] = os.getloadavg()[0]
                     print(f"{work} {axis} {size}: {seconds:.2f} s, {mib:.1f} MiB", flush=True)
     rows.sort(key=lambda one: (list(WORKS).index(one["work"]), list(SIZES).index(one["axis"]), one["size"]))
-    told(rows)
+    report(rows)
     if options.table:
         with options.table.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, rows[0], lineterminator="\n")

@@ -247,7 +247,7 @@ def test_it_says_what_it_cost(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
         trained(watch, epochs=2)
         whole = time.monotonic() - started
     (said,) = [record.getMessage() for record in caplog.records if record.name == "deepinside.models.watch"]
-    assert said.startswith("watch: 2 looks at 3 images took ")
+    assert said.startswith("watch: 2 times the maps of 3 images took ")
     share = float(said.split(", ")[1].split(" %")[0])
     assert 0.4 <= watch.seconds <= whole
     assert 100 * 0.4 / whole <= share <= 100

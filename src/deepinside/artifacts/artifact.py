@@ -22,7 +22,7 @@ MANIFEST = "manifest.json"
 _DAY = 86400.0
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
-_POLL = 0.2  # seconds between two looks at what another process is doing
+_POLL = 0.2  # seconds between two checks of what another process is doing
 _LEAST = 2**20  # bytes free below which a library that gives no reason is believed to have run out of disk
 _VERSIONS = (
     "deepinside",

@@ -241,7 +241,7 @@ class Pictures(LightningDataModule):
             batch_size=batch_size,
             sampler=order,
             drop_last=seed is not None and len(views.canvases) // world >= batch_size,
-            collate_fn=_collated,  # type: ignore[arg-type]  # `__getitems__` answers whole batches
+            collate_fn=_collated,  # type: ignore[arg-type]  # `__getitems__` returns whole batches
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),

@@ -36,7 +36,7 @@ ImageLike = str | Path | Image.Image | ndarray | Tensor  # see `rgb`
 _EXPECTED = "a whole JPEG or PNG image"
 _MEND = "fetch the file again or take it out of the data"
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}  # the end of image, which JPEG's data cannot contain, and the last chunk
-_TAIL = 16  # bytes in which it is looked for: a checksum or padding may follow
+_TAIL = 16  # bytes in which it is searched: a checksum or padding may follow
 _PNG_HEAD = struct.Struct(">8s4x4sII")  # signature, length of the first chunk, its name, width, height
 # Names that no file can have; all else that the machine refuses is not the data's fault.
 _NO_NAME = {

@@ -108,7 +108,7 @@ _NOTHING = Sidecar(None)
 
 @dataclass
 class _Sample:
-    # What stands under one key of a shard, as far as it has been read.
+    # What is under one key of a shard, as far as it has been read.
     split: str
     kinds: set[str] = field(default_factory=set)
     bad: bool = False

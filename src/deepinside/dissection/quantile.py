@@ -148,7 +148,7 @@ class TopQuantile:
             self._floor = self._floor.to(values.device, dtype)
 
     def _gather(self, values: Tensor) -> None:
-        """Appends what lies above the floor, after making room if a unit has none left."""
+        """Appends what is above the floor, after making room if a unit has none left."""
         assert self._buffer is not None
         above = values > self._floor[:, None]
         counts = above.sum(dim=1)

@@ -85,7 +85,8 @@ class Inversion(LightningModule):
         loss = sum((self.loss[term] * value for term, value in terms.items()), torch.zeros((), device=self.device))
         if not bool(loss.isfinite()):
             raise FloatingPointError(
-                f"the loss of inverting {self.name} became {loss.item()} in epoch {self.current_epoch}, step {step}: "
+                f"inverter training of {self.name}: the loss became {loss.item()} in epoch {self.current_epoch}, "
+                f"step {step}: "
                 f"lower invert.optimiser.learning_rate={self.learning_rate} or the weights in invert.loss"
             )
         ours.zero_grad()

@@ -149,7 +149,7 @@ def square_over(mask: Bool[Tensor, "h w"]) -> Square:
 
 
 def _tops(mask: Bool[Tensor, "h w"], square: Square) -> Bool[Tensor, "h w"]:
-    # Upper left corners of squares of that size inside the image whose middle lies on the object.
+    # Upper left corners of squares of that size inside the image whose middle is on the object.
     height, width = (length - square.side + 1 for length in mask.shape)
     tops = torch.zeros_like(mask)
     half = square.side // 2

@@ -101,7 +101,7 @@ def feature_evolution(
 
 
 def _first(pictures: Pictures, count: int) -> Pictures:
-    # Every layer of every epoch looks at them: they are read once and kept.
+    # Every layer of every epoch needs them: they are read once.
     part = slice(count)
     return Pictures(pictures.names[part], pictures.labels[part], pictures.boxes[part], cache(pictures.read))
 

@@ -65,7 +65,7 @@ def first_convolution(network: Network, layer: str | None = None) -> First:
 
 
 def _scale_of_normalisation(network: Network, name: str) -> Tensor:
-    # What batch normalisation multiplies the answers by, where one follows: small filters may be scaled up by it.
+    # What batch normalisation multiplies the activations by, where one follows: small filters may be scaled up by it.
     parts = list(network.module.named_modules())
     place = [known for known, _ in parts].index(name)
     following = next((part for _, part in parts[place + 1 :] if not list(part.children()) and not _plain(part)), None)
@@ -224,7 +224,7 @@ def first_layer(
 
 
 def _rectified(network: Network, name: str) -> str:
-    # The layer whose answers tell whether a filter is ever active: its ReLU, where one follows.
+    # The layer whose activations show whether a filter is ever active: its ReLU, where one follows.
     names = [part for part, module in network.module.named_modules() if isinstance(module, torch.nn.Conv2d)]
     return convolutional(network)[names.index(name)]
 
@@ -263,7 +263,7 @@ def _share(power: Float[Tensor, "u f f"], where: Tensor) -> Float[Tensor, " u"]:
 def _activity(
     network: Network, pictures: Pictures, positions: Sequence[int], name: str, batch_size: int
 ) -> tuple[Float[ndarray, " u"], Float[ndarray, " u"], Bool[ndarray, " u"]]:
-    # Largest activation, share of positions above zero, and whether nothing in any image changes the answer.
+    # Largest activation, share of positions above zero, and whether nothing in any image changes the activation.
     most, least, active = [], [], []
     for _, part in pictures.batches(batch_size, positions):
         activation = activations(network, part.images.to(network.device), (name,))[name]

@@ -107,7 +107,7 @@ def _projections(
 
 
 def _inside(places: Windows, boxes: Boxes) -> Bool[ndarray, "r c"]:
-    # Whether the centre of what is covered lies in a box.
+    # Whether the centre of what is covered is in a box.
     y, x = places.centres()
     found = np.zeros((len(y), len(x)), dtype=bool)
     for x0, y0, x1, y1 in boxes.xyxy:

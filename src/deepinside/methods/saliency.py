@@ -158,7 +158,7 @@ def _blank(maps: Float[Tensor, "*n h w"]) -> Bool[Tensor, "*n"]:
 
 
 def _warn(network: Network, batch: Batch, which: Bool[Tensor, " n"], message: str) -> None:
-    # A blank map is an answer, but one to look at twice.
+    # A blank map is a valid result, but a suspicious one.
     named = [name for name, chosen in zip(batch.names, which.tolist(), strict=True) if chosen]
     if named:
         _LOG.warning("%s: %s in %s: a map of zeros", network.name, message, ", ".join(named))

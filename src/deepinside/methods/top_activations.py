@@ -231,7 +231,7 @@ def _sides(field: ReceptiveField, pictures: Pictures) -> tuple[int, int]:
 def _window(
     field: ReceptiveField, place: Sequence[int], size: Sequence[int], side: tuple[int, int]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    # The receptive field cut to the image, and where that lies in a patch; a field that is larger than the image
+    # The receptive field cut to the image, and where that is in a patch; a field that is larger than the image
     # is the image.
     windows, targets = [], []
     for axis in (0, 1):

@@ -18,7 +18,7 @@ from deepinside.network import Network
 from deepinside.probe.codes import codes
 
 _SLOPE = 0.2  # of the leaky ReLUs (Dosovitskiy & Brox 2016)
-_GRID = 4  # side of what the fully connected layers answer, in cells
+_GRID = 4  # side of the output of the fully connected layers, in cells
 
 
 class CodeStatistics(NamedTuple):

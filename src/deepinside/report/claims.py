@@ -146,7 +146,7 @@ def _row(one: Mapping[str, str], places: Places, words: Mapping[str, str]) -> tu
 
 
 def _open(one: Mapping[str, str]) -> bool:
-    # What was measured stands before what lacks data, else in the register's order.
+    # What was measured comes before what lacks data, else in the register's order.
     return one["verdict"] == "needs_data"
 
 

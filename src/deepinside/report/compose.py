@@ -114,8 +114,8 @@ def _lead(chosen: Mapping[str, Mapping[str, str]], words: Mapping[str, str]) -> 
     main_first = sorted(chosen, key=lambda key: "." in key)
     main_keys = [key for key in main_first if key.partition(".")[0] not in SUMMARIES]
     pairs = dict.fromkeys((chosen[key].get("model"), chosen[key].get("data")) for key in main_keys)
-    looked = [f"{words.get(model, model)} on {words.get(data, data)}" for model, data in pairs if model and data]
-    subject = f" of {', and of '.join(looked)}" if looked else ""
+    subjects = [f"{words.get(model, model)} on {words.get(data, data)}" for model, data in pairs if model and data]
+    subject = f" of {', and of '.join(subjects)}" if subjects else ""
     return (
         f"Class models, saliency, localisation and dissection{subject}; "
         "every number and every image links to the folder of its artifact."

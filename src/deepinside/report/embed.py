@@ -66,7 +66,7 @@ def opened(path: Path, within: Path) -> Generator[Image.Image]:
     """
     try:
         if not path.resolve().is_relative_to(within.resolve()):
-            raise BadPicture("lies outside its artifact")
+            raise BadPicture("is outside its artifact")
         with Image.open(path, formats=tuple(_KINDS)) as picture:
             picture.load()
             yield picture

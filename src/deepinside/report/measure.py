@@ -110,7 +110,7 @@ def _grid(
 
 
 def _short(names: Sequence[str]) -> list[str]:
-    # Without the name of the method, where it is that of all: the table stands beside its images.
+    # Without the name of the method, where it is that of all: the table is beside its images.
     parts = [name.partition(BETWEEN) for name in names if name]
     alike = len({first for first, _, _ in parts}) == 1 and all(rest for _, _, rest in parts)
     return [name.partition(BETWEEN)[2] if alike else name for name in names]

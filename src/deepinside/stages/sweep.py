@@ -207,7 +207,7 @@ def _counts(grid: Grid, inputs: Mapping[str, Path], aside: list[tuple[str, str]]
 
 
 def _rows(chosen: pd.DataFrame, keys: Iterable[str]) -> list[Row]:
-    # The best value, and where it lies as far as numbers can say; `best.csv` has the words.
+    # The best value, and where it is, for numeric keys; `best.csv` has all keys.
     rows = []
     for _, line in chosen.iterrows():
         rows.append(Row(f"best.{line['metric']}", *(line[name] for name in NUMBERS)))
