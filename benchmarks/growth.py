@@ -63,7 +63,7 @@ def chosen(group, preset, **changes):
 
 
 class Inline:
-    """Cuts at once and in this process, so that its time and memory are counted."""
+    """Segments at once and in this process, so that its time and memory are counted."""
 
     def submit(self, work, *arguments):
         done = Future()
@@ -88,7 +88,7 @@ def localised(size, folder, out):
     made = network(size)
     localise.open_network = lambda *_: made
     localise.open_index = lambda *_: index(folder, size)
-    localise.cutting = lambda _workers: nullcontext(Inline())
+    localise.worker_pool = lambda _workers: nullcontext(Inline())
     cfg = {
         "localise": chosen(
             "localise", "simonyan2013", crops="centre", top=1, pictures=0, batch_size=BATCH, side=SIDE // 2

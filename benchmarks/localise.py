@@ -7,6 +7,7 @@ grabCut is compared where cv2 can be imported (`pip install --target DIR opencv-
 
 import argparse
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,15 @@ import torch
 from record import Record, keep
 from skimage import data, transform
 
+from deepinside.data.index import Entry
 from deepinside.localisation.crops import viewed
-from deepinside.localisation.localiser import Pixels, cutting, locate
+from deepinside.localisation.localiser import locate, worker_pool
 from deepinside.localisation.maps import scene
-from deepinside.localisation.segment import seeds, segmented
+from deepinside.localisation.segment import seeds, segment
 from deepinside.localisation.settings import Settings
 from deepinside.methods.grad_cam import spatial_layer
 from deepinside.models.pretrained import squeezenet
+from deepinside.records import Boxes
 
 SETTINGS = {
     "simonyan2013": Settings(),
@@ -40,7 +43,7 @@ def photograph(name, side):
     return transform.resize(image, tuple(round(n * factor) for n in image.shape[:2]), anti_aliasing=True)
 
 
-def pixels(name, side, classes=CLASSES):
+def photographed(name, side, grid, classes=CLASSES):
     # A photograph and maps like a network's: many small peaks about a place, another for every class.
     image = photograph(name, side).astype(np.float32)
     random = np.random.default_rng(len(name))
@@ -49,7 +52,7 @@ def pixels(name, side, classes=CLASSES):
     bumps = np.stack([np.exp(-((y - v) ** 2 + (x - u) ** 2) / 0.06) for v, u in places])
     maps = (bumps * random.exponential(size=bumps.shape)).astype(np.float32)
     canvas = image.transpose(2, 0, 1).copy()
-    return Pixels(maps, np.ones(image.shape[:2], bool), canvas, bumps.astype(np.float32))
+    return scene(maps, np.ones(image.shape[:2], bool), canvas, grid, bumps.astype(np.float32))
 
 
 def median(work, repeats=7):
@@ -74,11 +77,10 @@ def cuts():
     for side in (224, 112):
         ours, theirs = [], []
         for name in PHOTOGRAPHS:
-            one = pixels(name, 224, 1)
-            shown = scene(*one[:3], side)
-            ours.append(median(lambda shown=shown, side=side: segmented(shown, Settings(side=side))))
+            shown = photographed(name, 224, side, 1)
+            ours.append(median(lambda shown=shown, side=side: segment(shown, Settings(side=side))))
             if cv2:
-                theirs.append(grabcut(cv2, scene(*one[:3], 224)))
+                theirs.append(grabcut(cv2, photographed(name, 224, 224, 1)))
         other, ratio = (f"{1000 * np.mean(theirs):.0f}", f"{np.mean(ours) / np.mean(theirs):.2f}") if cv2 else ("", "")
         if cv2:
             each = [mine / their for mine, their in zip(ours, theirs, strict=True)]
@@ -104,25 +106,26 @@ def grabcut(cv2, shown):
 
 
 def shared():
-    shown = {count: scene(*pixels(PHOTOGRAPHS[0], 256, count)[:3], 112) for count in (1, CLASSES)}
-    one, six = (median(lambda one=one: segmented(one, Settings())) for one in shown.values())
+    shown = {count: photographed(PHOTOGRAPHS[0], 256, 112, count) for count in (1, CLASSES)}
+    one, six = (median(lambda one=one: segment(one, Settings())) for one in shown.values())
     print(
         f"\none class {1000 * one:.0f} ms, {CLASSES} classes of a photograph {1000 * six:.0f} ms: {six / one:.1f} times"
     )
 
 
 def workers(count, records):
-    truth = np.array([[60.0, 60, 200, 200]])
-    stored = [pixels(PHOTOGRAPHS[i % len(PHOTOGRAPHS)], 256) for i in range(count)]
+    stored = [photographed(PHOTOGRAPHS[i % len(PHOTOGRAPHS)], 256, 112) for i in range(count)]
+    entry = Entry("a", "a.jpg", "val", 0, Boxes(np.array([[60, 60, 200, 200]])), 256, 256)
     print("\n| maps stored, network idle | 1 worker, images/s | 2 workers, images/s | ratio |\n|---|---|---|---|")
     rates = {}
     for name, settings in SETTINGS.items():
         found = []
         for processes in (1, 2):
-            with cutting(processes) as pool:
-                list(pool.map(locate, stored[:4], [settings] * 4, [0] * 4, [truth] * 4))  # until all have started
+            work = partial(locate, classes=range(CLASSES), entry=entry, settings=settings, top=CLASSES - 1)
+            with worker_pool(processes) as pool:
+                list(pool.map(work, stored[:4]))  # until all have started
                 started = time.perf_counter()
-                list(pool.map(locate, stored, [settings] * count, [0] * count, [truth] * count))
+                list(pool.map(work, stored))
                 found.append(count / (time.perf_counter() - started))
         rates[name] = found[0]
         ratio = found[1] / found[0]

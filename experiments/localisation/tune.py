@@ -22,8 +22,8 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from deepinside.localisation.boxes import overlap, rescaled
-from deepinside.localisation.maps import Scene, scene
-from deepinside.localisation.segment import segmented
+from deepinside.localisation.maps import Scene
+from deepinside.localisation.segment import segment
 from deepinside.localisation.settings import Settings
 
 HERE = Path(__file__).resolve().parent
@@ -60,7 +60,6 @@ def store(folder: Path, overrides: Sequence[str]) -> None:
     from deepinside.data import ilsvrc
     from deepinside.data.index import read_image
     from deepinside.localisation.crops import viewed
-    from deepinside.localisation.localiser import arrays
     from deepinside.methods.grad_cam import spatial_layer
     from deepinside.models.saved import build
 
@@ -75,8 +74,7 @@ def store(folder: Path, overrides: Sequence[str]) -> None:
             continue
         image = read_image(index.root / entry.file)
         layer = layer or spatial_layer(net, image[None].float() / 255)
-        pixels = arrays(viewed(net, image, classes=[entry.label], layer=layer))
-        shown = scene(*pixels[:3], SIDE, pixels.activation)
+        shown = viewed(net, image, classes=[entry.label], layer=layer).scene(SIDE)
         truth = entry.boxes.xyxy / np.tile([entry.width, entry.height], 2)
         np.savez(path, saliency=np.float16(shown.saliency[0]), activation=np.float16(shown.activation[0]),
                  covered=shown.covered, truth=truth)  # fmt: skip
@@ -100,7 +98,7 @@ def tried(path: Path) -> Float[ndarray, " s"]:
     found = []
     for cell in settings():
         one = replace(plain, saliency=1 - cell["activation"], **cell)
-        box = rescaled(segmented(shown, one)[0].box, covered.shape, (1, 1))
+        box = rescaled(segment(shown, one)[0].box, covered.shape, (1, 1))
         found.append(float(overlap(box, truth).max()))
     return np.array(found)
 

@@ -39,6 +39,14 @@ def test_closure_follows_imports_also_inside_functions() -> None:
     assert "deepinside.dissection.tally" not in found
 
 
+def test_scores_of_a_file_depend_on_no_network_and_no_concepts() -> None:
+    found = digest.closure({"deepinside.stages.score"})
+    assert {"deepinside.localisation.error", "deepinside.localisation.submission"} <= found
+    packages = {name.split(".")[1] for name in found}
+    assert not packages & {"models", "network", "methods", "probe", "plots"}
+    assert not [name for name in found if name.startswith("deepinside.data.broden")]
+
+
 def test_digest_changes_with_an_imported_module(monkeypatch: pytest.MonkeyPatch) -> None:
     before = digest.digest({"deepinside.stages.localise"})
     original = digest.stripped

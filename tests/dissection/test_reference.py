@@ -10,7 +10,7 @@ from deepinside.data.broden.reader import Broden
 from deepinside.dissection.labels import Labels, Vocabulary
 from deepinside.dissection.quantile import TopQuantile
 from deepinside.dissection.score import iou, units_frame
-from deepinside.dissection.tally import counts
+from deepinside.dissection.tally import Spots, summed, tally
 from deepinside.dissection.upsample import grid, hits
 from deepinside.models.pretrained import squeezenet
 from deepinside.probe import ReceptiveField, activations
@@ -50,7 +50,9 @@ def tallied(probed, thresholds, rule):
     for start in range(0, len(maps), 32):
         part = slice(start, start + 32)
         some = Labels(labels.maps[:, part], labels.whole[part], labels.area[part])
-        found = counts(hits(maps[part], torch.from_numpy(thresholds), made), some, vocabulary, units=512, rule=rule)
+        placed = some.placed()
+        spots = Spots.of(hits(maps[part], torch.from_numpy(thresholds), made), placed, units=512)
+        found = summed(tally(spots, placed), placed.carried, vocabulary, rule)
         common, area = common + found.intersection, area + found.activation
     return common, area, labels.area.sum(dim=0).numpy(), vocabulary
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepinside.dissection.labels import Labels, Vocabulary
-from deepinside.dissection.tally import counts
+from deepinside.dissection.tally import Spots, summed, tally
 from deepinside.dissection.upsample import Hits
 
 H, W, UNITS = 4, 3, 3
@@ -63,6 +63,11 @@ def as_hits(masks):
 
 def stacked(pictures):
     return Labels.stacked([Labels.of(one, (H, W), VOCABULARY) for one in pictures])
+
+
+def counts(hits, labels, vocabulary, *, units, rule="image"):
+    placed = labels.placed()
+    return summed(tally(Spots.of(hits, placed, units), placed), placed.carried, vocabulary, rule)
 
 
 @settings(max_examples=150, deadline=None)

@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import maximum_flow
 from skimage import data, transform
 
 from deepinside.localisation import color_model
-from deepinside.localisation.graph_cut import Links, contrast_links, energy, minimum_cut
+from deepinside.localisation.graph_cut import Links, contrast_links, minimum_cut
 
 PRECISION = 1000
 
@@ -30,6 +30,12 @@ def slow_links(image, gamma):
                 pairs[y * w + x, (y + dy) * w + x + dx] = (square, math.hypot(dy, dx))
     mean = sum(square for square, _ in pairs.values()) / len(pairs)
     return {pair: gamma * math.exp(-square / (2 * mean)) / far for pair, (square, far) in pairs.items()}
+
+
+def energy(mask, unaries, links):
+    """E(mask): what the cut minimises."""
+    separated = mask.ravel()[links.first] != mask.ravel()[links.second]
+    return np.where(mask, unaries[1], unaries[0]).sum() + links.weight[separated].sum()
 
 
 def scipys_least_energy(unaries, links):

@@ -1,57 +1,80 @@
 """What travels back from a worker equals what segmentation gives; the truth changes no box."""
 
 import numpy as np
+import torch
 
-from deepinside.localisation.localiser import Pixels, borrowed, drawn, locate
+from deepinside.data.index import Entry
+from deepinside.localisation.crops import Viewed
+from deepinside.localisation.localiser import borrowed, locate, on_photograph
 from deepinside.localisation.segment import segment
 from deepinside.localisation.settings import Settings, from_maps
+from deepinside.records import Boxes
 
 SETTINGS = Settings(side=None, activation=1.0, segmentation="threshold", threshold=0.6)
+CLASSES = (7, 4)
+HEIGHT, WIDTH = 20, 30
+OBJECT = (10, 5, 25, 15)
 
 
-def pixels(seed=0, height=20, width=30, classes=2):
+def view(seed=0, height=HEIGHT, width=WIDTH, classes=CLASSES):
     random = np.random.default_rng(seed)
     canvas = random.uniform(size=(3, height, width)).astype(np.float32)
-    maps = random.uniform(size=(2, classes, height, width)).astype(np.float32) ** 4
+    maps = random.uniform(size=(2, len(classes), height, width)).astype(np.float32) ** 4
     maps[:, :, 5:15, 10:25] += 1
-    return Pixels(maps[0], np.ones((height, width), bool), canvas, maps[1])
+    maps, activation, canvas = map(torch.from_numpy, (*maps, canvas))
+    covered = torch.ones(height, width, dtype=torch.bool)
+    return Viewed(torch.full((9,), 1 / 9), torch.tensor(classes), maps, covered, canvas, activation)
+
+
+def entry(label, box=OBJECT, factor=1):
+    return Entry("a", "a.png", "val", label, Boxes(factor * np.array([box])), factor * WIDTH, factor * HEIGHT)
 
 
 def test_boxes_are_those_of_segment_whatever_the_truth():
     for settings in (SETTINGS, Settings(side=10)):
-        shown = pixels()
-        expected = [one.box.tolist() for one in segment(*shown[:3], settings, shown.activation)]
-        for truth in ([[0, 0, 3, 3.0]], [[10, 5, 25, 15.0]]):
-            found = locate(shown, settings, 1, np.array(truth))
-            assert found.boxes.tolist() == expected
-            assert drawn(shown, settings).tolist() == expected
+        scene = view().scene(settings.side)
+        parts = segment(scene, settings)
+        expected = on_photograph(np.stack([part.box for part in parts]), (HEIGHT, WIDTH), (2 * HEIGHT, 2 * WIDTH))
+        for truth in ((0, 0, 3, 3), OBJECT):
+            found = locate(scene, CLASSES, entry(4, truth, factor=2), settings, top=2)
+            assert found.labels.tolist() == list(CLASSES)
+            assert found.boxes.tolist() == expected.tolist()
+            assert found.known.tolist() == expected[1].tolist()
 
 
 def test_a_threshold_takes_what_lies_above_it():
-    found = locate(pixels(), SETTINGS, 0, np.array([[10, 5, 25, 15.0]]))
-    assert found.boxes[0].tolist() == found.seeds.tolist() == [10, 5, 25, 15]
-    assert found.measured.pointed == 1
+    found = locate(view().scene(None), CLASSES, entry(7), SETTINGS, top=2)
+    assert found.boxes[0].tolist() == found.known.tolist() == found.seeds.tolist() == list(OBJECT)
+    assert found.pointed == 1
 
 
 def test_seeds_of_a_cut_are_a_part_of_it():
-    found = locate(pixels(), Settings(side=None), 0, np.array([[10, 5, 25, 15.0]]))
+    found = locate(view().scene(None), CLASSES, entry(7), Settings(side=None), top=2)
     (x0, y0, x1, y1), (u0, v0, u1, v1) = found.boxes[0], found.seeds
     assert (x0, y0) <= (u0, v0)
     assert (u1, v1) <= (x1, y1)
 
 
-def test_other_settings_are_drawn_on_the_same_scene():
-    others = from_maps(SETTINGS)
-    found = locate(pixels(), SETTINGS, 0, np.array([[10, 5, 25, 15.0]]), others)
-    assert list(found.others) == ["cam_rule", "tuned_threshold", "grad_cam"]
-    for name, settings in others.items():
-        assert found.others[name].tolist() == drawn(pixels(), settings).tolist()
+def test_as_many_guesses_as_requested():
+    one, three = (locate(view().scene(None), CLASSES, entry(4), SETTINGS, top) for top in (1, 3))
+    assert one.labels.tolist() == [7]
+    assert three.labels.tolist() == [7, 4, -1]
+    assert three.boxes[2].tolist() == [0, 0, 1, 1]
+    assert one.known.tolist() == three.known.tolist() == three.boxes[1].tolist()
+
+
+def test_other_boxes_end_with_that_of_the_true_class():
+    scene, settings = view().scene(None), from_maps(SETTINGS)
+    assert list(settings) == ["cam_rule", "tuned_threshold", "grad_cam"]
+    found = locate(scene, CLASSES, entry(4), SETTINGS, 1, [(scene, other) for other in settings.values()])
+    for boxes, other in zip(found.others, settings.values(), strict=True):
+        assert boxes.tolist() == [part.box.tolist() for part in segment(scene, other)]  # the guess is the other class
 
 
 def test_borrowed_maps_fit_the_picture_and_leave_it_as_it_is():
-    own, other = pixels(), pixels(1, 40, 24, 3)
+    own, other = view(), view(1, 40, 24, (3, 1, 2))
     mixed = borrowed(own, other, 2)
     assert mixed.maps.shape == own.maps.shape
     assert mixed.activation.shape == own.maps.shape
     assert mixed.canvas is own.canvas
-    assert np.array_equal(borrowed(own, own, 1).maps, np.stack([own.maps[1]] * 2))
+    assert torch.equal(borrowed(own, own, 4).maps, torch.stack([own.maps[1]] * 2))

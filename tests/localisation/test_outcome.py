@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from deepinside.localisation import tables
-from deepinside.localisation.outcome import Outcome
+from deepinside.localisation.measure import THRESHOLDS
+from deepinside.localisation.outcome import Located, Outcome
 
 
 @pytest.fixture
@@ -23,10 +24,20 @@ def outcome():
             np.array([[5, 5, 6, 6.0]]),
         ),
         counted=np.array([True, True, False]),
-        labels=np.array([[1, 2], [0, 2], [0, -1]]),
-        boxes=np.array([[[0, 0, 10, 10], [0, 0, 10, 5]], [[0, 0, 5, 5], [0, 0, 20, 10]], [[0, 0, 1, 1]] * 2], float),
-        found=np.array([[True, True], [True, False], [True, True]]),
-        known=np.array([[0, 0, 10, 5], [0, 0, 1, 1], [5, 5, 6, 6]], float),
+        located=Located(
+            labels=np.array([[1, 2], [0, 2], [0, -1]]),
+            boxes=np.array(
+                [[[0, 0, 10, 10], [0, 0, 10, 5]], [[0, 0, 5, 5], [0, 0, 20, 10]], [[0, 0, 1, 1]] * 2], float
+            ),
+            found=np.array([[True, True], [True, False], [True, True]]),
+            known=np.array([[0, 0, 10, 5], [0, 0, 1, 1], [5, 5, 6, 6]], float),
+            seeds=np.ones((3, 4)),
+            curve=np.zeros((3, len(THRESHOLDS))),
+            pointed=np.zeros(3),
+            energy=np.zeros(3),
+            others=np.zeros((3, 0, 3, 4)),
+            reason=np.array([""] * 3),
+        ),
     )
 
 
@@ -76,10 +87,8 @@ def test_every_number_of_the_table_can_be_had_from_the_file(outcome, tmp_path):
 
 
 def test_no_images_give_no_numbers(tmp_path):
-    none = Outcome(
-        (), np.zeros((0, 2), int), np.zeros(0, int), (), np.zeros(0, bool), np.zeros((0, 5), int),
-        np.zeros((0, 5, 4)), np.zeros((0, 5), bool), np.zeros((0, 4)),
-    )  # fmt: skip
+    located = Located(*(np.array([value])[:0] for value in Located.blank(top=5, others=0)))
+    none = Outcome((), np.zeros((0, 2), int), np.zeros(0, int), (), np.zeros(0, bool), located)
     assert math.isnan(tables.table(none)["top1_localisation_error"].value)
     none.write(tmp_path)
     assert len((tmp_path / "per_image.csv").read_text().splitlines()) == 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from deepinside.localisation.maps import smoothed
+from deepinside.localisation.maps import scene, smoothed
 from deepinside.localisation.segment import seeds, segment
 from deepinside.localisation.settings import Settings
 
@@ -14,7 +14,11 @@ RED, GREEN = [0.8, 0.15, 0.1], [0.2, 0.6, 0.25]
 FULL = Settings(side=None)
 
 
-def scene(height=60, width=90, top=20, left=35, high=25, wide=40, noise=0.02):
+def segmented(maps, covered, canvas, settings):
+    return segment(scene(maps, covered, canvas, settings.side), settings)
+
+
+def example(height=60, width=90, top=20, left=35, high=25, wide=40, noise=0.02):
     """A red rectangle on green with noise, and a map with its peak in a small part of it."""
     random = np.random.default_rng(0)
     canvas = np.broadcast_to(np.array(GREEN)[:, None, None], (3, height, width)).copy()
@@ -26,8 +30,8 @@ def scene(height=60, width=90, top=20, left=35, high=25, wide=40, noise=0.02):
 
 
 def test_the_object_is_filled_from_seeds_in_a_part_of_it():
-    canvas, map_, covered, box = scene()
-    (found,) = segment(map_[None], covered, canvas, FULL)
+    canvas, map_, covered, box = example()
+    (found,) = segmented(map_[None], covered, canvas, FULL)
     assert found.box.tolist() == box
     assert found.foreground.sum() < 0.3 * found.mask.sum()  # the seeds alone are only a part
     assert found.mask.sum() == 25 * 40
@@ -36,19 +40,19 @@ def test_the_object_is_filled_from_seeds_in_a_part_of_it():
 
 @pytest.mark.parametrize("side", [30, 45, 120])
 def test_the_box_comes_back_to_the_canvas_from_any_grid(side):
-    canvas, map_, covered, box = scene()
-    (found,) = segment(map_[None], covered, canvas, Settings(side=side))
+    canvas, map_, covered, box = example()
+    (found,) = segmented(map_[None], covered, canvas, Settings(side=side))
     side = min(side, 60)  # never enlarged
     assert found.mask.shape == (side, round(side * 90 / 60))
     assert found.box == pytest.approx(box, abs=2 * 60 / side)
 
 
 def test_several_classes_are_segmented_as_each_alone():
-    canvas, map_, covered, _ = scene()
+    canvas, map_, covered, _ = example()
     maps = np.stack([map_, map_[::-1, ::-1].copy()])
-    both = segment(maps, covered, canvas, FULL)
+    both = segmented(maps, covered, canvas, FULL)
     for map_alone, found in zip(maps, both, strict=True):
-        (alone,) = segment(map_alone[None], covered, canvas, FULL)
+        (alone,) = segmented(map_alone[None], covered, canvas, FULL)
         assert np.array_equal(alone.mask, found.mask)
     assert both[0].box.tolist() != both[1].box.tolist()
 
@@ -81,26 +85,26 @@ def test_ties_at_an_extreme_are_its_seeds():
 
 @pytest.mark.parametrize("value", [0.0, 3.0])
 def test_a_flat_map_finds_nothing_and_answers_with_the_whole_canvas(value):
-    canvas, map_, covered, _ = scene()
-    (found,) = segment(np.full_like(map_, value)[None], covered, canvas, FULL)
+    canvas, map_, covered, _ = example()
+    (found,) = segmented(np.full_like(map_, value)[None], covered, canvas, FULL)
     assert not found.found
     assert not found.foreground.any()
     assert found.box.tolist() == [0, 0, 90, 60]
 
 
 def test_a_picture_of_one_colour_has_a_box():
-    _, map_, covered, _ = scene()
+    _, map_, covered, _ = example()
     for hard in (True, False):
         settings = dataclasses.replace(FULL, seeds_hard=hard)
-        (found,) = segment(map_[None], covered, np.full((3, 60, 90), 0.5, np.float32), settings)
+        (found,) = segmented(map_[None], covered, np.full((3, 60, 90), 0.5, np.float32), settings)
         assert 0 <= found.box[0] < found.box[2] <= 90
         assert found.found == hard  # without a seed that must hold nothing speaks for an object
 
 
 def test_uncovered_pixels_are_never_seeds():
-    canvas, map_, covered, _ = scene()
+    canvas, map_, covered, _ = example()
     covered[:, :20] = covered[:, 70:] = False
-    (found,) = segment(map_[None], covered, canvas, FULL)
+    (found,) = segmented(map_[None], covered, canvas, FULL)
     assert not ((found.foreground | found.background) & ~covered).any()
     assert found.background.sum() == pytest.approx(0.30 * covered.sum(), abs=2)
     assert found.foreground.sum() == pytest.approx(0.05 * covered.sum(), abs=2)
@@ -119,7 +123,7 @@ def test_a_photograph_whose_object_is_known():
     canvas = data.chelsea().transpose(2, 0, 1).astype(np.float32) / 255
     y, x = np.mgrid[: canvas.shape[1], : canvas.shape[2]]
     map_ = np.exp(-((y - 150) ** 2 / 3000 + (x - 220) ** 2 / 6000)).astype(np.float32)
-    (found,) = segment(map_[None], np.ones(map_.shape, bool), canvas, Settings())
+    (found,) = segmented(map_[None], np.ones(map_.shape, bool), canvas, Settings())
     x0, y0, x1, y1 = found.box
     assert x0 < 220 < x1
     assert y0 < 150 < y1

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from deepinside.localisation import tables
-from deepinside.localisation.measure import THRESHOLDS, Measured
-from deepinside.localisation.outcome import Drawn, Outcome
+from deepinside.localisation.measure import THRESHOLDS
+from deepinside.localisation.outcome import Located, Outcome
 
 FULL, LEFT, CORNER = [0, 0, 10, 20], [0, 0, 5, 20], [0, 0, 1, 1]
 
@@ -24,13 +24,19 @@ def outcome():
         truth=np.array([0, 0, 1, 1, 1]),
         instances=tuple(np.array([box], float) for box in (FULL, FULL, LEFT, FULL, FULL)),
         counted=np.array([True] * 4 + [False]),
-        labels=np.array([[0], [0], [1], [0], [1]]),
-        boxes=known[:, None],
-        found=np.ones((5, 1), bool),
-        known=known,
-        seeds=np.array([LEFT, CORNER, CORNER, CORNER, FULL], float),
-        measured=Measured(curves, np.array([1, 0, 1, 1, 0.0]), np.array([1, 0.5, np.nan, 0.75, 0])),
-        others={"blind": Drawn(np.array([[CORNER]] * 5, float), np.array([CORNER] * 5, float))},
+        located=Located(
+            labels=np.array([[0], [0], [1], [0], [1]]),
+            boxes=known[:, None],
+            found=np.ones((5, 1), bool),
+            known=known,
+            seeds=np.array([LEFT, CORNER, CORNER, CORNER, FULL], float),
+            curve=curves,
+            pointed=np.array([1, 0, 1, 1, 0.0]),
+            energy=np.array([1, 0.5, np.nan, 0.75, 0]),
+            others=np.array([[[CORNER] * 2]] * 5, float),
+            reason=np.array([""] * 5),
+        ),
+        others=("blind",),
     )
 
 

@@ -21,7 +21,7 @@ from tests.shared import SHARED, needs_shared
 
 from deepinside.data.imagenet import synsets
 from deepinside.data.index import NO_BOXES, Entry, Index
-from deepinside.localisation import cases, localiser, submission
+from deepinside.localisation import cases, submission
 from deepinside.network import Network, Preprocessing
 from deepinside.plots.localisation import steps
 from deepinside.records import Boxes, Table
@@ -172,7 +172,7 @@ def grab_cut_of_seeds(monkeypatch):
     opencv.GC_BGD, opencv.GC_FGD, opencv.GC_PR_BGD, opencv.GC_PR_FGD, opencv.GC_INIT_WITH_MASK = range(5)
     opencv.setRNGSeed = opencv.grabCut = lambda *_: None
     monkeypatch.setitem(sys.modules, "cv2", opencv)
-    monkeypatch.setattr(localise, "cutting", lambda _workers: ThreadPoolExecutor(1))
+    monkeypatch.setattr(localise, "worker_pool", lambda _workers: ThreadPoolExecutor(1))
 
 
 @pytest.mark.parametrize(
@@ -219,25 +219,23 @@ def identical(first, second):
 
 
 def test_an_interrupted_run_with_other_workers_ends_the_same(artifact, tmp_path, monkeypatch):
-    started = localiser.Localiser._started
+    picture = Index.picture
     prepared = draw(tmp_path)
 
     def stop(self, entry):
         if entry.image == "d":
             raise KeyboardInterrupt
-        return started(self, entry)
+        return picture(self, entry)
 
-    monkeypatch.setattr(localiser.Localiser, "_started", stop)
+    monkeypatch.setattr(Index, "picture", stop)
     with pytest.raises(KeyboardInterrupt):
         located(tmp_path, monkeypatch, prepared=prepared, workers=1)
     assert len(list((tmp_path / "out" / "parts").glob("*.npz"))) == 1
 
-    def resumed(self, entry):
-        assert entry.image not in "ab", "a finished batch was computed again"
-        return started(self, entry)
-
-    monkeypatch.setattr(localiser.Localiser, "_started", resumed)
+    read = []
+    monkeypatch.setattr(Index, "picture", lambda self, entry: read.append(entry.image) or picture(self, entry))
     assert identical(located(tmp_path, monkeypatch, prepared=prepared, workers=1), artifact)
+    assert read[:3] == ["c", "d", "e"], "a finished batch was computed again"  # what follows is drawn
 
 
 def test_a_broken_picture_is_set_aside_and_counted(tmp_path, monkeypatch):

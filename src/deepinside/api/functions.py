@@ -28,7 +28,7 @@ from deepinside.data.broden.reader import Broden
 from deepinside.data.image import ImageLike, images
 from deepinside.defaults import defaults
 from deepinside.localisation.crops import viewed
-from deepinside.localisation.localiser import arrays, last_positions, on_photograph
+from deepinside.localisation.localiser import last_positions, on_photograph
 from deepinside.localisation.segment import segment
 from deepinside.localisation.settings import Settings
 from deepinside.methods.activation_maximization import activation_maximization
@@ -260,14 +260,13 @@ def localise(
 
     def compute(picture: Tensor, _name: str) -> Localisation:
         view = viewed(network, picture, **viewing)
-        pixels = arrays(view)
+        scene = view.scene(grid.side)
         with threadpoolctl.threadpool_limits(1):  # as in the stage's workers, on which the last bits depend
-            parts = segment(pixels.maps, pixels.covered, pixels.canvas, grid, pixels.activation)
-        sizes = [(height, width) for _, height, width in (view.canvas.shape, picture.shape)]
+            parts = segment(scene, grid)
         numbers = view.classes.tolist()
         return Localisation(
             image=picture.permute(1, 2, 0).numpy() / _TOP,
-            boxes=on_photograph(np.stack([one.box for one in parts]), *sizes),
+            boxes=on_photograph(np.stack([one.box for one in parts]), scene.size, (picture.shape[1], picture.shape[2])),
             found=np.array([one.found for one in parts]),
             targets=tuple(network.classes[number] for number in numbers),
             probabilities=view.probabilities.cpu().numpy()[numbers],

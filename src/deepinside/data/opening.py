@@ -1,4 +1,4 @@
-"""Opens the data sets and concepts of the configuration."""
+"""Opens the data sets of the configuration."""
 
 import csv
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from deepinside.data.broden.reader import Broden
 from deepinside.data.index import PICTURES, Index
 from deepinside.spelling import resolved
 
@@ -40,20 +39,6 @@ def open_index(cfg: DictConfig, prepared: Path, network: Path | None = None) -> 
     inside = cfg.data.root is None or (prepared / PICTURES).is_dir()
     index = Index.read(prepared, prepared if inside else Path(cfg.data.root))
     return index.divided() if network is not None and network.parent.name == "train" else index
-
-
-def open_broden(cfg: DictConfig, concepts: Path) -> Broden:
-    """The images with concept masks.
-
-    Args:
-        cfg: with `concepts.root`.
-        concepts: artifact of `concepts`; it contains generated and converted images, but not Broden's.
-
-    Returns:
-        All rows.
-    """
-    inside = cfg.concepts.root is None or (concepts / "index.csv").exists()
-    return Broden.open(concepts if inside else Path(cfg.concepts.root))
 
 
 def blacklisted(prepared: Path) -> frozenset[str]:

@@ -7,7 +7,7 @@ from jaxtyping import Int
 from numpy import ndarray
 from torch import Tensor
 
-from deepinside.dissection.labels import Carried, Labels, Placed, Vocabulary
+from deepinside.dissection.labels import Carried, Placed, Vocabulary
 from deepinside.dissection.upsample import Hits
 from deepinside.spelling import closest
 
@@ -137,20 +137,3 @@ def summed(found: Tally, labels: Carried, vocabulary: Vocabulary, rule: str) -> 
     intersection.index_add_(1, labels.ids.reshape(-1), found.common.transpose(0, 1).reshape(units, -1))
     activation = qualifying(found, labels, vocabulary, rule).sum(dim=0)
     return Counts(intersection.cpu().numpy(), activation.cpu().numpy())
-
-
-def counts(hits: Hits, labels: Labels, vocabulary: Vocabulary, *, units: int, rule: str = "image") -> Counts:
-    """I and A of one layer on a batch.
-
-    Args:
-        hits: the masks' pixels.
-        labels: of the same images, on the same device.
-        vocabulary: category of each label.
-        units: number of units of the layer.
-        rule: `image` or `hit`.
-
-    Returns:
-        The counts.
-    """
-    placed = labels.placed()
-    return summed(tally(Spots.of(hits, placed, units), placed), placed.carried, vocabulary, rule)

@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from deepinside.data.datamodule import Pairs, Pictures
+from deepinside.models.classifier import Bar
 from deepinside.models.inverter import Discriminator, UpConvNet
-from deepinside.models.training import _quiet, _torch_state, placed
+from deepinside.models.training import run_epochs
 from deepinside.network import Network
 from deepinside.probe.codes import codes
-from deepinside.runtime.progress import track
 
 TERMS = ("image", "feature", "adversarial")
 _IDLE = 0.1  # the discriminator rests while its loss is below this share of the generator's (DeePSiM; [UNVERIFIED])
@@ -157,7 +157,7 @@ def _readable(batch: Pairs) -> Float[Tensor, "n 3 s s"]:
 
 
 class KeepInversion(Callback):
-    """Writes `history.csv` and the state to resume from after every epoch, each atomically; shows progress."""
+    """Writes `history.csv` and the state to resume from after every epoch, each atomically."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -170,20 +170,6 @@ class KeepInversion(Callback):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Restores the history of a checkpoint."""
         self.rows = list(state_dict["rows"])
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the progress at the current epoch."""
-        assert isinstance(pl_module, Inversion)
-        left = (int(trainer.max_epochs or 0) - trainer.current_epoch) * int(trainer.num_training_batches)
-        self.steps = track(range(left), f"invert {pl_module.name}")
-
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Advances the progress."""
-        next(self.steps, None)
-
-    def on_train_end(self, *_: Any) -> None:
-        """Ends the progress."""
-        self.steps.close()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the history and the checkpoint."""
@@ -206,22 +192,7 @@ def train_inverter(
         epochs: their number.
         device: `cpu`, `cuda` or `auto`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder / "last.ckpt"
-    with _quiet(), _torch_state():
-        runner = Trainer(
-            max_epochs=epochs,
-            callbacks=[KeepInversion(folder)],
-            default_root_dir=folder,
-            deterministic="warn",
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            enable_progress_bar=False,
-            logger=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-            **placed(device),
-        )
-        runner.fit(inversion, pictures, ckpt_path=str(checkpoint) if checkpoint.exists() else None, weights_only=True)
+    callbacks = [Bar(f"invert {inversion.name}"), KeepInversion(folder)]
+    run_epochs(inversion, pictures, folder / "last.ckpt", epochs=epochs, callbacks=callbacks, device=device)
     inversion.module.requires_grad_(False).eval().to(inversion.frozen[0].device)
     return pd.read_csv(folder / "history.csv")

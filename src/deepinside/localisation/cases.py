@@ -27,7 +27,8 @@ def draw(outcome: Outcome, localiser: Localiser, out: Path) -> None:
         found = localiser.segmentation(entry, image)
         overlap = float(outcome.known_overlaps[position])
         case = Case(
-            image.permute(1, 2, 0).numpy(), *found[:5], outcome.known[position], outcome.instances[position], overlap,
+            image.permute(1, 2, 0).numpy(), *found[:5], outcome.located.known[position],
+            truth=outcome.instances[position], overlap=overlap,
             panels=SEGMENTATIONS[localiser.settings.segmentation].panels, scale=_scale(localiser.settings),
         )  # fmt: skip
         name = localiser.index.classes[entry.label].split(",")[0]  # ImageNet's names list their synonyms

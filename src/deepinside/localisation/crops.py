@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from deepinside import views
+from deepinside.localisation.maps import Scene, scene
 from deepinside.methods.grad_cam import evidence
 from deepinside.methods.saliency import forward
 from deepinside.network import Network
@@ -34,6 +35,18 @@ class Viewed(NamedTuple):
     covered: Bool[Tensor, "H W"]
     canvas: Float[Tensor, "3 H W"]
     activation: Float[Tensor, "t H W"] | None = None
+
+    def scene(self, side: int | None) -> Scene:
+        """The image and its maps on the working grid, as arrays, which `segment.segment` takes.
+
+        Args:
+            side: shorter side of the grid, in pixels, where the canvas is larger; None for the canvas itself.
+
+        Returns:
+            The scene.
+        """
+        maps, covered, canvas = (tensor.cpu().numpy() for tensor in (self.maps, self.covered, self.canvas))
+        return scene(maps, covered, canvas, side, None if self.activation is None else self.activation.cpu().numpy())
 
 
 def viewed(

@@ -128,19 +128,3 @@ def _source_side(links: Links, capacity: Int[ndarray, " e"], gain: Int[ndarray, 
     mask = np.zeros(len(gain) + 2, dtype=bool)
     mask[flow.get_source_side_min_cut()] = True
     return mask[: len(gain)]
-
-
-def energy(mask: Bool[ndarray, "h w"], unaries: Float[ndarray, "2 h w"], links: Links) -> float:
-    """E(mask): what the cut makes least.
-
-    Args:
-        mask: true for foreground.
-        unaries: cost of background (0) and of foreground (1) per pixel.
-        links: see `contrast_links`.
-
-    Returns:
-        The sum over pixels and parted pairs.
-    """
-    flat = mask.ravel()
-    parted = flat[links.first] != flat[links.second]
-    return float(np.where(mask, unaries[1], unaries[0]).sum() + links.weight[parted].sum())

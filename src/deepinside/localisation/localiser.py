@@ -3,17 +3,17 @@
 import multiprocessing
 import os
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import threadpoolctl  # type: ignore[import-untyped]
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 from numpy import ndarray
 from omegaconf import DictConfig
 from PIL import Image
@@ -22,129 +22,89 @@ from torch import Tensor
 from deepinside.data.index import BadImage, Entry, Index
 from deepinside.localisation import boxes
 from deepinside.localisation.crops import Viewed, viewed
-from deepinside.localisation.maps import Scene, scene
-from deepinside.localisation.measure import THRESHOLDS, Measured, measured
-from deepinside.localisation.segment import Segmentation, segment, segmented
+from deepinside.localisation.maps import Scene
+from deepinside.localisation.measure import measured
+from deepinside.localisation.outcome import Located
+from deepinside.localisation.segment import Segmentation, object_box, segment
 from deepinside.localisation.settings import Settings, from_maps
 from deepinside.methods.grad_cam import spatial_layer
 from deepinside.network import Network
 from deepinside.probe.randomise import randomised
 
 
-class Pixels(NamedTuple):
-    """An image and its maps on the canvas, as `segment.scene` takes them."""
-
-    maps: Float[ndarray, "k H W"]
-    covered: Bool[ndarray, "H W"]
-    canvas: Float[ndarray, "3 H W"]
-    activation: Float[ndarray, "k H W"] | None = None
-
-
-class Located(NamedTuple):
-    """Results of one image; boxes are on the canvas.
-
-    Attributes:
-        boxes: one per class, (k, 4).
-        found: whether an object was found, (k,).
-        seeds: the box around the largest component of the true class's foreground seeds.
-        measured: of the true class's map.
-        others: boxes by other settings, (k, 4) per name.
-    """
-
-    boxes: Float[ndarray, "k 4"]
-    found: Bool[ndarray, " k"]
-    seeds: Float[ndarray, " 4"]
-    measured: Measured
-    others: dict[str, Float[ndarray, "k 4"]]
-
-
 def locate(
-    pixels: Pixels,
+    scene: Scene,
+    classes: Sequence[int],
+    entry: Entry,
     settings: Settings,
-    known: int,
-    instances: Float[ndarray, "b 4"],
-    others: Mapping[str, Settings] | None = None,
+    top: int,
+    others: Sequence[tuple[Scene, Settings]] = (),
 ) -> Located:
-    """Boxes for every class, and how well the true one's map points; the true boxes change none of ours.
+    """Boxes for every class of an image, and how well the map of the true class points; its true boxes change no box.
 
     Args:
-        pixels: of the image.
+        scene: the image and a map for every class.
+        classes: most probable first; the true one is among them.
+        entry: size, class and boxes of the photograph.
         settings: weights of the maps, quantiles, colour models, cut.
-        known: position of the true class among the maps.
-        instances: boxes of its object on the canvas.
-        others: settings, on the same grid, whose boxes are wanted too.
+        top: number of guesses.
+        others: other maps of the same classes, or other settings, with which boxes are drawn too.
 
     Returns:
-        What is kept.
+        The result of the image.
     """
-    shown = _scene(pixels, settings)
-    found = segmented(shown, settings)
-    truth = boxes.rescaled(instances, shown.size, shown.covered.shape)
-    return Located(
-        np.stack([one.box for one in found]),
-        np.array([one.found for one in found]),
-        _seeds_box(found[known], settings, shown.size),
-        measured(found[known].map, shown.covered, truth),
-        {name: np.stack([one.box for one in segmented(shown, other)]) for name, other in (others or {}).items()},
+    known, size = list(classes).index(entry.label), (entry.height, entry.width)
+    found = segment(scene, settings)
+    drawn = [
+        on_photograph(np.stack([part.box for part in parts]), scene.size, size)
+        for parts in (found, *(segment(*other) for other in others))
+    ]
+    seeds = object_box(boxes.largest_component(found[known].foreground, settings.connectivity), scene.size)
+    truth = boxes.rescaled(boxes.rescaled(entry.boxes.xyxy, size, scene.size), scene.size, scene.covered.shape)
+    row, made = Located.blank(top, len(others)), min(top, len(classes))
+    row.labels[:made] = classes[:made]
+    row.found[:made] = [part.found for part in found[:made]]
+    row.boxes[:made] = drawn[0][:made]
+    for number, other in enumerate(drawn[1:]):
+        row.others[number, :made], row.others[number, -1] = other[:made], other[known]
+    return row._replace(
+        known=drawn[0][known],
+        seeds=on_photograph(seeds, scene.size, size),
+        **measured(found[known].map, scene.covered, truth)._asdict(),
     )
 
 
-def drawn(pixels: Pixels, settings: Settings) -> Float[ndarray, "k 4"]:
-    """The boxes alone.
-
-    Args:
-        pixels: of the image.
-        settings: from maps to boxes.
-
-    Returns:
-        One box per class, on the canvas.
-    """
-    return np.stack([one.box for one in segmented(_scene(pixels, settings), settings)])
-
-
-def _scene(pixels: Pixels, settings: Settings) -> Scene:
-    return scene(pixels.maps, pixels.covered, pixels.canvas, settings.side, pixels.activation)
-
-
-def _seeds_box(one: Segmentation, settings: Settings, size: tuple[int, int]) -> Float[ndarray, " 4"]:
-    part = boxes.largest_component(one.foreground, settings.connectivity)
-    return boxes.rescaled(boxes.tight_box(part if part.any() else np.ones_like(part)), part.shape, size)
-
-
-def borrowed(own: Pixels, other: Pixels, theirs: int) -> Pixels:
+def borrowed(own: Viewed, other: Viewed, theirs: int) -> Viewed:
     """An image with the map of another's true class for every class of its own, stretched to its size.
 
     Args:
         own: the image.
         other: whose maps.
-        theirs: position of the other's true class among them.
+        theirs: the other's true class.
 
     Returns:
         The image and those maps.
     """
-    count, size = len(own.maps), (own.canvas.shape[1], own.canvas.shape[2])
+    place = other.classes.tolist().index(theirs)
 
-    def stretched(map_: Float[ndarray, "h w"]) -> Float[ndarray, "k H W"]:
-        image = Image.fromarray(map_).resize(size[::-1], Image.Resampling.BILINEAR)
-        return np.repeat(np.asarray(image)[None], count, axis=0)
+    def stretched(maps: Float[Tensor, "t h w"]) -> Float[Tensor, "k H W"]:
+        size = own.canvas.shape[2], own.canvas.shape[1]
+        image = Image.fromarray(maps[place].cpu().numpy()).resize(size, Image.Resampling.BILINEAR)
+        return torch.from_numpy(np.asarray(image).copy()).expand(len(own.maps), -1, -1)
 
-    activation = None if other.activation is None else stretched(other.activation[theirs])
-    return own._replace(maps=stretched(other.maps[theirs]), activation=activation)
-
-
-NO_GUESS, NO_BOX = -1, (0.0, 0.0, 1.0, 1.0)
-OTHER = "other."  # before the names of boxes by other rules
+    activation = None if other.activation is None else stretched(other.activation)
+    return own._replace(maps=stretched(other.maps), activation=activation)
 
 
 @dataclass(frozen=True)
 class Localiser:
-    """Positions of images -> guesses and boxes; the network runs here while the pool cuts.
+    """Positions of images -> guesses and boxes; the network runs here while the pool segments.
 
     Args:
         network: to analyse.
         index: of the images.
         options: the group localise.
-        pool: see `cutting`.
+        pool: see `worker_pool`.
     """
 
     network: Network
@@ -159,12 +119,17 @@ class Localiser:
 
     @cached_property
     def others(self) -> dict[str, Settings]:
-        """Other ways from the same maps to boxes, where they are asked for."""
+        """Other ways from the same maps to boxes, where they are requested."""
         return from_maps(self.settings) if self.options.baselines == "all" else {}
+
+    @property
+    def baselines(self) -> tuple[str, ...]:
+        """The names of `Located.others`."""
+        return (*self.others, "random_weights", "permuted_maps") if self.others else ()
 
     @cached_property
     def layer(self) -> str | None:
-        """Whose class activation is wanted, if any is."""
+        """Whose class activation is needed, if any is."""
         return None if self.settings.activation == 0 and not self.others else last_positions(self.network)
 
     @cached_property
@@ -179,83 +144,41 @@ class Localiser:
             positions: of images in the index.
 
         Returns:
-            `labels` (b, top), `boxes` (b, top, 4), `found` (b, top), `known` and `seeds` (b, 4), `curve` (b, t),
-            `pointed` and `energy` (b,), `other.NAME` (b, top + 1, 4), the true class last, and `reason` (b,), which is
-            empty if the image is readable.
+            The fields of `Located`, with an axis of images in front.
         """
-        waiting = [self._started(self.index.entries[position]) for position in positions]
+        entries = [self.index.entries[position] for position in positions]
+        located: dict[str, Located | Future[Located]] = {}
+        seen: list[tuple[Entry, UInt8[Tensor, "3 h w"], Viewed]] = []
+        lag = 1 if self.others else 0  # permuted maps are those of the next image, and at last those of the first
+        for entry in entries:
+            try:
+                image = self.index.picture(entry)
+            except BadImage as error:
+                located[entry.image] = Located.blank(self.options.top, len(self.baselines), error.reason)
+                continue
+            seen.append((entry, image, self._viewed(image, top=self.options.top, also=entry.label)))
+            if len(seen) > lag:
+                located[seen[-1 - lag][0].image] = self._submit(*seen[-1 - lag], seen[-1])
+        if seen and lag:
+            located[seen[-1][0].image] = self._submit(*seen[-1], seen[0])
+        rows = [one.result() if isinstance(one, Future) else one for one in (located[one.image] for one in entries)]
+        return {name: np.array(values) for name, values in zip(Located._fields, zip(*rows, strict=True), strict=True)}
+
+    def _submit(
+        self, entry: Entry, image: UInt8[Tensor, "3 h w"], view: Viewed, following: tuple[Entry, Tensor, Viewed]
+    ) -> Future[Located]:
+        classes, settings = view.classes.tolist(), self.settings
+        scene = view.scene(settings.side)
+        others = [(scene, other) for other in self.others.values()]
         if self.others:
-            self._permute([work for work in waiting if isinstance(work, Work)])
-        rows = [self._finished(work) if isinstance(work, Work) else work for work in waiting]
-        return {key: np.array([row[key] for row in rows]) for key in rows[0]}
+            blind = self._viewed(image, self.control, classes=classes)
+            mixed = borrowed(view, following[2], following[0].label)  # what is left is what all maps have in common
+            others += [(other.scene(settings.side), settings) for other in (blind, mixed)]
+        return self.pool.submit(locate, scene, classes, entry, settings, self.options.top, others)
 
-    def _started(self, entry: Entry) -> "dict | Work":
-        try:
-            image = self.index.picture(entry)
-        except BadImage as error:
-            return self._nothing(error.reason)
-        view = self.view(entry, image)
-        known = view.classes.tolist().index(entry.label)
-        size = (view.canvas.shape[1], view.canvas.shape[2])
-        truth = boxes.rescaled(entry.boxes.xyxy, (entry.height, entry.width), size)
-        pixels = arrays(view)
-        future = self.pool.submit(locate, pixels, self.settings, known, truth, self.others)
-        work = Work(entry, view, known, future, pixels if self.others else None, {})
-        if self.others:
-            blind = viewed(self.control, image, **self._asked, classes=view.classes.tolist())
-            work.drawn["random_weights"] = self.pool.submit(drawn, arrays(blind), self.settings)
-        return work
-
-    def _permute(self, works: "list[Work]") -> None:
-        # Every image with the maps of the next one of its batch: what is left is what all maps have in common.
-        for work, other in zip(works, works[1:] + works[:1], strict=True):
-            assert work.pixels
-            assert other.pixels
-            mixed = borrowed(work.pixels, other.pixels, other.known)
-            work.drawn["permuted_maps"] = self.pool.submit(drawn, mixed, self.settings)
-
-    @property
-    def _asked(self) -> dict:
-        return {"crops": self.options.crops, "rule": self.options.rule, "layer": self.layer}
-
-    def view(self, entry: Entry, image: UInt8[Tensor, "3 h w"]) -> Viewed:
-        """Predictions and maps of an image.
-
-        Args:
-            entry: of the index.
-            image: RGB bytes, (3, h, w).
-
-        Returns:
-            Its best classes and the true one, with their maps.
-        """
-        return viewed(self.network, image, **self._asked, top=self.options.top, also=entry.label)
-
-    def _finished(self, work: "Work") -> dict:
-        located = work.future.result()
-        size = (work.entry.height, work.entry.width)
-        height, width = work.view.canvas.shape[1:]
-
-        def placed(found: ndarray) -> ndarray:
-            return on_photograph(found, (height, width), size)
-
-        ours = placed(located.boxes)
-        row = self._nothing() | {"known": ours[work.known], "seeds": placed(located.seeds)}
-        row |= {key: np.asarray(value) for key, value in located.measured._asdict().items()}
-        made = min(self.options.top, len(work.view.probabilities))
-        for key, value in (("labels", work.view.classes.cpu().numpy()), ("boxes", ours), ("found", located.found)):
-            row[key][:made] = value[:made]
-        for name, other in (located.others | {name: late.result() for name, late in work.drawn.items()}).items():
-            row[f"{OTHER}{name}"][:made] = placed(other)[:made]
-            row[f"{OTHER}{name}"][-1] = placed(other)[work.known]
-        return row
-
-    def _nothing(self, reason: str = "") -> dict:
-        top = self.options.top
-        guesses = {"labels": np.full(top, NO_GUESS), "boxes": np.tile(NO_BOX, (top, 1)), "found": np.ones(top, bool)}
-        blank = {"known": np.array(NO_BOX), "seeds": np.array(NO_BOX), "curve": np.full(len(THRESHOLDS), np.nan)}
-        names = (*self.others, "random_weights", "permuted_maps") if self.others else ()
-        others = {f"{OTHER}{name}": np.tile(NO_BOX, (top + 1, 1)) for name in names}
-        return {**guesses, **blank, "pointed": np.nan, "energy": np.nan, **others, "reason": reason}
+    def _viewed(self, image: UInt8[Tensor, "3 h w"], network: Network | None = None, **choice: Any) -> Viewed:
+        options = {"crops": self.options.crops, "rule": self.options.rule, "layer": self.layer}
+        return viewed(network or self.network, image, **options, **choice)
 
     def segmentation(self, entry: Entry, image: UInt8[Tensor, "3 h w"]) -> Segmentation:
         """Everything that led to the box of the true class, once more.
@@ -267,22 +190,8 @@ class Localiser:
         Returns:
             The same segmentation.
         """
-        view = self.view(entry, image)
-        maps, covered, canvas, activation = arrays(view)
-        one = slice(known := view.classes.tolist().index(entry.label), known + 1)
-        speaks = None if activation is None else activation[one]
-        return self.pool.submit(segment, maps[one], covered, canvas, self.settings, speaks).result()[0]
-
-
-class Work(NamedTuple):
-    """An image whose boxes are being drawn."""
-
-    entry: Entry
-    view: Viewed
-    known: int
-    future: "Future[Located]"
-    pixels: Pixels | None
-    drawn: dict[str, "Future[ndarray]"]
+        scene = self._viewed(image, classes=[entry.label]).scene(self.settings.side)
+        return self.pool.submit(segment, scene, self.settings).result()[0]
 
 
 def last_positions(network: Network) -> str:
@@ -314,21 +223,8 @@ def on_photograph(
     return boxes.whole_pixels(boxes.rescaled(found, canvas, size), size)
 
 
-def arrays(view: Viewed) -> Pixels:
-    """A view as arrays, for another process.
-
-    Args:
-        view: on any device.
-
-    Returns:
-        Arrays.
-    """
-    activation = None if view.activation is None else view.activation.cpu().numpy()
-    return Pixels(view.maps.cpu().numpy(), view.covered.cpu().numpy(), view.canvas.cpu().numpy(), activation)
-
-
 @contextmanager
-def cutting(workers: int) -> Generator[ProcessPoolExecutor]:
+def worker_pool(workers: int) -> Generator[ProcessPoolExecutor]:
     """Processes that segment, each with one thread, so that their number changes no result.
 
     Args:

@@ -1,29 +1,74 @@
 """What localisation answered for every image, judged and written down."""
 
 import csv
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from deepinside.localisation import submission
 from deepinside.localisation.error import best_overlaps, class_known_errors, errors
-from deepinside.localisation.measure import Measured
+from deepinside.localisation.measure import THRESHOLDS
 from deepinside.localisation.settings import BASELINES
 
 _CORNERS = ("x0", "y0", "x1", "y1")
 
 
-class Drawn(NamedTuple):
-    """Boxes by another rule: of the guesses (n, g, 4), and of the true class (n, 4)."""
+class Located(NamedTuple):
+    """Result of one image, boxes in whole pixels of the photograph; or, with an axis in front, of n images.
 
-    boxes: Float[ndarray, "n g 4"]
-    known: Float[ndarray, "n 4"]
+    Attributes:
+        labels: guessed classes, best first; -1 for no guess, (g,).
+        boxes: of the guesses, half-open x0 y0 x1 y1, (g, 4).
+        found: whether a guess has an object; otherwise its box is the whole image, (g,).
+        known: the box for the true class, (4,).
+        seeds: the box around the largest component of the true class's foreground seeds, (4,).
+        curve: of the true class's map, the best IoU at each of `measure.THRESHOLDS`, (t,).
+        pointed: whether the maximum of that map is in an instance.
+        energy: share of the sum of that map in the instances.
+        others: by other maps or settings, the boxes of the guesses and, last, of the true class, (o, g + 1, 4).
+        reason: why the image could not be read; empty if it was.
+    """
+
+    labels: Int[ndarray, "*n g"]
+    boxes: Float[ndarray, "*n g 4"]
+    found: Bool[ndarray, "*n g"]
+    known: Float[ndarray, "*n 4"]
+    seeds: Float[ndarray, "*n 4"]
+    curve: Float[ndarray, "*n t"]
+    pointed: Float[ndarray, "*n"]
+    energy: Float[ndarray, "*n"]
+    others: Float[ndarray, "*n o g+1 4"]
+    reason: ndarray
+
+    @classmethod
+    def blank(cls, top: int, others: int, reason: str = "") -> Self:
+        """No guess.
+
+        Args:
+            top: number of guesses.
+            others: number of other maps or settings.
+            reason: why the image could not be read.
+
+        Returns:
+            The result of one image: no labels, boxes of one pixel, no measures.
+        """
+        box, none = np.array([0.0, 0, 1, 1]), np.array(np.nan)
+        return cls(
+            labels=np.full(top, -1),
+            boxes=np.tile(box, (top, 1)),
+            found=np.ones(top, dtype=bool),
+            known=box,
+            seeds=box,
+            curve=np.full(len(THRESHOLDS), np.nan),
+            pointed=none,
+            energy=none,
+            others=np.tile(box, (others, top + 1, 1)),
+            reason=np.array(reason),
+        )
 
 
 @dataclass(frozen=True)
@@ -36,13 +81,8 @@ class Outcome:
         truth: class per image, (n,).
         instances: boxes of the true class, per image.
         counted: images whose localisation counts: all that are not blacklisted.
-        labels: guessed classes, best first, (n, g).
-        boxes: of the guesses, (n, g, 4).
-        found: whether a guess has an object; otherwise its box is the whole image, (n, g).
-        known: the box for the true class, (n, 4).
-        seeds: the box around the largest component of its foreground seeds, (n, 4), where known.
-        measured: measures of its map, where known.
-        others: boxes by other rules, by name.
+        located: results of the n images.
+        others: names of `located.others`.
     """
 
     images: tuple[str, ...]
@@ -50,23 +90,18 @@ class Outcome:
     truth: Int[ndarray, " n"]
     instances: tuple[Float[ndarray, "b 4"], ...]
     counted: Bool[ndarray, " n"]
-    labels: Int[ndarray, "n g"]
-    boxes: Float[ndarray, "n g 4"]
-    found: Bool[ndarray, "n g"]
-    known: Float[ndarray, "n 4"]
-    seeds: Float[ndarray, "n 4"] | None = None
-    measured: Measured | None = None
-    others: Mapping[str, Drawn] = field(default_factory=dict)
+    located: Located
+    others: tuple[str, ...] = ()
 
     @cached_property
     def overlaps(self) -> Float[ndarray, "n g"]:
         """IoU of each guessed box with the instance that it meets best."""
-        return best_overlaps(self.boxes, self.instances)
+        return best_overlaps(self.located.boxes, self.instances)
 
     @cached_property
     def known_overlaps(self) -> Float[ndarray, " n"]:
         """IoU of the box of the true class."""
-        return best_overlaps(self.known[:, None], self.instances)[:, 0]
+        return best_overlaps(self.located.known[:, None], self.instances)[:, 0]
 
     def errors(self) -> dict[str, Float[ndarray, " n"]]:
         """Whether each image is wrong.
@@ -86,28 +121,23 @@ class Outcome:
         Returns:
             As `errors`.
         """
-        found = errors(self.labels, overlaps, self.truth, self.counted)
+        found = errors(self.located.labels, overlaps, self.truth, self.counted)
         return {**found, "known_error": np.where(self.counted, class_known_errors(known), np.nan)}
 
     @cached_property
     def baselines(self) -> dict[str, tuple[Float[ndarray, "n g"], Float[ndarray, " n"]]]:
         """Overlaps of every baseline's boxes: of the guesses (n, g) or of one box for all (n, 1); of the true class."""
-        sizes = [(int(height), int(width)) for height, width in self.sizes]
-        blind = {name: np.array([box(size) for size in sizes]).reshape(-1, 1, 4) for name, box in BASELINES.items()}
-        found = {name: best_overlaps(boxes, self.instances) for name, boxes in blind.items()}
-        drawn = {
-            name: (
-                best_overlaps(other.boxes, self.instances),
-                best_overlaps(other.known[:, None], self.instances)[:, 0],
-            )
-            for name, other in self.others.items()
-        }
-        return {name: (overlaps, overlaps[:, 0]) for name, overlaps in found.items()} | drawn
+        sizes = self.sizes.tolist()
+        blind = {name: np.array([[box(size)] * 2 for size in sizes]) for name, box in BASELINES.items()}
+        boxes = {name: both.reshape(-1, 2, 4) for name, both in blind.items()}
+        boxes |= zip(self.others, np.moveaxis(self.located.others, 1, 0), strict=True)
+        overlaps = {name: best_overlaps(found, self.instances) for name, found in boxes.items()}
+        return {name: (found[:, :-1], found[:, -1]) for name, found in overlaps.items()}
 
     @cached_property
     def seeds_overlaps(self) -> Float[ndarray, " n"]:
-        """IoU of the box around the seeds of the true class; empty where they are not known."""
-        return np.zeros(0) if self.seeds is None else best_overlaps(self.seeds[:, None], self.instances)[:, 0]
+        """IoU of the box around the seeds of the true class."""
+        return best_overlaps(self.located.seeds[:, None], self.instances)[:, 0]
 
     def write(self, folder: Path) -> None:
         """Writes `per_image.csv`: guesses, boxes, overlaps and errors; an error that does not count is an empty cell.
@@ -124,28 +154,18 @@ class Outcome:
             )
 
     def _columns(self) -> dict[str, ndarray]:
+        located = self.located
         columns = {"label": self.truth, "height": self.sizes[:, 0], "width": self.sizes[:, 1]}
         columns |= {"blacklisted": ~self.counted}
-        for guess in range(self.labels.shape[1]):
-            columns |= {f"label_{guess + 1}": self.labels[:, guess], f"found_{guess + 1}": self.found[:, guess]}
-            columns |= {f"{edge}_{guess + 1}": self.boxes[:, guess, i] for i, edge in enumerate(_CORNERS)}
+        for guess in range(located.labels.shape[1]):
+            columns |= {f"label_{guess + 1}": located.labels[:, guess], f"found_{guess + 1}": located.found[:, guess]}
+            columns |= {f"{edge}_{guess + 1}": located.boxes[:, guess, i] for i, edge in enumerate(_CORNERS)}
             columns |= {f"iou_{guess + 1}": self.overlaps[:, guess]}
-        columns |= {f"{edge}_known": self.known[:, i] for i, edge in enumerate(_CORNERS)}
+        columns |= {f"{edge}_known": located.known[:, i] for i, edge in enumerate(_CORNERS)}
         columns |= {"iou_known": self.known_overlaps}
         columns |= {f"iou_{name}": known for name, (_, known) in self.baselines.items()}
-        if len(self.seeds_overlaps):
-            columns |= {"iou_seeds": self.seeds_overlaps}
-        if self.measured is not None:
-            columns |= {"pointed": self.measured.pointed, "energy_in_box": self.measured.energy}
+        columns |= {"iou_seeds": self.seeds_overlaps, "pointed": located.pointed, "energy_in_box": located.energy}
         return columns | self.errors()
-
-    def guesses(self) -> submission.Guesses:
-        """The guesses for a prediction file.
-
-        Returns:
-            Labels from 1 on, 0 for no guess, and boxes.
-        """
-        return submission.Guesses(self.labels + 1, self.boxes)
 
 
 def _cell(number: float) -> str:

@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from deepinside.localisation import boxes, color_model
 from deepinside.localisation.graph_cut import Links, contrast_links, minimum_cut
-from deepinside.localisation.maps import Scene, blended, scene
+from deepinside.localisation.maps import Scene, blended
 from deepinside.localisation.settings import Settings
 
 
@@ -115,75 +115,67 @@ class Rule(NamedTuple):
     panels: tuple[str, str]
 
 
-def segment(
-    maps: Float[ndarray, "k H W"],
-    covered: Bool[ndarray, "H W"],
-    canvas: Float[ndarray, "3 H W"],
-    settings: Settings,
-    activation: Float[ndarray, "k H W"] | None = None,
-) -> list[Segmentation]:
+def segment(scene: Scene, settings: Settings) -> list[Segmentation]:
     """Segments the object of every class of one image.
 
     Args:
-        maps: saliency per class on the canvas, (k, H, W), non-negative.
-        covered: pixels of the canvas that some crop saw.
-        canvas: RGB in [0, 1], (3, H, W).
+        scene: the image and its maps, with class activation where its weight is not 0.
         settings: weights of the maps, quantiles, colour models, cut.
-        activation: class activation per class, (k, H, W), where its weight is not 0.
-
-    Returns:
-        One segmentation per map.
-
-    Source: Simonyan et al. 2013, sec. 3.2.
-    """
-    return segmented(scene(maps, covered, canvas, settings.side, activation), settings)
-
-
-def segmented(shown: Scene, settings: Settings) -> list[Segmentation]:
-    """Segments the object of every class of a scene.
-
-    Args:
-        shown: on the grid of `settings.side`.
-        settings: likewise.
 
     Returns:
         One segmentation per class.
+
+    Raises:
+        ValueError: if class activation is required and missing.
+
+    Source: Simonyan et al. 2013, sec. 3.2.
     """
-    activation = [None] * len(shown.saliency) if shown.activation is None else shown.activation
-    maps = [blended(s, a, shown.covered, settings) for s, a in zip(shown.saliency, activation, strict=True)]
-    parts = SEGMENTATIONS[settings.segmentation].run(maps, shown, settings)
-    return [_segmentation(map_, part, shown, settings) for map_, part in zip(maps, parts, strict=True)]
+    activation = [None] * len(scene.saliency) if scene.activation is None else scene.activation
+    maps = [blended(s, a, scene.covered, settings) for s, a in zip(scene.saliency, activation, strict=True)]
+    parts = SEGMENTATIONS[settings.segmentation].run(maps, scene, settings)
+    return [_segmentation(map_, part, scene, settings) for map_, part in zip(maps, parts, strict=True)]
 
 
-def _segmentation(map_: Float[ndarray, "h w"], part: Parts, shown: Scene, settings: Settings) -> Segmentation:
+def _segmentation(map_: Float[ndarray, "h w"], part: Parts, scene: Scene, settings: Settings) -> Segmentation:
     mask = boxes.largest_component(part.object, settings.connectivity)
-    box = boxes.tight_box(mask if mask.any() else np.ones_like(mask))
-    box = boxes.rescaled(box, mask.shape, shown.size)
-    return Segmentation(shown.picture, map_, part.foreground, part.background, mask, box)
+    return Segmentation(scene.picture, map_, part.foreground, part.background, mask, object_box(mask, scene.size))
 
 
-def _threshold(maps: Sequence[Float[ndarray, "h w"]], shown: Scene, settings: Settings) -> list[Parts]:
-    divided = [above(map_, shown.covered, settings.threshold) for map_ in maps]
+def object_box(mask: Bool[ndarray, "h w"], canvas: tuple[int, int]) -> Float[ndarray, " 4"]:
+    """The box around a mask, on the canvas.
+
+    Args:
+        mask: on the working grid, (h, w).
+        canvas: its (height, width) in pixels.
+
+    Returns:
+        Half-open x0 y0 x1 y1 in pixels of the canvas; all of it if the mask is empty.
+    """
+    return boxes.rescaled(boxes.tight_box(mask if mask.any() else np.ones_like(mask)), mask.shape, canvas)
+
+
+def _threshold(maps: Sequence[Float[ndarray, "h w"]], scene: Scene, settings: Settings) -> list[Parts]:
+    divided = [above(map_, scene.covered, settings.threshold) for map_ in maps]
     return [Parts(front, back, front) for front, back in divided]
 
 
-def _graph_cut(maps: Sequence[Float[ndarray, "h w"]], shown: Scene, settings: Settings) -> list[Parts]:
-    links = contrast_links(shown.picture, settings.gamma)
-    return _from_seeds(maps, shown, settings, partial(_cut, shown.picture, links, settings))
+def _graph_cut(maps: Sequence[Float[ndarray, "h w"]], scene: Scene, settings: Settings) -> list[Parts]:
+    links = contrast_links(scene.picture, settings.gamma)
+    return _from_seeds(maps, scene, settings, partial(_cut, scene.picture, links, settings))
 
 
-def _grab_cut(maps: Sequence[Float[ndarray, "h w"]], shown: Scene, settings: Settings) -> list[Parts]:
-    return _from_seeds(maps, shown, settings, partial(grab_cut, shown.picture))
+def _grab_cut(maps: Sequence[Float[ndarray, "h w"]], scene: Scene, settings: Settings) -> list[Parts]:
+    return _from_seeds(maps, scene, settings, partial(grab_cut, scene.picture))
 
 
 def _from_seeds(
     maps: Sequence[Float[ndarray, "h w"]],
-    shown: Scene,
+    scene: Scene,
     settings: Settings,
     extended: Callable[[Bool[ndarray, "h w"], Bool[ndarray, "h w"]], Bool[ndarray, "h w"]],
 ) -> list[Parts]:
     quantiles = settings.foreground_quantile, settings.background_quantile
-    divided = [seeds(map_, shown.covered, *quantiles) for map_ in maps]
+    divided = [seeds(map_, scene.covered, *quantiles) for map_ in maps]
     return [
         Parts(front, back, extended(front, back) if front.any() and back.any() else np.zeros_like(front))
         for front, back in divided

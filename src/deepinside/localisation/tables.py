@@ -62,12 +62,12 @@ def _gains(outcome: Outcome) -> Iterator[Row]:
 def _maps(outcome: Outcome) -> Iterator[Row]:
     counted = outcome.counted
     yield mean_row("class_known_iou", np.where(counted, outcome.known_overlaps, np.nan), "IoU")
-    if len(seeds := outcome.seeds_overlaps):
-        yield mean_row("seeds_iou", np.where(counted, seeds, np.nan), "IoU")
-        yield mean_row("iou_gain_over_seeds", np.where(counted, outcome.known_overlaps - seeds, np.nan), "IoU")
-    if outcome.measured is None or not counted.any():
+    seeds, located = outcome.seeds_overlaps, outcome.located
+    yield mean_row("seeds_iou", np.where(counted, seeds, np.nan), "IoU")
+    yield mean_row("iou_gain_over_seeds", np.where(counted, outcome.known_overlaps - seeds, np.nan), "IoU")
+    if not counted.any():
         return
-    curves, pointed, energy = (values[counted] for values in outcome.measured)
+    curves, pointed, energy = (values[counted] for values in (located.curve, located.pointed, located.energy))
     found = {least: max_box_accuracy(curves, least) for least in _OVERLAPS}
     # Intervals at the thresholds found: that these were chosen on the same images is not in them.
     yield mean_row("max_box_accuracy_v2", 100 * np.mean([right for _, right in found.values()], axis=0), "%")
@@ -81,7 +81,7 @@ def _maps(outcome: Outcome) -> Iterator[Row]:
 def _counts(outcome: Outcome) -> Iterator[Row]:
     yield Row("images", len(outcome.images), "images")
     yield Row("images_blacklisted", int((~outcome.counted).sum()), "images")
-    yield Row("guesses_without_object", int((~outcome.found).sum()), "guesses", outcome.found.size)
+    yield Row("guesses_without_object", int((~outcome.located.found).sum()), "guesses", outcome.located.found.size)
 
 
 _EDGES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # shares of the photograph; above 0.5 the whole image is right

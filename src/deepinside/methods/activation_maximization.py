@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from deepinside.methods.synthesis.ascent import Ascent, ascend
 from deepinside.methods.synthesis.canvas import Canvas, Generators, centred, enlarged
-from deepinside.methods.synthesis.material import needed, prepared
+from deepinside.methods.synthesis.material import Plan, needed, prepared
 from deepinside.methods.synthesis.photographs import largest
 from deepinside.methods.synthesis.priors import Priors
 from deepinside.methods.synthesis.target import Frame, Target, Unit, frame, objective_of, target, unit_activations
@@ -20,20 +20,6 @@ from deepinside.spelling import closest
 from deepinside.study import Pictures
 
 Settings = Mapping[str, Any]
-
-
-class Plan(NamedTuple):
-    """Settings of the optimisation, apart from the network and the objective."""
-
-    octaves: tuple[Settings, ...]
-    start: Settings
-    canvas: Settings
-    margin: int
-    weight: float
-    relative: bool
-    patches: Settings
-    pictures: Pictures | None
-    inverters: Mapping[str, Any]
 
 
 def activation_maximization(

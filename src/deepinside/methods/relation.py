@@ -16,8 +16,6 @@ from deepinside.records import Batch, Row
 from deepinside.statistics import mean_row
 from deepinside.study import Pictures, Study
 
-_WHOLE = "the two back-projections"
-
 
 def relation(
     network: Network, pictures: Pictures, *, layers: Sequence[str] | int = 8, images: int = 8, batch_size: int = 8

@@ -13,12 +13,11 @@ from deepinside.records import Batch, Maps
 from deepinside.spelling import closest
 
 # What is averaged of each gradient, and what is made of the average.
-_AVERAGES: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
+AVERAGES: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
     "signed": (torch.positive, torch.abs),
     "magnitude": (torch.abs, torch.positive),
     "square": (torch.square, torch.sqrt),
 }
-AVERAGES = tuple(_AVERAGES)
 
 
 def smooth_grad(
@@ -60,8 +59,8 @@ def smooth_grad(
     Deviation: the range is that of RGB in [0, 1], not of the normalised input, so that it is the same for every
     network; `square` takes the root, so that its unit is that of the others (the order of the pixels is the same).
     """
-    if average not in _AVERAGES:
-        raise ValueError(f"unknown average {average!r}; {closest(average, _AVERAGES)}")
+    if average not in AVERAGES:
+        raise ValueError(f"unknown average {average!r}; {closest(average, AVERAGES)}")
     if copies < 1 or batch_size < 1 or sigma < 0:
         raise ValueError(
             f"expected copies and batch_size of at least 1, sigma of at least 0, got {copies=}, {batch_size=}, {sigma=}"
@@ -95,7 +94,7 @@ def _noisy(
 def _averaged(
     network: Network, noisy: Iterator[Float[Tensor, "m 3 h w"]], classes: Int[Tensor, " t"], average: str, rule: str
 ) -> Float[Tensor, "t h w"]:
-    before, after = _AVERAGES[average]
+    before, after = AVERAGES[average]
     sums: list[Tensor] = []
     count = 0
     for part in noisy:

@@ -7,17 +7,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from deepinside.data.datamodule import Pairs
 from deepinside.models.checkpoint import save_weights
 from deepinside.network import Network
 from deepinside.runtime.progress import track
 
-Pairs = tuple[UInt8[Tensor, "n 3 s s"], Int[Tensor, " n"]]
 FEW_CLASSES = 10  # with no more than these, five guesses name half of them or all: no top-5 error is reported
 
 
@@ -255,18 +255,25 @@ class Keep(Callback):
 
 
 class Bar(Callback):
-    """The progress of a run over all its steps, with the time left."""
+    """The progress of a run over all its steps, with the time left.
+
+    Args:
+        description: of the run.
+    """
+
+    def __init__(self, description: str) -> None:
+        self.description = description
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # ruff: ignore[unused-method-argument]
         """Starts the progress at the current epoch.
 
         Args:
             trainer: of the run.
-            pl_module: the classifier.
+            pl_module: is trained.
         """
-        total = int(trainer.estimated_stepping_batches)
-        steps = range(trainer.global_step, total) if trainer.is_global_zero else range(0)  # one process tells
-        self.steps = track(steps, "train")
+        left = (int(trainer.max_epochs or 0) - trainer.current_epoch) * int(trainer.num_training_batches)
+        steps = range(left if trainer.is_global_zero else 0)  # one process tells
+        self.steps = track(steps, self.description)
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Advances the progress.

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from numpy import ndarray
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from deepinside.data.augmentation import Augmentation
@@ -141,12 +141,40 @@ def fit(
     )
     classifier = Classifier(network, seed=seed, channels_last=channels_last, **optimiser)
     checkpoint = out / "checkpoints" / "last.ckpt"
+    watching = [Bar("train"), *callbacks, Keep(out, keep)]
+    with _trainable(network, channels_last):
+        run_epochs(classifier, pictures, checkpoint, epochs=epochs, callbacks=watching, device=device, trainer=trainer)
+    alone()
+    return read_history(out)
+
+
+def run_epochs(
+    module: LightningModule,
+    pictures: Pictures,
+    checkpoint: Path,
+    *,
+    epochs: int,
+    callbacks: Sequence[Callback],
+    device: str = "auto",
+    trainer: Mapping[str, Any] | None = None,
+) -> None:
+    """Trains up to an epoch, from the checkpoint if there is one; leaves the state of torch's generators as it was.
+
+    Args:
+        module: to train.
+        pictures: training and validation images.
+        checkpoint: to resume from; its folder is created. The callbacks write it.
+        epochs: their number, those of the checkpoint included.
+        callbacks: of Lightning.
+        device: `cpu`, `cuda` or `auto`.
+        trainer: as in `placed`.
+    """
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    with _trainable(network, channels_last), _quiet(), _torch_state():
+    with _quiet(), _torch_state():
         runner = Trainer(
             max_epochs=epochs,
-            callbacks=[Bar(), *callbacks, Keep(out, keep)],
-            default_root_dir=out,
+            callbacks=list(callbacks),
+            default_root_dir=checkpoint.parent,
             deterministic="warn",  # Lightning's word for: as far as the device can
             enable_checkpointing=False,
             enable_model_summary=False,
@@ -156,9 +184,7 @@ def fit(
             use_distributed_sampler=False,
             **placed(device, trainer),
         )
-        runner.fit(classifier, pictures, ckpt_path=str(checkpoint) if checkpoint.exists() else None, weights_only=True)
-    alone()
-    return read_history(out)
+        runner.fit(module, pictures, ckpt_path=str(checkpoint) if checkpoint.exists() else None, weights_only=True)
 
 
 def placed(device: str, trainer: Mapping[str, Any] | None = None) -> dict[str, Any]:

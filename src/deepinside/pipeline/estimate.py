@@ -82,7 +82,7 @@ def _localised(cfg: DictConfig, inputs: dict[str, Path]) -> int:
 
 
 def _labelled(cfg: DictConfig, inputs: dict[str, Path]) -> int:
-    from deepinside.data.opening import open_broden
+    from deepinside.data.broden.opening import open_broden
 
     return len(open_broden(cfg, inputs["concepts"]).limit(cfg.concepts.limit))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from deepinside.data.opening import open_broden
+from deepinside.data.broden.opening import open_broden
 from deepinside.records import Row, Table, write_set_aside
 
 

@@ -9,8 +9,8 @@ import pandas as pd
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from deepinside.data.broden.opening import open_broden
 from deepinside.data.broden.reader import Broden
-from deepinside.data.opening import open_broden
 from deepinside.dissection.ablation import ablation, concepts
 from deepinside.dissection.activation_cache import ActivationCache
 from deepinside.dissection.atlas import draw_atlas

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy import ndarray
 from omegaconf import DictConfig
 
 from deepinside.data.imagenet import matched
@@ -15,9 +14,8 @@ from deepinside.data.index import Index
 from deepinside.data.opening import blacklisted, open_index
 from deepinside.localisation import submission, tables
 from deepinside.localisation.cases import draw
-from deepinside.localisation.localiser import OTHER, Localiser, cutting
-from deepinside.localisation.measure import Measured
-from deepinside.localisation.outcome import Drawn, Outcome
+from deepinside.localisation.localiser import Localiser, worker_pool
+from deepinside.localisation.outcome import Located, Outcome
 from deepinside.localisation.settings import Settings
 from deepinside.localisation.tables import table
 from deepinside.models.saved import open_network
@@ -43,14 +41,14 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     index = matched(index, network.classes)
     agree(index, network)
     skipped = blacklisted(inputs["prepare"])
-    with cutting(cfg.machine.workers) as pool:
+    with worker_pool(cfg.machine.workers) as pool:
         localiser = Localiser(network, index, cfg.localise, pool)
         started = time.perf_counter()
         batches = list(resumable(out / "parts", len(index), cfg.localise.batch_size, localiser, "localise"))
         log.info("%.2f s per image", (time.perf_counter() - started) / len(index))
-        results = {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
-        outcome = judged(index, results, skipped)
-        _write(outcome, index, results, out)
+        located = Located(*(np.concatenate([batch[field] for batch in batches]) for field in Located._fields))
+        outcome = judged(index, located, localiser.baselines, skipped)
+        _write(outcome, index, located, out)
         draw(outcome, localiser, out)
     shutil.rmtree(out / "parts")
 
@@ -103,9 +101,9 @@ def agree(index: Index, network: Network) -> None:
         )
 
 
-def judged(index: Index, results: dict[str, ndarray], skipped: frozenset[str]) -> Outcome:
+def judged(index: Index, located: Located, others: tuple[str, ...], skipped: frozenset[str]) -> Outcome:
     """Predictions and ground truth of all readable images; `skipped` names the blacklisted ones."""
-    read = results["reason"] == ""
+    read = located.reason == ""
     entries = [entry for entry, good in zip(index.entries, read, strict=True) if good]
     return Outcome(
         images=tuple(entry.image for entry in entries),
@@ -113,24 +111,17 @@ def judged(index: Index, results: dict[str, ndarray], skipped: frozenset[str]) -
         truth=np.array([entry.label for entry in entries], dtype=np.int64),
         instances=tuple(entry.boxes.xyxy for entry in entries),
         counted=np.array([entry.image not in skipped for entry in entries], dtype=bool),
-        measured=Measured(*(results[key][read] for key in Measured._fields)),
-        others={
-            key.removeprefix(OTHER): Drawn(found[read, :-1], found[read, -1])
-            for key, found in results.items()
-            if key.startswith(OTHER)
-        },
-        **{key: results[key][read] for key in ("labels", "boxes", "found", "known", "seeds")},
+        located=Located(*(values[read] for values in located)),
+        others=others,
     )
 
 
-def _write(outcome: Outcome, index: Index, results: dict[str, ndarray], out: Path) -> None:
-    broken = [
-        (entry.file, str(reason)) for entry, reason in zip(index.entries, results["reason"], strict=True) if reason
-    ]
+def _write(outcome: Outcome, index: Index, located: Located, out: Path) -> None:
+    broken = [(entry.file, str(reason)) for entry, reason in zip(index.entries, located.reason, strict=True) if reason]
     aside = sorted({*index.set_aside, *broken})
     Table([*table(outcome).rows, Row("images_set_aside", len(aside), "images")]).write(out)
     outcome.write(out)
     tables.write(outcome, index.classes, out)
     # One line for every image of the index, as the format wants it: label 0 where one could not be read.
-    submission.write(out / "predictions.txt", submission.Guesses(results["labels"] + 1, results["boxes"]))
+    submission.write(out / "predictions.txt", submission.Guesses(located.labels + 1, located.boxes))
     write_set_aside(out, aside)

@@ -24,7 +24,6 @@ from deepinside.views import resized, to_bytes
 _PLAIN = "class_model"  # plain L2, which others are compared with
 _ROWS = ("rank_one", "high_frequency_share", "total_variation", "blank_share", "fragments", "colour_distance", "size")
 _UNITS = {"total_variation": "1/pixel", "fragments": "", "colour_distance": "CIELAB", "size": "grey levels"}
-_REFERENCE = 20_000  # pixels of photographs whose colours are compared with
 
 
 def draw_images(

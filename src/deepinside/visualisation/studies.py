@@ -15,9 +15,9 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from deepinside import views
+from deepinside.data.broden.opening import open_broden
 from deepinside.data.broden.reader import Broden
 from deepinside.data.index import Entry, Index
-from deepinside.data.opening import open_broden
 from deepinside.data.reading import BadFile
 from deepinside.models.inverter import load_inverters
 from deepinside.models.saved import open_network

@@ -1,7 +1,7 @@
 """Inputs of gradient ascent: the canvas to start from, and the arguments of priors."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,36 +14,18 @@ from deepinside.spelling import closest
 from deepinside.study import Pictures
 
 
-class Wishes(Protocol):
-    """What of a plan decides the material."""
+class Plan(NamedTuple):
+    """Settings of activation maximisation, apart from the network and the objective."""
 
-    @property
-    def octaves(self) -> tuple[Mapping[str, Any], ...]:
-        """Each with its `priors`."""
-
-    @property
-    def start(self) -> Mapping[str, Any]:
-        """Where to start from."""
-
-    @property
-    def canvas(self) -> Mapping[str, Any]:
-        """What images are made of."""
-
-    @property
-    def margin(self) -> int:
-        """Pixels by which the canvas is larger."""
-
-    @property
-    def patches(self) -> Mapping[str, Any]:
-        """Side and count."""
-
-    @property
-    def pictures(self) -> Pictures | None:
-        """Photographs."""
-
-    @property
-    def inverters(self) -> Mapping[str, Any]:
-        """Generators."""
+    octaves: tuple[Mapping[str, Any], ...]
+    start: Mapping[str, Any]
+    canvas: Mapping[str, Any]
+    margin: int
+    weight: float
+    relative: bool
+    patches: Mapping[str, Any]
+    pictures: Pictures | None
+    inverters: Mapping[str, Any]
 
 
 def needed(pictures: Pictures | None, what: str) -> Pictures:
@@ -65,7 +47,7 @@ def needed(pictures: Pictures | None, what: str) -> Pictures:
 
 
 def prepared(
-    network: Network, goal: Target, shape: Frame, plan: Wishes, generators: Generators
+    network: Network, goal: Target, shape: Frame, plan: Plan, generators: Generators
 ) -> tuple[Canvas, dict[str, Any]]:
     """The canvas and the arguments of the priors.
 
@@ -104,7 +86,7 @@ def prepared(
     return Canvas(start, lambda grey: grey), available
 
 
-def _means(network: Network, goal: Target, shape: Frame, plan: Wishes, colour: Tensor) -> Tensor:
+def _means(network: Network, goal: Target, shape: Frame, plan: Plan, colour: Tensor) -> Tensor:
     if goal.layer is not None:
         raise ValueError(
             f"the start `{plan.start['kind']}`is a mean of a class's images; units of a layer have none: use zero"
@@ -118,7 +100,7 @@ def _means(network: Network, goal: Target, shape: Frame, plan: Wishes, colour: T
 
 
 def _generated(
-    plan: Wishes, shape: Frame, colour: Tensor, generators: Generators
+    plan: Plan, shape: Frame, colour: Tensor, generators: Generators
 ) -> tuple[Canvas, tuple[Tensor, Tensor], Callable[[Tensor], Tensor]]:
     name, mean = plan.canvas["code"], colour.view(1, 3, 1, 1)
     if name not in plan.inverters:
