@@ -45,17 +45,17 @@ def peer(place: str | None) -> Generator[None]:
             sys.path.remove(place)
 
 
-def ours(network: Network, units: list[int], together: int, place: str, steps: int = STEPS) -> None:
+def ours(network: Network, units: list[int], batch_size: int, place: str, steps: int = STEPS) -> None:
     """Makes the units' pictures."""
     keys = yaml.safe_load((folder() / "method" / "activation_maximization.yaml").read_text())
     del keys["_target_"]
-    keys |= {"layer": LAYER, "units": units, "place": place, "steps": steps, "together": together}
+    keys |= {"layer": LAYER, "units": units, "place": place, "steps": steps, "batch_size": batch_size}
     keys |= {"canvas": {"kind": "fourier", "decay": 1.0, "chroma": 1.0}, "start": {"kind": "normal", "sigma": 0.01}}
     keys |= {"step": {"policy": "adam", "rate": 0.05}, "priors": {"jitter": {"pixels": JITTER}}}
     activation_maximization(network, Batch(torch.zeros(0, 3, 1, 1), ()), **keys)
 
 
-def lucents(units: list[int], together: int, objective: str) -> Callable[[], None]:
+def lucents(units: list[int], batch_size: int, objective: str) -> Callable[[], None]:
     """Lucent's way to the same pictures."""
     from lucent.optvis import objectives, param, render, transform
 
@@ -64,9 +64,9 @@ def lucents(units: list[int], together: int, objective: str) -> Callable[[], Non
     one = objectives.channel if objective == "everywhere" else objectives.neuron
 
     def work() -> None:
-        for first in range(0, len(units), together):
-            part = units[first : first + together]
-            goals = [one(name, unit, batch=i if together > 1 else None) for i, unit in enumerate(part)]
+        for first in range(0, len(units), batch_size):
+            part = units[first : first + batch_size]
+            goals = [one(name, unit, batch=i if batch_size > 1 else None) for i, unit in enumerate(part)]
             render.render_vis(
                 model,
                 goals[0] if len(goals) == 1 else sum(goals[1:], goals[0]),
@@ -100,25 +100,28 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, help="the table of all benchmarks, whose rows of this one are replaced")
-    told = parser.parse_args()
-    torch.set_num_threads(told.threads)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     np.random.seed(0)  # ruff: ignore[numpy-legacy-random]  lucent draws from it
     preprocessing = Preprocessing(input=SIDE, resize=256)
     network = Network(torchvision.models.alexnet(weights=None), preprocessing, [str(i) for i in range(1000)], "alexnet")
     units = list(range(TOGETHER))
     load = os.getloadavg()[0]
-    print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load {load:.1f}, torch {torch.__version__}, {told.threads} threads")
+    print(
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load {load:.1f}, torch {torch.__version__}, "
+        f"{arguments.threads} threads"
+    )
     print(f"{LAYER}, {SIDE} pixels, {STEPS} steps, jitter of {JITTER} pixels, ours {TOGETHER} units at once")
     records = []
-    with peer(told.lucent):
+    with peer(arguments.lucent):
         for place in ("everywhere", "centre"):
             cases = {"lucent, one at a time": (units[:2], 1), f"lucent, {TOGETHER} at once": (units, TOGETHER)}
-            for name, (part, together) in cases.items() if told.lucent else ():
-                theirs = lucents(part, together, place)
+            for name, (part, batch_size) in cases.items() if arguments.lucent else ():
+                theirs = lucents(part, batch_size, place)
                 theirs()
                 ratios, mine, other = [], [], []
-                for _ in range(told.rounds):
+                for _ in range(arguments.rounds):
                     our_time = clock(lambda place=place: ours(network, units, TOGETHER, place)) / len(units)
                     other.append(clock(theirs) / len(part))
                     ratios.append(other[-1] / our_time)
@@ -127,9 +130,9 @@ def main() -> None:
                 spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}..{max(ratios):.2f})"
                 times = 1000 * statistics.median(mine), 1000 * statistics.median(other), "ms a unit"
                 ratio = statistics.median(ratios), min(ratios), max(ratios)
-                records.append(Record("activation maximisation", what, name, *times, *ratio, TARGETS[together]))
+                records.append(Record("activation maximisation", what, name, *times, *ratio, TARGETS[batch_size]))
                 print(f"{what:28} {name:24} ours {1000 * statistics.median(mine):7.0f} ms a unit   ratio {spread}")
-    keep(told.out, records, told.threads)
+    keep(arguments.out, records, arguments.threads)
     sizes = []
     for _ in range(6):
         ours(network, units, TOGETHER, "everywhere", steps=6)

@@ -29,7 +29,7 @@ from record import Record, keep
 from deepinside.data.broden.reader import Broden
 from deepinside.dissection.layers import survey_layers
 from deepinside.dissection.probe_set import Reader, mixed
-from deepinside.dissection.quantile import kept
+from deepinside.dissection.quantile import retained
 from deepinside.network import Network, Preprocessing
 from deepinside.probe import activations
 from deepinside.stages import dissect
@@ -139,7 +139,7 @@ def measured(threads, work, *args, **options):
 def arithmetic(layers: list[str], images: int) -> float:
     # MiB that the largest values of all units take, 4 bytes each.
     found = survey_layers(alexnet(), layers, [(SIDE, SIDE)])
-    values = sum(x.units * kept(images * x.maps[SIDE, SIDE][0] * x.maps[SIDE, SIDE][1], 0.005) for x in found)
+    values = sum(x.units * retained(images * x.maps[SIDE, SIDE][0] * x.maps[SIDE, SIDE][1], 0.005) for x in found)
     return 4 * values / 2**20
 
 

@@ -28,7 +28,7 @@ from record import machine
 from torch import nn
 
 from deepinside.data.index import Entry, Index
-from deepinside.dissection.quantile import kept
+from deepinside.dissection.quantile import retained
 from deepinside.methods.saliency import saliency
 from deepinside.network import Network, Preprocessing
 from deepinside.records import Batch, Boxes
@@ -90,7 +90,9 @@ def localised(size, folder, out):
     localise.open_index = lambda *_: index(folder, size)
     localise.worker_pool = lambda _workers: nullcontext(Inline())
     cfg = {
-        "localise": chosen("localise", "simonyan2013", crops="centre", top=1, pictures=0, batch=BATCH, side=SIDE // 2),
+        "localise": chosen(
+            "localise", "simonyan2013", crops="centre", top=1, pictures=0, batch_size=BATCH, side=SIDE // 2
+        ),
         "data": {"root": str(folder), "split": "all", "limit": size["images"]},
         "machine": {"device": "cpu", "workers": 0, "threads": 1},
     }
@@ -186,7 +188,7 @@ def plotted(path, rows):
     figure.savefig(path, dpi=110)
 
 
-def told(rows):
+def report(rows):
     print("| what | grows in | from | to | s | exponent | peak MiB | exponent |\n|---|---|---|---|---|---|---|---|")
     for work in WORKS:
         for axis in SIZES:
@@ -206,7 +208,7 @@ def told(rows):
         slope = (mine[-1]["mib"] - mine[0]["mib"]) * 1024 / max(1, mine[-1]["size"] - mine[0]["size"])
         print(f"{work}: {slope:.2f} kB of peak memory an image, over the last decade")
     most = SIZES["images"][-1]
-    values = BASE["units"] * BASE["layers"] * kept(most * POSITIONS, 0.005)
+    values = BASE["units"] * BASE["layers"] * retained(most * POSITIONS, 0.005)
     print(f"of which dissection's largest values, by arithmetic: {4 * values / 1024 / most:.2f} kB an image")
 
 
@@ -246,7 +248,7 @@ def main():
                     rows[-1]["load"] = os.getloadavg()[0]
                     print(f"{work} {axis} {size}: {seconds:.2f} s, {mib:.1f} MiB", flush=True)
     rows.sort(key=lambda one: (list(WORKS).index(one["work"]), list(SIZES).index(one["axis"]), one["size"]))
-    told(rows)
+    report(rows)
     if options.table:
         with options.table.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, rows[0], lineterminator="\n")

@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/localise.py --photographs 24 --out benchmarks/results.csv
 
-grabCut stands beside it where cv2 can be imported (`pip install --target DIR opencv-python-headless`, PYTHONPATH=DIR).
+grabCut is compared where cv2 can be imported (`pip install --target DIR opencv-python-headless`, PYTHONPATH=DIR).
 """
 
 import argparse
@@ -151,11 +151,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photographs", type=int, default=24)
     parser.add_argument("--out", type=Path, help="the table of all benchmarks, whose rows of this one are replaced")
-    told = parser.parse_args()
+    arguments = parser.parse_args()
     records = cuts()
     shared()
-    rates = workers(told.photographs, records)
-    keep(told.out, records)
+    rates = workers(arguments.photographs, records)
+    keep(arguments.out, records)
     seen = network_rate()
     print(f"\nSqueezeNet, ten crops, {CLASSES} classes: {seen:.2f} images/s on one core")
     print(f"\n| {IMAGES:,} images, hours | {' | '.join(f'{cores} cores' for cores in CORES)} |\n|---|---|---|---|")

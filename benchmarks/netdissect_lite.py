@@ -1,6 +1,6 @@
 """Runs NetDissect-Lite's own code, from a folder outside this repository, on a folder in Broden's format.
 
-Its code is as it was left in 2018; what it misses today stands here beside it: `scipy.misc` and
+Its code is as it was left in 2018; what it misses today is defined here: `scipy.misc` and
 `scipy.ndimage.interpolation`, generators that end by `StopIteration` (PEP 479), a list as an index, a way to name a
 layer that is not a child of the network, and `numpy.NaN`. Its bytes times 256 overflow under numpy 2, so that pictures
 are read as int32.
@@ -66,7 +66,7 @@ def dissect(code: Path, root: Path, module: nn.Module, layer: str, out: Path) ->
     _module("scipy.misc", imread=_imread, imresize=_imresize)
     _module("scipy.ndimage.interpolation", zoom=None)
     setattr(np, "NaN", np.nan)  # ruff: ignore[set-attr-with-constant]  a name that numpy no longer has
-    multiprocessing.set_start_method("fork", force=True)  # its readers inherit what stands here
+    multiprocessing.set_start_method("fork", force=True)  # its readers inherit what is defined here
     _settings(root, out)
     sys.path.insert(0, str(code))
     import feature_operation

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Record(NamedTuple):
-    """A case: times of ours and of what stands beside it, and their ratio with the smallest and largest of the rounds.
+    """A case: times of ours and of its comparison, and their ratio with the smallest and largest of the rounds.
 
     `target` is such as `at least 2.5` (theirs over ours) or `at most 1.5` (ours over theirs), or empty.
     """

@@ -35,7 +35,7 @@ LAYER, UNITS, TOP, PICTURES, SIDE = "features.11", 256, 9, 64, 224
 
 
 class Case(NamedTuple):
-    """Two ways to the same answer; `count` answers come of one call; `target` is the least ratio hoped for."""
+    """Two ways to the same result; `count` results come of one call; `target` is the least ratio hoped for."""
 
     name: str
     other: str
@@ -46,7 +46,7 @@ class Case(NamedTuple):
 
 
 class Line(NamedTuple):
-    """What the table shows of a case; times in milliseconds per answer, medians of the rounds."""
+    """What the table shows of a case; times in milliseconds per result, medians of the rounds."""
 
     case: str
     other: str
@@ -73,7 +73,7 @@ def batch(count: int) -> Batch:
 
 
 def bare(net: Network, images: Tensor, labels: Tensor) -> Tensor:
-    # As little as the answer takes: one forward pass, one call of autograd, maximum of the magnitude.
+    # As little as the result takes: one forward pass, one call of autograd, maximum of the magnitude.
     leaf = images.detach().clone().requires_grad_()
     scores = net(leaf)
     (gradient,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), leaf)

@@ -210,8 +210,8 @@ def composed():
 
 def training(options, index):
     settings = OmegaConf.to_container(OmegaConf.load(CONF / "train" / "default.yaml"))
-    settings = {key: settings[key] for key in ("optimiser", "augmentation", "batch", "channels_last")}
-    settings["batch"] = min(settings["batch"], options.images // 4)
+    settings = {key: settings[key] for key in ("optimiser", "augmentation", "batch_size", "channels_last")}
+    settings["batch_size"] = min(settings["batch_size"], options.images // 4)
     train, val = index.split("train"), index.split("val")
 
     def ours():
@@ -232,8 +232,8 @@ def training(options, index):
         decay = {"lr": 1e-3, "weight_decay": classifier.weight_decay}
         optimiser = torch.optim.AdamW(network.parameters(), **decay)
         side = network.preprocessing.input
-        images = torch.rand(settings["batch"], 3, side, side).to(memory_format=torch.channels_last)
-        labels, count = torch.arange(settings["batch"]), max(2, len(train) // settings["batch"])
+        images = torch.rand(settings["batch_size"], 3, side, side).to(memory_format=torch.channels_last)
+        labels, count = torch.arange(settings["batch_size"]), max(2, len(train) // settings["batch_size"])
         for step in range(2 * count):
             if step == count + 1:
                 started = time.perf_counter()

@@ -156,7 +156,7 @@ def check(folder: Path = HERE, outputs: Path | None = None) -> list[str]:
 
     Args:
         folder: of the cards.
-        outputs: where artifacts may lie; those that are not there are not looked at.
+        outputs: where artifacts may be; missing ones are ignored.
 
     Returns:
         One line per problem.

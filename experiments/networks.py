@@ -54,7 +54,7 @@ def computed(words: list[str]) -> Path:
         The artifact's folder.
 
     Raises:
-        SystemExit: if the run fails; what it said stands above.
+        SystemExit: if the run fails; its message is printed above.
     """
     command = [sys.executable, "-m", "deepinside", *words]
     run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
@@ -113,7 +113,7 @@ def table(path: Path) -> str:
 
 
 def main() -> None:
-    """Computes what is missing and writes the table; what stands in networks.csv and is not asked for stays."""
+    """Computes what is missing and writes the table; rows of networks.csv that are not requested stay."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=NETWORKS, help="NAME LAYER: OVERRIDES")
     parser.add_argument("--on", default="The synthetic data set", help="name of the data")

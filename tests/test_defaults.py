@@ -32,6 +32,8 @@ def test_misspelt_words_are_answered_with_the_closest() -> None:
         defaults("model", "squeezent")
     with pytest.raises(KeyError, match=r"localise=best has no setting 'gama'; did you mean 'gamma'"):
         defaults("localise", "best", {"gama": 1})
+    with pytest.raises(KeyError, match=r"method=am_best has no setting 'together'; .* renamed to 'batch_size'"):
+        defaults("method", "am_best", {"together": 1})
 
 
 def test_a_model_whose_yaml_lacks_its_preprocessing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -294,7 +294,7 @@ def explicit(net: Network) -> object:
     return back_project(scores, torch.ones_like(scores), leaf)
 
 
-SMOOTH = {"copies": 3, "sigma": 0.1, "average": "signed", "per_pass": 2}
+SMOOTH = {"copies": 3, "sigma": 0.1, "average": "signed", "batch_size": 2}
 CALLS: dict[str, Callable[[Network], object]] = {
     **{f"saliency {rule}": lambda net, rule=rule: saliency(net, pictures(), rule=rule).values for rule in RULES},
     "saliency of a unit": lambda net: saliency(net, pictures(), layer="relu5", unit=1, rule="guided").values,

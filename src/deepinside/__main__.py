@@ -1,4 +1,4 @@
-"""The command line: compose, check everything early, run, say where the result lies."""
+"""The command line: compose, check everything early, run, print where the artifact is."""
 
 import logging
 import os
@@ -34,11 +34,11 @@ def main() -> None:
 
 
 def _dispatched(arguments: Sequence[str]) -> int:
-    if list(arguments) == ["--version"]:  # Hydra would answer with its own
+    if list(arguments) == ["--version"]:  # Hydra would print its own
         print(f"deepinside {deepinside.__version__}")
         return 0
     if arguments and arguments[0] in terminal.COMMANDS:
-        return terminal.answer(arguments[0], arguments[1:])
+        return terminal.run(arguments[0], arguments[1:])
     from deepinside.pipeline import configuration  # Hydra is slow to import: not for the commands of the terminal
 
     try:

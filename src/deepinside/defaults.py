@@ -37,13 +37,13 @@ def choices(group: str) -> list[str]:
     return sorted(file.stem for file in (folder() / group).glob("*.yaml"))
 
 
-def defaults(group: str, choice: str, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def defaults(group: str, choice: str, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The settings of one choice of a group, with overrides.
 
     Args:
         group: such as `model` or `method`.
         choice: name of its file.
-        given: setting -> value to use instead; nested ones are merged.
+        overrides: setting -> value to use instead; nested ones are merged.
 
     Returns:
         Setting -> value, in Python's own types.
@@ -55,15 +55,16 @@ def defaults(group: str, choice: str, given: Mapping[str, Any] | None = None) ->
 
     _check(choice, choices(group), f"{group} has no choice")
     settings = _read(group, choice)
-    for key in given or {}:
+    for key in overrides or {}:
         _check(key, [str(name) for name in settings], f"{group}={choice} has no setting")
-    whole = OmegaConf.create({group: OmegaConf.merge(settings, dict(given or {}))})  # they refer to one another by it
+    merged = OmegaConf.merge(settings, dict(overrides or {}))
+    whole = OmegaConf.create({group: merged})  # settings refer to one another by the group
     return OmegaConf.to_container(whole, resolve=True)[group]  # type: ignore[call-overload,index,return-value]
 
 
-def _check(name: str, known: list[str], said: str) -> None:
+def _check(name: str, known: list[str], message: str) -> None:
     if name not in known:
-        raise KeyError(f"{said} {name!r}; {closest(name, known)}")
+        raise KeyError(f"{message} {name!r}; {closest(name, known)}")
 
 
 @cache

@@ -302,9 +302,9 @@ def iou_ceiling(
 ) -> Float[ndarray, "*n"]:
     """The highest IoU that a unit can reach with a concept: max over A of min(A, T) / max(A, T).
 
-    A unit's mask covers the share q of the whole area. A of it lies in images that carry the concept's category and
+    A unit's mask covers the share q of the whole area. A of it is in images that carry the concept's category and
     counts: no more than q times the area, and no less than what the other images have no room for. At best one of A
-    and T lies inside the other.
+    and T is inside the other.
 
     Args:
         truth: T, area of each concept.

@@ -47,12 +47,12 @@ class Preprocessing:
             raise ValueError(f"expected 0 < input <= resize, got input={self.input}, resize={self.resize}")
 
     @classmethod
-    def of(cls, choice: str, **given: Any) -> Self:
+    def of(cls, choice: str, **overrides: Any) -> Self:
         """The preprocessing of a network of `conf/model`, where it is defined.
 
         Args:
             choice: name of its file.
-            **given: fields to override; None: as in the file.
+            **overrides: fields to override; None: as in the file.
 
         Returns:
             The preprocessing; `resize` is 8/7 of the input by default.
@@ -61,13 +61,13 @@ class Preprocessing:
             KeyError: if there is no such choice or no such field, with the closest names.
         """
         own = {field.name for field in fields(cls)}
-        if unknown := sorted(given.keys() - own):
+        if unknown := sorted(overrides.keys() - own):
             raise KeyError(f"{choice} has no preprocessing {unknown[0]!r}; {closest(unknown[0], sorted(own))}")
-        told = defaults("model", choice, {key: value for key, value in given.items() if value is not None})
-        if missing := sorted(own - told.keys()):
+        settings = defaults("model", choice, {key: value for key, value in overrides.items() if value is not None})
+        if missing := sorted(own - settings.keys()):
             raise KeyError(f"conf/model/{choice}.yaml has no {', '.join(missing)}: state them, as custom.yaml does")
-        told["resize"] = told["resize"] or round(_ROOM * told["input"])
-        return cls(**{name: told[name] for name in own})
+        settings["resize"] = settings["resize"] or round(_ROOM * settings["input"])
+        return cls(**{name: settings[name] for name in own})
 
     @property
     def colour(self) -> Float[Tensor, "3"]:

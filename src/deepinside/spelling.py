@@ -1,4 +1,4 @@
-"""Names: what a misspelt one may have meant, the object that a dotted one names, and file names as text."""
+"""Names: what a misspelt or former one may have meant, the object that a dotted one names, and file names as text."""
 
 import difflib
 import importlib
@@ -8,13 +8,14 @@ from typing import Any
 
 _BYTE = re.compile(r"[\udc80-\udcff]")  # of a file's name, where it is no UTF-8 (PEP 383)
 _LISTED = 24  # names in an error message
+_RENAMED = dict.fromkeys(("batch", "per_pass", "together", "passes"), "batch_size")  # former key -> key of today
 
 
 def closest(name: str, known: Iterable[str], count: int = 3) -> str:
-    """Suggests known names for a misspelt one.
+    """Suggests known names for a misspelt one, or says what a former one is called today.
 
     Args:
-        name: the misspelt name.
+        name: the unknown name.
         known: the valid names.
         count: number of suggestions.
 
@@ -22,9 +23,26 @@ def closest(name: str, known: Iterable[str], count: int = 3) -> str:
         The end of an error message.
     """
     known = list(known)
+    if today := renamed(name, known):
+        return f"it has been renamed to {today!r}"
     near = difflib.get_close_matches(name, known, n=count, cutoff=0.4)
     more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
     return f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known[:_LISTED])}{more}"
+
+
+def renamed(name: str, known: Iterable[str]) -> str | None:
+    """The name today of a key that has been renamed.
+
+    Args:
+        name: dotted, such as `train.batch`.
+        known: the valid names.
+
+    Returns:
+        Such as `train.batch_size`, if it is known; None for a name that has not been renamed.
+    """
+    place, dot, last = name.rpartition(".")
+    today = f"{place}{dot}{_RENAMED.get(last)}"
+    return today if today in known else None
 
 
 def resolved(name: str) -> Any:

@@ -187,7 +187,7 @@ def crops_of(image: UInt8[Tensor, "3 h w"], preprocessing: Preprocessing, crops:
 def merged(
     maps: Float[Tensor, "m k side side"], places: tuple[Placement, ...], height: int, width: int
 ) -> tuple[Float[Tensor, "k H W"], Bool[Tensor, "H W"]]:
-    """Maps of crops laid back onto the canvas and averaged where they overlap.
+    """Maps of crops placed back on the canvas and averaged where they overlap.
 
     Args:
         maps: one per crop and target, (m, k, side, side).

@@ -31,7 +31,7 @@ def index(tmp_path):
 
 
 def module(index, augmentation=EVERYTHING, **changes):
-    options = {"seed": 3, "batch": 4, "workers": 0, "cache_gb": 1.0} | changes
+    options = {"seed": 3, "batch_size": 4, "workers": 0, "cache_gb": 1.0} | changes
     made = Pictures(index.split("train"), index.split("val"), TOLD, augmentation, **options)
     made.setup("fit")
     return made
@@ -47,8 +47,8 @@ def test_batches_are_the_same_whatever_the_workers_and_the_cache(index):
     kept = module(index)
     read = module(index, cache_gb=0.0)
     shared = module(index, cache_gb=0.0, workers=2)
-    assert kept.train_views.canvases.kept is not None
-    assert read.train_views.canvases.kept is None
+    assert kept.train_views.canvases.cached is not None
+    assert read.train_views.canvases.cached is None
     assert shared.train_dataloader().num_workers == 2
     for number in (0, 1):
         batches = [epoch(made, number) for made in (kept, read, shared)]
@@ -200,14 +200,14 @@ def test_a_short_last_batch_is_dropped_in_training_only(index):
     made = module(index)
     assert [len(labels) for _, labels in epoch(made, 0)] == [4]  # of 6
     assert [len(labels) for _, labels in made.val_dataloader()] == [1]
-    assert [len(labels) for _, labels in epoch(module(index, batch=16), 0)] == [6]
+    assert [len(labels) for _, labels in epoch(module(index, batch_size=16), 0)] == [6]
 
 
 def test_unlabelled_pictures_are_left_out_and_nothing_at_all_is_said(index):
     unknown = tuple(Entry(e.image, e.file, e.split, -1, NO_BOXES, e.width, e.height) for e in index.entries)
     blind = Index(index.root, index.ids, index.classes, unknown)
     with pytest.raises(ValueError, match="no labelled train images"):
-        Pictures(blind.split("train"), index.split("val"), TOLD, NOTHING, seed=0, batch=2, workers=0, cache_gb=1)
+        Pictures(blind.split("train"), index.split("val"), TOLD, NOTHING, seed=0, batch_size=2, workers=0, cache_gb=1)
     mixed = Index(index.root, index.ids, index.classes, unknown[:3] + index.entries[3:])
     assert len(module(mixed).train_views.canvases) == 3
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from deepinside.dissection.activation_cache import Kept
+from deepinside.dissection.activation_cache import ActivationCache
 from deepinside.dissection.counting import Counter, totals
 from deepinside.dissection.labels import Labels, Vocabulary
 from deepinside.dissection.layers import survey_layers
@@ -84,19 +84,19 @@ def run(
     upsample="receptive_field",
     rule="image",
     bad=(),
-    batch=4,
+    batch_size=4,
     workers=2,
-    kept=None,
+    cache=None,
     image=None,
 ):
     sizes = [tuple(pixels.shape[1:]) for _, pixels, _, _ in pictures]
     layers = survey_layers(found, ["1", "3"], sizes)
-    read, common = reader(pictures, bad), {"batch": batch, "workers": workers}
-    options = {"quantile": quantile, "top_images": 3, "kept": kept}
+    read, common = reader(pictures, bad), {"batch_size": batch_size, "workers": workers}
+    options = {"quantile": quantile, "top_images": 3, "cache": cache}
     seen = survey(found, layers, read, sizes, folder=folder / "first", **options, **common)
     counter = Counter(found, layers, {x.name: seen.thresholds(x.name) for x in layers}, VOCABULARY, upsample, rule)
     image = image or opener(pictures, bad)
-    common |= {"kept": kept, "images": len(pictures), "folder": folder / "second"}
+    common |= {"cache": cache, "images": len(pictures), "folder": folder / "second"}
     return seen, counter, totals(counter, seen, image, **common)
 
 
@@ -154,7 +154,7 @@ def slowly(found, counter, pictures, quantile, mode, rule):
 def test_equals_the_slow_derivation(tmp_path_factory, seed, count, quantile, upsample, rule):
     found, pictures = network(seed), world(seed, count)
     # a batch of one image, so that activations agree to the last bit with those computed alone
-    options = {"quantile": quantile, "upsample": upsample, "rule": rule, "batch": 1}
+    options = {"quantile": quantile, "upsample": upsample, "rule": rule, "batch_size": 1}
     seen, counter, sums = run(found, pictures, tmp_path_factory.mktemp("run"), **options)
     answers, truth = slowly(found, counter, pictures, quantile, upsample, rule)
     assert (sums.truth == truth).all()
@@ -182,7 +182,7 @@ def test_a_killed_run_ends_with_the_same_numbers(tmp_path, monkeypatch):
     whole = run(found, pictures, tmp_path / "whole", bad=(5,))
     used = [picture for picture in pictures if picture[0] != 5]
     assert whole[2].pixels == sum(shape[0] * shape[1] for *_, shape in used)
-    assert whole[2].truth.tolist() == run(found, used, tmp_path / "single", batch=1)[2].truth.tolist()
+    assert whole[2].truth.tolist() == run(found, used, tmp_path / "single", batch_size=1)[2].truth.tolist()
     for holder, name, kill_at in ((Labels, "of", 9), (Counter, "count", 3)):  # in the first pass, in the second
         calls = 0
         plain = getattr(holder, name)
@@ -219,7 +219,7 @@ def test_what_another_process_saw_is_taken_from_it(tmp_path, shared):
         for lock in locks:
             lock.release()
     assert len(list((tmp_path / "shared" / "first").glob("*.npz"))) == shared
-    same(run(found, pictures, tmp_path / "shared", bad=(5,), kept=Kept(1 << 30)), whole)
+    same(run(found, pictures, tmp_path / "shared", bad=(5,), cache=ActivationCache(1 << 30)), whole)
 
 
 @given(st.integers(0, 10**6), st.integers(1, 5))
@@ -241,10 +241,10 @@ def test_label_maps_are_decoded_once(tmp_path, monkeypatch):
 
 def test_bad_pictures_are_named_and_count_nowhere(tmp_path):
     found, pictures = network(4), world(4, 9)
-    with_bad = run(found, pictures, tmp_path / "a", bad=(0, 7), batch=1)
+    with_bad = run(found, pictures, tmp_path / "a", bad=(0, 7), batch_size=1)
     assert sorted(with_bad[0].bad) == [Bad(0, "0.jpg", "broken"), Bad(7, "7.jpg", "broken")]
     assert sorted(with_bad[0].used) == [1, 2, 3, 4, 5, 6, 8]
-    good = run(found, [p for p in pictures if p[0] not in {0, 7}], tmp_path / "b", batch=1)
+    good = run(found, [p for p in pictures if p[0] not in {0, 7}], tmp_path / "b", batch_size=1)
     for name in with_bad[2].layers:
         assert (with_bad[0].thresholds(name) == good[0].thresholds(name)).all()
         assert (with_bad[2].layers[name].intersection == good[2].layers[name].intersection).all()
@@ -252,7 +252,7 @@ def test_bad_pictures_are_named_and_count_nowhere(tmp_path):
 
 def test_top_images_are_those_with_the_highest_peaks(tmp_path):
     found, pictures = network(5), world(5, 11)
-    seen, _, _ = run(found, pictures, tmp_path, batch=1)
+    seen, _, _ = run(found, pictures, tmp_path, batch_size=1)
     peaks = np.stack([found.module[:2](found.normalise(p[1][None].float() / 255)).amax((2, 3))[0] for p in pictures])
     for unit, images in enumerate(seen.tops["1"].image.tolist()):
         assert images == sorted(range(len(pictures)), key=lambda i: (-peaks[i, unit], i))[:3]
@@ -277,7 +277,7 @@ def made_by_hand(masks, shown, tmp_path, extra=(), share=None):
     found = identity()
     sizes = [tuple(p[1].shape[1:]) for p in pictures]
     layers = survey_layers(found, ["0"], sizes)
-    options = {"batch": 2, "workers": 1}
+    options = {"batch_size": 2, "workers": 1}
     share = np.mean([light.mean() for light in shown]) if share is None else share
     read = reader(pictures)
     seen = survey(found, layers, read, sizes, quantile=share, top_images=1, folder=tmp_path / "a", **options)
@@ -324,4 +324,4 @@ def test_a_picture_that_vanishes_between_the_passes(tmp_path):
     found, pictures = network(6), world(6, 3)
     seen, counter, _ = run(found, pictures, tmp_path / "a")
     with pytest.raises(ValueError, match=r"1\.jpg"):
-        totals(counter, seen, opener(pictures, bad=(1,)), images=3, batch=4, workers=1, folder=tmp_path / "b")
+        totals(counter, seen, opener(pictures, bad=(1,)), images=3, batch_size=4, workers=1, folder=tmp_path / "b")

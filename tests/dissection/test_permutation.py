@@ -7,7 +7,7 @@ from tests.dissection.test_passes import SIZES, VOCABULARY, network, opener, rea
 
 from deepinside.dissection.counting import Counter, totals
 from deepinside.dissection.labels import Vocabulary
-from deepinside.dissection.layers import answers, survey_layers
+from deepinside.dissection.layers import layer_maps, survey_layers
 from deepinside.dissection.permutation import permutation_test
 from deepinside.dissection.probe_set import mixed
 from deepinside.dissection.score import iou
@@ -31,7 +31,7 @@ def test_the_sums_are_those_of_the_next_pictures_labels(tmp_path, rule):
     assert len(pictures) == 8
     found, sizes = network(8), [SIZES[0][0]] * 8
     layers = survey_layers(found, ["1"], sizes)
-    read, common = reader(pictures), {"batch": 4, "workers": 1}
+    read, common = reader(pictures), {"batch_size": 4, "workers": 1}
     seen = survey(found, layers, read, sizes, quantile=0.1, top_images=1, folder=tmp_path / "a", **common)
     over = seen.thresholds("1")
     counter = Counter(found, layers, {"1": over}, VOCABULARY, "resize", rule, permutations=2, permuted=1)
@@ -39,7 +39,7 @@ def test_the_sums_are_those_of_the_next_pictures_labels(tmp_path, rule):
     null, members = sums.permuted["1"], mixed(8, 4)[0]  # of the first batch alone, for `permuted` is 1
     assert null.images == 4
     images = torch.stack([pictures[n][1] for n in members]).float() / 255
-    maps = answers(found, images, layers)["1"].numpy()
+    maps = layer_maps(found, images, layers)["1"].numpy()
     sets = [slow_sets(*pictures[n][2:]) for n in members]
     shape = SIZES[0][1]
     assert (null.truth == np.sum([one.sum(axis=(1, 2)) for one in sets], axis=0)).all()
@@ -63,7 +63,7 @@ def test_a_picture_alone_in_its_size_takes_no_part(tmp_path):
         next(p for p in world(8, 40) if p[3] == shape) for _, shape in SIZES)]  # fmt: skip
     found, sizes = network(8), [tuple(p[1].shape[1:]) for p in pictures]
     layers = survey_layers(found, ["1"], sizes)
-    read, common = reader(pictures), {"batch": 4, "workers": 1}
+    read, common = reader(pictures), {"batch_size": 4, "workers": 1}
     seen = survey(found, layers, read, sizes, quantile=0.1, top_images=1, folder=tmp_path / "a", **common)
     counter = Counter(found, layers, {"1": seen.thresholds("1")}, VOCABULARY, "resize", "image", 3, 100)
     assert not totals(counter, seen, opener(pictures), images=3, folder=tmp_path / "b", **common).permuted

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepinside.dissection.quantile import TopQuantile, kept
+from deepinside.dissection.quantile import TopQuantile, retained
 
 
 def stream(maps, quantile, split, positions=None):
@@ -63,8 +63,8 @@ def test_an_upper_bound_of_the_positions_is_enough():
 
 @given(st.integers(1, 2000), st.sampled_from([0.0, 0.005, 0.02, 0.3]))
 def test_what_is_kept_never_shrinks(positions, quantile):
-    assert 1 <= kept(positions, quantile) <= kept(positions + 1, quantile) <= positions + 1
-    assert kept(positions, quantile) <= quantile * positions + 2  # the arithmetic of the memory
+    assert 1 <= retained(positions, quantile) <= retained(positions + 1, quantile) <= positions + 1
+    assert retained(positions, quantile) <= quantile * positions + 2  # the arithmetic of the memory
 
 
 @pytest.mark.parametrize("positions", [24_000, 400])

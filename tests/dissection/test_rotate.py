@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from deepinside.dissection.layers import answers, logits_moved, rotation, survey_layers, turned
+from deepinside.dissection.layers import layer_maps, logits_moved, rotation, survey_layers, turned
 from deepinside.network import Network, Preprocessing
 
 
@@ -52,8 +52,8 @@ def test_logits_do_not_change_when_the_transpose_is_folded_into_the_next_layer(p
     images = torch.rand(2, 3, 9, 12, dtype=torch.float64)
     (layer,) = survey_layers(small().float(), ["1"], [(9, 12)])
     turned_layer = layer.rotated(power, 1)
-    maps = answers(net, images, [turned_layer])["1"]
-    plain = answers(net, images, [layer])["1"]
+    maps = layer_maps(net, images, [turned_layer])["1"]
+    plain = layer_maps(net, images, [layer])["1"]
     assert not torch.allclose(maps, plain)
     by_hand = torch.stack([(turned_layer.turn @ one.flatten(1)).view_as(one) for one in plain])
     assert maps == pytest.approx(by_hand, abs=1e-12)

@@ -28,7 +28,7 @@ COMMON = [
 OWN = ["model=custom", "model.target=mine:net", "model.input=32", "model.resize=36"]
 MICRO = ["model=convnet_micro", "model.widths=[2,2,2,2,2]", "model.hidden=[4,4]"]
 RUNS = {
-    "localise": ["run=localise", *OWN, "localise.batch=1", "localise.crops=centre", "data.limit=4"],
+    "localise": ["run=localise", *OWN, "localise.batch_size=1", "localise.crops=centre", "data.limit=4"],
     "visualise": [
         "run=visualise",
         *OWN,
@@ -36,14 +36,14 @@ RUNS = {
         "method.class_model.steps=3",
         "visualise.images=3",
     ],
-    "train": ["run=train", *MICRO, "train.epochs=3", "train.batch=4", "train.keep=[1]"],
+    "train": ["run=train", *MICRO, "train.epochs=3", "train.batch_size=4", "train.keep=[1]"],
     "dissect": [
         "run=dissect",
         *OWN,
         "concepts=broden",
         "concepts.root=probe",
         "dissect.layers=['0']",
-        "dissect.batch=2",
+        "dissect.batch_size=2",
     ],
 }
 

@@ -34,7 +34,7 @@ LONG = {  # and a file that is there once a part is finished
             *OWN,
             "model.fit=true",
             "train.epochs=3",
-            "train.batch=4",
+            "train.batch_size=4",
             "train.cache_gb=0",
             "machine.workers=2",
         ],

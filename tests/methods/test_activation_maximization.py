@@ -167,7 +167,7 @@ def test_a_picture_depends_on_its_seed_and_not_on_its_batch(kind: str, layer: st
     common |= {"layer": layer, "units": [0, 2, 1]}
     together = made(net, **common).values
     for size in (1, 2):
-        assert (made(net, **common, together=size).values - together).abs().max() <= 1e-4
+        assert (made(net, **common, batch_size=size).values - together).abs().max() <= 1e-4
     assert (made(net, **common, seed=1).values - together).abs().max() > 1e-3
 
 

@@ -15,7 +15,7 @@ from deepinside.plots.adversarial import attacked
 from deepinside.records import Boxes
 from deepinside.study import Pictures, Study
 
-SETTINGS = {"weight": 0.01, "steps": 30, "bisections": 6, "images": 3, "batch": 2, "boxed_images": 1}
+SETTINGS = {"weight": 0.01, "steps": 30, "bisections": 6, "images": 3, "batch_size": 2, "boxed_images": 1}
 
 
 class Linear(nn.Module):

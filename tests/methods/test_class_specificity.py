@@ -30,7 +30,7 @@ def pictures(count=4):
 
 @pytest.fixture(scope="module")
 def study():
-    return class_specificity(network(), pictures(), depths=3, images=4, batch=3)
+    return class_specificity(network(), pictures(), depths=3, images=4, batch_size=3)
 
 
 def test_a_row_per_rule_and_picture_and_the_cascade_ends_where_the_table_says(study):

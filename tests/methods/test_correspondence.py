@@ -239,7 +239,9 @@ def test_delta_by_hand() -> None:
 
 def test_the_same_picture_corresponds_to_itself() -> None:
     image = torch.rand(3, *SIZE)
-    study = correspondence(deep(), segments([face()] * 4, image.expand(4, -1, -1, -1)), images=4, repeats=3, batch=3)
+    study = correspondence(
+        deep(), segments([face()] * 4, image.expand(4, -1, -1, -1)), images=4, repeats=3, batch_size=3
+    )
     assert study.shown["layers"].tolist() == ["3", "7"]  # the last convolution and the last hidden layer, rectified
     deltas = study.table.set_index(["layer", "part", "zeros", "place"])["delta"]
     for layer in ("3", "7"):
@@ -275,7 +277,7 @@ def test_changes_as_small_as_rounding_are_none() -> None:
 def test_batches_do_not_matter_but_the_seed_does() -> None:
     material = segments([face(), face(1, 8), face(4, 9), face(5, 2)])
     tables = [
-        correspondence(deep(), material, images=4, repeats=2, seed=seed, batch=batch).table["delta"].to_numpy()
+        correspondence(deep(), material, images=4, repeats=2, seed=seed, batch_size=batch).table["delta"].to_numpy()
         for seed, batch in ((0, 1), (0, 4), (1, 4))
     ]
     assert np.allclose(tables[0], tables[1], atol=1e-3, equal_nan=True)

@@ -18,7 +18,7 @@ SIDE = (6, 6)
 STILL = {
     "place": "centre", "objective": "score", "weight": 1.0, "relative": False, "canvas": {"kind": "pixels"},
     "margin": 0, "steps": 1, "step": {"policy": "constant", "rate": 0.0}, "priors": {}, "octaves": None,
-    "patches": {"side": 2, "count": 4}, "together": 8,
+    "patches": {"side": 2, "count": 4}, "batch_size": 8,
 }  # fmt: skip
 
 

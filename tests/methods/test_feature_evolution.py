@@ -79,7 +79,7 @@ def test_share_of_settled_units_by_hand() -> None:
 @pytest.mark.parametrize("batch", [1, 2, 5])
 def test_agreement_is_that_of_numpy_on_all_answers_at_once(batch: int) -> None:
     images, one, other = torch.rand(5, 3, 6, 7).double(), random_net(0).double(), random_net(1).double()
-    found = agreement(one, other, pictures(images), layers=("1", "3"), batch=batch)
+    found = agreement(one, other, pictures(images), layers=("1", "3"), batch_size=batch)
     for layer, depth in (("1", 2), ("3", 4)):
         a, b = (
             net.module[:depth](net.normalise(images)).double().transpose(0, 1).flatten(1).numpy()
@@ -135,7 +135,7 @@ def test_pictures_are_read_once_and_only_the_first() -> None:
     read: list[int] = []
     early, late = random_net(2), random_net(3)
     epochs = [Checkpoint(1, lambda: early), Checkpoint(2, lambda: late)]
-    study = feature_evolution(late, pictures(torch.rand(9, 3, 7, 8), read), epochs, images=4, batch=3)
+    study = feature_evolution(late, pictures(torch.rand(9, 3, 7, 8), read), epochs, images=4, batch_size=3)
     assert sorted(read) == [0, 1, 2, 3]
     assert study.numbers[0].value == 4
 

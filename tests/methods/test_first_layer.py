@@ -14,7 +14,7 @@ from deepinside.plots.first_layer import filters
 from deepinside.records import Boxes
 from deepinside.study import Pictures, Study
 
-SETTINGS = {"bands": [0.125, 0.25], "weak_below": 0.1, "images": 4, "batch": 3}
+SETTINGS = {"bands": [0.125, 0.25], "weak_below": 0.1, "images": 4, "batch_size": 3}
 SIDE = 16
 
 

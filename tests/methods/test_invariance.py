@@ -146,7 +146,7 @@ def test_last_hidden_layer_elsewhere() -> None:
 
 def test_distances_and_probabilities_by_hand() -> None:
     images = torch.rand(3, 3, 4, 6)
-    study = invariance(means(), pictures(images, (1, -1, 0)), **MOVES, images=3, batch=2)
+    study = invariance(means(), pictures(images, (1, -1, 0)), **MOVES, images=3, batch_size=2)
     assert [str(study.shown[f"{word}_layer"]) for word in ("low", "high")] == ["low", "high"]
     mean = np.array([0.5, 0.25, 0.75]).reshape(3, 1, 1)
     for i in range(3):
@@ -177,7 +177,7 @@ def test_distances_and_probabilities_by_hand() -> None:
 def test_numbers_are_of_the_smallest_transformation_and_paired() -> None:
     images = torch.rand(4, 3, 8, 6)
     settings = {"shifts": [-0.25, -0.125, 0.125], "scales": [1, 1.5, 0.5], "angles": [15, 90, 345]}
-    study = invariance(means(), pictures(images), **settings, images=4, batch=8)
+    study = invariance(means(), pictures(images), **settings, images=4, batch_size=8)
     found = {row.metric: row for row in study.numbers}
     assert found["translation.smallest"].value == pytest.approx(0.125)
     assert found["scale.smallest"].value == pytest.approx(

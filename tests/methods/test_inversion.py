@@ -103,7 +103,7 @@ def test_only_what_was_asked_for_has_to_match() -> None:
 def test_a_start_depends_on_its_picture_and_repeat_and_not_on_the_batch() -> None:
     keys = told() | {"layers": ["3"], "repeats": 2, "octaves": [{"steps": 3}]}
     one = inversion(network(), pictures(), **keys)
-    other = inversion(network(), pictures(), **keys | {"together": 2})
+    other = inversion(network(), pictures(), **keys | {"batch_size": 2})
     assert np.abs(one.shown["optimised.3"].astype(int) - other.shown["optimised.3"]).max() <= 1
 
 

@@ -179,7 +179,7 @@ def slowly(net: Network, image: torch.Tensor, edge: int, step: int, layer: str) 
 def test_equals_a_loop_over_positions(edge: int, step: int) -> None:
     net, images = alexnet_shaped(), photographs()
     classes = torch.tensor([3, 0, 4])
-    seen = occluded(net, images, classes=classes, side=edge / 23, stride=step / 23, layer="4", batch=7)
+    seen = occluded(net, images, classes=classes, side=edge / 23, stride=step / 23, layer="4", batch_size=7)
     for i, image in enumerate(images):
         strongest, *found = slowly(net, image, edge, step, "4")
         assert int(seen.unit[i]) == strongest
@@ -218,7 +218,7 @@ def test_maps_equal_captum(h: int, w: int, edge: int, step: int, value: float | 
     for of, answer in (("score", net), ("probability", lambda x: net(x).softmax(1))):
         maps = occlusion(
             net, Batch(images, ("x", "y", "z"), labels), side=edge / min(h, w), stride=step / min(h, w),
-            value=value, of=of, passes=5,
+            value=value, of=of, batch_size=5,
         )  # fmt: skip
         theirs = Occlusion(answer).attribute(
             images, (3, edge, edge), (3, step, step), target=labels,
@@ -236,7 +236,7 @@ def test_memory_does_not_depend_on_positions_or_pictures() -> None:
     sizes: list[int] = []
     handle = net.register_forward_pre_hook(lambda _m, args: sizes.append(len(args[0])))
     how = {"classes": torch.tensor([0, 1, 2, 3]), "side": 0.3, "stride": 0.2, "layer": "4"}
-    few, many = (occluded(net, images, batch=batch, **how) for batch in (3, 1000))
+    few, many = (occluded(net, images, batch_size=batch, **how) for batch in (3, 1000))
     handle.remove()
     count = 4 * len(few.windows.tops) * len(few.windows.lefts)
     assert max(sizes[: sizes.index(max(sizes)) - 1]) <= 3
@@ -351,7 +351,7 @@ def test_table_holds_the_clean_picture_first_then_every_position() -> None:
     net, images = alexnet_shaped(), photographs(3).float()
     net = net.float()
     pictures = of_images(images, [0, -1, 4], [[[2, 3, 20, 15]], [], [[0, 0, 5, 5]]])
-    study = occlusion_sheet(net, pictures, side=6 / 23, stride=5 / 23, images=1, measured=3, batch=8)
+    study = occlusion_sheet(net, pictures, side=6 / 23, stride=5 / 23, images=1, measured=3, batch_size=8)
     layer = convolutional(net)[-1]
     assert str(study.shown["layer"]) == layer == "4"  # the last convolution, after its ReLU
     classes = torch.tensor([0, int(net(images[1:2]).argmax()), 4])

@@ -13,7 +13,7 @@ from deepinside.network import Network, Preprocessing
 from deepinside.probe import RULES
 from deepinside.records import Batch
 
-SETTINGS = {"copies": 6, "sigma": 0.2, "average": "signed", "per_pass": 4}
+SETTINGS = {"copies": 6, "sigma": 0.2, "average": "signed", "batch_size": 4}
 
 
 def small() -> Network:
@@ -37,7 +37,7 @@ class Squares(nn.Module):
 
 def squares(average: str, images: torch.Tensor) -> torch.Tensor:
     net = Network(Squares(), Preprocessing((0, 0, 0), (1, 1, 1), 6, 6), ["a"], "squares")
-    settings = {"copies": 4000, "sigma": 0.1, "average": average, "per_pass": 500}
+    settings = {"copies": 4000, "sigma": 0.1, "average": average, "batch_size": 500}
     return smooth_grad(net, Batch(images, ("x",), torch.tensor([0])), **settings).values[0, 0]
 
 
@@ -110,8 +110,10 @@ def test_neither_batch_nor_order_nor_passes_matter() -> None:
     assert torch.equal(together, turned[[1, 2, 0]])
     for row, name in enumerate("abc"):
         assert torch.equal(smooth_grad(net, batch(name), **SETTINGS).values[0], together[row])
-    for per_pass in (1, 3, 100):
-        assert torch.allclose(smooth_grad(net, batch("a"), **SETTINGS | {"per_pass": per_pass}).values[0], together[0])
+    for batch_size in (1, 3, 100):
+        assert torch.allclose(
+            smooth_grad(net, batch("a"), **SETTINGS | {"batch_size": batch_size}).values[0], together[0]
+        )
 
 
 def test_noise_is_the_names_own_and_the_global_generator_stays() -> None:
@@ -139,7 +141,7 @@ def test_no_pass_is_larger_than_allowed() -> None:
     [
         ({"average": "sigend"}, "'signed'"),
         ({"copies": 0}, "copies=0"),
-        ({"per_pass": 0}, "per_pass=0"),
+        ({"batch_size": 0}, "batch_size=0"),
         ({"sigma": -0.1}, "sigma=-0.1"),
         ({"classes": torch.tensor([[3]])}, r"0\.\.2, got \[3\]"),
     ],

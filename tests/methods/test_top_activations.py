@@ -37,7 +37,7 @@ def pictures(count: int = 11, broken: tuple[int, ...] = ()) -> Pictures:
 @pytest.mark.parametrize("batch", [1, 4, 32])
 def test_as_if_everything_were_sorted(batch: int) -> None:
     net, shown = network(), pictures(broken=(2,))
-    found = strongest_pictures(net, shown, layer="3", units=[1, 0, 2], top=4, batch=batch)
+    found = strongest_pictures(net, shown, layer="3", units=[1, 0, 2], top=4, batch_size=batch)
     kept = [i for i in range(11) if i != 2]
     maps = net.module(net.normalise(torch.stack([shown.read(i) for i in kept])))[:, [1, 0, 2]]
     peaks = maps.amax(dim=(2, 3))

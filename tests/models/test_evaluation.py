@@ -53,7 +53,7 @@ def test_centre_and_warp(network):
 @pytest.mark.parametrize("batch", [1, 7, 64])
 def test_pictures_of_any_size_in_batches_of_any_size(network, crops, batch):
     images = [picture(h, w) for h, w in ((3, 50), (10, 10), (40, 11), (1, 1), (9, 300))]
-    values = probabilities(network, images, crops=crops, batch=batch)
+    values = probabilities(network, images, crops=crops, batch_size=batch)
     assert values.shape == (5, 3)
     for i, image in enumerate(images):
         torch.testing.assert_close(values[i], probabilities(network, [image], crops=crops)[0])

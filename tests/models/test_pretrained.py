@@ -55,12 +55,12 @@ def sample(count):
 def test_squeezenet_knows_real_photographs():
     network = squeezenet(weights=str(SQUEEZENET), **CAFFE)
     images, labels = sample(60)
-    values = probabilities(network, images, crops="warp", batch=20)
+    values = probabilities(network, images, crops="warp", batch_size=20)
     # 71.8 % and 90.5 % of all 674; of 60 drawn from them, three standard errors less: 54 % and 79 %
     assert (~wrong(values, labels, 1)).mean() > 0.54
     assert (~wrong(values, labels, 5)).mean() > 0.79
     swapped = squeezenet(weights=str(SQUEEZENET), **(CAFFE | {"bgr": False}))
-    worse = probabilities(swapped, images[:20], crops="warp", batch=20)
+    worse = probabilities(swapped, images[:20], crops="warp", batch_size=20)
     assert wrong(worse, labels[:20], 1).sum() > wrong(values[:20], labels[:20], 1).sum()
 
 
@@ -96,7 +96,7 @@ def test_efficientnet_sees_the_cat():
     from skimage.data import chelsea
 
     network = efficientnet_lite0(input=224, resize=256, interpolation="bicubic")
-    values = probabilities(network, [torch.from_numpy(chelsea().copy()).permute(2, 0, 1)], batch=1)
+    values = probabilities(network, [torch.from_numpy(chelsea().copy()).permute(2, 0, 1)], batch_size=1)
     assert network.classes[int(values.argmax())] in {"tabby", "tiger cat", "Egyptian cat"}
     assert values[0, 281:286].sum() > 0.5  # the five breeds of domestic cat
     assert len(network.classes) == 1000
@@ -197,7 +197,7 @@ def test_larger_efficientnets_come_with_their_own_packages(arch, side, sha256):
     assert (network.name, network.preprocessing.input, len(network.classes)) == (f"efficientnet_{arch}", side, 1000)
     from skimage.data import chelsea
 
-    values = probabilities(network, [torch.from_numpy(chelsea().copy()).permute(2, 0, 1)], batch=1)
+    values = probabilities(network, [torch.from_numpy(chelsea().copy()).permute(2, 0, 1)], batch_size=1)
     assert values[0, 281:286].sum() > 0.5  # the five breeds of domestic cat
 
 

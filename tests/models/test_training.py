@@ -19,7 +19,7 @@ from deepinside.models.training import classification_errors, fit
 NET = {"widths": (4, 4, 6, 6, 6), "hidden": (8, 8), "kernel": 3, "stride": 1, "input": 24, "resize": 26}
 TRAIN = {
     "epochs": 4,
-    "batch": 8,
+    "batch_size": 8,
     "optimiser": {"optimiser": "adamw", "learning_rate": 0.02, "weight_decay": 0.01},
     "augmentation": {"flip": 0.5, "zero": 0.3, "light": 0.1},
     "trainer": {"devices": 1, "precision": "32-true"},

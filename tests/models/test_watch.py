@@ -247,7 +247,7 @@ def test_it_says_what_it_cost(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
         trained(watch, epochs=2)
         whole = time.monotonic() - started
     (said,) = [record.getMessage() for record in caplog.records if record.name == "deepinside.models.watch"]
-    assert said.startswith("watch: 2 looks at 3 images took ")
+    assert said.startswith("watch: 2 times the maps of 3 images took ")
     share = float(said.split(", ")[1].split(" %")[0])
     assert 0.4 <= watch.seconds <= whole
     assert 100 * 0.4 / whole <= share <= 100
@@ -358,7 +358,7 @@ def test_a_run_that_was_killed_keeps_its_pictures(
 def test_the_train_stage_hangs_what_it_saw(index: object, tmp_path: Path) -> None:
     index.write(tmp_path)
     words = ["watch=saliency", "watch.images=3", "watch.layers=[relu5]", "model=convnet_micro", "train.epochs=2"]
-    words += ["model.input=24", "model.resize=26", "model.kernel=3", "model.stride=1", "train.batch=8"]
+    words += ["model.input=24", "model.resize=26", "model.kernel=3", "model.stride=1", "train.batch_size=8"]
     words += ["model.widths=[4,4,6,6,6]", "model.hidden=[8,8]", "machine.device=cpu", f"data.root={index.root}"]
     out = tmp_path / "artifact"
     out.mkdir()

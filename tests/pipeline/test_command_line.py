@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -13,8 +14,10 @@ from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 from tests.own import HANGS, OWN, TINY, lay, program, searched
 
+from deepinside.artifacts.artifact import flat
 from deepinside.pipeline import configuration
 from deepinside.records import Table
+from deepinside.visualisation.method import methods
 
 
 @pytest.mark.parametrize(
@@ -55,6 +58,50 @@ def test_right_words_pass_in_any_order(arguments: list[str]) -> None:
     configuration.check_overrides(arguments)
 
 
+FORMER = {  # where a batch size was not called `batch`
+    "method.smooth_grad": "per_pass",
+    "method.occlusion": "passes",
+    "method.activation_maximization": "together",
+    "method.inversion": "together",
+    "method.unit_cards.pre_image": "together",
+}
+
+
+def batch_sizes() -> Iterator[tuple[str, str]]:
+    """The choice that states it, and the key before its last part, of every batch size in `conf`."""
+    for file in sorted(configuration.folder().glob("*/*.yaml")):
+        group, choice = file.parent.name, file.stem
+        word = f"method=[{choice}]" if group == "method" else f"{group}={choice}"
+        for key in flat(yaml.safe_load(file.read_text(encoding="utf-8"))):
+            place, _, last = key.rpartition(".")
+            if last == "batch_size":
+                yield word, ".".join(filter(None, (group, choice if group == "method" else "", place)))
+
+
+@pytest.mark.parametrize(("word", "place"), batch_sizes())
+def test_a_former_name_of_a_batch_size_is_answered_with_the_new_one(word: str, place: str) -> None:
+    former = f"{place}.{FORMER.get(place, 'batch')}"
+    for argument in (f"{former}=3", f"+{former}=3"):
+        with pytest.raises(KeyError, match=f"no key '{former}'; it has been renamed to '{place}.batch_size'"):
+            configuration.composed([word, argument])
+
+
+def test_every_batch_size_is_tried() -> None:
+    places = {place for _, place in batch_sizes()}
+    assert places >= {*FORMER, "train", "dissect", "localise", "invert"}
+
+
+def test_a_former_name_in_a_file_of_ones_own_is_not_ignored(own: Path) -> None:
+    for name, text in {"train/mine": "defaults: [default]\nbatch: 8\n", "method/mine": SMOOTH}.items():
+        (own / name).parent.mkdir(exist_ok=True)
+        (own / f"{name}.yaml").write_text(text)
+    with pytest.raises(KeyError, match=r"'train.batch'; it has been renamed to 'train.batch_size'"):
+        configuration.composed(["--config-dir", str(own), "train=mine"])
+    method = configuration.composed(["--config-dir", str(own), "method=[mine]"]).method
+    with pytest.raises(ValueError, match=r"no parameter \['per_pass'\]; it has been renamed to 'batch_size'"):
+        methods(method)
+
+
 def test_an_experiment_with_other_methods_keeps_no_keys_of_its_own() -> None:
     asked = configuration.composed(["experiment=reproduce", "method=[first_layer,saliency]"])
     assert list(asked.method) == ["first_layer", "saliency"]
@@ -69,6 +116,7 @@ def test_a_method_needs_no_header_and_its_keys_are_its_own(file: Path) -> None:
     assert method[file.stem]._target_.startswith("deepinside.methods.")
 
 
+SMOOTH = "_target_: deepinside.methods.smooth_grad.smooth_grad\ncopies: 6\nsigma: 0.2\naverage: signed\nper_pass: 4\n"
 BASE = "# what it is\n_target_: mine.base\nsize: 3\nsteps: [1, 2]\ninner: {deep: 1, other: 2}\n"
 
 
@@ -226,14 +274,14 @@ def test_what_is_set_aside_is_named_stage_by_stage(place: Path, tmp_path: Path) 
     listed = {stage: len(pd.read_csv(folder / "set_aside.csv")) for stage, folder in folders.items()}
     assert counted == listed == {"prepare": 4, "visualise": 1}
     again = program(*words, "method=[guided]", cwd=tmp_path)
-    assert f"prepare {folders['prepare'].name} is there, 4 skipped" in again.stderr.splitlines()
+    assert f"prepare {folders['prepare'].name}: cached, 4 skipped" in again.stderr.splitlines()
 
 
 POWER = (
     "from deepinside.records import Maps\n\n\ndef power(network, batch, *, exponent: float) -> Maps:\n"
     "    return Maps(batch.images.mean(dim=1, keepdim=True) ** exponent)\n"
 )
-SMALL = [*OWN, "localise.batch=1"]
+SMALL = [*OWN, "localise.batch_size=1"]
 
 
 def test_help_lists_groups_and_choices(place: Path) -> None:
@@ -335,7 +383,7 @@ def test_visualise_and_a_second_call_that_computes_nothing(place: Path) -> None:
     again = program(*arguments, cwd=place)
     assert again.stdout.splitlines()[-1] == first.stdout.splitlines()[-1]
     assert "visualise" in again.stderr
-    assert "is there" in again.stderr
+    assert ": cached" in again.stderr
 
 
 def test_a_sweep_over_a_method_of_ones_own(place: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from tests.report.artifacts import LABELS, artifact, settings, world, write
 from deepinside.records import Row
 from deepinside.report.catalogue import Catalogue, Cell, Column, Line, measured, slider
 from deepinside.report.compose import compose
-from deepinside.report.exhibit import LONG, told
+from deepinside.report.exhibit import LONG, split_caption
 
 
 def tables(inputs, **changes):
@@ -110,11 +110,11 @@ def test_values_to_choose_are_counted_in_order():
 
 def test_a_long_caption_says_what_it_is_and_keeps_its_settings_for_later():
     short = "A map. Made by the gradient."
-    assert told(short) == (short, "")
+    assert split_caption(short) == (short, "")
     start = "The image that each score likes best, and its rank"
     rest = "(place centre, " + "x" * LONG + ")."
-    assert told(f"{start} {rest}") == (f"{start}.", rest)
-    assert told("y" * (LONG + 1)) == ("y" * (LONG + 1) + ".", "")
+    assert split_caption(f"{start} {rest}") == (f"{start}.", rest)
+    assert split_caption("y" * (LONG + 1)) == ("y" * (LONG + 1) + ".", "")
 
 
 def test_things_that_share_no_metric_stand_in_tables_of_their_own(tmp_path):

@@ -217,8 +217,8 @@ def test_a_path_out_of_the_artifact_is_not_embedded(tmp_path):
     (folder / "pictures.csv").write_text("".join(f"{a},{b}\n" for a, b in lines), encoding="utf-8")
     html, page, _ = page_of({"localise": folder}, showcase=[])
     assert page.artifacts[0].problems[:2] == (
-        "../../secret.png lies outside its artifact",
-        f"{secret} lies outside its artifact",
+        "../../secret.png is outside its artifact",
+        f"{secret} is outside its artifact",
     )
     assert len(page.sections[0].parts[0].galleries[0].pictures) == 1
     assert html.count("data:image/png") == 1

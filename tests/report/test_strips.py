@@ -62,7 +62,7 @@ def test_they_shrink_until_they_fit_and_else_the_first_are_kept(tmp_path):
         (["c", "0", "atlas/c.webp", "x", 0, 90, 20, 4], None),
         (["c", "0", "atlas/c.webp", 0, 0, 0, 20, 4], None),
         (["c", "0", "atlas/d.webp", 0, 0, 90, 20, 4], "atlas/d.webp is missing"),
-        (["c", "0", "../../../x.webp", 0, 0, 90, 20, 4], "lies outside its artifact"),
+        (["c", "0", "../../../x.webp", 0, 0, 90, 20, 4], "is outside its artifact"),
         (["c", "0", "atlas.csv", 0, 0, 90, 20, 4], "no readable"),
     ],
 )

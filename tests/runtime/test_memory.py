@@ -137,8 +137,8 @@ def test_the_account_survives_an_interruption(tmp_path):
 
 
 def test_where_nothing_can_be_halved_the_key_is_named():
-    said = r"train: not enough memory \(CUDA error: out of memory\); lower train.batch"
-    with pytest.raises(OutOfMemory, match=said), explained("stage", "nothing"), explained("train", "train.batch"):
+    said = r"train: not enough memory \(CUDA error: out of memory\); lower train.batch_size"
+    with pytest.raises(OutOfMemory, match=said), explained("stage", "nothing"), explained("train", "train.batch_size"):
         raise NOT_ENOUGH[1]
-    with pytest.raises(ValueError, match="other"), explained("train", "train.batch"):
+    with pytest.raises(ValueError, match="other"), explained("train", "train.batch_size"):
         raise ValueError("other")

@@ -19,7 +19,13 @@ PATIENCE = 240  # seconds until a run counts as hung; one takes about 20 on two 
 # No batch normalisation, whose statistics are those of a process's own share of the batch, and no dropout, which
 # differs by process: the rest of what they compute together is what one process computes alone.
 WORDS = ["run=train", "data=folder", "data.root=pictures", "wandb=disabled", "machine.device=cpu", "machine.workers=0"]
-WORDS += ["machine.threads=1", "train.batch=8", "train.epochs=2", "train.keep=[1]", "train.optimiser.optimiser=sgd"]
+WORDS += [
+    "machine.threads=1",
+    "train.batch_size=8",
+    "train.epochs=2",
+    "train.keep=[1]",
+    "train.optimiser.optimiser=sgd",
+]
 MICRO = ["model=convnet_micro", "model.input=24", "model.resize=26", "model.kernel=3", "model.stride=1"]
 MICRO += ["model.widths=[4,4,6,6,6]", "model.hidden=[8,8]", "model.normalisation=none", "model.dropout=0"]
 OWN = ["model=custom", "model.target=mine:net", "model.fit=true", "model.input=32", "model.resize=36"]

@@ -91,7 +91,7 @@ def config(root, **dissect_):
     return OmegaConf.create({"dissect": chosen, "concepts": concepts, "machine": machine, "model": model, "seed": 0})
 
 
-QUICK = {"quantile": 0.05, "batch": 4, "cards": 1}
+QUICK = {"quantile": 0.05, "batch_size": 4, "cards": 1}
 
 
 def made(cfg, network, out):
@@ -423,7 +423,7 @@ def test_misspelt_settings_fail_before_any_work(broden):
     with pytest.raises(ValueError, match="permutations of at least 0"):
         dissect.check(config(broden, permutations=-1))
     with pytest.raises(ValueError, match="batch"):
-        dissect.check(config(broden, batch=0))
+        dissect.check(config(broden, batch_size=0))
     dissect.check(config(broden, layers=["relu5", "conv1"]))
 
 

@@ -62,7 +62,7 @@ def config(*overrides: str) -> OmegaConf:
         "invert.tested=20",
         "invert.shown=3",
     ]
-    small += ["invert.limit=40", "invert.batch=8", "invert.optimiser.learning_rate=1e-2"]
+    small += ["invert.limit=40", "invert.batch_size=8", "invert.optimiser.learning_rate=1e-2"]
     machine = ["machine.device=cpu", "machine.workers=0", "invert.codes=[" + ",".join(CODES) + "]"]
     with initialize_config_dir(str(configuration.folder()), version_base="1.3"):
         return compose("config", overrides=[*small, *machine, *overrides])

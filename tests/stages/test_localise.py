@@ -70,7 +70,7 @@ def draw(folder, broken=False):
 
 def configuration(root, workers=1, **options):
     group = OmegaConf.merge(
-        OmegaConf.load(CONF / "localise" / "simonyan2013.yaml"), {"batch": 2, "pictures": 1}, options
+        OmegaConf.load(CONF / "localise" / "simonyan2013.yaml"), {"batch_size": 2, "pictures": 1}, options
     )
     machine = {"device": "cpu", "workers": workers, "threads": 1}
     return OmegaConf.create(
@@ -339,7 +339,7 @@ def test_other_classes_than_the_networks_are_refused(tmp_path, monkeypatch):
         ({"baselines": "every"}, "known: plain, all"),
         ({"segmentation": "cut"}, "expected segmentation graph_cut or threshold"),
         ({"top": 0}, "localise.top: expected a whole number from 1 on"),
-        ({"batch": "many"}, "localise.batch"),
+        ({"batch_size": "many"}, "localise.batch_size"),
         ({"foreground_quantile": 95}, "background_quantile <= foreground_quantile < 1"),
         ({"connectivity": 6}, "connectivity 4 or 8"),
         ({"components": 0}, "components of at least 1"),

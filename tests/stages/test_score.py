@@ -1,10 +1,14 @@
 """Adversarial and random prediction files on drawn images, against the rules written out once more."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from omegaconf import OmegaConf
 from tests.stages.test_localise import DRAWN, draw, lines
 
+from deepinside.data.imagenet import synsets
+from deepinside.data.index import Index
 from deepinside.records import Table
 from deepinside.stages import score
 
@@ -98,3 +102,13 @@ def test_random_files_against_the_rules_written_out(tmp_path, seed):
     for guesses in (1, 5):
         ours = [(line[f"cls_error_{guesses}"], line[f"loc_error_{guesses}"]) for line in out]
         assert ours == plain(text, guesses, {2, 4})
+
+
+def test_labels_of_all_of_imagenet_on_data_with_some_of_its_classes() -> None:
+    wnids = list(synsets())
+    some = Index(Path("data"), (wnids[0], wnids[217], wnids[482]), ("tench", "springer", "cassette"), ())
+    labels = np.array([[1, 218], [483, 2], [1001, 0]])
+    cfg = OmegaConf.create({"score": {"labels": "imagenet"}})
+    assert score.numbered(cfg, some, labels).tolist() == [[0, 1], [2, -1], [-1, -1]]
+    with pytest.raises(ValueError, match=r"expected classes of ImageNet, got 'mine': set score.labels=wnid_rank"):
+        score.numbered(cfg, Index(Path("data"), ("mine",), ("mine",), ()), labels)

@@ -352,7 +352,7 @@ def test_a_failing_point_is_set_aside_and_finished_ones_are_free(place: Path) ->
     words += ["sweep.grid.localise.background_quantile=[0.3]", "sweep.grid.localise.foreground_quantile=[0.95,0.2]"]
     done = program(*words, cwd=place)
     assert done.returncode == 0, done.stderr
-    assert "2 points, 0 of them are there" in done.stderr
+    assert "2 points, 0 of them cached" in done.stderr
     out = place / done.stdout.strip().splitlines()[-1].removeprefix("artifact: ")
     assert out.parent == place / "outputs" / "sweep"
     table = Table.read(out)
@@ -368,7 +368,7 @@ def test_a_failing_point_is_set_aside_and_finished_ones_are_free(place: Path) ->
     assert str(place) not in (out / "manifest.json").read_text()
 
     again = program(*words, cwd=place)  # only the failed one is tried again
-    assert "2 points, 1 of them are there" in again.stderr
+    assert "2 points, 1 of them cached" in again.stderr
     assert again.stdout.splitlines()[-1] == done.stdout.splitlines()[-1]
 
     wrong = program(*words, "sweep.metrics.lower=[class_knwn_localisation_error]", cwd=place)

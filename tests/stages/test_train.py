@@ -30,7 +30,7 @@ from deepinside.runtime import machine
 from deepinside.stages import train
 
 SMALL = ["model=convnet_micro", "model.input=24", "model.resize=26", "model.kernel=3", "model.stride=1"]
-SMALL += ["model.widths=[4,4,6,6,6]", "model.hidden=[8,8]", "train.batch=8", "train.epochs=2", "train.keep=[1,2]"]
+SMALL += ["model.widths=[4,4,6,6,6]", "model.hidden=[8,8]", "train.batch_size=8", "train.epochs=2", "train.keep=[1,2]"]
 SMALL += ["data=folder", "machine.device=cpu", "machine.workers=0"]
 
 
@@ -81,7 +81,7 @@ def test_without_splits_the_error_is_that_of_pictures_it_never_learnt_from(tmp_p
     for path in root.rglob("*.png"):
         Image.open(path).crop((0, 0, 26, 26)).save(path)
     hold_out(root)
-    out = ran(tmp_path, root, "model.input=26", "model.normalisation=none", "train.batch=1", *plain)
+    out = ran(tmp_path, root, "model.input=26", "model.normalisation=none", "train.batch_size=1", *plain)
     tested = pd.read_csv(out / "per_image.csv")["image"].tolist()
     table = Table.read(out)
     assert 1 <= len(tested) < 20  # about a tenth of 40
@@ -143,7 +143,7 @@ def test_the_first_five_guesses_count_where_there_are_more_than_ten_classes(
         (["devices=4"], 2, r"need 4 processes, got 2: torchrun --nnodes=1 --nproc-per-node=4 -m"),
         (["devices=2", "num_nodes=2"], 1, r"--nnodes=2 --nproc-per-node=2"),
         (["devices=2", "strategy=ddp_find_unused_parameters_true"], 1, "need 2 processes, got 1"),
-        (["devices=3"], 1, "train.batch to be a multiple of the 3 devices, got 8"),
+        (["devices=3"], 1, "train.batch_size to be a multiple of the 3 devices, got 8"),
         (["devices=-1"], 1, "train.trainer.devices to be a whole number from 1 on, got -1"),
         (["num_nodes=many"], 1, "train.trainer.num_nodes to be a whole number from 1 on, got 'many'"),
     ],

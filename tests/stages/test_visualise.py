@@ -231,6 +231,14 @@ def test_a_layer_that_is_not_there_is_named_before_any_work(method: str, keys: d
         visualise.check(cfg)
 
 
+def test_a_layer_without_units_is_named_before_any_work() -> None:
+    cfg = composed(["method=[am_best]", "method.am_best.layer=relu3", "model=convnet_micro"])
+    with pytest.raises(ValueError, match=r"expected units of 'relu3', got none: units=\[3, 17\] for two of its units"):
+        visualise.check(cfg)
+    cfg.method.am_best.units = [3]
+    visualise.check(cfg)
+
+
 def test_codes_that_are_no_layers_are_left_to_the_stage_that_makes_them() -> None:
     visualise.check(composed(["method=[inversion_compared]", "invert.codes=[relu5,top5]"]))
 

@@ -56,7 +56,7 @@ def world(tmp_path: Path) -> SimpleNamespace:
 @pytest.fixture
 def say(capsys: pytest.CaptureFixture[str]) -> Iterator:
     def run(*words: object) -> tuple[int, str]:
-        status = terminal.answer(str(words[0]), [str(word) for word in words[1:]])
+        status = terminal.run(str(words[0]), [str(word) for word in words[1:]])
         return status, capsys.readouterr().out
 
     return run
@@ -283,7 +283,7 @@ def test_help_names_every_command_and_stage(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", terminal.COMMANDS)
 def test_every_command_has_its_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
-        terminal.answer(command, ["--help"])
+        terminal.run(command, ["--help"])
     assert end.value.code == 0
     assert terminal.usage(command) in capsys.readouterr().out
 

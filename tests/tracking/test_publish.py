@@ -106,7 +106,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
 
 
 def publish(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, list[str]]:
-    status = terminal.answer("publish", [str(word) for word in words])
+    status = terminal.run("publish", [str(word) for word in words])
     return status, [line.split()[-1] if "/" in line else line for line in capsys.readouterr().out.splitlines()]
 
 
@@ -133,7 +133,7 @@ def test_the_whole_graph_is_published_inputs_first(chain, server, capsys) -> Non
 def test_published_ones_are_recognised(chain, server, capsys) -> None:
     publish(capsys, chain.out)
     before = {name: id(run) for name, run in server.runs.items()}
-    assert publish(capsys, chain.out, chain.train) == (0, ["there"] * 3)
+    assert publish(capsys, chain.out, chain.train) == (0, ["published"] * 3)
     assert {name: id(run) for name, run in server.runs.items()} == before
 
 
@@ -142,10 +142,10 @@ def test_an_interrupted_one_goes_on_where_it_stopped(chain, server, capsys, what
     publish(capsys, chain.train)
     server.broken = what
     status, lines = publish(capsys, chain.out)
-    assert (status, lines[:3]) == (1, ["there", "there", "failed"])
+    assert (status, lines[:3]) == (1, ["published", "published", "failed"])
     assert server.runs[f"localise-{chain.out.name}"].state == "failed"
     server.broken = ""
-    assert publish(capsys, chain.out) == (0, ["there", "there", "sent"])
+    assert publish(capsys, chain.out) == (0, ["published", "published", "sent"])
     curve = [step for step, _ in server.runs[f"localise-{chain.out.name}"].curves if step is not None]
     assert curve == [0, 1]  # of the second time alone
 
@@ -153,7 +153,7 @@ def test_an_interrupted_one_goes_on_where_it_stopped(chain, server, capsys, what
 def test_a_run_that_was_synced_from_offline_gets_its_inputs(chain, server, capsys) -> None:
     publish(capsys, chain.out)
     server.runs[f"localise-{chain.out.name}"].used.clear()  # offline, inputs cannot be declared
-    assert publish(capsys, chain.out) == (0, ["there", "there", "sent"])
+    assert publish(capsys, chain.out) == (0, ["published", "published", "sent"])
     assert server.runs[f"localise-{chain.out.name}"].used == aliases(chain)[:2]
 
 
@@ -164,7 +164,7 @@ def test_what_is_there_in_part_is_replaced(chain, server, capsys, lost: str) -> 
         del server.artifacts[aliases(chain)[1]]
     else:
         server.runs[f"train-{chain.train.name}"].state = "crashed"
-    assert publish(capsys, chain.out) == (0, ["there", "sent", "there"])
+    assert publish(capsys, chain.out) == (0, ["published", "sent", "published"])
 
 
 def test_an_input_that_is_gone_is_named_and_no_obstacle(chain, server, capsys, caplog) -> None:
@@ -173,7 +173,7 @@ def test_an_input_that_is_gone_is_named_and_no_obstacle(chain, server, capsys, c
     assert chain.prepare.name in caplog.text
     run = server.runs[f"localise-{chain.out.name}"]
     assert run.given["config"]["inputs"]["prepare"] == chain.prepare.name
-    assert publish(capsys, chain.out) == (0, ["there", "there"])
+    assert publish(capsys, chain.out) == (0, ["published", "published"])
 
 
 def test_where_it_goes_is_said_on_the_command_line(chain, server, capsys) -> None:
@@ -230,5 +230,5 @@ def test_offline_with_the_sdk_itself(chain, tmp_path: Path) -> None:
         kept = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {"manifest.json"}
         assert folder.name in found[name][0]
         assert found[name][1:] == (0, kept)
-    assert run() == ["there"] * 3
+    assert run() == ["published"] * 3
     assert sorted((chain.outputs / "wandb").glob("offline-run-*")) == folders

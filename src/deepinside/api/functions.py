@@ -97,7 +97,7 @@ def saliency(
     crops = crops or defaults("visualise", "default")["crops"]
     named = layer if unit is None else f"unit {unit} of {layer}"
 
-    def look(picture: Tensor, name: str) -> Saliency:
+    def compute(picture: Tensor, name: str) -> Saliency:
         view = views.crops_of(picture, network.preprocessing, crops)
         shares = network.scores(view.pixels).softmax(dim=1).mean(dim=0).cpu().numpy()
         shown_classes = classes or [int(shares.argmax())]
@@ -110,7 +110,7 @@ def saliency(
             signed=found[0][1],
         )
 
-    return _each(look, image)
+    return _each(compute, image)
 
 
 def maximise(
@@ -258,7 +258,7 @@ def localise(
     viewing["classes"] = _classes(network, target) or None
     viewing["layer"] = last_positions(network) if grid.activation else None
 
-    def look(picture: Tensor, _name: str) -> Localisation:
+    def compute(picture: Tensor, _name: str) -> Localisation:
         view = viewed(network, picture, **viewing)
         scene = view.scene(grid.side)
         with threadpoolctl.threadpool_limits(1):  # as in the stage's workers, on which the last bits depend
@@ -274,7 +274,7 @@ def localise(
             masks=np.stack([one.mask for one in parts]),
         )
 
-    return _each(look, image)
+    return _each(compute, image)
 
 
 def dissect(
@@ -370,15 +370,15 @@ def _classes(network: Network, target: Target | Sequence[Target] | None) -> list
     return [] if target is None else [chosen_class(network, one) for one in _listed(target)]
 
 
-def _listed(given: Any) -> list:
-    one = isinstance(given, str | Mapping) or np.ndim(given) == 0
-    return [given] if one else list(given)
+def _listed(value: Any) -> list:
+    one = isinstance(value, str | Mapping) or np.ndim(value) == 0
+    return [value] if one else list(value)
 
 
 def _method(
-    name: str, given: Mapping[str, Any], kind: type, function: Callable[..., Any] | None = None
+    name: str, settings: Mapping[str, Any], kind: type, function: Callable[..., Any] | None = None
 ) -> tuple[Callable[..., Any], dict[str, Any]]:
-    chosen = methods({name: defaults("method", name, given)})[name]
+    chosen = methods({name: defaults("method", name, settings)})[name]
     if chosen.returns is not kind or function not in {None, chosen.work}:
         what = kind.__name__ if function is None else function.__name__
         raise ValueError(f"expected a method for {what}, got {name!r}, which is {chosen.work.__name__}")
@@ -393,7 +393,7 @@ def _pictures(network: Network, photographs: Sequence[Tensor]) -> Pictures:
     return Pictures(names, (-1,) * count, none, lambda position: shown(network, photographs[position], crops))
 
 
-def _each(look: Callable[[Tensor, str], Found], image: ImageLike | Sequence[ImageLike]) -> Found | list[Found]:
+def _each(compute: Callable[[Tensor, str], Found], image: ImageLike | Sequence[ImageLike]) -> Found | list[Found]:
     photographs, several = images(image)
-    found = [look(photograph, f"image {number}") for number, photograph in enumerate(photographs)]
+    found = [compute(photograph, f"image {number}") for number, photograph in enumerate(photographs)]
     return found if several else found[0]

@@ -57,26 +57,27 @@ def load(
     >>> mine.layers
     ('0', '1', '2', '3', '4')
     """
-    given = {key: value for key, value in {"weights": weights, "name": name}.items() if value is not None} | settings
+    named = {"weights": weights, "name": name}
+    chosen = {key: value for key, value in named.items() if value is not None} | settings
     if isinstance(network, nn.Module) and not isinstance(network, Network):
-        return wrapped(copy.deepcopy(network), classes=classes, **{"name": type(network).__name__} | given)
+        return wrapped(copy.deepcopy(network), classes=classes, **{"name": type(network).__name__} | chosen)
     if str(network) in choices("model"):
-        return _built(str(network), given, classes)
+        return _built(str(network), chosen, classes)
     trained = isinstance(network, str | Path) and (Path(network) / "network.json").is_file()
     if not (trained or isinstance(network, Network)):
         raise KeyError(
             f"no network {str(network)!r}; {closest(str(network), choices('model'))}; another classifier of "
             "torchvision: load('torchvision', arch=NAME); a trained network: load('outputs/train/latest')"
         )
-    if given or classes:
-        raise ValueError(f"expected no settings for a module, which has its own, got {sorted(given) or 'classes'}")
+    if chosen or classes:
+        raise ValueError(f"expected no settings for a module, which has its own, got {sorted(chosen) or 'classes'}")
     if isinstance(network, Network):
         return network
     return open_network(OmegaConf.create({"machine": {"device": "cpu"}}), Path(network))
 
 
-def _built(choice: str, given: Mapping[str, Any], classes: Sequence[str] | None) -> Network:
-    keys = defaults("model", choice, given)
+def _built(choice: str, chosen: Mapping[str, Any], classes: Sequence[str] | None) -> Network:
+    keys = defaults("model", choice, chosen)
     if keys["weights"] is None and "target" not in keys:
         raise FileNotFoundError(
             f"{choice} comes without weights: pass weights=FILE (conf/model/{choice}.yaml says where to get it), or "

@@ -22,7 +22,7 @@ MANIFEST = "manifest.json"
 _DAY = 86400.0
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
-_POLL = 0.2  # seconds between two looks at what another process is doing
+_POLL = 0.2  # seconds between two checks of what another process is doing
 _LEAST = 2**20  # bytes free below which a library that gives no reason is believed to have run out of disk
 _VERSIONS = (
     "deepinside",
@@ -138,8 +138,8 @@ def _explained(folder: Path, part: Path) -> Generator[None]:
         code = error.errno if isinstance(error, OSError) else None
         where, again = folder.parent, "run the same command again, or choose another place: outputs=FOLDER"
         if code in _FULL or (folder.exists() and shutil.disk_usage(folder).free < _LEAST):
-            kept = f"the finished part remains in {folder.name}/{part.name}"
-            raise OSError(f"{where}: the disk is full; {kept}: free some space and {again} ({error})") from error
+            state = f"the finished part remains in {folder.name}/{part.name}"
+            raise OSError(f"{where}: the disk is full; {state}: free some space and {again} ({error})") from error
         if code in _CLOSED and str(error.filename).startswith(str(where)):  # type: ignore[attr-defined]
             raise OSError(f"{where}: not writable ({error}): make it writable and {again}") from error
         raise

@@ -76,7 +76,7 @@ class RawDigests:
 
     def _remember(self) -> None:
         if self._fresh:
-            with suppress(OSError):  # a full or read-only disk: they are computed again, and what is there can be used
+            with suppress(OSError):  # a full or read-only disk: they are computed again, and the others can be used
                 self.memory.parent.mkdir(parents=True, exist_ok=True)
                 write_text(self.memory, json.dumps(self.known))
                 self._fresh = False

@@ -46,15 +46,15 @@ class Evidence:
         known = minutes if isinstance(minutes, Mapping) else dict.fromkeys(WORLDS, float(minutes))
         return cls(_by_world(run), _by_world(needs), seeds, known, **keys)
 
-    def commands(self, key: str, world: str, words: Iterable[str]) -> dict[str, list[str]]:
+    def commands(self, key: str, world: str, overrides: Iterable[str]) -> dict[str, list[str]]:
         """The overrides of each seed's run: `<key>.<seed>` -> overrides, or `<key>` without seeds."""
-        common = [*words, *self.run[world]]
+        common = [*overrides, *self.run[world]]
         return {f"{key}.{seed}": [*common, f"{self.key}={seed}"] for seed in self.seeds} or {key: common}
 
 
 def _by_world(stated: Mapping[str, Iterable] | Iterable) -> dict[str, tuple[str, ...]]:
     each = stated if isinstance(stated, Mapping) else dict.fromkeys(WORLDS, stated)
-    return {world: tuple(map(str, words)) for world, words in each.items()}
+    return {world: tuple(map(str, overrides)) for world, overrides in each.items()}
 
 
 def provided(cfg: DictConfig) -> frozenset[str]:
@@ -130,15 +130,15 @@ def case(options: DictConfig, ours: Path, composed: Callable[[list[str]], DictCo
         KeyError: if a claim or its evidence is misspelt, with the closest name.
         ValueError: if the content of a file is invalid.
     """
-    register, given = _read(Path(options.register) if options.register else ours)
-    evidence = {name: Evidence.read(name, content) for name, content in given.items()}
+    register, listed = _read(Path(options.register) if options.register else ours)
+    evidence = {name: Evidence.read(name, content) for name, content in listed.items()}
     claims = chosen(register, None if options.only is None else [str(name) for name in options.only])
     runs: dict[str, list[str]] = {}
     lacks: dict[str, dict[str, list[str]]] = {}
     for world in WORLDS:
         stated = OmegaConf.select(options, f"worlds.{world}")
-        words = [] if stated is None else shlex.split(stated)
-        has = None if stated is None else provided(composed(words))
+        overrides = [] if stated is None else shlex.split(stated)
+        has = None if stated is None else provided(composed(overrides))
         if world == "ilsvrc" and has is not None:
             has |= {"all_of_ilsvrc"}  # whoever configures it says so
         lacks[world] = {claim.id: list(lacking(claim, evidence, world, has)) for claim in claims}
@@ -150,7 +150,7 @@ def case(options: DictConfig, ours: Path, composed: Callable[[list[str]], DictCo
                     f"more time: {name} takes {minutes:g} minutes" for name, minutes in dear.items()
                 ]
             for name in () if lacks[world][claim.id] else _named(claim):
-                runs |= evidence[name].commands(f"{world}.{name}", world, words)
+                runs |= evidence[name].commands(f"{world}.{name}", world, overrides)
     settled: dict = OmegaConf.to_container(options, resolve=True)  # type: ignore[assignment]
     del settled["worlds"]  # the runs, and what is lacking, say all that counts of them, and name no folder
     requested = {claim.id for claim in claims}

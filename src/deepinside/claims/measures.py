@@ -73,7 +73,7 @@ def _column(source: Source, folder: Path) -> dict[str, float]:
             raise KeyError(f"{folder.name}/{source.file}: no column {name!r}; there are {reader.fieldnames}")
     found: dict[str, list[float]] = {}
     for line in lines:
-        if all(line[name] in _words(wanted) for name, wanted in source.where.items()) and line[source.column]:
+        if all(line[name] in _texts(wanted) for name, wanted in source.where.items()) and line[source.column]:
             found.setdefault(line[source.key], []).append(float(line[source.column]))
     if not found:
         raise ValueError(
@@ -82,7 +82,7 @@ def _column(source: Source, folder: Path) -> dict[str, float]:
     return {key: float(_REDUCE[source.reduce](values)) for key, values in found.items()}
 
 
-def _words(wanted: object) -> tuple[str, ...]:
+def _texts(wanted: object) -> tuple[str, ...]:
     return tuple(map(str, wanted)) if isinstance(wanted, list | tuple) else (str(wanted),)
 
 

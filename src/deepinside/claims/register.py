@@ -57,8 +57,8 @@ class Source:
     def __str__(self) -> str:
         if self.metric is not None:
             return self.metric
-        told = ", ".join(f"{key} {value}" for key, value in self.where.items())
-        return f"{self.column}{f' ({self.reduce} of {told})' if told else ''}"
+        where = ", ".join(f"{key} {value}" for key, value in self.where.items())
+        return f"{self.column}{f' ({self.reduce} of {where})' if where else ''}"
 
 
 @dataclass(frozen=True)

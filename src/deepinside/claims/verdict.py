@@ -57,9 +57,9 @@ class Rule:
     within: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        given = [key for key in ("above", "below", "within") if getattr(self, key) is not None]
-        if len(given) != 1 or (self.within is not None and not self.within[0] < self.within[1]):
-            raise ValueError(f"expected one of above, below, within: [low, high], got {given}: a rule has one limit")
+        stated = [key for key in ("above", "below", "within") if getattr(self, key) is not None]
+        if len(stated) != 1 or (self.within is not None and not self.within[0] < self.within[1]):
+            raise ValueError(f"expected one of above, below, within: [low, high], got {stated}: a rule has one limit")
 
     @property
     def border(self) -> tuple[float, float]:
@@ -108,11 +108,11 @@ def holm(values: Sequence[float]) -> Float[ndarray, " k"]:
 
     Source: Holm 1979.
     """
-    given = np.asarray(values, dtype=np.float64)
-    out = np.full(len(given), np.nan)
-    known = np.flatnonzero(~np.isnan(given))
-    order = known[np.argsort(given[known], kind="stable")]
-    scaled = given[order] * np.arange(len(order), 0, -1)
+    array = np.asarray(values, dtype=np.float64)
+    out = np.full(len(array), np.nan)
+    known = np.flatnonzero(~np.isnan(array))
+    order = known[np.argsort(array[known], kind="stable")]
+    scaled = array[order] * np.arange(len(order), 0, -1)
     out[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
     return out
 

@@ -104,9 +104,9 @@ class Solution:
         """
         if picture.stem not in self.lines:
             return NO_BOXES
-        told, boxes = solved(picture, self.lines[picture.stem], self.known)
-        if told != wnid:
-            raise ValueError(f"{self.path}: expected {picture.name} to be of {wnid}, its folder, got {told}")
+        stated, boxes = solved(picture, self.lines[picture.stem], self.known)
+        if stated != wnid:
+            raise ValueError(f"{self.path}: expected {picture.name} to be of {wnid}, its folder, got {stated}")
         return _scaled(self.path, picture, boxes, size, size)
 
 

@@ -36,7 +36,7 @@ class Canvases:
     def __init__(self, index: Index, preprocessing: Preprocessing, cache_gb: float) -> None:
         self.index = index
         self.preprocessing = preprocessing
-        self.kept: list[UInt8[Tensor, "3 H W"] | None] | None = None
+        self.cached: list[UInt8[Tensor, "3 H W"] | None] | None = None
         sizes = (canvas_size(entry.height, entry.width, preprocessing.resize) for entry in index.entries)
         self.fits = sum(3 * height * width for height, width in sizes) <= cache_gb * 1e9
 
@@ -49,14 +49,14 @@ class Canvases:
         Args:
             threads: number of decoding threads; the result does not depend on it.
         """
-        if not self.fits or self.kept is not None:
+        if not self.fits or self.cached is not None:
             return
         with ThreadPoolExecutor(max(1, threads)) as pool:
             made = pool.map(self._made, self.index.entries)
-            self.kept = list(track(made, "decode", total=len(self)))
+            self.cached = list(track(made, "decode", total=len(self)))
 
     def __getitem__(self, position: int) -> UInt8[Tensor, "3 H W"] | None:
-        return self._made(self.index.entries[position]) if self.kept is None else self.kept[position]
+        return self._made(self.index.entries[position]) if self.cached is None else self.cached[position]
 
     def _made(self, entry: Entry) -> UInt8[Tensor, "3 H W"] | None:
         try:
@@ -176,7 +176,7 @@ class Pictures(LightningDataModule):
         preprocessing: of the network.
         augmentation: of training images.
         seed: of shuffling and augmentation.
-        batch: images per step, over all devices together.
+        batch_size: images per step, over all devices together.
         workers: processes that decode; unused if the decoded images fit into `cache_gb`.
         cache_gb: memory for decoded images, in 10^9 bytes, training and validation each.
 
@@ -192,14 +192,14 @@ class Pictures(LightningDataModule):
         augmentation: Augmentation,
         *,
         seed: int,
-        batch: int,
+        batch_size: int,
         workers: int,
         cache_gb: float,
     ) -> None:
         super().__init__()
         train, val = _labelled(train, "train"), _labelled(val, "val")
         self.seed = seed
-        self.batch = batch
+        self.batch_size = batch_size
         self.workers = workers
         self.train_views = Views(Canvases(train, preprocessing, cache_gb), augmentation, seed)
         self.val_views = Views(Canvases(val, preprocessing, cache_gb), None, seed)
@@ -234,14 +234,14 @@ class Pictures(LightningDataModule):
         order = Order(len(views.canvases), seed, rank, world)
         if self.trainer:  # workers read ahead before Lightning says at which epoch a training goes on
             order.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
-        batch = max(1, self.batch // world)
+        batch_size = max(1, self.batch_size // world)
         workers = 0 if views.canvases.fits else self.workers
         return DataLoader(
             views,
-            batch_size=batch,
+            batch_size=batch_size,
             sampler=order,
-            drop_last=seed is not None and len(views.canvases) // world >= batch,
-            collate_fn=_collated,  # type: ignore[arg-type]  # `__getitems__` answers whole batches
+            drop_last=seed is not None and len(views.canvases) // world >= batch_size,
+            collate_fn=_collated,  # type: ignore[arg-type]  # `__getitems__` returns whole batches
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),

@@ -52,14 +52,14 @@ def index(root: Path | str, split: str = "all") -> Index:
     ids = tuple(map(readable, folders))
     boxes = _listed(root / "boxes.csv", {path.relative_to(root).as_posix() for *_, path in paths})
     labels = {class_: label for label, class_ in enumerate(folders)}
-    answer = survey(root, paths, partial(_look, root, labels, boxes), "pictures")
-    aside = answer.set_aside + others
-    if not answer.found:
+    listed = survey(root, paths, partial(_look, root, labels, boxes), "pictures")
+    aside = listed.set_aside + others
+    if not listed.found:
         file, reason = aside[0]
         what = f"{root}: expected usable images, got {len(aside)} unusable ones, such as {file}: {reason}"
         raise ValueError(what if ids else f"{what}{instead(root, 'folder', HOW)}")
     classes = tuple(class_.replace("_", " ") for class_ in ids)
-    return Index(root, ids, classes, answer.found, aside).split(split)
+    return Index(root, ids, classes, listed.found, aside).split(split)
 
 
 # Split and folder of its classes.

@@ -49,8 +49,8 @@ def index(root: Path | str, split: str = "val") -> Index:
     ]
     read = {"train": _train, "val": _validation}
     surveys = [read[name](root, classes) for name in there or ["val"]]
-    entries = tuple(entry for answer in surveys for entry in answer.found)
-    aside = tuple(row for answer in surveys for row in answer.set_aside)
+    entries = tuple(entry for one in surveys for entry in one.found)
+    aside = tuple(row for one in surveys for row in one.set_aside)
     if not entries:
         reasons = "\n".join(f"  {file}: {reason}" for file, reason in aside[:3])
         raise ValueError(f"{root}: expected usable images, got {len(aside)} unusable ones, such as\n{reasons}")
@@ -93,7 +93,7 @@ def blacklist(root: Path | str, file: Path | str | None = None) -> frozenset[str
     return frozenset(name for name, line in line_of.items() if line in numbers)
 
 
-class _Told(NamedTuple):
+class _Truth(NamedTuple):
     """Label and boxes of an image from the solution or the ground truth."""
 
     wnid: str
@@ -116,10 +116,10 @@ class _Sources:
         return Entry(path.stem, file, split, self.labels[wnid], boxes, *size)
 
     # The solution first, for it has boxes, too.
-    def told(self, path: Path) -> _Told | None:
+    def known(self, path: Path) -> _Truth | None:
         if path.stem in self.solution:
-            return _Told(*solved(path, self.solution[path.stem], self.labels))
-        return _Told(self.truth[path.stem]) if path.stem in self.truth else None
+            return _Truth(*solved(path, self.solution[path.stem], self.labels))
+        return _Truth(self.truth[path.stem]) if path.stem in self.truth else None
 
     # An XML file that is about this image, and the classes in it.
     def annotation(self, xml: Path, stem: str, size: tuple[int, int]) -> tuple[Annotation, list[str]]:
@@ -172,28 +172,28 @@ def _validation(root: Path, classes: Synsets) -> Survey[Entry]:
 def _look_at_validation(sources: _Sources, path: Path) -> Iterator[Entry]:
     check_name(path, path.relative_to(sources.root).as_posix())
     size = read_header(path)
-    told = sources.told(path)
+    known = sources.known(path)
     xml = sources.annotations / f"{path.stem}.xml" if sources.annotations else None
-    if xml and (xml.exists() or not (told and told.boxes)):
-        told = _agreed(sources, xml, path.stem, size, told)
-    if told is None:
+    if xml and (xml.exists() or not (known and known.boxes)):
+        known = _agreed(sources, xml, path.stem, size, known)
+    if known is None:
         raise BadFile(path, "a label in LOC_val_solution.csv or in the ground truth", "none", _MEND)
-    yield sources.entry("val", path, size, told.wnid, told.boxes or NO_BOXES)
+    yield sources.entry("val", path, size, known.wnid, known.boxes or NO_BOXES)
 
 
 # What an XML file says, if the other sources do not say otherwise. Boxes of other classes do not count.
-def _agreed(sources: _Sources, xml: Path, stem: str, size: tuple[int, int], told: _Told | None) -> _Told:
+def _agreed(sources: _Sources, xml: Path, stem: str, size: tuple[int, int], known: _Truth | None) -> _Truth:
     annotation, names = sources.annotation(xml, stem, size)
-    if told is None and len(names) != 1:
+    if known is None and len(names) != 1:
         raise BadAnnotation(xml, "boxes of one class, which determine the label", f"{names}", _MEND)
-    wnid = told.wnid if told else names[0]
+    wnid = known.wnid if known else names[0]
     boxes = annotation.boxes({wnid})
     if not len(boxes):
         raise BadAnnotation(xml, f"a box of {wnid}, the label of the image", f"boxes of {names}", _MEND)
-    if told and told.boxes and sorted(told.boxes.xyxy.tolist()) != sorted(boxes.xyxy.tolist()):
+    if known and known.boxes and sorted(known.boxes.xyxy.tolist()) != sorted(boxes.xyxy.tolist()):
         came = f"{boxes.to_inclusive().tolist()}"
-        raise BadAnnotation(xml, f"boxes {told.boxes.to_inclusive().tolist()} as in LOC_val_solution.csv", came, _MEND)
-    return _Told(wnid, boxes)
+        raise BadAnnotation(xml, f"boxes {known.boxes.to_inclusive().tolist()} as in LOC_val_solution.csv", came, _MEND)
+    return _Truth(wnid, boxes)
 
 
 def _train(root: Path, classes: Synsets) -> Survey[Entry]:

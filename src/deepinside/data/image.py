@@ -36,7 +36,7 @@ ImageLike = str | Path | Image.Image | ndarray | Tensor  # see `rgb`
 _EXPECTED = "a whole JPEG or PNG image"
 _MEND = "fetch the file again or take it out of the data"
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}  # the end of image, which JPEG's data cannot contain, and the last chunk
-_TAIL = 16  # bytes in which it is looked for: a checksum or padding may follow
+_TAIL = 16  # bytes in which it is searched: a checksum or padding may follow
 _PNG_HEAD = struct.Struct(">8s4x4sII")  # signature, length of the first chunk, its name, width, height
 # Names that no file can have; all else that the machine refuses is not the data's fault.
 _NO_NAME = {
@@ -187,11 +187,11 @@ def _bytes(values: Tensor, kind: str, axis: int) -> UInt8[Tensor, "_ _ _"]:
     return (values.clamp(0, 1) * 255).round().byte()
 
 
-def images(given: ImageLike | Sequence[ImageLike]) -> tuple[list[UInt8[Tensor, "3 h w"]], bool]:
+def images(inputs: ImageLike | Sequence[ImageLike]) -> tuple[list[UInt8[Tensor, "3 h w"]], bool]:
     """One image or several, of any kinds.
 
     Args:
-        given: an input of `rgb`, a sequence of them, or a batch: tensor (n, 3, h, w) or array (n, h, w, 3).
+        inputs: an input of `rgb`, a sequence of them, or a batch: tensor (n, 3, h, w) or array (n, h, w, 3).
 
     Returns:
         RGB bytes of each, and whether it was a sequence or a batch.
@@ -199,8 +199,8 @@ def images(given: ImageLike | Sequence[ImageLike]) -> tuple[list[UInt8[Tensor, "
     Raises:
         ValueError: if there is no image, or one is invalid for `rgb`.
     """
-    several = isinstance(given, list | tuple) or (isinstance(given, ndarray | Tensor) and given.ndim == 4)
-    listed: list[ImageLike] = list(given) if several else [given]  # type: ignore[arg-type,list-item]
+    several = isinstance(inputs, list | tuple) or (isinstance(inputs, ndarray | Tensor) and inputs.ndim == 4)
+    listed: list[ImageLike] = list(inputs) if several else [inputs]  # type: ignore[arg-type,list-item]
     if not listed:
         raise ValueError("expected images, got none")
     return [rgb(image) for image in listed], several

@@ -65,14 +65,14 @@ def index(root: Path | str, split: str = "all", boxes: Path | str | None = None)
     source = open_boxes(Path(boxes), synsets()) if boxes else open_boxes(beside, synsets()) if beside.exists() else None
     paths = [path for folder in _FOLDERS if (base / folder).is_dir() for path in pictures(base / folder)]
     labels = {wnid: label for label, wnid in enumerate(wnids)}
-    answer = survey(root, paths, partial(_look, root, base, labels, source), "pictures")
-    if not answer.found:
-        came = f"{len(paths)} unusable ones, such as {answer.set_aside[0]}" if paths else "none"
+    listed = survey(root, paths, partial(_look, root, base, labels, source), "pictures")
+    if not listed.found:
+        came = f"{len(paths)} unusable ones, such as {listed.set_aside[0]}" if paths else "none"
         raise FileNotFoundError(f"{root}: expected usable images, got {came}.\n{HOW.format(root=root)}")
-    _check_sizes(root, answer.found, source)
-    if boxes and not any(len(entry.boxes) for entry in answer.found):
+    _check_sizes(root, listed.found, source)
+    if boxes and not any(len(entry.boxes) for entry in listed.found):
         raise ValueError(f"{boxes}: expected boxes of {VALIDATION}* images of {root}, got none of these")
-    return Index(root, wnids, tuple(synsets()[wnid] for wnid in wnids), answer.found, answer.set_aside).split(split)
+    return Index(root, wnids, tuple(synsets()[wnid] for wnid in wnids), listed.found, listed.set_aside).split(split)
 
 
 def fetch(root: Path | str, *, download: bool, size: str = "160px") -> None:

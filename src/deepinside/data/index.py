@@ -228,11 +228,11 @@ class Index:
             "expected a name without a carriage return, which would break a line of a table, got one: rename the file"
         )
         aside = [(entry.file, reason) for entry in self.entries if "\r" in entry.file + entry.image]
-        said = tuple(
-            (file.replace("\r", "\\r"), words.replace("\r", "\\r")) for file, words in (*self.set_aside, *aside)
+        printable = tuple(
+            (file.replace("\r", "\\r"), reason.replace("\r", "\\r")) for file, reason in (*self.set_aside, *aside)
         )
         ids, classes = (tuple(name.replace("\r", "\\r") for name in names) for names in (self.ids, self.classes))
-        return replace(self, ids=ids, classes=classes, entries=kept, set_aside=said)
+        return replace(self, ids=ids, classes=classes, entries=kept, set_aside=printable)
 
     def write(self, folder: str | Path) -> None:
         """Writes `images.csv`, `boxes.csv` (half-open), `classes.csv` and `set_aside.csv`.

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from deepinside.data.ilsvrc_layout import beside
 from deepinside.data.image import SUFFIXES
 
-_MOST = 10_000  # files that are looked at
+_MOST = 10_000  # files that are read
 _NAMED = 3  # class folders in a message
 _ILSVRC = re.compile(r"ILSVRC2012_|(^|/)n\d{8}[/_]")  # in the paths of ImageNet's images
 # Folders or files of a layout with concept masks, and the choice of `concepts` that reads it.

@@ -53,12 +53,12 @@ def index(root: Path | str | None = None, split: str = "all") -> Index:
     if not paths and not others:
         what = f"{folder}: expected a folder of images (jpg, jpeg, png), got none"
         raise FileNotFoundError(f"{what}{instead(folder, 'photos', HOW)}")
-    answer = survey(folder, sorted(paths.items()), partial(_look, folder), "pictures")
-    aside = answer.set_aside + others
-    if not answer.found:
+    listed = survey(folder, sorted(paths.items()), partial(_look, folder), "pictures")
+    aside = listed.set_aside + others
+    if not listed.found:
         file, reason = aside[0]
         raise ValueError(f"{folder}: expected usable images, got {len(aside)} unusable ones, such as {file}: {reason}")
-    return Index(folder, (), (), answer.found, aside).split(split)
+    return Index(folder, (), (), listed.found, aside).split(split)
 
 
 def copy_shipped(out: str | Path, workers: int = 1) -> None:  # ruff: ignore[unused-function-argument]

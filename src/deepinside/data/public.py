@@ -91,13 +91,13 @@ def index(
         names |= classes
         tasks += [(name, picture) for picture in pictures]
     labels = {number: label for label, number in enumerate(sorted(names))}
-    answer = survey(base, tasks, partial(_look, base, labels), "pictures")
-    if not answer.found:
-        file, reason = answer.set_aside[0] if answer.set_aside else (dataset, "it contains no images")
+    listed = survey(base, tasks, partial(_look, base, labels), "pictures")
+    if not listed.found:
+        file, reason = listed.set_aside[0] if listed.set_aside else (dataset, "it contains no images")
         raise ValueError(f"{root}: expected usable images of {dataset}, got none; such as {file}: {reason}")
     ids = tuple(names[number] for number in labels)
     readable = tuple(name.replace("_", " ") for name in ids)
-    return Index(base, ids, readable, answer.found, answer.set_aside).split(split)
+    return Index(base, ids, readable, listed.found, listed.set_aside).split(split)
 
 
 def fetch(root: Path | str, *, download: bool, dataset: str | None, options: Options = None) -> None:
@@ -187,17 +187,17 @@ def _opened(dataset: str, root: Path, options: Options, download: bool = False) 
     known, opened, reasons = _known(dataset), {}, {}
     build = getattr(torchvision.datasets, dataset)
     there = (root / known.folder).is_dir()  # Caltech101 would make the folder
-    for split, words in known.splits.items():
-        given = {**words, **(options or {})}
+    for split, keywords in known.splits.items():
+        arguments = {**keywords, **(options or {})}
         try:
             if not there and not download:
                 raise FileNotFoundError("no such folder")
             try:
-                opened[split] = build(root, **given)
+                opened[split] = build(root, **arguments)
             except _REFUSED:
                 if not download:
                     raise
-                opened[split] = build(root, download=True, **given)
+                opened[split] = build(root, download=True, **arguments)
         except _REFUSED as error:
             reasons[split] = f"{split}: {error}"
     if not opened:

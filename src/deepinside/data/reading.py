@@ -140,25 +140,25 @@ class Survey(Generic[Found]):
     set_aside: tuple[tuple[str, str], ...]
 
 
-def _looked_at(look: Callable[[Task], Iterable[Found | BadFile]], tasks: Sequence[Task]) -> list[Found | BadFile]:
-    answers: list[Found | BadFile] = []
+def _read_each(read: Callable[[Task], Iterable[Found | BadFile]], tasks: Sequence[Task]) -> list[Found | BadFile]:
+    results: list[Found | BadFile] = []
     for task in tasks:
         try:
-            answers.extend(look(task))
+            results.extend(read(task))
         except BadFile as error:
-            answers.append(error)
-    return answers
+            results.append(error)
+    return results
 
 
 def survey(
-    root: Path, tasks: Sequence[Task], look: Callable[[Task], Iterable[Found | BadFile]], description: str
+    root: Path, tasks: Sequence[Task], read: Callable[[Task], Iterable[Found | BadFile]], description: str
 ) -> Survey[Found]:
     """Reads many files in parallel.
 
     Args:
         root: of the data; reasons name files relative to it.
-        tasks: inputs of `look`.
-        look: task -> results and bad files; raises `BadFile` if nothing is usable.
+        tasks: inputs of `read`.
+        read: task -> results and bad files; raises `BadFile` if nothing is usable.
         description: of the progress bar.
 
     Returns:
@@ -166,11 +166,11 @@ def survey(
     """
     chunks = [tasks[start : start + _CHUNK] for start in range(0, len(tasks), _CHUNK)]
     with ThreadPoolExecutor(_THREADS) as pool:
-        answers = list(_flat(track(pool.map(partial(_looked_at, look), chunks), description, total=len(chunks))))
-    found = tuple(answer for answer in answers if not isinstance(answer, BadFile))
-    return Survey(found, tuple(answer.row(root) for answer in answers if isinstance(answer, BadFile)))
+        results = list(_flat(track(pool.map(partial(_read_each, read), chunks), description, total=len(chunks))))
+    found = tuple(result for result in results if not isinstance(result, BadFile))
+    return Survey(found, tuple(result.row(root) for result in results if isinstance(result, BadFile)))
 
 
 def _flat(lists: Iterable[list[Found | BadFile]]) -> Iterator[Found | BadFile]:
-    for answers in lists:
-        yield from answers
+    for results in lists:
+        yield from results

@@ -108,7 +108,7 @@ _NOTHING = Sidecar(None)
 
 @dataclass
 class _Sample:
-    # What stands under one key of a shard, as far as it has been read.
+    # What is under one key of a shard, as far as it has been read.
     split: str
     kinds: set[str] = field(default_factory=set)
     bad: bool = False
@@ -145,12 +145,12 @@ def index(root: Path | str, split: str = "all", shards: str = "**/*.tar") -> Ind
     found = [(path, _split(path.relative_to(root))) for path in _found(root, shards)]
     splits = {split for _, split in found} - {"all"}
     tasks = [(path, split) for path, split in found if not splits or split in splits]
-    answer = survey(root, tasks, partial(_samples, root), "shards")
-    if not answer.found and not answer.set_aside:
+    listed = survey(root, tasks, partial(_samples, root), "shards")
+    if not listed.found and not listed.set_aside:
         raise FileNotFoundError(f"{root}: expected images in {len(tasks)} shards, got none.\n{HOW.format(root=root)}")
-    ids = _classes(root, [sample.label for sample in answer.found])
-    entries, aside = _labelled(root, ids, answer.found)
-    aside += answer.set_aside
+    ids = _classes(root, [sample.label for sample in listed.found])
+    entries, aside = _labelled(root, ids, listed.found)
+    aside += listed.set_aside
     if not entries:
         file, reason = aside[0]
         raise ValueError(f"{root}: expected usable images, got none; such as {file}: {reason}")

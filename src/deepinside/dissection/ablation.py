@@ -40,8 +40,8 @@ def without(network: Network, layer: str, units: Sequence[int]) -> Generator[Non
         Nothing.
     """
 
-    def silence(_part: Any, _args: Any, answer: Tensor) -> Tensor:
-        silent = answer.clone()
+    def silence(_part: Any, _args: Any, activation: Tensor) -> Tensor:
+        silent = activation.clone()
         silent[:, list(units)] = 0
         return silent
 
@@ -63,15 +63,15 @@ def concepts(units: pd.DataFrame, threshold: float, most: int) -> dict[Concept, 
     Returns:
         Concept -> its units; of as many units the concept of the better unit first.
     """
-    answer: dict[Concept, list[int]] = {}
+    chosen: dict[Concept, list[int]] = {}
     passed = units[units["score"] > threshold].sort_values("score", ascending=False, kind="stable")
     for layer, members in passed.groupby("layer", sort=False):
         found = [
             (str(name), str(label), rows) for (name, label), rows in members.groupby(["category", "label"], sort=False)
         ]
         for category, label, rows in sorted(found, key=lambda one: -len(one[2]))[:most]:
-            answer[str(layer), category, label] = sorted(rows["unit"].tolist())
-    return answer
+            chosen[str(layer), category, label] = sorted(rows["unit"].tolist())
+    return chosen
 
 
 def ablation(

@@ -47,7 +47,7 @@ def _widened(there: Bool[Tensor, "m h w"], axis: int) -> Bool[Tensor, "m h w"]:
     return wide
 
 
-class Kept:
+class ActivationCache:
     """Cache of the maps of processed batches, without cells that cannot be part of a mask.
 
     A pixel can exceed its threshold only if a corner of its cell does, and a running quantile never decreases: cells

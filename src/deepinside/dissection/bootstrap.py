@@ -58,13 +58,13 @@ def rivals(scores: Float[ndarray, "u l"], vocabulary: Vocabulary) -> Int[ndarray
     Returns:
         Numbers of up to five labels, best first, (u, c, 5), padded with 0.
     """
-    answer = np.zeros((len(scores), len(vocabulary.categories), _RIVALS), dtype=np.int64)
-    for category in range(answer.shape[1]):
+    result = np.zeros((len(scores), len(vocabulary.categories), _RIVALS), dtype=np.int64)
+    for category in range(result.shape[1]):
         members = vocabulary.members(category)
         members = members[~np.isnan(scores[:, members]).any(axis=0)]
         order = np.argsort(-scores[:, members], axis=1, kind="stable")[:, :_RIVALS]
-        answer[:, category, : order.shape[1]] = members[order]
-    return answer
+        result[:, category, : order.shape[1]] = members[order]
+    return result
 
 
 def grouped_sums(
@@ -177,13 +177,13 @@ def _counted(
     # Detector units and unique detectors, by rule and category, the total first; as `score.detector_counts` counts.
     categories = best.shape[2]
     top = np.arange(categories) == best.argmax(axis=2)[..., None]
-    answer = np.zeros((len(best), 2, 2, 1 + categories))
+    result = np.zeros((len(best), 2, 2, 1 + categories))
     for rule, passed in enumerate((best > threshold, (best > threshold) & top)):
         found = np.zeros((len(best), len(vocabulary)), dtype=bool)
         found[passed.nonzero()[0], label[passed]] = True
-        answer[:, 0, rule, 0] = passed.any(axis=2).sum(axis=1)
-        answer[:, 1, rule, 0] = found.sum(axis=1)
+        result[:, 0, rule, 0] = passed.any(axis=2).sum(axis=1)
+        result[:, 1, rule, 0] = found.sum(axis=1)
         for category in range(categories):
-            answer[:, 0, rule, 1 + category] = passed[:, :, category].sum(axis=1)
-            answer[:, 1, rule, 1 + category] = found[:, vocabulary.members(category)].sum(axis=1)
-    return answer
+            result[:, 0, rule, 1 + category] = passed[:, :, category].sum(axis=1)
+            result[:, 1, rule, 1 + category] = found[:, vocabulary.members(category)].sum(axis=1)
+    return result

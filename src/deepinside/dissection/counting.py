@@ -12,9 +12,9 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from deepinside.dissection.activation_cache import Kept
+from deepinside.dissection.activation_cache import ActivationCache
 from deepinside.dissection.labels import Placed, Vocabulary
-from deepinside.dissection.layers import Layer, answers
+from deepinside.dissection.layers import Layer, layer_maps
 from deepinside.dissection.probe_set import Group, Reader, mixed
 from deepinside.dissection.tally import Spots, summed, tally
 from deepinside.dissection.thresholds import Survey
@@ -98,7 +98,7 @@ class Counter:
     def _seen(self, group: Group, images: Callable[[Group], Float[Tensor, "n 3 h w"]], maps: Maps) -> _Seen:
         device = self.network.device
         missing = [layer for layer in self.layers if layer.name not in maps]
-        found = dict(maps) | (answers(self.network, images(group), missing) if missing else {})
+        found = dict(maps) | (layer_maps(self.network, images(group), missing) if missing else {})
         labels = group.labels.to(device).placed()
         masks = []
         for layer in self.layers:
@@ -145,10 +145,10 @@ def totals(
     image: Callable[[int], UInt8[Tensor, "3 h w"]],
     *,
     images: int,
-    batch: int,
+    batch_size: int,
     workers: int,
     folder: Path,
-    kept: Kept | None = None,
+    cache: ActivationCache | None = None,
 ) -> Totals:
     """Counts over the images and labels of the first pass, in the same batches.
 
@@ -160,10 +160,10 @@ def totals(
         seen: the first pass.
         image: number of an image -> the image.
         images: number of all images, including skipped ones.
-        batch: images per batch, as in the first pass.
+        batch_size: images per batch, as in the first pass.
         workers: threads that read.
         folder: of the finished batches.
-        kept: cached maps of the first pass.
+        cache: cached maps of the first pass.
 
     Returns:
         The sums.
@@ -173,25 +173,25 @@ def totals(
 
     Source: Bau et al. 2017, sec. 2.2.
     """
-    kept = Kept(0) if kept is None else kept
+    cache = ActivationCache(0) if cache is None else cache
     good, layers = set(seen.used), len(counter.layers)
     batches = [
-        [] if kept.holds(index, layers) else [number for number in numbers if number in good]
-        for index, numbers in enumerate(mixed(images, batch))
+        [] if cache.holds(index, layers) else [number for number in numbers if number in good]
+        for index, numbers in enumerate(mixed(images, batch_size))
     ]
     with Reader(image, batches, workers) as reader:
 
         def compute(positions: range) -> dict[str, ndarray]:
-            index, groups = positions.start // batch, seen.groups(positions.start)
+            index, groups = positions.start // batch_size, seen.groups(positions.start)
             read = dict(zip(batches[index], reader.batch(index) if batches[index] else [], strict=True))
 
             def pictures(group: Group) -> Float[Tensor, "n 3 h w"]:
                 return torch.stack([read[number] for number in group.numbers.tolist()]).float() / 255
 
             permute = positions.start < counter.permuted
-            return counter.count(groups, pictures, partial(kept.pop, index), permute=permute) if groups else {}
+            return counter.count(groups, pictures, partial(cache.pop, index), permute=permute) if groups else {}
 
-        found = resumable(folder, images, batch, compute, "intersections")
+        found = resumable(folder, images, batch_size, compute, "intersections")
         named = [(layer.name, layer.units) for layer in counter.layers]
         return totalled(found, named, counter.vocabulary, counter.rule, counter.permutations)
 

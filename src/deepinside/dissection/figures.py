@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from deepinside.dissection.counting import Counter
-from deepinside.dissection.layers import Layer, answers
+from deepinside.dissection.layers import Layer, layer_maps
 from deepinside.dissection.score import category_names
 from deepinside.dissection.thresholds import TopImages
 from deepinside.dissection.upsample import dense
@@ -52,8 +52,8 @@ def exhibits(
             users.setdefault(number, []).append(key)
     for number in sorted(users):
         image = read(number)
-        asked = [layers[name] for name in sorted({name for name, _ in users[number]})]
-        found = answers(counter.network, image[None].float() / 255, asked)
+        requested = [layers[name] for name in sorted({name for name, _ in users[number]})]
+        found = layer_maps(counter.network, image[None].float() / 255, requested)
         pixels, size = image.permute(1, 2, 0).numpy(), (image.shape[1], image.shape[2])
         for name, unit in users[number]:
             mask = _mask(counter, layers[name], found[name][0, unit], unit, size)
@@ -94,12 +94,12 @@ def draw_counts(gallery: Gallery, units: pd.DataFrame, counts: pd.DataFrame, cho
         chosen: group dissect.
     """
     layers, categories = list(dict.fromkeys(units["layer"])), list(category_names(units))
-    for rule, words in _RULES.items():
+    for rule, rule_text in _RULES.items():
         members = counts[(counts["rule"] == rule) & (counts["category"] != "all")]
         unique = members.pivot_table(index="layer", columns="category", values="unique_detectors", sort=False)
-        figure = unique_detectors(layers, categories, unique.loc[layers, categories].to_numpy(), rule=words)
+        figure = unique_detectors(layers, categories, unique.loc[layers, categories].to_numpy(), rule=rule_text)
         caption = (
-            f"Different concepts that units detect (IoU > {chosen.iou}), {words} (rule {rule}); {_setting(chosen)}."
+            f"Different concepts that units detect (IoU > {chosen.iou}), {rule_text} (rule {rule}); {_setting(chosen)}."
         )
         gallery.add(
             figure, f"unique_{rule}", group="detectors", title=f"Unique detectors, {_NAMES[rule]}", caption=caption
@@ -125,13 +125,13 @@ def draw_sensitivity(gallery: Gallery, table: pd.DataFrame, chosen: DictConfig) 
         chosen: group dissect.
     """
     thresholds = sorted(set(table["iou"]))
-    for rule, words in _RULES.items():
+    for rule, rule_text in _RULES.items():
         total = table[(table["rule"] == rule) & (table["category"] == "all")]
         unique = {str(layer): rows["unique_detectors"].tolist() for layer, rows in total.groupby("layer", sort=False)}
         figure = unique_by_threshold(thresholds, unique, chosen=chosen.iou)
         title = f"Unique detectors by threshold, {_NAMES[rule]}"
         caption = (
-            f"Different concepts that units detect at other thresholds of IoU than {chosen.iou} (dotted), {words} "
+            f"Different concepts that units detect at other thresholds of IoU than {chosen.iou} (dotted), {rule_text} "
             f"(rule {rule}); {_setting(chosen)}."
         )
         gallery.add(figure, f"sensitivity_{rule}", group="detectors", title=title, caption=caption)

@@ -115,7 +115,7 @@ class Layer(NamedTuple):
         return self if power == 0 else self._replace(turn=rotation(self.units, power, seed))
 
 
-def answers(
+def layer_maps(
     network: Network, images: Float[Tensor, "n 3 h w"], layers: Sequence[Layer]
 ) -> dict[str, Float[Tensor, "n u y x"]]:
     """The maps of the layers, each in its basis.
@@ -168,9 +168,7 @@ def _maps(network: Network, names: Sequence[str], size: tuple[int, int]) -> dict
         raise ValueError(
             f"{network.name} cannot process images of {size[0]}x{size[1]} up to {names}: {error}; set dissect.input"
         ) from error
-    for name, answer in found.items():
-        if answer.ndim != 4:
-            raise ValueError(
-                f"layer {name!r} has activations of shape {tuple(answer.shape)}, expected maps (n, u, h, w)"
-            )
-    return {name: (answer.shape[1], answer.shape[2], answer.shape[3]) for name, answer in found.items()}
+    for name, maps in found.items():
+        if maps.ndim != 4:
+            raise ValueError(f"layer {name!r} has activations of shape {tuple(maps.shape)}, expected maps (n, u, h, w)")
+    return {name: (maps.shape[1], maps.shape[2], maps.shape[3]) for name, maps in found.items()}

@@ -57,9 +57,9 @@ def _check_columns(table: pd.DataFrame, path: Path) -> None:
         came = [name[:_QUOTED] for name in missing[:5]] or "<category>-iou"
         raise ValueError(f"{path}: expected the columns of a NetDissect result, missing {came}")
     numbers = [name for name in needed if name in {"unit", "score"} or name.endswith(_COUNTED)]
-    words = [name for name in numbers if not pd.api.types.is_numeric_dtype(table[name])]
-    if words or not pd.api.types.is_integer_dtype(table["unit"]):
-        came = [name[:_QUOTED] for name in words[:5]] or ["unit"]
+    texts = [name for name in numbers if not pd.api.types.is_numeric_dtype(table[name])]
+    if texts or not pd.api.types.is_integer_dtype(table["unit"]):
+        came = [name[:_QUOTED] for name in texts[:5]] or ["unit"]
         raise ValueError(f"{path}: expected whole units and numbers, got other values in {came}")
 
 

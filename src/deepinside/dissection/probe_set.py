@@ -104,7 +104,7 @@ def grouped(pictures: Iterable[Picture]) -> list[tuple[Group, UInt8[Tensor, "n 3
     return found
 
 
-def mixed(images: int, batch: int) -> list[list[int]]:
+def mixed(images: int, batch_size: int) -> list[list[int]]:
     """The batches of both passes, in a pseudo-random order that does not depend on names.
 
     Sorted names would group images of one source or texture, whereas both the bootstrap and the permutation test
@@ -112,13 +112,13 @@ def mixed(images: int, batch: int) -> list[list[int]]:
 
     Args:
         images: number of images.
-        batch: images per batch.
+        batch_size: images per batch.
 
     Returns:
         Numbers of the images of each batch; the same for the same two arguments.
     """
     order = np.random.default_rng(0).permutation(images).tolist()
-    return [order[start : start + batch] for start in range(0, images, batch)]
+    return [order[start : start + batch_size] for start in range(0, images, batch_size)]
 
 
 class Reader(Generic[Item]):
@@ -192,7 +192,10 @@ def image_of(broden: Broden, side: int | None, number: int) -> UInt8[Tensor, "3 
 
 
 def pictures(
-    image: Callable[[int], UInt8[Tensor, "3 h w"]], used: Sequence[int], sizes: Sequence[tuple[int, int]], batch: int
+    image: Callable[[int], UInt8[Tensor, "3 h w"]],
+    used: Sequence[int],
+    sizes: Sequence[tuple[int, int]],
+    batch_size: int,
 ) -> Iterator[Float[Tensor, "n 3 h w"]]:
     """The images once more, without their labels.
 
@@ -200,7 +203,7 @@ def pictures(
         image: number of an image -> the image.
         used: numbers of those that count.
         sizes: (h, w) of each image.
-        batch: images per batch; of one size each.
+        batch_size: images per batch; of one size each.
 
     Yields:
         RGB in [0, 1].
@@ -209,8 +212,8 @@ def pictures(
     for number in sorted(used):
         by_size.setdefault(sizes[number], []).append(number)
     for numbers in by_size.values():
-        for start in range(0, len(numbers), batch):
-            yield torch.stack([image(number) for number in numbers[start : start + batch]]).float() / 255
+        for start in range(0, len(numbers), batch_size):
+            yield torch.stack([image(number) for number in numbers[start : start + batch_size]]).float() / 255
 
 
 def reader(

@@ -13,7 +13,7 @@ _SLACK = 4096  # candidates a unit may gather beyond what it keeps, at least; sp
 _SELECTED = 1 << 20  # values selected from at a time
 
 
-def kept(positions: int, quantile: float) -> int:
+def retained(positions: int, quantile: float) -> int:
     """Number of the largest of N values that determine numpy's linear quantile at 1 - q: N - floor((N - 1)(1 - q)).
 
     Args:
@@ -37,7 +37,7 @@ class Largest(NamedTuple):
 class TopQuantile:
     """T_u with P(a_u > T_u) = q over all positions of all images: numpy.quantile(a_u, 1 - q), linear.
 
-    Only the largest `kept(N, q)` values per unit are relevant, and of later ones only those above the smallest of
+    Only the largest `retained(N, q)` values per unit are relevant, and of later ones only those above the smallest of
     these; nothing else is stored. N must be known (or bounded) in advance: without a bound any value may become
     relevant.
 
@@ -60,7 +60,7 @@ class TopQuantile:
             raise ValueError(f"expected at least one position, got {positions}; is the data set empty?")
         self.units, self.quantile, self.positions = units, quantile, positions
         self.seen = 0
-        self._keep = kept(positions, quantile)
+        self._keep = retained(positions, quantile)
         self._slack = max(_SLACK, self._keep // 8)
         self._buffer: Tensor | None = None  # (u, keep + slack); beyond `_fill` it holds -inf
         self._fill = torch.zeros(units, dtype=torch.int64)
@@ -73,7 +73,7 @@ class TopQuantile:
             maps: at native resolution, (n, u, h, w).
 
         Returns:
-            The values above the floor of each unit, at most `kept` of them.
+            The values above the floor of each unit, at most `retained` of them.
 
         Raises:
             ValueError: for another number of units, or a value that is not finite.
@@ -148,7 +148,7 @@ class TopQuantile:
             self._floor = self._floor.to(values.device, dtype)
 
     def _gather(self, values: Tensor) -> None:
-        """Appends what lies above the floor, after making room if a unit has none left."""
+        """Appends what is above the floor, after making room if a unit has none left."""
         assert self._buffer is not None
         above = values > self._floor[:, None]
         counts = above.sum(dim=1)

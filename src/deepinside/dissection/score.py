@@ -35,9 +35,9 @@ def iou(
     """
     scored = (truth > 0) & (vocabulary.primary >= 0)
     union = truth + activation[:, vocabulary.primary] - intersection
-    answer = intersection / np.where(scored, union, 1)
-    answer[:, ~scored] = np.nan
-    return answer
+    result = intersection / np.where(scored, union, 1)
+    result[:, ~scored] = np.nan
+    return result
 
 
 def units_frame(

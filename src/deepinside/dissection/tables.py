@@ -93,7 +93,7 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Writes a table, the same bytes on every system.
 
     Args:
-        table: any.
+        table: columns are written, the index is not.
         path: of the file.
     """
     table.to_csv(path, index=False, lineterminator="\n")

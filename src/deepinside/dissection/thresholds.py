@@ -10,8 +10,8 @@ from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from deepinside.dissection.activation_cache import Kept
-from deepinside.dissection.layers import Layer, answers
+from deepinside.dissection.activation_cache import ActivationCache
+from deepinside.dissection.layers import Layer, layer_maps
 from deepinside.dissection.probe_set import Bad, Group, Picture, Reader, Reading, grouped, mixed
 from deepinside.dissection.quantile import Largest, TopQuantile
 from deepinside.network import Network
@@ -157,10 +157,10 @@ def survey(
     *,
     quantile: float,
     top_images: int,
-    batch: int,
+    batch_size: int,
     workers: int,
     folder: Path,
-    kept: Kept | None = None,
+    cache: ActivationCache | None = None,
 ) -> Survey:
     """One forward pass over all images: exact thresholds at native resolution, and the top images.
 
@@ -171,10 +171,10 @@ def survey(
         sizes: (h, w) of each network input.
         quantile: share of positions above the threshold.
         top_images: images per unit.
-        batch: images per batch; fixed by position, so that an interrupted or shared run ends with the same numbers.
+        batch_size: images per batch; fixed by position, so that interrupted or shared runs end with equal numbers.
         workers: threads that read.
         folder: of finished batches; processes with the same folder share the work.
-        kept: cache for the maps of the batches that this process computes.
+        cache: cache for the maps of the batches that this process computes.
 
     Returns:
         The survey.
@@ -187,17 +187,17 @@ def survey(
     own: set[int] = set()
 
     def see(index: int, number: int, group: Group, images: UInt8[Tensor, "n 3 h w"]) -> dict[str, ndarray]:
-        found = answers(network, images.float() / 255, layers)
+        found = layer_maps(network, images.float() / 255, layers)
         arrays = {f"{number}.{key}": value for key, value in state.see(found).items()}
-        if kept is not None:
-            kept.add(index, number, found, {name: state.quantiles[name].floor for name in found})
+        if cache is not None:
+            cache.add(index, number, found, {name: state.quantiles[name].floor for name in found})
         return arrays | {f"{number}.{key}": values for key, values in group.packed().items()}
 
-    batches = mixed(len(sizes), batch)
+    batches = mixed(len(sizes), batch_size)
     with Reader(read, batches, workers) as reader:
 
         def compute(start: range) -> dict[str, ndarray]:
-            index = start.start // batch
+            index = start.start // batch_size
             readings = reader.batch(index)
             bad = [(str(one.number), one.file, one.reason) for one in readings if isinstance(one, Bad)]
             arrays = {"bad": np.array(bad, dtype=np.str_)}
@@ -206,6 +206,6 @@ def survey(
             own.add(index)
             return arrays
 
-        for index, arrays in enumerate(resumable(folder, len(sizes), batch, compute, "thresholds")):
+        for index, arrays in enumerate(resumable(folder, len(sizes), batch_size, compute, "thresholds")):
             state.take(arrays, seen=index in own)
     return state

@@ -88,12 +88,12 @@ def packed(part: Part) -> dict[str, ndarray]:
         Arrays; the intersections are sparse.
     """
     arrays = {"numbers": part.numbers, "ids": part.labels.ids, "area": part.labels.area, "pixels": part.pixels}
-    answer = {name: np.asarray(values).astype(np.int32) for name, values in arrays.items()}
-    answer["permuted"] = part.permuted.numpy()
+    result = {name: np.asarray(values).astype(np.int32) for name, values in arrays.items()}
+    result["permuted"] = part.permuted.numpy()
     for index, (common, mask) in enumerate(part.tallies):
-        answer |= {f"{index}.{key}": values for key, values in sparse(common.numpy()).items()}
-        answer[f"{index}.mask"] = mask.numpy().astype(np.int32)
-    return answer
+        result |= {f"{index}.{key}": values for key, values in sparse(common.numpy()).items()}
+        result[f"{index}.mask"] = mask.numpy().astype(np.int32)
+    return result
 
 
 def unpacked(arrays: Arrays, layers: int) -> Part:
@@ -140,9 +140,9 @@ def dense(arrays: Arrays, prefix: str, shape: Sequence[int]) -> Int[ndarray, "..
     Returns:
         Whole numbers.
     """
-    answer = np.zeros(shape, dtype=np.int64)
-    answer.ravel()[arrays[f"{prefix}at"]] = arrays[f"{prefix}sum"]
-    return answer
+    result = np.zeros(shape, dtype=np.int64)
+    result.ravel()[arrays[f"{prefix}at"]] = arrays[f"{prefix}sum"]
+    return result
 
 
 class PermutedSums(NamedTuple):

@@ -18,7 +18,7 @@ from deepinside.plots.inversion import curves, reconstructions
 def draw(
     inverters: Mapping[str, Inverter],
     history: pd.DataFrame,
-    kept: Held,
+    held: Held,
     found: Survey,
     nearest: Mapping[str, Float[Tensor, "n 3 h w"]],
     options: DictConfig,
@@ -26,12 +26,12 @@ def draw(
 ) -> None:
     """Two figures: the reconstructions, and the losses over the epochs; `nearest` are training images by code."""
     gallery, count, first = Gallery(out), options.shown, next(iter(inverters))
-    columns = {"original": kept.images[:count]}
+    columns = {"original": held.images[:count]}
     columns["mean image"] = found.mean.expand_as(columns["original"])
     columns[f"nearest by {first}"] = nearest[first][:count]
-    columns |= {name: inverter.invert(kept.codes[name][:count]).cpu() for name, inverter in inverters.items()}
+    columns |= {name: inverter.invert(held.codes[name][:count]).cpu() for name, inverter in inverters.items()}
     weights = ", ".join(f"{term} {weight}" for term, weight in options.loss.items() if weight)
-    said = (
+    ending = (
         f"Network {inverters[first].network.name}; {found.size} training images, {options.epochs} epochs, hidden "
         f"{options.architecture.hidden}, widths {list(options.architecture.widths)}, loss: {weights}; "
         f"artifact {out.name.removesuffix('.part')}."
@@ -42,13 +42,13 @@ def draw(
         group="learned inversion",
         title="Reconstruction from features",
         caption="Rows: held-out images. Columns: the image; the mean training image; the training image whose "
-        f"{first} is nearest; its reconstruction by an up-convolutional network from each code. {said}",
+        f"{first} is nearest; its reconstruction by an up-convolutional network from each code. {ending}",
     )
     gallery.add(
         curves(history),
         "learning",
         group="learned inversion",
         title="Training of the inverters",
-        caption=f"Mean squared error of pixels in [0, 1], in training and on held-out images. {said}",
+        caption=f"Mean squared error of pixels in [0, 1], in training and on held-out images. {ending}",
     )
     gallery.write()

@@ -56,7 +56,7 @@ class _Near:
         self.distance = held.new_full((len(held),), torch.inf)
         self.position = torch.zeros(len(held), dtype=torch.long, device=held.device)
 
-    def look(self, positions: list[int], code: Float[Tensor, "m u *grid"]) -> None:
+    def update(self, positions: list[int], code: Float[Tensor, "m u *grid"]) -> None:
         distance, which = torch.cdist(self.held, code.flatten(1)).min(dim=1)
         nearer = distance < self.distance
         self.distance = torch.where(nearer, distance, self.distance)
@@ -87,11 +87,11 @@ def survey(
     for positions, images in centre_crops(views):
         count, total = count + len(images), total + images.double().sum(0)
         with torch.no_grad():
-            answers = codes(network, images.to(network.device), list(held))
-        for name, code in answers.items():
+            outputs = codes(network, images.to(network.device), list(held))
+        for name, code in outputs.items():
             for sums, part in ((raw, moments(code)), (read, moments(legible(code, floors[name])))):
                 sums[name] = merged(sums[name], part) if name in sums else part
-            near[name].look(positions, code)
+            near[name].update(positions, code)
     if not count:
         raise ValueError(f"expected training images, got none of {len(views.canvases)} that can be read")
     return Survey(

@@ -85,7 +85,8 @@ class Inversion(LightningModule):
         loss = sum((self.loss[term] * value for term, value in terms.items()), torch.zeros((), device=self.device))
         if not bool(loss.isfinite()):
             raise FloatingPointError(
-                f"the loss of inverting {self.name} became {loss.item()} in epoch {self.current_epoch}, step {step}: "
+                f"inverter training of {self.name}: the loss became {loss.item()} in epoch {self.current_epoch}, "
+                f"step {step}: "
                 f"lower invert.optimiser.learning_rate={self.learning_rate} or the weights in invert.loss"
             )
         ours.zero_grad()
@@ -107,8 +108,8 @@ class Inversion(LightningModule):
             where = self.loss["comparator"] or self.name
             with torch.no_grad():
                 wanted = codes(self.frozen[0], images, [where])[where].flatten(1)
-            answer = codes(self.frozen[0], made, [where])[where].flatten(1)
-            terms["feature"] = ((answer - wanted).square().sum(1) / wanted.square().sum(1).clamp(min=1e-6)).mean()
+            code = codes(self.frozen[0], made, [where])[where].flatten(1)
+            terms["feature"] = ((code - wanted).square().sum(1) / wanted.square().sum(1).clamp(min=1e-6)).mean()
         if self.judge:
             terms["adversarial"] = softplus(-self.judge(made)).mean()
         return terms

@@ -9,11 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from deepinside.methods.synthesis.ascent import Ascent, ascend
-from deepinside.methods.synthesis.canvas import Canvas, Draws, centred, enlarged
+from deepinside.methods.synthesis.canvas import Canvas, Generators, centred, enlarged
 from deepinside.methods.synthesis.material import Plan, needed, prepared
 from deepinside.methods.synthesis.photographs import largest
 from deepinside.methods.synthesis.priors import Priors
-from deepinside.methods.synthesis.target import Frame, Target, Unit, answered, frame, looking, target
+from deepinside.methods.synthesis.target import Frame, Target, Unit, frame, objective_of, target, unit_activations
 from deepinside.network import Network
 from deepinside.records import Batch, Images
 from deepinside.spelling import closest
@@ -40,7 +40,7 @@ def activation_maximization(
     priors: Mapping[str, Settings | None],
     octaves: Sequence[Settings] | None,
     patches: Settings,
-    together: int,
+    batch_size: int,
     pictures: Pictures | None = None,
     inverters: Mapping[str, Any] = MappingProxyType({}),
     seed: int = 0,
@@ -55,7 +55,7 @@ def activation_maximization(
         network: to visualise.
         batch: its labels are the classes if there are no `units`; its images are ignored.
         layer: dotted name; None: the class scores.
-        units: numbers, or mappings unit -> weight for a direction; None: the classes of the batch.
+        units: numbers, or mappings unit -> weight for a direction; None, without a layer: the classes of the batch.
         place: `centre`: the unit in the centre of the map; `everywhere`: the mean over the map.
         objective: `score` before softmax, `log_odds`, `log_probability` or `probability`.
         weight: of the objective against the penalties.
@@ -71,7 +71,7 @@ def activation_maximization(
         octaves: applied in turn, each changes the settings that it names: `steps`, `step`, `objective`, `priors`, and
             `scale`, the factor by which the canvas grows before it; None: one octave as above.
         patches: `side` and `count` of the patches of photographs for the prior `patches`.
-        together: images that are made at once.
+        batch_size: images that are made at once.
         pictures: photographs, for starts, patches and relative objectives.
         inverters: generators by the code that is their input.
         seed: of all random numbers.
@@ -83,14 +83,16 @@ def activation_maximization(
 
     Raises:
         KeyError: if a layer, a prior or a policy is misspelt.
-        ValueError: if a unit or an objective does not exist, a number is out of range, or all units are dead.
+        ValueError: if a layer comes without units, a unit or an objective does not exist, a number is out of range, or
+            all units are dead.
 
     Source: Simonyan et al. 2013, sec. 2; Erhan et al. 2009; the survey's family of regularisers. Presets state their
     own.
     """
+    check_units(layer, units)
     if units is None and batch.labels is None:
         raise ValueError("expected labels (the classes to draw) or units, got neither")
-    for key, value, least in (("margin", margin, 0), ("steps", steps, 1), ("together", together, 1)):
+    for key, value, least in (("margin", margin, 0), ("steps", steps, 1), ("batch_size", batch_size, 1)):
         if value < least:
             raise ValueError(f"expected {key} of at least {least}, got {value}")
     wanted: list[Unit] = list(units) if units is not None else batch.labels.tolist()  # type: ignore[union-attr]
@@ -99,11 +101,28 @@ def activation_maximization(
     octaves = [_merged(base, own) for own in octaves or [{}]]
     plan = Plan(tuple(octaves), start, canvas, margin, weight, relative, patches, pictures, inverters)
     made = []
-    for first in range(0, len(wanted), together):
-        part = wanted[first : first + together]
+    for first in range(0, len(wanted), batch_size):
+        part = wanted[first : first + batch_size]
         goal = target(network, layer, part, place=place, objective=objective)
         made.append(_made(network, goal, shape, plan, [_seed(seed, unit) for unit in part]))
     return _images(network, layer, wanted, made)
+
+
+def check_units(layer: str | None, units: Sequence[Unit] | None) -> None:
+    """Checks that the units of a layer are named: the classes of the images shown are no units of it.
+
+    Args:
+        layer: dotted name; None: the class scores.
+        units: of the layer.
+
+    Raises:
+        ValueError: if there is a layer, but no units.
+    """
+    if layer is not None and units is None:
+        raise ValueError(
+            f"expected units of {layer!r}, got none: units=[3, 17] for two of its units, units=[{{3: 1.0, 17: -1.0}}] "
+            "for a direction"
+        )
 
 
 def _seed(seed: int, unit: Unit) -> int:
@@ -121,10 +140,10 @@ def _merged(base: Settings, own: Settings) -> Settings:
 def _made(
     network: Network, goal: Target, shape: Frame, plan: Plan, seeds: list[int]
 ) -> tuple[Ascent, Float[Tensor, "n 3 h w"], Float[Tensor, " n"], Tensor]:
-    draws = Draws(seeds, network.device)
+    generators = Generators(seeds, network.device)
     colour = network.preprocessing.colour.to(network.device)
     place = None if goal.place == "everywhere" else shape.position
-    canvas, given = prepared(network, goal, shape, plan, draws)
+    canvas, available = prepared(network, goal, shape, plan, generators)
     weights = torch.full((len(seeds),), plan.weight, device=network.device)
     if plan.relative:
         pictures = needed(plan.pictures, "a relative objective")
@@ -133,18 +152,18 @@ def _made(
     for octave in plan.octaves:
         if ascents:
             canvas = _next(canvas, ascents[-1], octave["scale"], shape)
-        look = looking(network, goal._replace(objective=octave["objective"]), shape, weights)
-        priors = Priors(octave["priors"], given)
-        ascents.append(ascend(look, canvas, draws, priors, steps=octave["steps"], step=octave["step"]))
+        objective = objective_of(network, goal._replace(objective=octave["objective"]), shape, weights)
+        priors = Priors(octave["priors"], available)
+        ascents.append(ascend(objective, canvas, generators, priors, steps=octave["steps"], step=octave["step"]))
     with torch.no_grad():
         grey = centred(canvas.paint(ascents[-1].variable), shape.side)
         images = (colour.view(1, 3, 1, 1) + grey / 255).clamp(0, 1)
-        answers = answered(network, images, goal.layer, place)
+        activations = unit_activations(network, images, goal.layer, place)
     whole = {name: torch.cat([octave.traces[name] for octave in ascents]) for name in ascents[0].traces}
-    own = (answers * goal.weights).sum(dim=1)
+    own = (activations * goal.weights).sum(dim=1)
     top, left, height, width = shape.seen
     shown = images[..., top : top + height, left : left + width]
-    return ascents[-1]._replace(traces=whole), shown.cpu(), own.cpu(), (answers > own[:, None]).sum(dim=1).cpu() + 1
+    return ascents[-1]._replace(traces=whole), shown.cpu(), own.cpu(), (activations > own[:, None]).sum(dim=1).cpu() + 1
 
 
 def _next(canvas: Canvas, before: Ascent, scale: float, shape: Frame) -> Canvas:

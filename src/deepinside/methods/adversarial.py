@@ -21,7 +21,7 @@ from deepinside.statistics import mean_row
 from deepinside.study import Pictures, Study
 
 
-class Look(NamedTuple):
+class Observation(NamedTuple):
     """Images, and the network's responses to them.
 
     Attributes:
@@ -43,7 +43,7 @@ class Look(NamedTuple):
         """The most probable class of each."""
         return self.chances.argmax(dim=1)
 
-    def first(self, count: int) -> "Look":
+    def first(self, count: int) -> "Observation":
         """The first ones.
 
         Args:
@@ -53,10 +53,12 @@ class Look(NamedTuple):
             Only these.
         """
         features = {layer: values[:count] for layer, values in self.features.items()}
-        return Look(self.names[:count], self.images[:count], self.chances[:count], features, self.maps[:count])
+        return Observation(self.names[:count], self.images[:count], self.chances[:count], features, self.maps[:count])
 
 
-def look(network: Network, images: Float[Tensor, "n 3 h w"], names: tuple[str, ...], layers: Sequence[str]) -> Look:
+def observed(
+    network: Network, images: Float[Tensor, "n 3 h w"], names: tuple[str, ...], layers: Sequence[str]
+) -> Observation:
     """Probabilities, features and saliency of images.
 
     Args:
@@ -72,10 +74,10 @@ def look(network: Network, images: Float[Tensor, "n 3 h w"], names: tuple[str, .
         KeyError: if there is no such layer, with the closest names.
     """
     images = images.to(network.device)
-    with torch.no_grad(), capture(network, layers) as kept:
+    with torch.no_grad(), capture(network, layers) as captured:
         chances = network(images).softmax(dim=1)
-    features = {layer: kept[layer].flatten(1).double() for layer in layers}
-    return Look(names, images, chances, features, _maps(network, images, names, chances.argmax(dim=1)))
+    features = {layer: captured[layer].flatten(1).double() for layer in layers}
+    return Observation(names, images, chances, features, _maps(network, images, names, chances.argmax(dim=1)))
 
 
 def _maps(network: Network, images: Tensor, names: tuple[str, ...], classes: Tensor) -> Float[Tensor, "n h w"]:
@@ -83,7 +85,7 @@ def _maps(network: Network, images: Tensor, names: tuple[str, ...], classes: Ten
 
 
 def compared(
-    network: Network, clean: Look, now: Look, true: Sequence[int], goals: Sequence[int]
+    network: Network, clean: Observation, now: Observation, true: Sequence[int], goals: Sequence[int]
 ) -> list[dict[str, Any]]:
     """Differences between images before and after an attack, and their effects.
 
@@ -271,7 +273,7 @@ def adversarial(
     boxed_images: int = 4,
     layers: Sequence[str] | int = 6,
     images: int = 20,
-    batch: int = 8,
+    batch_size: int = 8,
     seed: int = 0,
 ) -> Study:
     """Attacks by the gradient's sign and by L-BFGS within the box, beside random noise of the same size.
@@ -295,7 +297,7 @@ def adversarial(
         layers: with the features to compare: dotted names, or their number, spread evenly over the convolutions, each
             after its ReLU where one follows.
         images: number of images, the first ones.
-        batch: images per pass.
+        batch_size: images per pass.
         seed: of the random signs.
 
     Returns:
@@ -321,12 +323,12 @@ def adversarial(
     positions, _ = pictures.first(images)
     rows: list[dict[str, Any]] = []
     drawn: dict[str, list[ndarray]] = {}
-    for start, (_, part) in enumerate(pictures.batches(batch, positions)):
-        clean = look(network, part.images, part.names, named)
+    for start, (_, part) in enumerate(pictures.batches(batch_size, positions)):
+        clean = observed(network, part.images, part.names, named)
         true = [-1] * len(part) if part.labels is None else part.labels.tolist()
-        for attempt in _attempts(network, clean, plan, generator, max(0, boxed_images - start * batch)):
+        for attempt in _attempts(network, clean, plan, generator, max(0, boxed_images - start * batch_size)):
             before = clean.first(len(attempt.images))
-            now = look(network, attempt.images, before.names, named)
+            now = observed(network, attempt.images, before.names, named)
             found = compared(network, before, now, true, attempt.goals)
             rows += [{"attack": attempt.attack, "eps": attempt.eps} | row for row in found]
             _keep(drawn, attempt, plan, before, now)
@@ -342,7 +344,7 @@ def _spread(names: tuple[str, ...], count: int) -> tuple[str, ...]:
 
 
 def _attempts(
-    network: Network, clean: Look, plan: _Plan, generator: torch.Generator, boxed_images: int
+    network: Network, clean: Observation, plan: _Plan, generator: torch.Generator, boxed_images: int
 ) -> Iterator[_Attempt]:
     anything = (-1,) * len(clean.names)
     uphill = gradient_sign(network, clean.images, clean.seen)
@@ -358,7 +360,9 @@ def _attempts(
         yield _Attempt("lbfgs", math.nan, torch.cat(found), goals)
 
 
-def _keep(drawn: dict[str, list[ndarray]], attempt: _Attempt, plan: _Plan, before: Look, now: Look) -> None:
+def _keep(
+    drawn: dict[str, list[ndarray]], attempt: _Attempt, plan: _Plan, before: Observation, now: Observation
+) -> None:
     # The examples of the middle eps and of the attack within the box, with the images as they were.
     if attempt.attack != "lbfgs" and attempt.eps != plan.middle:
         return

@@ -28,7 +28,7 @@ def class_specificity(
     rules: Sequence[str] = tuple(RULES),
     depths: int = 6,
     images: int = 12,
-    batch: int = 6,
+    batch_size: int = 6,
     seed: int = 0,
 ) -> Study:
     """Rank correlations of saliency maps: between two classes of an image, and with those of a randomised network.
@@ -43,7 +43,7 @@ def class_specificity(
         rules: of the ReLUs: gradient, guided, deconvnet.
         depths: number of stages of the cascade, evenly from only the last layer to all of them.
         images: number of images.
-        batch: images per pass.
+        batch_size: images per pass.
         seed: of the random weights.
 
     Returns:
@@ -57,7 +57,7 @@ def class_specificity(
     Source: Adebayo et al. 2018, sec. 3 (cascading randomisation, Spearman of magnitudes).
     """
     positions, _ = pictures.first(images)
-    parts = [part for _, part in pictures.batches(batch, positions)]
+    parts = [part for _, part in pictures.batches(batch_size, positions)]
     classes = [_two(network, part) for part in parts]
     trained = {rule: _maps(network, parts, classes, rule) for rule in rules}
     layers = with_weights(network)

@@ -67,8 +67,8 @@ def find_cases(
             cases.append(Case(segments.pictures.names[position], image, segments.masks(position)[wanted], squares))
     if len(cases) < 2 or not chosen:
         had = ", ".join(f"{name}: {_inventory(found)}" for name, found in sorted(carried.items())[:30])
-        asked = " with ".join([object or "any object", ", ".join(parts or ("any part",))])
-        raise ValueError(f"expected two images of {asked} or more, got {len(cases)}; the probe set has {had}")
+        requested = " with ".join([object or "any object", ", ".join(parts or ("any part",))])
+        raise ValueError(f"expected two images of {requested} or more, got {len(cases)}; the probe set has {had}")
     return wanted, chosen, cases
 
 
@@ -149,7 +149,7 @@ def square_over(mask: Bool[Tensor, "h w"]) -> Square:
 
 
 def _tops(mask: Bool[Tensor, "h w"], square: Square) -> Bool[Tensor, "h w"]:
-    # Upper left corners of squares of that size inside the image whose middle lies on the object.
+    # Upper left corners of squares of that size inside the image whose middle is on the object.
     height, width = (length - square.side + 1 for length in mask.shape)
     tops = torch.zeros_like(mask)
     half = square.side // 2
@@ -223,7 +223,7 @@ def correspondence(
     images: int = 5,
     repeats: int = 10,
     seed: int = 0,
-    batch: int = 32,
+    batch_size: int = 32,
     zero: float = 1e-5,
 ) -> Study:
     """Delta = mean over pairs i != j of H(sign eps_i, sign eps_j) / dimension, of a part and of other positions.
@@ -244,7 +244,7 @@ def correspondence(
         images: number of images, the first ones.
         repeats: random positions per part.
         seed: of the positions.
-        batch: images per pass.
+        batch_size: images per pass.
         zero: changes up to this share of the layer's largest activation in the image count as zero; float rounding.
 
     Returns:
@@ -264,14 +264,14 @@ def correspondence(
     high = before_scores(network, pictures[:1])
     names = tuple(layers) if layers else (_last_convolution(network, high), high)
     fill = network.preprocessing.colour.view(3, 1, 1)
-    clean = _features(network, pictures, names, batch)
+    clean = _features(network, pictures, names, batch_size)
     deltas: dict[tuple[str, str, str, str], Float[ndarray, "n n"]] = {}
     masked = {}
     for part in chosen:
         for place, rounds in squares_by_place(cases, part, repeats, seed).items():
             covered = [_masked(pictures, squares, fill) for squares in rounds]
             masked[part, place] = covered[:1]
-            for layer, pair in _distances(network, clean, covered, names, batch, zero).items():
+            for layer, pair in _distances(network, clean, covered, names, batch_size, zero).items():
                 deltas |= {(layer, part, zeros, place): matrix for zeros, matrix in zip(ZEROS, pair, strict=True)}
     table = pd.DataFrame(_rows(deltas, names, chosen))
     about = {"object": np.array(wanted), "parts": np.array(chosen), "layers": np.array(names)}
@@ -293,10 +293,12 @@ def _masked(pictures: Tensor, squares: Sequence[Square], fill: Tensor) -> Float[
     return covered
 
 
-def _features(network: Network, images: Tensor, layers: Sequence[str], batch: int) -> dict[str, Float[Tensor, "n d"]]:
+def _features(
+    network: Network, images: Tensor, layers: Sequence[str], batch_size: int
+) -> dict[str, Float[Tensor, "n d"]]:
     # Batches are the same for masked and whole images, so that what is alike rounds alike.
-    parts = [activations(network, part.to(network.device), layers) for part in images.split(batch)]
-    return {name: torch.cat([answers[name].flatten(1).cpu() for answers in parts]) for name in layers}
+    parts = [activations(network, part.to(network.device), layers) for part in images.split(batch_size)]
+    return {name: torch.cat([activations[name].flatten(1).cpu() for activations in parts]) for name in layers}
 
 
 def _distances(
@@ -304,13 +306,13 @@ def _distances(
     clean: Mapping[str, Tensor],
     covered: Sequence[Tensor],
     layers: Sequence[str],
-    batch: int,
+    batch_size: int,
     zero: float,
 ) -> dict[str, tuple[ndarray, ndarray]]:
     # Layer -> distances of all pairs, both ways to count zeros, mean over the rounds.
     rounds: dict[str, list[tuple[Tensor, Tensor]]] = {layer: [] for layer in layers}
     for images in covered:
-        features = _features(network, images, layers, batch)
+        features = _features(network, images, layers, batch_size)
         for layer in layers:
             change = clean[layer] - features[layer]
             least = zero * clean[layer].abs().amax(dim=1, keepdim=True)
@@ -389,6 +391,6 @@ def _shown(
     # Rows: the images as they are, each part masked, and the first random places of the first part.
     kept = [("nothing masked", pictures), *((part, masked[part, "part"][0]) for part in parts)]
     others = (("random", f"random, as large as {parts[0]}"), ("beside", f"one step from {parts[0]}"))
-    kept += [(said, masked[parts[0], place][0]) for place, said in others if masked[parts[0], place]]
+    kept += [(title, masked[parts[0], place][0]) for place, title in others if masked[parts[0], place]]
     rows = torch.stack([images[:_DRAWN] for _, images in kept]).permute(0, 1, 3, 4, 2)
     return {"masked": rows.cpu().numpy().astype(np.float16), "masked_names": np.array([name for name, _ in kept])}

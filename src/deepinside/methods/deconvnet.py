@@ -84,9 +84,9 @@ def _projected(
 ) -> Projection:
     images = images.to(network.device).detach().clone().requires_grad_()
     with torch.enable_grad(), relu_rule(rule), contrast_rule(contrast):
-        answer = reached(network, images, (layer,))[layer]
-        check_ruled(answer, rule)  # the pass ends at the layer, before the rule's own check
-        maps = unit_maps(answer)
+        activation = reached(network, images, (layer,))[layer]
+        check_ruled(activation, rule)  # the pass ends at the layer, before the rule's own check
+        maps = unit_maps(activation)
         chosen = _units(maps, units, layer)
         own = maps[torch.arange(len(maps), device=maps.device), chosen]
         places = strongest(own) if positions is None else check_positions(own, positions, layer)
@@ -95,16 +95,16 @@ def _projected(
     return Projection(pixels, values.detach(), places)
 
 
-def unit_maps(answer: Tensor) -> Float[Tensor, "n u y x"]:
+def unit_maps(activation: Tensor) -> Float[Tensor, "n u y x"]:
     """The activations of a layer as one map per unit.
 
     Args:
-        answer: (n, u, y, x), or (n, u) of a layer without positions.
+        activation: (n, u, y, x), or (n, u) of a layer without positions.
 
     Returns:
         (n, u, y, x); maps of one position if the layer has none.
     """
-    return answer if answer.ndim == 4 else answer.flatten(1)[..., None, None]
+    return activation if activation.ndim == 4 else activation.flatten(1)[..., None, None]
 
 
 def strongest(maps: Float[Tensor, "n y x"]) -> Int[Tensor, "n 2"]:

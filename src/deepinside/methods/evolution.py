@@ -36,7 +36,7 @@ def fooling_evolution(
     halved_every: int,
     strength: float,
     side: int | None = None,
-    batch: int = 32,
+    batch_size: int = 32,
     seed: int = 0,
 ) -> Study:
     """Evolves one image per class: an archive of elites, mutation, and survival of the most confident (MAP-Elites).
@@ -54,7 +54,7 @@ def fooling_evolution(
         halved_every: generations after which the rate halves.
         strength: index of polynomial mutation; larger values change a gene less.
         side: genes per side of the image, each of them a square of pixels; None: a gene per pixel.
-        batch: images per pass.
+        batch_size: images per pass.
         seed: of all random numbers.
 
     Returns:
@@ -75,12 +75,12 @@ def fooling_evolution(
     generator = torch.Generator().manual_seed(seed)
     edge = network.preprocessing.input
     first = torch.rand(len(chosen), 3, *(2 * [side or edge]), generator=generator)
-    start = elite = _better(network, None, first, chosen, batch)
+    start = elite = _better(network, None, first, chosen, batch_size)
     history = [elite]
     for generation in range(generations):
         parents = elite.genes[torch.randint(len(chosen), (children,), generator=generator)]
         born = mutated(parents, rate * 0.5 ** (generation // halved_every), strength, generator)
-        elite = _better(network, elite, born, chosen, batch)
+        elite = _better(network, elite, born, chosen, batch_size)
         history.append(elite._replace(genes=elite.genes[:0]))
     names = [network.classes[int(number)] for number in chosen]
     table = pd.DataFrame([row for step, one in enumerate(history) for row in _rows(step, one, chosen, names)])
@@ -127,9 +127,9 @@ def _pixels(genes: Tensor, edge: int) -> Float[Tensor, "n 3 h w"]:
     return torch.nn.functional.interpolate(genes, (edge, edge), mode="nearest-exact")
 
 
-def _better(network: Network, elite: _Elite | None, born: Tensor, chosen: Tensor, batch: int) -> _Elite:
+def _better(network: Network, elite: _Elite | None, born: Tensor, chosen: Tensor, batch_size: int) -> _Elite:
     edge = network.preprocessing.input
-    parts = [network.scores(_pixels(part, edge)).softmax(dim=1) for part in born.split(batch)]
+    parts = [network.scores(_pixels(part, edge)).softmax(dim=1) for part in born.split(batch_size)]
     chances = torch.cat(parts)
     best = chances[:, chosen].argmax(dim=0)  # of each class, the most confident child
     new = _Elite(born[best.cpu()], chances[best, chosen].cpu(), chances[best].argmax(dim=1).cpu())

@@ -42,7 +42,7 @@ def feature_evolution(
     units: Sequence[int] | int = 8,
     rule: str = "deconvnet",
     contrast: str = "identity",
-    batch: int = 32,
+    batch_size: int = 32,
     images: int = 200,
 ) -> Study:
     """At every checkpoint: each unit's strongest activation, its projection, and the convergence of its layer.
@@ -58,7 +58,7 @@ def feature_evolution(
         units: to show: numbers, or their number, spread evenly over each layer; all units are measured.
         rule: of the ReLUs in the backward pass: `deconvnet`, `guided` or `gradient`.
         contrast: of local response normalisation in the backward pass: `identity` or `gradient`.
-        batch: images per pass.
+        batch_size: images per pass.
         images: number of images, the first ones, which are held in memory.
 
     Returns:
@@ -78,22 +78,22 @@ def feature_evolution(
     pictures = _first(pictures, images)
     _, probe = pictures.first(1)
     names = tuple(layers) if layers else convolutional(network)
-    answers = activations(network, probe.images.to(network.device), names)
+    maps = activations(network, probe.images.to(network.device), names)
     fields = receptive_fields(network, names, (probe.images.shape[2], probe.images.shape[3]))
-    drawn = {name: spread_units(units, answers[name].shape[1], name) for name in names}
+    drawn = {name: spread_units(units, maps[name].shape[1], name) for name in names}
     last = stages[-1].network()
     tops: dict[tuple[str, int], Tops] = {}
     agreements: dict[tuple[str, int], Agreement] = {}
     cuts: dict[tuple[str, int], dict[str, ndarray]] = {}
     for epoch, build in stages:
         early = last if epoch == stages[-1].epoch else build()
-        alike = agreement(early, last, pictures, layers=names, batch=batch)
+        alike = agreement(early, last, pictures, layers=names, batch_size=batch_size)
         for name in names:
-            every = list(range(answers[name].shape[1]))
-            found = strongest_pictures(early, pictures, layer=name, units=every, top=1, batch=batch)
+            every = list(range(maps[name].shape[1]))
+            found = strongest_pictures(early, pictures, layer=name, units=every, top=1, batch_size=batch_size)
             how = {"layer": name, "rule": rule, "contrast": contrast}
             part = found.of(drawn[name])
-            _, cuts[name, epoch] = cut_out(early, pictures, drawn[name], part, fields[name], how, batch)
+            _, cuts[name, epoch] = cut_out(early, pictures, drawn[name], part, fields[name], how, batch_size)
             tops[name, epoch], agreements[name, epoch] = found, alike[name]
     table = pd.DataFrame(_rows(tops, agreements, pictures, stages[-1].epoch), columns=list(_COLUMNS))
     numbers = (Row("pictures", len(pictures), "images"), *_numbers(table, names, stages[-1].epoch))
@@ -101,13 +101,13 @@ def feature_evolution(
 
 
 def _first(pictures: Pictures, count: int) -> Pictures:
-    # Every layer of every epoch looks at them: they are read once and kept.
+    # Every layer of every epoch needs them: they are read once.
     part = slice(count)
     return Pictures(pictures.names[part], pictures.labels[part], pictures.boxes[part], cache(pictures.read))
 
 
 def agreement(
-    one: Network, other: Network, pictures: Pictures, *, layers: Sequence[str], batch: int = 32
+    one: Network, other: Network, pictures: Pictures, *, layers: Sequence[str], batch_size: int = 32
 ) -> dict[str, Agreement]:
     """cos_u = <a_u, b_u> / |a_u| |b_u| of the activations of unit u in two networks at all positions of all images.
 
@@ -118,13 +118,13 @@ def agreement(
         other: a network with the same layers.
         pictures: inputs of both.
         layers: dotted names.
-        batch: images per pass.
+        batch_size: images per pass.
 
     Returns:
         Layer -> cosine and correlation of its units.
     """
     sums = {name: torch.zeros(()) for name in layers}
-    for _, part in pictures.batches(batch):
+    for _, part in pictures.batches(batch_size):
         a = activations(one, part.images.to(one.device), layers)
         b = activations(other, part.images.to(other.device), layers)
         for name in layers:
@@ -133,7 +133,7 @@ def agreement(
 
 
 def _moments(a: Tensor, b: Tensor) -> Float[Tensor, "6 u"]:
-    x, y = (answer.transpose(0, 1).flatten(1).cpu().double() for answer in (a, b))
+    x, y = (activation.transpose(0, 1).flatten(1).cpu().double() for activation in (a, b))
     count = torch.full((len(x),), x.shape[1], dtype=torch.float64)
     return torch.stack([(x * y).sum(1), (x * x).sum(1), (y * y).sum(1), x.sum(1), y.sum(1), count])
 

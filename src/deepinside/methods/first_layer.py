@@ -65,7 +65,7 @@ def first_convolution(network: Network, layer: str | None = None) -> First:
 
 
 def _scale_of_normalisation(network: Network, name: str) -> Tensor:
-    # What batch normalisation multiplies the answers by, where one follows: small filters may be scaled up by it.
+    # What batch normalisation multiplies the activations by, where one follows: small filters may be scaled up by it.
     parts = list(network.module.named_modules())
     place = [known for known, _ in parts].index(name)
     following = next((part for _, part in parts[place + 1 :] if not list(part.children()) and not _plain(part)), None)
@@ -175,7 +175,7 @@ def first_layer(
     weak_below: float,
     images: int = 100,
     dense_images: int = 8,
-    batch: int = 16,
+    batch_size: int = 16,
 ) -> Study:
     """Frequency responses of the filters of the first convolution, and its dead filters.
 
@@ -196,7 +196,7 @@ def first_layer(
         weak_below: share of the largest root mean square.
         images: number of images, the first ones, in which a filter may be active.
         dense_images: of which responses at every position are computed.
-        batch: images per pass.
+        batch_size: images per pass.
 
     Returns:
         `table`: one row per filter: the above, `rms`, `peak` (frequency of the most power), `most` (largest activation)
@@ -216,7 +216,7 @@ def first_layer(
     positions, _ = pictures.first(images)
     table = _described(first, bands, weak_below)
     table["most"], table["active"], table["dead"] = _activity(
-        network, pictures, positions, _rectified(network, first.name), batch
+        network, pictures, positions, _rectified(network, first.name), batch_size
     )
     table["folded_pictures"] = _folded(first, pictures, positions[:dense_images])
     numbers = (Row("images", len(positions), "images"), *_numbers(table, first), *_white(first, bands))
@@ -224,7 +224,7 @@ def first_layer(
 
 
 def _rectified(network: Network, name: str) -> str:
-    # The layer whose answers tell whether a filter is ever active: its ReLU, where one follows.
+    # The layer whose activations show whether a filter is ever active: its ReLU, where one follows.
     names = [part for part, module in network.module.named_modules() if isinstance(module, torch.nn.Conv2d)]
     return convolutional(network)[names.index(name)]
 
@@ -261,15 +261,15 @@ def _share(power: Float[Tensor, "u f f"], where: Tensor) -> Float[Tensor, " u"]:
 
 
 def _activity(
-    network: Network, pictures: Pictures, positions: Sequence[int], name: str, batch: int
+    network: Network, pictures: Pictures, positions: Sequence[int], name: str, batch_size: int
 ) -> tuple[Float[ndarray, " u"], Float[ndarray, " u"], Bool[ndarray, " u"]]:
-    # Largest activation, share of positions above zero, and whether nothing in any image changes the answer.
+    # Largest activation, share of positions above zero, and whether nothing in any image changes the activation.
     most, least, active = [], [], []
-    for _, part in pictures.batches(batch, positions):
-        answer = activations(network, part.images.to(network.device), (name,))[name]
-        most.append(answer.amax(dim=(0, 2, 3)))
-        least.append(answer.amin(dim=(0, 2, 3)))
-        active.append((answer > 0).double().mean(dim=(2, 3)))
+    for _, part in pictures.batches(batch_size, positions):
+        activation = activations(network, part.images.to(network.device), (name,))[name]
+        most.append(activation.amax(dim=(0, 2, 3)))
+        least.append(activation.amin(dim=(0, 2, 3)))
+        active.append((activation > 0).double().mean(dim=(2, 3)))
     high, low = torch.stack(most).amax(dim=0), torch.stack(least).amin(dim=0)
     return high.cpu().numpy(), torch.cat(active).mean(dim=0).cpu().numpy(), (high == low).cpu().numpy()
 

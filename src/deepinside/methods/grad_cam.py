@@ -28,19 +28,19 @@ def spatial_layer(network: Network, images: Float[Tensor, "n 3 h w"]) -> str:
         ValueError: if the network has no convolution.
     """
     layer = before_scores(network, images)
-    with torch.no_grad(), capture(network, [layer]) as kept:
+    with torch.no_grad(), capture(network, [layer]) as captured:
         network(images[:1].to(network.device))
-    answer = kept[layer]
-    return layer if answer.ndim == 4 and answer[0, 0].numel() > 1 else convolutional(network)[-1]
+    activation = captured[layer]
+    return layer if activation.ndim == 4 and activation[0, 0].numel() > 1 else convolutional(network)[-1]
 
 
 def evidence(
-    answer: Float[Tensor, "n u y x"], gradient: Float[Tensor, "n u y x"], side: Sequence[int]
+    activation: Float[Tensor, "n u y x"], gradient: Float[Tensor, "n u y x"], side: Sequence[int]
 ) -> Float[Tensor, "n h w"]:
     """L = relu(sum_u mean_yx(dS/dA_u) A_u), bilinear at the size of the input.
 
     Args:
-        answer: A, activations of the layer.
+        activation: A, activations of the layer.
         gradient: of a score with respect to it.
         side: (h, w) of the input, in pixels.
 
@@ -50,7 +50,7 @@ def evidence(
     Source: Selvaraju et al. 2017 (Grad-CAM), eq. 1-2; Zhou et al. 2016 (CAM), eq. 2, for such networks.
     """
     weights = gradient.mean(dim=(2, 3), keepdim=True)
-    small = (weights * answer).sum(dim=1, keepdim=True).relu()
+    small = (weights * activation).sum(dim=1, keepdim=True).relu()
     return functional.interpolate(small, size=(side[0], side[1]), mode="bilinear", align_corners=False)[:, 0]
 
 
@@ -76,18 +76,18 @@ def grad_cam(
     """
     layer = layer or spatial_layer(network, batch.images)
     wanted = targets(batch, classes)
-    with capture(network, [layer]) as kept:
+    with capture(network, [layer]) as captured:
         _, scores = forward(network, batch.images, "gradient")
-    return Maps(torch.stack(list(_each(kept[layer], scores, wanted, layer, batch.images.shape[-2:])), dim=1))
+    return Maps(torch.stack(list(_each(captured[layer], scores, wanted, layer, batch.images.shape[-2:])), dim=1))
 
 
 def _each(
-    answer: Tensor, scores: Float[Tensor, "n k"], classes: Int[Tensor, "n t"], layer: str, side: Sequence[int]
+    activation: Tensor, scores: Float[Tensor, "n k"], classes: Int[Tensor, "n t"], layer: str, side: Sequence[int]
 ) -> Iterator[Float[Tensor, "n h w"]]:
-    if answer.ndim != 4:
-        raise ValueError(f"expected maps (n, u, y, x) of layer {layer!r}, got {tuple(answer.shape)}: name another")
+    if activation.ndim != 4:
+        raise ValueError(f"expected maps (n, u, y, x) of layer {layer!r}, got {tuple(activation.shape)}: name another")
     if ((classes < 0) | (classes >= scores.shape[1])).any():
         raise ValueError(f"expected classes in 0..{scores.shape[1] - 1}, got {classes.unique().tolist()}")
     for column in classes.to(scores.device).T:
         chosen = scores.gather(1, column[:, None]).sum()
-        yield evidence(answer.detach(), torch.autograd.grad(chosen, answer, retain_graph=True)[0], side)
+        yield evidence(activation.detach(), torch.autograd.grad(chosen, activation, retain_graph=True)[0], side)

@@ -85,7 +85,7 @@ def invariance(
     scales: Sequence[float],
     angles: Sequence[float],
     images: int = 5,
-    batch: int = 32,
+    batch_size: int = 32,
 ) -> Study:
     """Distance |f(T x) - f(x)| of the features f of a low and a high layer, and the probability of the class, per T.
 
@@ -101,7 +101,7 @@ def invariance(
         scales: above 1 enlarges.
         angles: in degrees, anticlockwise.
         images: number of images, the first ones.
-        batch: images per pass.
+        batch_size: images per pass.
 
     Returns:
         `table`: per image and transformation, for both layers, the Euclidean `distance` and the `relative` one, that
@@ -120,7 +120,7 @@ def invariance(
     _check(moves)
     positions, shown = pictures.first(images)
     layers = {"low": low or convolutional(network)[0], "high": high or before_scores(network, shown.images[:1])}
-    seen = [_seen(network, shown.images[i : i + 1], shown, i, layers, moves, batch) for i in range(len(positions))]
+    seen = [_seen(network, shown.images[i : i + 1], shown, i, layers, moves, batch_size) for i in range(len(positions))]
     table = pd.DataFrame([row for one in seen for row in one.rows])
     others = {word: _between([one.features[word] for one in seen]) for word in layers}
     examples = _examples(network, shown.images[:_DRAWN], moves)
@@ -157,21 +157,21 @@ def _seen(
     number: int,
     layers: Mapping[str, str],
     moves: Mapping[str, Sequence[float]],
-    batch: int,
+    batch_size: int,
 ) -> _Seen:
-    features, probabilities = _answers(network, image, layers)
+    features, probabilities = _outputs(network, image, layers)
     label = -1 if shown.labels is None else int(shown.labels[number])
     known = 0 <= label < probabilities.shape[1]
     target = label if known else int(probabilities.argmax())
     listed = [(kind, value) for kind, values in moves.items() for value in values]
     rows = []
-    for start in range(0, len(listed), batch):
-        part = listed[start : start + batch]
+    for start in range(0, len(listed), batch_size):
+        part = listed[start : start + batch_size]
         motions = torch.stack([motion(kind, value, (image.shape[2], image.shape[3])) for kind, value in part])
         versions = moved(
             image.expand(len(part), -1, -1, -1), motions, network.preprocessing.colour.view(3, 1, 1).to(image.device)
         )
-        now, chances = _answers(network, versions, layers)
+        now, chances = _outputs(network, versions, layers)
         away = {word: (now[word] - features[word]).norm(dim=1).tolist() for word in layers}
         for i, (kind, value) in enumerate(part):
             row = {"picture": shown.names[number], "transformation": kind, "value": value}
@@ -185,10 +185,10 @@ def _seen(
     return _Seen([rest, *rows], {word: values[0] for word, values in features.items()})
 
 
-def _answers(network: Network, images: Tensor, layers: Mapping[str, str]) -> tuple[dict[str, Tensor], Tensor]:
-    with torch.no_grad(), capture(network, tuple(layers.values())) as kept:
+def _outputs(network: Network, images: Tensor, layers: Mapping[str, str]) -> tuple[dict[str, Tensor], Tensor]:
+    with torch.no_grad(), capture(network, tuple(layers.values())) as captured:
         probabilities = network(images.to(network.device)).softmax(dim=1).cpu()
-    return {word: kept[name].flatten(1).cpu().double() for word, name in layers.items()}, probabilities
+    return {word: captured[name].flatten(1).cpu().double() for word, name in layers.items()}, probabilities
 
 
 def _between(features: Sequence[Tensor]) -> Float[ndarray, " n"]:

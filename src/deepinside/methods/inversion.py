@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from deepinside.methods.synthesis.ascent import Seen, ascend
-from deepinside.methods.synthesis.canvas import Canvas, Draws, centred, pixels
+from deepinside.methods.synthesis.canvas import Canvas, Generators, centred, pixels
 from deepinside.methods.synthesis.priors import Priors
 from deepinside.metrics import detail_kept, image_error, pair_distance
 from deepinside.network import Network
@@ -39,7 +39,7 @@ class Recipe(NamedTuple):
         margin: pixels by which the canvas is larger than the network's input.
         region: side of the square in the centre of the map that must match, in units; None: all.
         channels: first and past-the-last of the units that must match; None: all.
-        together: images per batch.
+        batch_size: images per batch.
         seed: of the starts.
     """
 
@@ -50,7 +50,7 @@ class Recipe(NamedTuple):
     margin: int
     region: int | None
     channels: tuple[int, int] | None
-    together: int
+    batch_size: int
     seed: int
 
 
@@ -129,8 +129,8 @@ def pre_images(
     jobs = [(repeat, i) for repeat in range(repeats) for i in range(len(originals))]
     made, traces = [], []
     states: list[str] = []
-    for first in range(0, len(jobs), recipe.together):
-        part = jobs[first : first + recipe.together]
+    for first in range(0, len(jobs), recipe.batch_size):
+        part = jobs[first : first + recipe.batch_size]
         wanted = originals[[i for _, i in part]].to(network.device)
         found = _descended(network, wanted, name, recipe, part)
         made.append(found.pictures)
@@ -187,14 +187,14 @@ def _attempted(
     if bool((norm == 0).any()):
         raise ValueError(f"the activations of {name} are all zero for an image: choose another layer")
 
-    def look(grey: Float[Tensor, "n 3 h w"]) -> Seen:
-        answer = features(network, mean + centred(grey, side) / 255, name, recipe.region, recipe.channels)
-        error = (answer - goal).square().sum(dim=1) / norm
+    def objective(grey: Float[Tensor, "n 3 h w"]) -> Seen:
+        activation = features(network, mean + centred(grey, side) / 255, name, recipe.region, recipe.channels)
+        error = (activation - goal).square().sum(dim=1) / norm
         return Seen(-weight * error, {"error": error})
 
-    draws = Draws([recipe.seed * 1_000_003 + 7919 * repeat + i for repeat, i in jobs], network.device)
+    generators = Generators([recipe.seed * 1_000_003 + 7919 * repeat + i for repeat, i in jobs], network.device)
     canvas_side = (side[0] + recipe.margin, side[1] + recipe.margin)
-    start = pixels(draws, canvas_side, colour, start=recipe.start["kind"], sigma=recipe.start["sigma"])
+    start = pixels(generators, canvas_side, colour, start=recipe.start["kind"], sigma=recipe.start["sigma"])
     canvas, traces, stopped = Canvas(start, lambda grey: grey), [], torch.full((len(jobs),), -1)
     for octave in recipe.octaves:
         priors = Priors(octave["priors"], {"side": side, "colour": colour})
@@ -202,7 +202,7 @@ def _attempted(
         if slower > 1:
             rates = step["rate"]
             step["rate"] = [r / slower for r in rates] if isinstance(rates, Sequence) else rates / slower
-        ascent = ascend(look, canvas, draws, priors, steps=octave["steps"], step=step)
+        ascent = ascend(objective, canvas, generators, priors, steps=octave["steps"], step=step)
         stopped = torch.where(stopped >= 0, stopped, ascent.stopped)
         canvas = canvas._replace(start=ascent.variable)
         traces.append(ascent.traces["error"])
@@ -242,7 +242,7 @@ def inversion(
     priors: Mapping[str, Settings | None],
     by_depth: Mapping[str, Sequence[float]] | None,
     octaves: Sequence[Settings] | None,
-    together: int,
+    batch_size: int,
     inverters: Mapping[str, Any] = MappingProxyType({}),
     seed: int = 0,
 ) -> Study:
@@ -269,7 +269,7 @@ def inversion(
         priors: name -> settings; see `synthesis.priors`.
         by_depth: prior -> its weight in the first, second and last third of the network's layers, on top of `priors`.
         octaves: applied in turn, each changes `steps`, `step` or `priors`; None: one.
-        together: images per batch.
+        batch_size: images per batch.
         inverters: trained on codes of this network, by code.
         seed: of the starts.
 
@@ -296,7 +296,7 @@ def inversion(
     for name in names:
         deep = _deeper(tuple(octaves), by_depth, _third(network, name))
         room = _jitter(network, name) - 1 if margin is None else margin
-        recipe = Recipe(start, weight, per_value, deep, room, region, group, together, seed)
+        recipe = Recipe(start, weight, per_value, deep, room, region, group, batch_size, seed)
         found = pre_images(network, originals, name, recipe, repeats)
         shown[f"optimised.{name}"] = np.stack([to_bytes(part) for part in found.pictures])
         shown[f"errors.{name}"] = found.errors.numpy()
@@ -305,7 +305,7 @@ def inversion(
             how = ("optimised", repeat, passes, found.states[repeat])
             rows += _rows(network, originals, part, name, recipe, how, scale)
         if name in inverters:
-            part = torch.cat([inverters[name](x.to(network.device)).cpu() for x in originals.split(together)])
+            part = torch.cat([inverters[name](x.to(network.device)).cpu() for x in originals.split(batch_size)])
             shown[f"learned.{name}"] = to_bytes(part)
             rows += _rows(network, originals, part, name, recipe, ("learned", 0, 1, ["ok"] * len(part)), scale)
     table = pd.DataFrame(rows, columns=list(COLUMNS))

@@ -47,7 +47,7 @@ class Windows(NamedTuple):
         return y, x
 
 
-class Answers(NamedTuple):
+class Outputs(NamedTuple):
     """Outputs of the network; for covered images the axes are (n, r, c), for clean ones (n,).
 
     Attributes:
@@ -75,8 +75,8 @@ class Occluded(NamedTuple):
     """
 
     windows: Windows
-    covered: Answers
-    clean: Answers
+    covered: Outputs
+    clean: Outputs
     unit: Int[Tensor, " n"]
 
 
@@ -146,7 +146,7 @@ def occluded(
     stride: float,
     value: float | str = "mean",
     layer: str | None = None,
-    batch: int = 32,
+    batch_size: int = 32,
 ) -> Occluded:
     """Moves a square over every image and evaluates the network at every position.
 
@@ -158,7 +158,7 @@ def occluded(
         stride: likewise.
         value: colour of the square: `mean` of the network, or a grey level in [0, 1].
         layer: dotted name of a layer with maps, whose strongest map is recorded; None: none.
-        batch: covered images per forward pass, of one image or of several; this alone sets the memory needed.
+        batch_size: covered images per forward pass, of one image or of several; this alone sets the memory needed.
 
     Returns:
         Probability, score, most probable label and total activation at every position and without a square, on the
@@ -174,28 +174,28 @@ def occluded(
     images = images.to(network.device)
     places = windows((images.shape[2], images.shape[3]), side=side, stride=stride, device=images.device)
     fill = colour(network, value).to(images)[:, None, None]
-    scores, totals, unit = _uncovered(network, images, layer, batch)
+    scores, totals, unit = _uncovered(network, images, layer, batch_size)
     if len(classes) != len(images) or not (classes.min() >= 0 and classes.max() < scores.shape[1]):
         raise ValueError(
             f"expected {len(images)} classes in 0..{scores.shape[1] - 1}, one per image, got {classes.tolist()}"
         )
     classes = classes.to(images.device)
     grid = (len(images), len(places.tops), len(places.lefts))
-    answers = []
-    for part in torch.arange(math.prod(grid), device=images.device).split(batch):
+    outputs = []
+    for part in torch.arange(math.prod(grid), device=images.device).split(batch_size):
         picture, row, column = torch.unravel_index(part, grid)
         hidden = places.down[row][:, None, :, None] & places.across[column][:, None, None, :]
         found = _forward(network, torch.where(hidden, fill, images[picture]), layer)
-        answers.append(_answers(*found, classes[picture], unit[picture]))
-    covered = Answers(*(torch.cat(values).view(grid) for values in zip(*answers, strict=True)))
-    return Occluded(places, covered, _answers(scores, totals, classes, unit), unit)
+        outputs.append(_outputs(*found, classes[picture], unit[picture]))
+    covered = Outputs(*(torch.cat(values).view(grid) for values in zip(*outputs, strict=True)))
+    return Occluded(places, covered, _outputs(scores, totals, classes, unit), unit)
 
 
 def _uncovered(
-    network: Network, images: Tensor, layer: str | None, batch: int
+    network: Network, images: Tensor, layer: str | None, batch_size: int
 ) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n u"], Int[Tensor, " n"]]:
     # Scores, totals of every map, and which map is strongest; -1 where all are zero.
-    parts = [_forward(network, part, layer) for part in images.split(batch)]
+    parts = [_forward(network, part, layer) for part in images.split(batch_size)]
     scores, totals = (torch.cat(values) for values in zip(*parts, strict=True))
     if not totals.shape[1]:
         return scores, totals, torch.full_like(scores[:, 0], -1, dtype=torch.long)
@@ -203,26 +203,26 @@ def _uncovered(
 
 
 def _forward(network: Network, images: Tensor, layer: str | None) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n u"]]:
-    with capture(network, [layer] if layer else []) as kept:
+    with capture(network, [layer] if layer else []) as captured:
         scores = network(images)
     if layer is None:
         return scores, scores[:, :0]
-    if layer not in kept:
+    if layer not in captured:
         raise ValueError(f"the forward pass of {network.name} does not reach {layer!r}; name a layer that takes part")
-    if kept[layer].ndim != 4:
-        shape = tuple(kept[layer].shape)
+    if captured[layer].ndim != 4:
+        shape = tuple(captured[layer].shape)
         raise ValueError(
             f"layer {layer!r} has activations of shape {shape}; expected maps (n, u, y, x): name a layer with maps"
         )
-    return scores, kept[layer].sum(dim=(2, 3))
+    return scores, captured[layer].sum(dim=(2, 3))
 
 
-def _answers(scores: Tensor, totals: Tensor, classes: Int[Tensor, " n"], unit: Int[Tensor, " n"]) -> Answers:
-    asked = classes[:, None]
+def _outputs(scores: Tensor, totals: Tensor, classes: Int[Tensor, " n"], unit: Int[Tensor, " n"]) -> Outputs:
+    columns = classes[:, None]
     followed = totals.gather(1, unit.clamp(min=0)[:, None])[:, 0] if totals.shape[1] else scores[:, 0]
-    return Answers(
-        scores.softmax(dim=1).gather(1, asked)[:, 0],
-        scores.gather(1, asked)[:, 0],
+    return Outputs(
+        scores.softmax(dim=1).gather(1, columns)[:, 0],
+        scores.gather(1, columns)[:, 0],
         scores.argmax(dim=1),
         followed.where(unit >= 0, torch.nan),
     )
@@ -236,7 +236,7 @@ def occlusion(
     stride: float,
     value: float | str = "mean",
     of: str = "score",
-    passes: int = 32,
+    batch_size: int = 32,
 ) -> Maps:
     """M_ij = mean over the squares that cover pixel ij of S_c(image) - S_c(covered image).
 
@@ -247,7 +247,7 @@ def occlusion(
         stride: likewise, at most `side`.
         value: colour of the square: `mean` of the network, or a grey level in [0, 1].
         of: `score` before softmax, or `probability`.
-        passes: covered images per forward pass.
+        batch_size: covered images per forward pass.
 
     Returns:
         (n, 1, h, w), signed: positive where covering reduces the score or probability.
@@ -261,7 +261,9 @@ def occlusion(
         raise ValueError(f"unknown output {of!r}; {closest(of, OF)}")
     if batch.labels is None:
         raise ValueError("expected a batch with labels, got none: add the labels")
-    seen = occluded(network, batch.images, classes=batch.labels, side=side, stride=stride, value=value, batch=passes)
+    seen = occluded(
+        network, batch.images, classes=batch.labels, side=side, stride=stride, value=value, batch_size=batch_size
+    )
     clean, covered = getattr(seen.clean, of), getattr(seen.covered, of)
     drop = (clean[:, None, None] - covered).double()
     down, across = seen.windows.down.double(), seen.windows.across.double()

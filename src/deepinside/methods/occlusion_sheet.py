@@ -10,7 +10,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from deepinside.methods.deconvnet import project
-from deepinside.methods.occlusion import Answers, Occluded, Windows, colour, occluded
+from deepinside.methods.occlusion import Occluded, Outputs, Windows, colour, occluded
 from deepinside.network import Network
 from deepinside.probe import convolutional
 from deepinside.records import Batch, Boxes, Row
@@ -32,7 +32,7 @@ def occlusion_sheet(
     measured: int = 24,
     rule: str = "deconvnet",
     contrast: str = "identity",
-    batch: int = 32,
+    batch_size: int = 32,
 ) -> Study:
     """Outputs of the network while a square moves over images: one sheet each, as figure 7 of the paper.
 
@@ -47,7 +47,7 @@ def occlusion_sheet(
         measured: number of images for the numbers, the first ones; at least `images`.
         rule: of the ReLUs on the way back of the projection: `deconvnet`, `guided` or `gradient`.
         contrast: of local response normalisation in the backward pass: `identity` or `gradient`.
-        batch: covered images per forward pass.
+        batch_size: covered images per forward pass.
 
     Returns:
         `table`: image, class, unit (the strongest map, -1 where the layer is zero everywhere), y and x of
@@ -64,12 +64,12 @@ def occlusion_sheet(
     """
     layer = layer or convolutional(network)[-1]
     positions, part = pictures.first(max(images, measured))
-    classes = _asked(network, part, batch)
-    how = {"side": side, "stride": stride, "value": value, "layer": layer, "batch": batch}
+    classes = _classes(network, part, batch_size)
+    how = {"side": side, "stride": stride, "value": value, "layer": layer, "batch_size": batch_size}
     seen = _joined(
         [
-            occluded(network, image, classes=asked, **how)  # type: ignore[arg-type]
-            for image, asked in track(list(zip(part.images.split(1), classes.split(1), strict=True)), "occlusion")
+            occluded(network, image, classes=wanted, **how)  # type: ignore[arg-type]
+            for image, wanted in track(list(zip(part.images.split(1), classes.split(1), strict=True)), "occlusion")
         ]
     )
     pixels = _projections(network, part.images, layer, seen.unit.tolist(), rule, contrast)
@@ -80,16 +80,16 @@ def occlusion_sheet(
     return Study(_table(part.names, classes, seen), numbers, shown)
 
 
-def _asked(network: Network, part: Batch, batch: int) -> Int[Tensor, " n"]:
-    scores = [network.scores(images) for images in part.images.split(batch)]
+def _classes(network: Network, part: Batch, batch_size: int) -> Int[Tensor, " n"]:
+    scores = [network.scores(images) for images in part.images.split(batch_size)]
     predicted = torch.cat(scores).argmax(dim=1).cpu()
     return predicted if part.labels is None else part.labels.where(part.labels >= 0, predicted)
 
 
 def _joined(parts: Sequence[Occluded]) -> Occluded:
     covered, clean = (
-        Answers(*(torch.cat(values) for values in zip(*answers, strict=True)))
-        for answers in ([part.covered for part in parts], [part.clean for part in parts])
+        Outputs(*(torch.cat(values) for values in zip(*outputs, strict=True)))
+        for outputs in ([part.covered for part in parts], [part.clean for part in parts])
     )
     return Occluded(parts[0].windows, covered, clean, torch.cat([part.unit for part in parts]))
 
@@ -107,7 +107,7 @@ def _projections(
 
 
 def _inside(places: Windows, boxes: Boxes) -> Bool[ndarray, "r c"]:
-    # Whether the centre of what is covered lies in a box.
+    # Whether the centre of what is covered is in a box.
     y, x = places.centres()
     found = np.zeros((len(y), len(x)), dtype=bool)
     for x0, y0, x1, y1 in boxes.xyxy:
@@ -185,11 +185,13 @@ def _shown(
         for field, values in getattr(seen, kind)._asdict().items()
         if field != "score"
     }
-    kept = {name: values[:images].cpu().numpy() for name, values in fields.items()}
+    arrays = {name: values[:images].cpu().numpy() for name, values in fields.items()}
     scaled = pixels / pixels.abs().amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-30)
-    numbers = np.unique(np.concatenate([kept["covered.label"].ravel(), kept["clean.label"], classes[:images].numpy()]))
+    numbers = np.unique(
+        np.concatenate([arrays["covered.label"].ravel(), arrays["clean.label"], classes[:images].numpy()])
+    )
     rows = [(i, *corners) for i, own in enumerate(boxes[:images]) for corners in own.xyxy.tolist()]
-    return kept | {
+    return arrays | {
         "names": np.array(part.names[:images]),
         "classes": classes[:images].numpy(),
         "unit": seen.unit[:images].cpu().numpy(),

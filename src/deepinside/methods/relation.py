@@ -18,7 +18,7 @@ from deepinside.study import Pictures, Study
 
 
 def relation(
-    network: Network, pictures: Pictures, *, layers: Sequence[str] | int = 8, images: int = 8, batch: int = 8
+    network: Network, pictures: Pictures, *, layers: Sequence[str] | int = 8, images: int = 8, batch_size: int = 8
 ) -> Study:
     """Compares two back-projections of each layer's strongest activation: autograd, and an explicit DeconvNet.
 
@@ -32,7 +32,7 @@ def relation(
         layers: dotted names, or their number, spread evenly over the convolutions, each after its ReLU where one
             follows.
         images: number of images to average over.
-        batch: images per pass.
+        batch_size: images per pass.
 
     Returns:
         `table`: layer, compared (`equal: <rule>` or `changed: <what>`), image, relative distance |a - b| / |b| and
@@ -49,7 +49,7 @@ def relation(
     rows = [
         row
         for layer in chosen
-        for _, part in pictures.batches(batch, positions)
+        for _, part in pictures.batches(batch_size, positions)
         for row in _compared(network, part, layer)
     ]
     table = pd.DataFrame(rows, columns=["layer", "compared", "picture", "relative_distance", "cosine"])
@@ -79,30 +79,30 @@ def _compared(network: Network, part: Batch, layer: str) -> list[tuple]:
 def _seed(network: Network, images: Tensor, layer: str) -> Tensor:
     # The strongest activation of the layer in each image, alone.
     with torch.no_grad():
-        answer = reached(network, images, (layer,))[layer]
-    flat = answer.flatten(1)
+        activation = reached(network, images, (layer,))[layer]
+    flat = activation.flatten(1)
     best = strongest(flat[:, None])[:, 1]
     seed = torch.zeros_like(flat)
     rows = torch.arange(len(flat), device=flat.device)
     seed[rows, best] = flat[rows, best]
-    return seed.view_as(answer)
+    return seed.view_as(activation)
 
 
 def _automatic(
     network: Network, images: Tensor, layer: str, seed: Tensor, rule: str, contrast: str = "gradient"
 ) -> Float[Tensor, "n 3 h w"]:
     with torch.enable_grad(), relu_rule(rule), contrast_rule(contrast):
-        answer = reached(network, images, (layer,))[layer]
-        return torch.autograd.grad(answer, images, seed)[0]
+        activation = reached(network, images, (layer,))[layer]
+        return torch.autograd.grad(activation, images, seed)[0]
 
 
 def _written(
     network: Network, images: Tensor, layer: str, seed: Tensor, rule: str, unpool: str = "accumulate"
 ) -> Float[Tensor, "n 3 h w"]:
     with torch.enable_grad():
-        answer = reached(network, images, (layer,))[layer]
+        activation = reached(network, images, (layer,))[layer]
     with torch.no_grad():
-        return back_project(answer, seed, images, rule=rule, unpool=unpool)
+        return back_project(activation, seed, images, rule=rule, unpool=unpool)
 
 
 def _distance(one: Tensor, other: Tensor) -> list[float]:

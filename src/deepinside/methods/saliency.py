@@ -140,9 +140,9 @@ def _of_unit(
 ) -> Float[Tensor, "n 1 h w"]:
     images = _leaf(network, batch.images)
     with torch.enable_grad(), relu_rule(rule):
-        answer = reached(network, images, (layer,))[layer]
-        own = _own(answer, unit, layer)
-    check_ruled(answer, rule)  # the forward pass did not come to its end, where it would have been checked
+        activation = reached(network, images, (layer,))[layer]
+        own = _own(activation, unit, layer)
+    check_ruled(activation, rule)  # the forward pass did not come to its end, where it would have been checked
     places = strongest(own) if position is None else _everywhere(position, own, layer)
     values = own[torch.arange(len(own), device=own.device), places[:, 0], places[:, 1]]
     silent = _blank(own.detach())
@@ -157,15 +157,15 @@ def _blank(maps: Float[Tensor, "*n h w"]) -> Bool[Tensor, "*n"]:
     return (maps == 0).all(dim=-1).all(dim=-1)
 
 
-def _warn(network: Network, batch: Batch, which: Bool[Tensor, " n"], said: str) -> None:
-    # A blank map is an answer, but one to look at twice.
+def _warn(network: Network, batch: Batch, which: Bool[Tensor, " n"], message: str) -> None:
+    # A blank map is a valid result, but a suspicious one.
     named = [name for name, chosen in zip(batch.names, which.tolist(), strict=True) if chosen]
     if named:
-        _LOG.warning("%s: %s in %s: a map of zeros", network.name, said, ", ".join(named))
+        _LOG.warning("%s: %s in %s: a map of zeros", network.name, message, ", ".join(named))
 
 
-def _own(answer: Tensor, unit: int, layer: str) -> Float[Tensor, "n y x"]:
-    maps = unit_maps(answer)
+def _own(activation: Tensor, unit: int, layer: str) -> Float[Tensor, "n y x"]:
+    maps = unit_maps(activation)
     check_units([unit], maps.shape[1], layer)
     return maps[:, unit]
 

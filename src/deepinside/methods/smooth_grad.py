@@ -27,7 +27,7 @@ def smooth_grad(
     copies: int,
     sigma: float,
     average: str,
-    per_pass: int,
+    batch_size: int,
     classes: Int[Tensor, "n t"] | None = None,
     rule: str = "gradient",
 ) -> Maps:
@@ -43,7 +43,7 @@ def smooth_grad(
         copies: number of noisy copies of every image.
         sigma: standard deviation of the noise, as a share of the image's range.
         average: `signed`, `magnitude` or `square`.
-        per_pass: copies per forward pass, which bounds the memory.
+        batch_size: copies per forward pass, which bounds the memory.
         classes: targets per image, (n, t); all t come from the same passes.
         rule: backward rule of the ReLUs: `gradient`, `deconvnet` or `guided` (see `probe.relu_rule`).
 
@@ -61,14 +61,14 @@ def smooth_grad(
     """
     if average not in AVERAGES:
         raise ValueError(f"unknown average {average!r}; {closest(average, AVERAGES)}")
-    if copies < 1 or per_pass < 1 or sigma < 0:
+    if copies < 1 or batch_size < 1 or sigma < 0:
         raise ValueError(
-            f"expected copies and per_pass of at least 1, sigma of at least 0, got {copies=}, {per_pass=}, {sigma=}"
+            f"expected copies and batch_size of at least 1, sigma of at least 0, got {copies=}, {batch_size=}, {sigma=}"
         )
     wanted = targets(batch, classes)
     maps = []
     for image, name, row in zip(batch.images, batch.names, wanted, strict=True):
-        noisy = _noisy(image, name, sigma, copies, per_pass)
+        noisy = _noisy(image, name, sigma, copies, batch_size)
         maps.append(_averaged(network, noisy, row, average, rule))
     return Maps(torch.stack(maps))
 
@@ -82,12 +82,12 @@ def _noise(name: str, count: int, size: tuple[int, ...]) -> Iterator[Float[Tenso
 
 
 def _noisy(
-    image: Float[Tensor, "3 h w"], name: str, sigma: float, copies: int, per_pass: int
+    image: Float[Tensor, "3 h w"], name: str, sigma: float, copies: int, batch_size: int
 ) -> Iterator[Float[Tensor, "m 3 h w"]]:
     spread = sigma * (image.max() - image.min())
     made = _noise(name, copies, tuple(image.shape))
-    for start in range(0, copies, per_pass):
-        part = [next(made) for _ in range(min(per_pass, copies - start))]
+    for start in range(0, copies, batch_size):
+        part = [next(made) for _ in range(min(batch_size, copies - start))]
         yield image + spread * torch.stack(part).to(image)
 
 

@@ -33,12 +33,12 @@ def strongest_unit(
     Source: Zeiler & Fergus 2014, sec. 2.1.
     Deviation: one map instead of three colours, as for saliency; the unit may differ between images.
     """
-    answer = activations(network, batch.images.to(network.device), (layer,))[layer]
-    if answer.ndim not in {2, 4}:
+    activation = activations(network, batch.images.to(network.device), (layer,))[layer]
+    if activation.ndim not in {2, 4}:
         raise ValueError(
-            f"layer {layer!r} has activations of shape {tuple(answer.shape)}; expected (n, u) or (n, u, h, w)"
+            f"layer {layer!r} has activations of shape {tuple(activation.shape)}; expected (n, u) or (n, u, h, w)"
         )
-    units = answer.reshape(len(batch), answer.shape[1], -1).amax(dim=2).argmax(dim=1)
+    units = activation.reshape(len(batch), activation.shape[1], -1).amax(dim=2).argmax(dim=1)
     back = project(network, batch.images, layer=layer, units=units, rule=rule, contrast=contrast).pixels
     return Maps(_dominant(back), signed=True)
 

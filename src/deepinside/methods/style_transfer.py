@@ -69,7 +69,7 @@ def chosen_layers(
 
 
 def _resolutions(network: Network, image: Tensor) -> dict[tuple[int, ...], list[str]]:
-    # Height and width -> convolutions that answer so, in order; those that run once and tell positions apart.
+    # Height and width -> convolutions with maps of this size, in order; those that run once and tell positions apart.
     answered: list[tuple[str, tuple[int, ...]]] = []
     handles = [
         network.layer(name).register_forward_hook(lambda _m, _a, y, name=name: answered.append((name, y.shape[2:])))
@@ -95,16 +95,16 @@ def features(network: Network, image: Float[Tensor, "1 3 h w"], layers: Layers) 
     """Activations of the layers on an image of any size, attached to the graph."""
     names = tuple(dict.fromkeys((*layers.content, *layers.style)))
     try:
-        answers = reached(network, image, names)
+        captured = reached(network, image, names)
     except RuntimeError as error:  # torch's own words for a kernel that is larger than what it shall slide over
         size = "x".join(map(str, image.shape[2:]))
         raise ValueError(
             f"expected an image large enough for {names[-1]!r}, got {size} pixels: use a larger one"
         ) from error
-    for name, answer in answers.items():
-        if answer.ndim != 4:
-            raise ValueError(f"expected layers with positions, (n, u, y, x), got {name!r} of {tuple(answer.shape)}")
-    return {name: answer[0] for name, answer in answers.items()}
+    for name, activation in captured.items():
+        if activation.ndim != 4:
+            raise ValueError(f"expected layers with positions, (n, u, y, x), got {name!r} of {tuple(activation.shape)}")
+    return {name: activation[0] for name, activation in captured.items()}
 
 
 WEIGHTINGS = ("paper", "author")
@@ -335,8 +335,8 @@ class _Loss(NamedTuple):
         parts["tv"] = picture.diff(dim=2).square().sum() + picture.diff(dim=3).square().sum()
         style = torch.stack([parts[f"style.{layer}"] for layer in self.layers.style])
         parts["style"] = style.sum() * layer_weight(self.weighting, self.layers)
-        words = ("content", "style", "tv")
-        weighted = [weight * parts[word] for weight, word in zip(self.weights, words, strict=True)]
+        terms = ("content", "style", "tv")
+        weighted = [weight * parts[word] for weight, word in zip(self.weights, terms, strict=True)]
         total = torch.stack(weighted).sum()
         row = {name: float(value.detach()) for name, value in {"loss": total, **parts}.items()}
         best = min(row["loss"], self.rows[-1]["best"] if self.rows else math.inf)

@@ -33,16 +33,16 @@ class Tops(NamedTuple):
     pictures: Int[Tensor, "u top"]
     places: Int[Tensor, "u top 2"]
 
-    def of(self, kept: Sequence[int]) -> "Tops":
+    def of(self, indices: Sequence[int]) -> "Tops":
         """Some of the units.
 
         Args:
-            kept: their indices in the list of units.
+            indices: their places in the list of units.
 
         Returns:
             Their activations.
         """
-        rows = list(kept)
+        rows = list(indices)
         return Tops(self.values[rows], self.pictures[rows], self.places[rows])
 
 
@@ -55,7 +55,7 @@ def top_activations(
     top: int = 9,
     rule: str = "deconvnet",
     contrast: str = "identity",
-    batch: int = 32,
+    batch_size: int = 32,
 ) -> Study:
     """For each unit its strongest images, cropped to its receptive field, beside their projections.
 
@@ -69,7 +69,7 @@ def top_activations(
         top: images per unit.
         rule: of the ReLUs in the backward pass: `deconvnet`, `guided` or `gradient`.
         contrast: of local response normalisation in the backward pass: `identity` or `gradient`.
-        batch: images per forward pass.
+        batch_size: images per forward pass.
 
     Returns:
         `table`: unit, rank, image, label, value, y, x and the corners of the receptive field; `shown`: patches and
@@ -87,10 +87,10 @@ def top_activations(
     field = receptive_fields(network, (layer,), size)[layer]
     count = activations(network, probe.images.to(network.device), (layer,))[layer].shape[1]
     chosen = spread_units(units, count, layer)
-    tops = strongest_pictures(network, pictures, layer=layer, units=chosen, top=top, batch=batch)
+    tops = strongest_pictures(network, pictures, layer=layer, units=chosen, top=top, batch_size=batch_size)
     alive = [i for i in range(len(chosen)) if tops.values[i, 0] > 0]
     how = {"layer": layer, "rule": rule, "contrast": contrast}
-    rows, shown = cut_out(network, pictures, [chosen[i] for i in alive], tops.of(alive), field, how, batch)
+    rows, shown = cut_out(network, pictures, [chosen[i] for i in alive], tops.of(alive), field, how, batch_size)
     dead = [unit for i, unit in enumerate(chosen) if i not in alive]
     rows += [{"unit": unit, "rank": 0, "value": 0.0} for unit in dead]
     table = pd.DataFrame(rows).sort_values(["unit", "rank"])
@@ -126,7 +126,7 @@ def spread_units(units: Sequence[int] | int | None, count: int, layer: str) -> l
 
 
 def strongest_pictures(
-    network: Network, pictures: Pictures, *, layer: str, units: Sequence[int], top: int = 9, batch: int = 32
+    network: Network, pictures: Pictures, *, layer: str, units: Sequence[int], top: int = 9, batch_size: int = 32
 ) -> Tops:
     """The strongest activations of units in a data set, one per image; memory is constant in the number of images.
 
@@ -136,33 +136,33 @@ def strongest_pictures(
         layer: dotted name of a layer with maps (n, u, y, x).
         units: their numbers.
         top: number of images.
-        batch: images per forward pass.
+        batch_size: images per forward pass.
 
     Returns:
         Activations, images and positions; earlier images win ties.
     """
-    kept = Tops(
+    found = Tops(
         torch.full((len(units), top), -torch.inf),
         torch.full((len(units), top), -1),
         torch.zeros(len(units), top, 2, dtype=torch.long),
     )
-    for positions, part in pictures.batches(batch):
+    for positions, part in pictures.batches(batch_size):
         maps = activations(network, part.images.to(network.device), (layer,))[layer][:, list(units)].cpu()
         flat = maps.flatten(0, 1)
         places = strongest(flat).view(*maps.shape[:2], 2).transpose(0, 1)
         values = flat.flatten(1).amax(dim=1).view(maps.shape[:2]).T
         both = Tops(
-            torch.cat([kept.values, values], dim=1),
-            torch.cat([kept.pictures, torch.tensor(positions).expand(len(units), -1)], dim=1),
-            torch.cat([kept.places, places], dim=1),
+            torch.cat([found.values, values], dim=1),
+            torch.cat([found.pictures, torch.tensor(positions).expand(len(units), -1)], dim=1),
+            torch.cat([found.places, places], dim=1),
         )
         order = both.values.argsort(dim=1, descending=True, stable=True)[:, :top]
-        kept = Tops(
+        found = Tops(
             both.values.gather(1, order),
             both.pictures.gather(1, order),
             both.places.gather(1, order[..., None].expand(-1, -1, 2)),
         )
-    return kept
+    return found
 
 
 def cut_out(
@@ -172,7 +172,7 @@ def cut_out(
     tops: Tops,
     field: ReceptiveField,
     how: dict[str, str],
-    batch: int,
+    batch_size: int,
 ) -> tuple[list[dict], dict[str, ndarray]]:
     """Image patches in the receptive fields of units, and their projections.
 
@@ -183,7 +183,7 @@ def cut_out(
         tops: of these units.
         field: receptive field of the layer.
         how: `layer`, `rule` and `contrast` as in `project`.
-        batch: projections per pass.
+        batch_size: projections per pass.
 
     Returns:
         Rows of the table; and patches and projections (u, top, h, w, 3), the latter signed, each divided by the 99 %
@@ -196,8 +196,8 @@ def cut_out(
     projections = np.zeros_like(patches)
     inside = np.zeros((count, top, *side), dtype=bool)
     rows = []
-    for start in range(0, len(pairs), batch):
-        part = pairs[start : start + batch]
+    for start in range(0, len(pairs), batch_size):
+        part = pairs[start : start + batch_size]
         images = torch.stack([_image(pictures, int(tops.pictures[pair])) for pair in part])
         places = torch.stack([tops.places[pair] for pair in part])
         projected = project(network, images, units=[units[i] for i, _ in part], positions=places, **how)
@@ -231,7 +231,7 @@ def _sides(field: ReceptiveField, pictures: Pictures) -> tuple[int, int]:
 def _window(
     field: ReceptiveField, place: Sequence[int], size: Sequence[int], side: tuple[int, int]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    # The receptive field cut to the image, and where that lies in a patch; a field that is larger than the image
+    # The receptive field cut to the image, and where that is in a patch; a field that is larger than the image
     # is the image.
     windows, targets = [], []
     for axis in (0, 1):

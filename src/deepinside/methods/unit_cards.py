@@ -28,7 +28,7 @@ def unit_cards(
     top: int,
     rule: str,
     contrast: str,
-    batch: int,
+    batch_size: int,
     stimulus: Mapping[str, Any],
     pre_image: Mapping[str, Any],
     detectors: pd.DataFrame | None = None,
@@ -46,10 +46,10 @@ def unit_cards(
         top: patches per unit.
         rule: of the ReLUs in the backward pass.
         contrast: of local response normalisation in the backward pass.
-        batch: images per pass.
+        batch_size: images per pass.
         stimulus: settings of `activation_maximization`; its layer and units are ignored.
         pre_image: fields of `inversion.Recipe`: `start`, `weight`, `per_value`, `octaves`, `margin`,
-            `together`.
+            `batch_size`.
         detectors: `units.csv` of a dissection; None without one.
         seed: of all random numbers.
 
@@ -65,7 +65,7 @@ def unit_cards(
     Source: the survey's four families side by side; Olah et al. 2017 for the form.
     """
     found = top_activations(
-        network, pictures, layer=layer, units=units, top=top, rule=rule, contrast=contrast, batch=batch
+        network, pictures, layer=layer, units=units, top=top, rule=rule, contrast=contrast, batch_size=batch_size
     )
     alive = found.shown["units"].tolist()
     if not alive:
@@ -76,15 +76,19 @@ def unit_cards(
     best = found.table[found.table["rank"] == 1].set_index("unit")
     positions = {name: position for position, name in enumerate(pictures.names)}
     strongest = [positions[best.loc[unit, "picture"]] for unit in alive]
-    kept = [
-        _kept(network, pictures, position, layer, unit, pre_image, seed)
+    inverted = [
+        _pre_image(network, pictures, position, layer, unit, pre_image, seed)
         for unit, position in zip(alive, strongest, strict=True)
     ]
     concepts = _concepts(detectors, layer)
     rows = []
     for i, unit in enumerate(alive):
         label, category, score = concepts.get(unit, ("", "", np.nan) if concepts else (_UNKNOWN, "", np.nan))
-        numbers = (round(float(best.loc[unit, "value"]), 6), round(liked.measured["score"][i], 6), round(kept[i][1], 6))
+        numbers = (
+            round(float(best.loc[unit, "value"]), 6),
+            round(liked.measured["score"][i], 6),
+            round(inverted[i][1], 6),
+        )
         rows.append((unit, *numbers, liked.measured["state"][i], label, category, score))
     dead = sorted(set(found.table["unit"]) - set(alive))
     rows += [(unit, 0.0, np.nan, np.nan, "dead", concepts.get(unit, ("",))[0], "", np.nan) for unit in dead]
@@ -93,14 +97,14 @@ def unit_cards(
         "layer": np.array(layer),
         "units": np.array(alive),
         "stimuli": to_bytes(liked.values),
-        "pre_images": np.stack([to_bytes(picture[None])[0] for picture, _ in kept]),
+        "pre_images": np.stack([to_bytes(picture[None])[0] for picture, _ in inverted]),
         **{name: found.shown[name] for name in ("patches", "projections", "inside")},
     }
     table = pd.DataFrame(rows, columns=columns).sort_values("unit")
     return Study(table, (Row("cards", len(alive), "units"), Row("dead_units", len(dead), "units")), shown)
 
 
-def _kept(
+def _pre_image(
     network: Network, pictures: Pictures, position: int, layer: str, unit: int, settings: Mapping[str, Any], seed: int
 ) -> tuple[Tensor, float]:
     _, batch = pictures.batch([position])

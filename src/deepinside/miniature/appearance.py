@@ -14,7 +14,7 @@ from deepinside.miniature.palette import paints
 from deepinside.miniature.shapes import Shape
 from deepinside.miniature.surfaces import BODIES, MATERIALS, TEXTURES, grid
 
-_APART = 90  # least distance between a thing's colour and what lies behind it, and between its own two colours
+_APART = 90  # least distance between a thing's colour and what is behind it, and between its own two colours
 _EYE = np.sqrt((2, 4, 3)) / np.sqrt(3)  # weights of red, green and blue in that distance
 
 

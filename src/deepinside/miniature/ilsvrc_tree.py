@@ -16,15 +16,15 @@ from deepinside.miniature.objects import KINDS
 from deepinside.miniature.scenes import SCENES
 from deepinside.runtime.progress import track
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 _CHUNK = 32  # images that a process takes at a time
 
 
-def _several(draw: Callable[[int], Answer], indices: range) -> list[Answer]:
+def _several(draw: Callable[[int], Result], indices: range) -> list[Result]:
     return [draw(index) for index in indices]
 
 
-def drawn(draw: Callable[[int], Answer], count: int, workers: int, description: str) -> Iterator[Answer]:
+def drawn(draw: Callable[[int], Result], count: int, workers: int, description: str) -> Iterator[Result]:
     """Yields `draw(0)` to `draw(count - 1)` in order, from several processes if `workers` exceeds 1."""
     chunks: Sequence[range] = [range(a, min(a + _CHUNK, count)) for a in range(0, count, _CHUNK)]
     if workers <= 1 or len(chunks) <= 1:
@@ -33,8 +33,8 @@ def drawn(draw: Callable[[int], Answer], count: int, workers: int, description: 
         return
     context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
     with ProcessPoolExecutor(min(workers, len(chunks)), mp_context=context) as pool:
-        for answers in track(pool.map(partial(_several, draw), chunks), description, total=len(chunks)):
-            yield from answers
+        for results in track(pool.map(partial(_several, draw), chunks), description, total=len(chunks)):
+            yield from results
 
 
 _TRAIN, _VAL = 1, 2  # what tells the streams of random numbers apart

@@ -80,7 +80,7 @@ def swatch(seed: tuple[int, ...], side: int) -> tuple[UInt8[ndarray, "side side 
     names = [list(TEXTURES)[k] for k in rng.permutation(len(TEXTURES))[:count]]
     picture = np.zeros((side, side, 3), dtype=np.float32)
     u, _ = grid((side, side), rng.uniform(0, 360), side / 2, side / 2)
-    first = u < rng.uniform(0.08, 0.25) * side  # the line lies beyond the middle, so the first texture has more
+    first = u < rng.uniform(0.08, 0.25) * side  # the line is beyond the middle, so the first texture has more
     for number, name in enumerate(names):
         one, other = paints(rng), paints(rng)
         while np.abs(one - other).sum() < 150:

@@ -114,10 +114,12 @@ def _torch_file(path: Path) -> Mapping[str, Tensor]:
     ):
         raise ValueError(f"{path} holds {type(stored).__name__}, not a state dict: save module.state_dict()")
     odd = [name for name, value in stored.items() if not _is_plain(value)]
-    told = sum(value.numel() * value.element_size() for value in stored.values())
-    if odd or told > _TIED * path.stat().st_size:
+    stated = sum(value.numel() * value.element_size() for value in stored.values())
+    if odd or stated > _TIED * path.stat().st_size:
         what = (
-            f"tensors that are not complete, dense and real ({_some(odd)})" if odd else f"{told} bytes in a small file"
+            f"tensors that are not complete, dense and real ({_some(odd)})"
+            if odd
+            else f"{stated} bytes in a small file"
         )
         raise ValueError(f"{path} holds {what}: save module.state_dict() of a network on the CPU")
     return stored
@@ -173,8 +175,8 @@ def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], source: str |
     misshapen = [f"{n} (expected {want}, got {came})" for n, want, came in shapes if want != came]
     faults = (("missing", missing), ("not part of this network", unexpected), ("of another shape", misshapen))
     if any(names for _, names in faults):
-        told = "; ".join(f"{what}: {_some(names)}" for what, names in faults if names)
-        raise ValueError(f"{source} is a checkpoint of another architecture than {type(module).__name__}: {told}")
+        stated = "; ".join(f"{what}: {_some(names)}" for what, names in faults if names)
+        raise ValueError(f"{source} is a checkpoint of another architecture than {type(module).__name__}: {stated}")
     module.load_state_dict({n: tensors.get(n, value) for n, value in wanted.items()})
 
 

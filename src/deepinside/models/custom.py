@@ -107,7 +107,7 @@ def imported(target: str) -> Any:
         module = importlib.import_module(path)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{path}.".startswith(f"{error.name}."):
-            raise  # the module is there, what it imports is not
+            raise  # the module exists, what it imports does not
         raise ModuleNotFoundError(
             f"model.target={target}: no module {error.name!r} can be imported; {_neighbours(error.name)} "
             "Add its folder to the path: PYTHONPATH=FOLDER deepinside ..."
@@ -121,8 +121,8 @@ def _neighbours(name: str) -> str:
     parent, _, last = name.rpartition(".")
     folders = importlib.import_module(parent).__path__ if parent else None
     known = [module.name for module in pkgutil.iter_modules(folders)]
-    told = closest(last, known)
-    return told if told.startswith("did") else "no module has a similar name."
+    suggestion = closest(last, known)
+    return suggestion if suggestion.startswith("did") else "no module has a similar name."
 
 
 def _outputs(network: Network, target: str) -> int:

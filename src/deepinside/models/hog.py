@@ -84,7 +84,7 @@ class Hog(nn.Module):
         angle = torch.atan2(*_safe(rise, run)).remainder(math.pi) * (self.orientations / math.pi)  # in bins
         bins = torch.arange(self.orientations, device=angle.device).view(1, -1, 1, 1)
         if self.binning == "hard":
-            # What rounding lifts to a full half turn lies in the first bin.
+            # What rounding lifts to a full half turn belongs to the first bin.
             return (angle.detach().floor().remainder(self.orientations)[:, None] == bins).to(angle.dtype)
         apart = (angle[:, None] - (bins + 0.5)).abs()
         return (1 - torch.minimum(apart, self.orientations - apart)).clamp(min=0)

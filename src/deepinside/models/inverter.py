@@ -18,7 +18,7 @@ from deepinside.network import Network
 from deepinside.probe.codes import codes
 
 _SLOPE = 0.2  # of the leaky ReLUs (Dosovitskiy & Brox 2016)
-_GRID = 4  # side of what the fully connected layers answer, in cells
+_GRID = 4  # side of the output of the fully connected layers, in cells
 
 
 class CodeStatistics(NamedTuple):
@@ -153,15 +153,15 @@ def _vector_head(units: int, hidden: int, width: int) -> nn.Sequential:
 
 def _maps_head(units: int, channels: int, width: int) -> nn.Sequential:
     parts: list[nn.Module] = []
-    for taken, given in ((units, channels), (channels, channels), (channels, width)):
-        parts += [nn.Conv2d(taken, given, 3, padding=1), nn.LeakyReLU(_SLOPE)]
+    for inputs, outputs in ((units, channels), (channels, channels), (channels, width)):
+        parts += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.LeakyReLU(_SLOPE)]
     return nn.Sequential(*parts)
 
 
 def _ups(widths: Sequence[int]) -> list[nn.Module]:
     parts: list[nn.Module] = []
-    for taken, given in pairwise(widths):
-        parts += [nn.ConvTranspose2d(taken, given, 5, stride=2, padding=2, output_padding=1), nn.LeakyReLU(_SLOPE)]
+    for inputs, outputs in pairwise(widths):
+        parts += [nn.ConvTranspose2d(inputs, outputs, 5, stride=2, padding=2, output_padding=1), nn.LeakyReLU(_SLOPE)]
     return parts[:-1]  # the image itself may be darker than the mean colour
 
 
@@ -170,9 +170,9 @@ def _start(net: UpConvNet) -> None:
     for part in net.modules():
         if isinstance(part, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             # An up-convolution of stride 2: a quarter of the filter meets each pixel.
-            taken = part.in_channels * 25 / 4 if isinstance(part, nn.ConvTranspose2d) else part.weight[0].numel()
+            inputs = part.in_channels * 25 / 4 if isinstance(part, nn.ConvTranspose2d) else part.weight[0].numel()
             gain = 0.1 if part is last else math.sqrt(2 / (1 + _SLOPE**2))  # starts near the mean colour
-            nn.init.normal_(part.weight, std=gain / math.sqrt(taken))
+            nn.init.normal_(part.weight, std=gain / math.sqrt(inputs))
             nn.init.zeros_(part.bias)  # type: ignore[arg-type]
 
 
@@ -188,9 +188,9 @@ class Discriminator(nn.Sequential):
 
     def __init__(self, widths: Sequence[int] = (16, 32, 64)) -> None:
         parts: list[nn.Module] = []
-        for taken, given in zip((3, *widths), widths, strict=False):
-            conv = nn.Conv2d(taken, given, 5, stride=2, padding=2)
-            nn.init.normal_(conv.weight, std=math.sqrt(2 / (1 + _SLOPE**2) / (taken * 25)))
+        for inputs, outputs in zip((3, *widths), widths, strict=False):
+            conv = nn.Conv2d(inputs, outputs, 5, stride=2, padding=2)
+            nn.init.normal_(conv.weight, std=math.sqrt(2 / (1 + _SLOPE**2) / (inputs * 25)))
             parts += [conv, nn.LeakyReLU(_SLOPE)]
         super().__init__(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], 1))
 
@@ -288,9 +288,9 @@ def load_inverters(folder: Path, network: Network) -> Mapping[str, Inverter]:
     """
     contents: dict[str, dict[str, Any]] = json.loads((folder / CONTENTS).read_text(encoding="utf-8"))
     found = {}
-    for name, told in contents.items():
+    for name, content in contents.items():
         with torch.random.fork_rng():
-            module = UpConvNet(**told["architecture"])
+            module = UpConvNet(**content["architecture"])
         load_weights(module, folder / f"{name}.safetensors")
         found[name] = Inverter(network, name, module.requires_grad_(False).eval().to(network.device))
     return found

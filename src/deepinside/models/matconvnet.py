@@ -52,15 +52,15 @@ def vgg_f(
     Source: Chatfield et al. 2014, CNN-F.
     Deviation: one mean colour for MatConvNet's average image, so that it is the same for every crop.
     """
-    given = {key: value for key, value in preprocessing.items() if value is not None}
+    overrides = {key: value for key, value in preprocessing.items() if value is not None}
     if weights in {None, "random"}:
         count = output_count(classes, None, "fc8.bias")
-        settings: dict[str, Any] = {"mean": (123.68, 116.779, 103.939), "std": (1, 1, 1), "scale": 255} | given
+        settings: dict[str, Any] = {"mean": (123.68, 116.779, 103.939), "std": (1, 1, 1), "scale": 255} | overrides
         return Network(ConvNet(count), Preprocessing(**settings), class_names(classes, count), name)
     path = existing(str(weights))
     module, tensors, names, settings = _network(path)
     count = output_count(classes, tensors, "fc8.bias")
-    return Network(module, Preprocessing(**(settings | given)), class_names(classes or names, count), name)
+    return Network(module, Preprocessing(**(settings | overrides)), class_names(classes or names, count), name)
 
 
 def _network(path: Path) -> tuple[ConvNet, dict[str, Tensor], list[str] | None, dict[str, Any]]:
@@ -75,8 +75,8 @@ def _network(path: Path) -> tuple[ConvNet, dict[str, Tensor], list[str] | None, 
         refuse_broken(tensors, path)
         module = _module(layers, tensors, _input(meta), path)
         load_tensors(module, tensors, path)
-        told = [str(names[i]).split(",")[0] for i in order] if names else None
-        return module, tensors, told, _settings(meta)
+        stated = [str(names[i]).split(",")[0] for i in order] if names else None
+        return module, tensors, stated, _settings(meta)
     except (ValueError, AttributeError, LookupError, TypeError, ArithmeticError, RuntimeError) as error:
         if str(path) in str(error):
             raise
@@ -188,11 +188,13 @@ def _input(meta: Mapping[str, Any]) -> int:
 
 def _settings(meta: Mapping[str, Any]) -> dict[str, Any]:
     # RGB bytes minus the mean; the shorter side is longer than the crop by the border
-    told = meta["normalization"]
+    stated = meta["normalization"]
     side = _input(meta)
-    mean: Float[ndarray, "*side 3"] = np.asarray(told.get("averageImage", (123.68, 116.779, 103.939)), dtype=np.float64)
-    border = int(np.ravel(told["border"])[0]) if np.size(told.get("border", ())) else round(side * 32 / 224)
-    kind = str(told.get("interpolation", "bilinear"))
+    mean: Float[ndarray, "*side 3"] = np.asarray(
+        stated.get("averageImage", (123.68, 116.779, 103.939)), dtype=np.float64
+    )
+    border = int(np.ravel(stated["border"])[0]) if np.size(stated.get("border", ())) else round(side * 32 / 224)
+    kind = str(stated.get("interpolation", "bilinear"))
     return {
         "mean": tuple(mean.reshape(-1, 3).mean(0).tolist()),
         "std": (1, 1, 1),

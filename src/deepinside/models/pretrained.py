@@ -83,8 +83,8 @@ def torchvision_model(
     module = _built(arch, count)
     if tensors is not None:
         load_tensors(module, {n: t for n, t in tensors.items() if not n.lower().startswith("aux")}, str(found))
-    given = {key: value for key, value in preprocessing.items() if value is not None}
-    settings = Preprocessing(**(_published(arch) | given))
+    overrides = {key: value for key, value in preprocessing.items() if value is not None}
+    settings = Preprocessing(**(_published(arch) | overrides))
     return Network(module, settings, class_names(classes, count), name or arch)
 
 

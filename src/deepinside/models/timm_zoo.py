@@ -51,9 +51,9 @@ def timm_model(
     module: nn.Module = timm.create_model(arch, pretrained=False, num_classes=count)
     if tensors is not None:
         load_tensors(module, tensors, str(found))
-    given = {key: value for key, value in preprocessing.items() if value is not None}
+    overrides = {key: value for key, value in preprocessing.items() if value is not None}
     meant = timm.data.resolve_model_data_config(module)
-    return Network(module, Preprocessing(**(_published(meant) | given)), class_names(classes, count), name or arch)
+    return Network(module, Preprocessing(**(_published(meant) | overrides)), class_names(classes, count), name or arch)
 
 
 def _timm() -> ModuleType:

@@ -28,7 +28,7 @@ VIEWS = {"centre": 1, "ten": 10, "warp": 1}
 
 
 def probabilities(
-    network: Network, images: Iterable[UInt8[Tensor, "3 h w"]], *, crops: str = "centre", batch: int = 64
+    network: Network, images: Iterable[UInt8[Tensor, "3 h w"]], *, crops: str = "centre", batch_size: int = 64
 ) -> Float[Tensor, "n k"]:
     """Class probabilities: the mean of softmax(S) over the views of an image.
 
@@ -36,7 +36,7 @@ def probabilities(
         network: on any device.
         images: RGB bytes, each of any size; read on demand.
         crops: `centre`, `ten` or `warp`.
-        batch: views per forward pass; fixed by position, so that the last bits do not change.
+        batch_size: views per forward pass; fixed by position, so that the last bits do not change.
 
     Returns:
         (n, k) on the CPU, rows sum to 1.
@@ -44,13 +44,13 @@ def probabilities(
     Source: Krizhevsky et al. 2012, sec. 4.1 (ten crops, softmax averaged).
     """
     stream = iter(images)
-    count = max(1, batch // VIEWS.get(crops, 1))
-    answers: list[Tensor] = [torch.empty(0, len(network.classes))]
+    count = max(1, batch_size // VIEWS.get(crops, 1))
+    parts: list[Tensor] = [torch.empty(0, len(network.classes))]
     with torch.inference_mode():
         while chunk := [crops_of(image, network.preprocessing, crops).pixels for image in islice(stream, count)]:
             scores = network.scores(torch.cat(chunk)).float().cpu()
-            answers.append(scores.softmax(1).view(len(chunk), -1, scores.shape[1]).mean(1))
-    return torch.cat(answers)
+            parts.append(scores.softmax(1).view(len(chunk), -1, scores.shape[1]).mean(1))
+    return torch.cat(parts)
 
 
 def wrong(
@@ -88,7 +88,7 @@ def fit(
     out: Path,
     seed: int,
     epochs: int,
-    batch: int,
+    batch_size: int,
     optimiser: Mapping[str, Any],
     augmentation: Mapping[str, Any],
     trainer: Mapping[str, Any],
@@ -111,7 +111,7 @@ def fit(
         out: folder to write to and to resume from.
         seed: of order, augmentation and dropout; the initial weights are those of the network.
         epochs: their number.
-        batch: images per step, over all devices.
+        batch_size: images per step, over all devices.
         optimiser: arguments of `Classifier`.
         augmentation: arguments of `Augmentation`.
         trainer: `devices`, `num_nodes`, `precision`, `strategy` of Lightning's Trainer.
@@ -130,7 +130,14 @@ def fit(
     """
     variation = Augmentation(**augmentation)
     pictures = Pictures(
-        train, val, network.preprocessing, variation, seed=seed, batch=batch, workers=workers, cache_gb=cache_gb
+        train,
+        val,
+        network.preprocessing,
+        variation,
+        seed=seed,
+        batch_size=batch_size,
+        workers=workers,
+        cache_gb=cache_gb,
     )
     classifier = Classifier(network, seed=seed, channels_last=channels_last, **optimiser)
     checkpoint = out / "checkpoints" / "last.ckpt"
@@ -190,14 +197,14 @@ def placed(device: str, trainer: Mapping[str, Any] | None = None) -> dict[str, A
     Returns:
         All arguments.
     """
-    told: dict[str, Any] = {"devices": 1, "num_nodes": 1, "strategy": "auto"} | dict(trainer or {})
+    settings: dict[str, Any] = {"devices": 1, "num_nodes": 1, "strategy": "auto"} | dict(trainer or {})
     place = machine.device(device)
-    if told["devices"] * told["num_nodes"] == 1:
-        told["devices"] = 1 if place.index is None else [place.index]
-    elif told["strategy"] in {"auto", "ddp", "ddp_spawn"}:
+    if settings["devices"] * settings["num_nodes"] == 1:
+        settings["devices"] = 1 if place.index is None else [place.index]
+    elif settings["strategy"] in {"auto", "ddp", "ddp_spawn"}:
         # Without `torchrun` Lightning's ddp would start this whole program again, once per device.
-        told["strategy"] = "ddp" if machine.world() > 1 else "ddp_spawn"
-    return told | {"accelerator": "gpu" if place.type == "cuda" else place.type}
+        settings["strategy"] = "ddp" if machine.world() > 1 else "ddp_spawn"
+    return settings | {"accelerator": "gpu" if place.type == "cuda" else place.type}
 
 
 @contextmanager
@@ -282,7 +289,7 @@ def cosines_with_start(
 
 
 def classification_errors(
-    network: Network, index: Index, *, crops: str = "centre", batch: int = 64, limit: int | None = None
+    network: Network, index: Index, *, crops: str = "centre", batch_size: int = 64, limit: int | None = None
 ) -> Errors:
     """Classification errors of a network.
 
@@ -290,7 +297,7 @@ def classification_errors(
         network: on the device that computes.
         index: labelled images.
         crops: `centre`, `ten` or `warp`.
-        batch: views per forward pass.
+        batch_size: views per forward pass.
         limit: number of images, the first ones; None: all.
 
     Returns:
@@ -305,7 +312,7 @@ def classification_errors(
         raise ValueError(f"{index.root}: {unknown} of {len(index)} images have no label")
     whole: list[Entry] = []
     broken: list[tuple[str, str]] = []
-    values = probabilities(network, _readable(index, whole, broken), crops=crops, batch=batch)
+    values = probabilities(network, _readable(index, whole, broken), crops=crops, batch_size=batch_size)
     labels = np.array([entry.label for entry in whole], dtype=np.int64)
     names = tuple(entry.image for entry in whole)
     return Errors(names, wrong(values, labels, 1), wrong(values, labels, 5), tuple(broken))

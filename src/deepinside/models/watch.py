@@ -71,7 +71,7 @@ class Watch(Callback):
         self.folder = folder
         self.draw = draw
         self.network = network
-        self.seconds = 0.0  # spent looking, by this process
+        self.seconds = 0.0  # spent on drawing, by this process
         self.seen: list[int] = []  # epochs, by this process
         self._epoch = 0
         self._started = 0.0
@@ -128,7 +128,7 @@ class Watch(Callback):
         if trainer.is_global_zero:
             whole = time.monotonic() - self._started
             _log.info(
-                "watch: %d looks at %d images took %.1f s of %.1f s, %.1f %% of the training",
+                "watch: %d times the maps of %d images took %.1f s of %.1f s, %.1f %% of the training",
                 *(len(self.seen), len(self.pictures), self.seconds, whole, 100 * self.seconds / max(whole, 1e-9)),
             )
 

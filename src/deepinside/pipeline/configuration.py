@@ -24,7 +24,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 from deepinside.artifacts.artifact import flat
 from deepinside.defaults import folder
 from deepinside.pipeline import table
-from deepinside.spelling import closest
+from deepinside.spelling import closest, renamed
 
 __all__ = [
     "DictConfig", "HydraException", "beside", "check_overrides", "composed", "flags", "folder", "groups", "main",
@@ -137,12 +137,12 @@ def check_overrides(arguments: Sequence[str], commands: Iterable[str] = ()) -> N
         KeyError: with the closest known names.
         ValueError: for a word that is no override, or a file in that folder whose name is taken.
     """
-    own, words = _own_folder(arguments), _words(arguments)
-    wrong = [word for word in words if "=" not in word and not word.startswith("~")]
+    own, overrides = _own_folder(arguments), _overrides(arguments)
+    wrong = [word for word in overrides if "=" not in word and not word.startswith("~")]
     if wrong:
         first = [*(f"run={stage}" for stage in table.STAGES), *commands]
         raise ValueError(f"expected key=value, got {wrong[0]!r}; {closest(wrong[0], first)}")
-    parsed = OverridesParser.create().parse_overrides(words)
+    parsed = OverridesParser.create().parse_overrides(overrides)
     if any(override.key_or_group == "hydra.searchpath" for override in parsed):
         raise ValueError(f"hydra.searchpath cannot be set; {_OWN[0]} FOLDER adds FOLDER/method/NAME.yaml")
     known = groups(own)
@@ -154,7 +154,7 @@ def check_overrides(arguments: Sequence[str], commands: Iterable[str] = ()) -> N
         _check_keys(rest, _keys(_compose([str(o.input_line) for o in chosen], own)), known)
 
 
-def _words(arguments: Sequence[str]) -> list[str]:
+def _overrides(arguments: Sequence[str]) -> list[str]:
     before = ["", *arguments]
     return [word for flag, word in zip(before, arguments, strict=False) if flag not in _VALUED and word[:1] != "-"]
 
@@ -251,6 +251,7 @@ def _chosen(cfg: DictConfig) -> DictConfig:
                 raise ValueError(f"method.{name}: expected the settings of a method, got {keys!r}")
             if "_target_" not in keys:
                 del cfg.method[name]
+    _check_renamed(_keys(cfg))
     for group, (like, required) in _REQUIRED.items():
         known = _keys(cfg[group])
         if missing := [key for key in required if key not in known]:
@@ -261,10 +262,17 @@ def _chosen(cfg: DictConfig) -> DictConfig:
     return cfg
 
 
+def _check_renamed(keys: set[str]) -> None:
+    # A file of the user's, or a word with a plus, may add a key under its former name, which nothing would read.
+    for key in sorted(keys):
+        if today := renamed(key, keys):
+            raise KeyError(f"there is no key {key!r}; it has been renamed to {today!r}")
+
+
 def composed(arguments: Sequence[str]) -> DictConfig:
     """The whole configuration for some command-line arguments, checked."""
     check_overrides(arguments)
-    return _compose(_words(arguments), _own_folder(arguments))
+    return _compose(_overrides(arguments), _own_folder(arguments))
 
 
 def beside(overrides: list[str], like: DictConfig) -> DictConfig:

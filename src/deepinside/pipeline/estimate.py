@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 BUDGET = 15.0  # seconds for the trials of a stage; a first trial that takes half of it is the only one
-WORLD = 576  # images, at most, of a synthetic data set that stands in for one that is not there yet
+WORLD = 576  # images, at most, of a synthetic data set that replaces one that does not exist yet
 _SPLITS = ("train", "val")
 RESTED = ("prepare", "concepts", "load")  # stages that everything rests on: they are made, not estimated
 _PREPARED = ("images.csv", "boxes.csv", "classes.csv", "set_aside.csv")  # what an index consists of
@@ -270,7 +270,7 @@ def _world(step: Plan, folder: Path) -> Cost:
 
 
 def _small(step: Plan) -> DictConfig:
-    # The run's configuration, without what does not grow, and with what stands in for artifacts that are not there.
+    # The run's configuration, without what does not grow, and with what replaces missing artifacts.
     cfg = step.whole.copy()
     growth = GROWTH.get(step.stage.name)
     with open_dict(cfg):
@@ -361,7 +361,7 @@ def _subset(prepared: Plan, index: "Index", name: str) -> Plan:
 
 
 def _link(outputs: Path, folder: Path) -> None:
-    # What is there already is not made again, and raw files are not read again to know them.
+    # What is cached is not made again, and raw files are not read again to know them.
     for name in (*RESTED, "train"):
         for made in outputs.glob(f"{name}/*/{artifact.MANIFEST}"):
             place = folder / name / made.parent.name

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 def execute(plan: Plan) -> Path:
     """Computes the artifact and its inputs, as far as they do not exist yet, and returns its folder."""
     _checked(plan)
-    return _executed(plan, asked=True)
+    return _executed(plan, requested=True)
 
 
 def _module(plan: Plan) -> Any:
@@ -34,14 +34,14 @@ def _checked(plan: Plan) -> None:
             module.check(step.whole)
 
 
-def _executed(plan: Plan, asked: bool = False) -> Path:
+def _executed(plan: Plan, requested: bool = False) -> Path:
     if (plan.folder / artifact.MANIFEST).exists():
         count = len(_set_aside(plan.folder))
-        log.info("%s %s is there%s", plan.stage.name, plan.folder.name, f", {count} skipped" if count else "")
+        log.info("%s %s: cached%s", plan.stage.name, plan.folder.name, f", {count} skipped" if count else "")
     else:
         inputs = {key: _executed(needed) for key, needed in plan.inputs.items()}
         _computed(plan, inputs)
-        if not asked:  # of what was asked for the command line says the numbers, on standard output
+        if not requested:  # the command line prints the numbers of the requested one, on standard output
             _say_numbers(plan.folder)
     artifact.point_latest(plan.folder.parent, plan.folder.name)
     return plan.folder
@@ -56,7 +56,7 @@ def _say_numbers(folder: Path, most: int = 6) -> None:
 
 
 def _computed(plan: Plan, inputs: dict[str, Path]) -> None:
-    from deepinside.runtime import machine  # torch is slow to import: not for what is there already
+    from deepinside.runtime import machine  # torch is slow to import: not for what is cached
 
     log.info("%s %s ...", plan.stage.name, plan.folder.name)
     work = _module(plan).run

@@ -253,15 +253,15 @@ def _planned_stage(planner: Planner, cfg: DictConfig, name: str, command: Sequen
 def _planned_claims(planner: Planner, cfg: DictConfig, command: Sequence[str]) -> Plan:
     from deepinside.claims import evidence  # scipy is slow to import: not for `--help`
 
-    case = evidence.case(cfg.claims, folder() / "claims" / "register", lambda words: beside(words, cfg))
+    case = evidence.case(cfg.claims, folder() / "claims" / "register", lambda overrides: beside(overrides, cfg))
     inputs = {}
-    for key, words in case.runs.items():
+    for key, overrides in case.runs.items():
         try:
-            further = beside(words, cfg)
+            further = beside(overrides, cfg)
         except HydraException:
-            check_overrides(words)  # says what was misspelt
+            check_overrides(overrides)  # says what was misspelt
             raise
-        inputs[key] = planner.plan(further, further.run, portable(words))
+        inputs[key] = planner.plan(further, further.run, portable(overrides))
     cfg = cfg.copy()
     with open_dict(cfg):
         cfg.claims = case.settled
@@ -282,10 +282,10 @@ def settled(planner: Planner, cfg: DictConfig, command: Sequence[str]) -> Plan:
 
 def _planned_sweep(planner: Planner, cfg: DictConfig, command: Sequence[str]) -> Plan:
     grid, commands = _swept(cfg, command)
-    check_overrides(list(dict.fromkeys(word for words in commands.values() for word in words)))
+    check_overrides(list(dict.fromkeys(word for overrides in commands.values() for word in overrides)))
     plans: dict[str, Plan] = {}
-    for label, words in commands.items():
-        plan = planned(planner, beside(words, cfg), words)
+    for label, overrides in commands.items():
+        plan = planned(planner, beside(overrides, cfg), overrides)
         twin = next((other for other, known in plans.items() if known.folder == plan.folder), None)
         if twin:
             raise ValueError(f"{grid.stage} is the same at {twin} and {label}: sweep.grid has a key without effect")

@@ -26,7 +26,7 @@ def overrides(grid: Grid, fixed: Sequence[str], command: Sequence[str], seed: in
     """The command line of every point by its label: the overrides of the sweep, of the user, then of the point."""
     own = [word for word in command if re.split(r"[=.@/]", word.lstrip("+~"), maxsplit=1)[0] not in _OWN]
     common = [f"run={grid.stage}", f"name={text(name)}", f"seed={seed}", *fixed, *own]
-    return {point.label: [*common, *point.words] for point in grid.points()}
+    return {point.label: [*common, *point.overrides] for point in grid.points()}
 
 
 def computed(grid: Grid, commands: Mapping[str, Sequence[str]], plans: Mapping[str, Plan], jobs: int) -> dict[str, str]:
@@ -88,7 +88,7 @@ def _there(plan: Plan) -> bool:
 
 
 def _check_metrics(grid: Grid, point: Point, plan: Plan) -> None:
-    # As soon as one table is there: a misspelt metric must not cost the whole sweep.
+    # As soon as one table exists: a misspelt metric must not cost the whole sweep.
     grid.named(point, [row.metric for row in Table.read(plan.folder).rows])
 
 
@@ -98,9 +98,9 @@ def _common(plans: Sequence[Plan]) -> list[Plan]:
     return [step for folder, step in steps[0].items() if all(folder in others for others in steps)] if steps[1:] else []
 
 
-def _process(plan: Plan, words: Sequence[str]) -> tuple[str, float]:
+def _process(plan: Plan, overrides: Sequence[str]) -> tuple[str, float]:
     started = time.monotonic()
-    command = [sys.executable, "-m", "deepinside", *configuration.flags(), *words]
+    command = [sys.executable, "-m", "deepinside", *configuration.flags(), *overrides]
     done = subprocess.run(command, capture_output=True, text=True, errors="backslashreplace", check=False)
     seconds = time.monotonic() - started
     if _there(plan):
@@ -114,5 +114,5 @@ def _reason(stderr: str, code: int) -> str:
     if code < 0:
         return f"killed by signal {-code}"
     lines = [line.strip() for line in stderr.splitlines() if line.strip() and not line.startswith("(DEEPINSIDE_TRACE")]
-    said = next((line for line in reversed(lines) if line.startswith("deepinside: ")), lines[-1] if lines else "")
-    return _ABSOLUTE.sub("", said.removeprefix("deepinside: ")).replace("${", "$ {") or f"exit status {code}"
+    message = next((line for line in reversed(lines) if line.startswith("deepinside: ")), lines[-1] if lines else "")
+    return _ABSOLUTE.sub("", message.removeprefix("deepinside: ")).replace("${", "$ {") or f"exit status {code}"

@@ -54,9 +54,9 @@ def _pictures_and_network(cfg: DictConfig) -> dict[str, str]:
 
 
 def _seen(cfg: DictConfig) -> dict[str, str]:
-    asked = {name for method in cfg.method.values() for name in method.get("needs", ())}
+    needed = {name for method in cfg.method.values() for name in method.get("needs", ())}
     judge = {"judge": _network(judging(cfg))["network"]} if cfg.judge else {}
-    return _pictures_and_network(cfg) | {name: name for name in sorted(asked)} | judge
+    return _pictures_and_network(cfg) | {name: name for name in sorted(needed)} | judge
 
 
 def _concepts_and_network(cfg: DictConfig) -> dict[str, str]:
@@ -76,12 +76,12 @@ _ROWS = (
     #     name         kind       may see                                        raw files       places      inputs
     Stage("prepare",   "dataset", ("data.name", "data.draw", "data.index"),      (*_DATA, "data.blacklist", "data.boxes"), seeded=False),
     Stage("concepts",  "dataset", ("concepts.name", "concepts.draw", "concepts.convert"), _CONCEPTS, seeded=False),
-    Stage("train",     "model",   ("model", "train"),                            _WEIGHTS,       _DATA,      _pictures, together=_on_several_devices, lower="train.batch"),
+    Stage("train",     "model",   ("model", "train"),                            _WEIGHTS,       _DATA,      _pictures, together=_on_several_devices, lower="train.batch_size"),
     Stage("load",      "model",   ("model",),                                    _WEIGHTS),
-    Stage("invert",    "model",   ("invert",),                                   (),             _DATA,      _pictures_and_network, lower="invert.batch"),
+    Stage("invert",    "model",   ("invert",),                                   (),             _DATA,      _pictures_and_network, lower="invert.batch_size"),
     Stage("visualise", "maps",    ("visualise", "method", *_SHOWN),              (),             _DATA + _CONCEPTS, _seen, shared=True, lower="visualise.images"),
-    Stage("localise",  "maps",    ("localise", *_SHOWN),                         (),             _DATA,      _pictures_and_network, shared=True, lower="localise.batch"),
-    Stage("dissect",   "table",   ("dissect", "concepts.limit"),                 ("dissect.from_csv",), _CONCEPTS, _concepts_and_network, shared=True, lower="dissect.batch"),
+    Stage("localise",  "maps",    ("localise", *_SHOWN),                         (),             _DATA,      _pictures_and_network, shared=True, lower="localise.batch_size"),
+    Stage("dissect",   "table",   ("dissect", "concepts.limit"),                 ("dissect.from_csv",), _CONCEPTS, _concepts_and_network, shared=True, lower="dissect.batch_size"),
     Stage("score",     "table",   ("score", "data.split"),                       ("predictions", "score.blacklist"), _DATA, _pictures),
     Stage("claims",    "table",   ("claims",)),
     Stage("sweep",     "table",   ("sweep.stage", "sweep.grid", "sweep.metrics", "sweep.repeats", "sweep.says", "sweep.set_aside", "name")),

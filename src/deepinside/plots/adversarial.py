@@ -85,15 +85,15 @@ def _line(axis: Axes, x: Sequence[float], rows: list[Row], attack: str, *, hollo
 
 def _sheet(study: Study, number: int) -> Drawn:
     shown = study.shown
-    words = [word for word in ("clean", "fgsm", "lbfgs", "random") if number < len(shown.get(f"{word}.names", ()))]
+    kinds = [word for word in ("clean", "fgsm", "lbfgs", "random") if number < len(shown.get(f"{word}.names", ()))]
     clean = shown["clean.images"][number]
     height, width = clean.shape[:2]
-    figure = Figure(figsize=(_SIDE * len(words), 3 * _SIDE * height / width + 1.1), layout="constrained")
-    axes = figure.subplots(3, len(words), squeeze=False)
+    figure = Figure(figsize=(_SIDE * len(kinds), 3 * _SIDE * height / width + 1.1), layout="constrained")
+    axes = figure.subplots(3, len(kinds), squeeze=False)
     middle = float(shown["middle"])
     heads = _WORDS | {"clean": "original"}
     heads |= {word: f"{heads[word]}\neps {middle:g}/255" for word in ("fgsm", "random")}
-    for column, word in zip(axes.T, words, strict=True):
+    for column, word in zip(axes.T, kinds, strict=True):
         seen = str(shown["classes"][shown[f"{word}.seen"][number]]).split(",")[0]
         column[0].imshow(shown[f"{word}.images"][number].clip(0, 1))
         column[0].set_title(

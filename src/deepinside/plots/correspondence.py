@@ -25,11 +25,11 @@ def bars(study: Study) -> Iterator[Drawn]:
     thing, parts, layers = str(study.shown["object"]), study.shown["parts"].tolist(), study.shown["layers"].tolist()
     figure = Figure(figsize=(2.2 + (1.0 + 1.1 * len(parts)) * len(layers), 6.2), layout="constrained")
     axes = figure.subplots(len(_ZEROS), len(layers), squeeze=False, sharey="row")
-    for row, (zeros, said) in enumerate(_ZEROS.items()):
+    for row, (zeros, meaning) in enumerate(_ZEROS.items()):
         for column, layer in enumerate(layers):
             chosen = study.table[(study.table["layer"].astype(str) == layer) & (study.table["zeros"] == zeros)]
             _bars(axes[row, column], chosen, parts)
-            axes[row, column].set_title(f"{layer}: {said}", fontsize=8)
+            axes[row, column].set_title(f"{layer}: {meaning}", fontsize=8)
         axes[row, 0].set_ylim(0, 1.08 * _top(study.table, zeros))
         axes[row, 0].set_ylabel("Δ: share of dimensions whose\nsign of change differs", fontsize=8)
     handles, labels = axes[0, 0].get_legend_handles_labels()

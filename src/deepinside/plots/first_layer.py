@@ -80,12 +80,12 @@ def _spectrum(axis: Axes, study: Study, stride: int) -> None:
 
 
 def _shares(axis: Axes, rows: Mapping[str, Row]) -> None:
-    words = {
+    titles = {
         "dead": "dead filters", "weak": "weak filters", "low": "low frequencies", "mid": "mid frequencies",
         "high": "high frequencies", "folded": "folded by the stride", "folded_pictures": "folded, in images",
         "colour": "colour",
     }  # fmt: skip
-    for place, word in enumerate(words):
+    for place, word in enumerate(titles):
         row = rows[word]
         ends = np.array([[row.value - row.ci_low], [row.ci_high - row.value]]).clip(0)
         axis.barh(place, row.value, xerr=ends, color="#D55E00" if place < 2 else _SPECTRUM, height=0.6, capsize=3)
@@ -99,6 +99,6 @@ def _shares(axis: Axes, rows: Mapping[str, Row]) -> None:
             va="center",
             fontsize=8,
         )
-    axis.set_yticks(range(len(words)), list(words.values()))
+    axis.set_yticks(range(len(titles)), list(titles.values()))
     axis.invert_yaxis()
     axis.set(xlim=(0, 1.12), xlabel="share of filters (orange) or of power (blue)", title="in numbers")

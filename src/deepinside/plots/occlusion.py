@@ -25,20 +25,20 @@ _SIDE = 2.5  # inches
 def sheets(study: Study) -> Iterator[Drawn]:
     """One sheet per image: the image, total activation, projection, probability, most probable label."""
     shown = study.shown
-    words = dict(zip(shown["label_numbers"].tolist(), shown["label_names"].tolist(), strict=True))
+    names = dict(zip(shown["label_numbers"].tolist(), shown["label_names"].tolist(), strict=True))
     common = {key: values for key, values in shown.items() if key not in _PER_PICTURE and "." not in key}
     for i in range(len(shown["names"])):
         own = {key: shown[key][i] for key in shown if key in _PER_PICTURE or "." in key}
         own["boxes"] = shown["boxes"][shown["boxes"][:, 0] == i, 1:]
         case = common | own
-        asked = words[int(case["classes"])]
+        requested = names[int(case["classes"])]
         seen = int(case["clean.label"])
-        wrong = "" if seen == int(case["classes"]) else f", predicted {words[seen]}"
-        title = f"{asked} ({case['clean.probability']:.0%}){wrong}"
-        yield Drawn(_sheet(case, words), f"{i + 1:02d}", title, _caption(case, asked))
+        wrong = "" if seen == int(case["classes"]) else f", predicted {names[seen]}"
+        title = f"{requested} ({case['clean.probability']:.0%}){wrong}"
+        yield Drawn(_sheet(case, names), f"{i + 1:02d}", title, _caption(case, requested))
 
 
-def _caption(case: Mapping[str, ndarray], asked: str) -> str:
+def _caption(case: Mapping[str, ndarray], requested: str) -> str:
     layer = str(case["layer"])
     followed = (
         f"the total activation of map {case['unit']} of {layer}, the strongest on the clean image; the projection "
@@ -48,13 +48,13 @@ def _caption(case: Mapping[str, ndarray], asked: str) -> str:
     )
     return (
         f"{case['names']}. A square of {case['side']} pixels moves over the image. From the left: the position with "
-        f"the largest effect; by the position of its centre, {followed}the probability of {asked}; the most probable "
-        "label. Dark: covering reduces the value; the marks on the scales are the values without a square; dashed: box "
-        "of the object."
+        f"the largest effect; by the position of its centre, {followed}the probability of {requested}; the most "
+        "probable label. Dark: covering reduces the value; the marks on the scales are the values without a square; "
+        "dashed: box of the object."
     )
 
 
-def _sheet(case: Mapping[str, ndarray], words: Mapping[int, str]) -> Figure:
+def _sheet(case: Mapping[str, ndarray], names: Mapping[int, str]) -> Figure:
     height, width = case["images"].shape[:2]
     figure = Figure(figsize=(5 * _SIDE + 0.5, _SIDE * height / width + 1.2), layout="constrained")
     ratios = [_SIDE * height / width, 0.65]
@@ -64,8 +64,8 @@ def _sheet(case: Mapping[str, ndarray], words: Mapping[int, str]) -> Figure:
     _picture(picture, below[0], case)
     _strongest(total, back, below[1], below[2], case)
     _levels(likely, below[3], case, "probability")
-    likely.set_title(f"probability of {words[int(case['classes'])]}", fontsize=8)
-    _labels(label, below[4], case, words)
+    likely.set_title(f"probability of {names[int(case['classes'])]}", fontsize=8)
+    _labels(label, below[4], case, names)
     for axis in (picture, total, back, likely, label):
         axis.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
         axis.tick_params(labelsize=6, length=2)
@@ -98,8 +98,8 @@ def _strongest(total: Axes, back: Axes, below: Axes, note: Axes, case: Mapping[s
     height, width = case["images"].shape[:2]
     if case["unit"] < 0:
         for axis in (total, back):
-            said = f"layer {case['layer']}\nis zero everywhere\non this image"
-            axis.text(0.5, 0.5, said, ha="center", va="center", fontsize=8, transform=axis.transAxes)
+            message = f"layer {case['layer']}\nis zero everywhere\non this image"
+            axis.text(0.5, 0.5, message, ha="center", va="center", fontsize=8, transform=axis.transAxes)
         return
     _levels(total, below, case, "activation")
     total.set_title(f"total activation, map {case['unit']} of {case['layer']}", fontsize=8)
@@ -138,19 +138,19 @@ def _edges(case: Mapping[str, ndarray]) -> tuple[ndarray, ndarray]:
     return found[0], found[1]
 
 
-def _labels(axis: Axes, below: Axes, case: Mapping[str, ndarray], words: Mapping[int, str]) -> None:
-    # The class asked for comes first, even where it is never the most probable.
-    labels, asked = case["covered.label"], int(case["classes"])
+def _labels(axis: Axes, below: Axes, case: Mapping[str, ndarray], names: Mapping[int, str]) -> None:
+    # The requested class comes first, even where it is never the most probable.
+    labels, requested = case["covered.label"], int(case["classes"])
     numbers, counts = np.unique(labels, return_counts=True)
-    others = [number for number in numbers[np.argsort(-counts, kind="stable")].tolist() if number != asked]
-    named = [asked, *others[: _NAMED - 1]]
+    others = [number for number in numbers[np.argsort(-counts, kind="stable")].tolist() if number != requested]
+    named = [requested, *others[: _NAMED - 1]]
     index = np.full(labels.shape, _NAMED)
     for place, number in enumerate(named):
         index[labels == number] = place
     colours = [*colormaps["Set2"].colors[:_NAMED], _OTHER]  # type: ignore[attr-defined]
     axis.pcolormesh(*_edges(case), index, cmap=ListedColormap(colours), vmin=-0.5, vmax=_NAMED + 0.5)
     axis.set_title("most probable label", fontsize=8)
-    entries = [(colours[place], words[number], place) for place, number in enumerate(named)]
+    entries = [(colours[place], names[number], place) for place, number in enumerate(named)]
     if len(others) >= _NAMED:
         entries.append((_OTHER, f"other ({len(others) - _NAMED + 1} labels)", _NAMED))
     patches = [Patch(color=shade, label=f"{word}  {(index == place).mean():.0%}") for shade, word, place in entries]

@@ -17,9 +17,9 @@ def cards(study: Study) -> Iterator[Drawn]:
     for i, unit in enumerate(study.shown["units"].tolist()):
         found = table.loc[unit]
         concept = str(found["concept"]) if isinstance(found["concept"], str) else ""
-        said = f"{concept}, IoU {found['iou']:.2f}" if concept and found["iou"] == found["iou"] else concept
+        detected = f"{concept}, IoU {found['iou']:.2f}" if concept and found["iou"] == found["iou"] else concept
         yield Drawn(
-            _card(study.shown, i, f"{layer}, unit {unit}" + (f": {said}" if said else "")),
+            _card(study.shown, i, f"{layer}, unit {unit}" + (f": {detected}" if detected else "")),
             f"{unit:04d}",
             f"{layer}, unit {unit}",
             "From the left: the image that maximises the unit; the pre-image of its activations on its strongest "

@@ -41,6 +41,6 @@ def grid(title: str, pictures: Batch, maps: Mapping[str, Maps]) -> Figure:
 
 def _map(axis: Any, values: Float[ndarray, "h w"], signed: bool) -> None:
     top = float(np.quantile(np.abs(values), 0.995))
-    look = {"cmap": "RdBu_r", "vmin": -max(top, 1e-12)} if signed else {"cmap": "magma", "vmin": 0}
-    axis.imshow(values, vmax=max(top, 1e-12), interpolation="nearest", **look)
+    style = {"cmap": "RdBu_r", "vmin": -max(top, 1e-12)} if signed else {"cmap": "magma", "vmin": 0}
+    axis.imshow(values, vmax=max(top, 1e-12), interpolation="nearest", **style)
     axis.set_xlabel(f"{-top if signed else 0:.2g} to {top:.2g}", fontsize=6)

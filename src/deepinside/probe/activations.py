@@ -43,13 +43,13 @@ def capture(module: nn.Module, layers: Sequence[str]) -> Generator[dict[str, Ten
         ValueError: at the end, if a layer ran more than once in one forward pass, which is ambiguous, or if its
             activation was overwritten in place after it was captured.
     """
-    kept: dict[str, Tensor] = {}
+    captured: dict[str, Tensor] = {}
     versions: dict[str, int] = {}
     runs: dict[str, int] = {}
 
     def keep(name: str) -> Callable[..., None]:
-        def hook(_module: nn.Module, _args: Any, answer: Tensor) -> None:
-            kept[name], versions[name] = answer, answer._version
+        def hook(_module: nn.Module, _args: Any, output: Tensor) -> None:
+            captured[name], versions[name] = output, output._version
             runs[name] = runs.get(name, 0) + 1
 
         return hook
@@ -60,11 +60,11 @@ def capture(module: nn.Module, layers: Sequence[str]) -> Generator[dict[str, Ten
     handles = [module.register_forward_pre_hook(start)]
     handles += [part.register_forward_hook(keep(name)) for name, part in _named(module, layers).items()]
     try:
-        yield kept
+        yield captured
     finally:
         for handle in handles:
             handle.remove()
-    for name, tensor in kept.items():
+    for name, tensor in captured.items():
         if runs.get(name, 1) > 1:
             raise ValueError(f"layer {name!r} runs {runs[name]} times in a forward pass; name a layer that runs once")
         if tensor._version != versions[name]:
@@ -88,13 +88,13 @@ def activations(
         KeyError: if there is no such layer, with the closest names.
     """
 
-    def look(part: slice) -> dict[str, Tensor]:
+    def compute(part: slice) -> dict[str, Tensor]:
         with torch.no_grad():
             found = reached(network, images[part], layers)
         whole = part.stop - part.start == len(images)
-        return found if whole else {name: answer.cpu() for name, answer in found.items()}
+        return found if whole else {name: output.cpu() for name, output in found.items()}
 
-    parts = halved(look, len(images), "activations")
+    parts = halved(compute, len(images), "activations")
     if len(parts) == 1:
         return parts[0]
     return {name: torch.cat([part[name] for part in parts]).to(images.device) for name in layers}
@@ -116,14 +116,14 @@ def reached(
     Raises:
         ValueError: if a layer does not take part in the forward pass.
     """
-    kept: dict[str, Tensor] = {}
+    captured: dict[str, Tensor] = {}
     wanted = set(layers)
 
     def keep(name: str) -> Callable[..., None]:
-        def hook(_module: nn.Module, _args: Any, answer: Tensor) -> None:
+        def hook(_module: nn.Module, _args: Any, output: Tensor) -> None:
             # What follows in the same forward pass may still overwrite it in place.
-            kept[name] = answer if kept.keys() | {name} == wanted else answer.clone()
-            if kept.keys() == wanted:
+            captured[name] = output if captured.keys() | {name} == wanted else output.clone()
+            if captured.keys() == wanted:
                 raise _Reached
 
         return hook
@@ -132,11 +132,11 @@ def reached(
     try:
         network(images)
     except _Reached:
-        return kept
+        return captured
     finally:
         for handle in handles:
             handle.remove()
-    missing = sorted(wanted - kept.keys())
+    missing = sorted(wanted - captured.keys())
     raise ValueError(f"the forward pass of {network.name} does not reach {missing}; name layers that take part in it")
 
 
@@ -154,17 +154,17 @@ def entering(network: Network, images: Float[Tensor, "n 3 h w"], layer: str) -> 
     Raises:
         ValueError: if the layer does not take part in the forward pass.
     """
-    kept: list[Tensor] = []
+    captured: list[Tensor] = []
 
     def keep(_module: nn.Module, args: Any) -> None:
-        kept.append(args[0])
+        captured.append(args[0])
         raise _Reached
 
     handle = network.layer(layer).register_forward_pre_hook(keep)
     try:
         network(images)
     except _Reached:
-        return kept[0]
+        return captured[0]
     finally:
         handle.remove()
     raise ValueError(f"the forward pass of {network.name} does not reach {layer!r}; name a layer that takes part in it")

@@ -19,7 +19,7 @@ UNPOOL = ("accumulate", "overwrite")
 
 
 def back_project(
-    answer: Tensor,
+    activation: Tensor,
     seed: Tensor,
     images: Float[Tensor, "n 3 h w"],
     *,
@@ -33,8 +33,8 @@ def back_project(
     operations (reshaping, averaging, scaling) are transposed.
 
     Args:
-        answer: activation of a layer, from a forward pass of `images` without `relu_rule`, graph attached.
-        seed: the signal to start from, of the shape of `answer`.
+        activation: activation of a layer, from a forward pass of `images` without `relu_rule`, graph attached.
+        seed: the signal to start from, of the shape of `activation`.
         images: leaf that requires grad, (n, 3, h, w).
         rule: of the ReLUs: `gradient`, `deconvnet` or `guided`.
         unpool: where windows share a maximum, their values `accumulate`, or the last one `overwrite`s the others.
@@ -51,11 +51,11 @@ def back_project(
     for word, known in ((rule, RULES), (unpool, UNPOOL)):
         if word not in known:
             raise ValueError(f"unknown {word!r}; {closest(word, known)}")
-    check_ruled(answer, rule, but=("Relu", "Hardtanh"))
-    waiting = _uses(answer)
+    check_ruled(activation, rule, but=("Relu", "Hardtanh"))
+    waiting = _uses(activation)
     signals: dict[Node, dict[int, Tensor]] = defaultdict(dict)
-    ready = [answer.grad_fn]
-    signals[answer.grad_fn][answer.output_nr] = seed  # type: ignore[index]
+    ready = [activation.grad_fn]
+    signals[activation.grad_fn][activation.output_nr] = seed  # type: ignore[index]
     while ready:
         node: Any = ready.pop()
         arrived = signals.pop(node, {})
@@ -74,9 +74,9 @@ def back_project(
     raise ValueError("the output does not depend on the images: did they require grad before the forward pass?")
 
 
-def _uses(answer: Tensor) -> dict[Node, int]:
+def _uses(activation: Tensor) -> dict[Node, int]:
     uses: dict[Node, int] = defaultdict(int)
-    for node in graph(answer):
+    for node in graph(activation):
         for parent, _ in node.next_functions:
             if parent is not None:
                 uses[parent] += 1
@@ -92,8 +92,8 @@ def _sent(node: Any, arrived: dict[int, Tensor], rule: str, unpool: str) -> Sequ
     if name.endswith("AccumulateGrad"):
         return []
     signals = [arrived.get(number) for number in range(max(arrived) + 1)]
-    answer = node.apply(*signals) if hasattr(node, "apply") else node(*signals)
-    return answer if isinstance(answer, tuple) else (answer,)
+    activation = node.apply(*signals) if hasattr(node, "apply") else node(*signals)
+    return activation if isinstance(activation, tuple) else (activation,)
 
 
 def _convolution(node: Any, signal: Tensor, _rule: str, _unpool: str) -> Tensor:

@@ -68,26 +68,26 @@ def codes(
         check_code(network, name)
     plain = {name: name.removesuffix(BINARISED) for name in names}
     layers = sorted({name for name in plain.values() if name not in OF_SCORES})
-    answers = _answers(network, images, layers, whole=len(layers) < len(set(plain.values())))
-    return {name: _form(answers, plain[name], name.endswith(BINARISED)) for name in names}
+    outputs = _activations(network, images, layers, whole=len(layers) < len(set(plain.values())))
+    return {name: _form(outputs, plain[name], name.endswith(BINARISED)) for name in names}
 
 
-def _answers(network: Network, images: Tensor, layers: Sequence[str], whole: bool) -> dict[str, Tensor]:
+def _activations(network: Network, images: Tensor, layers: Sequence[str], whole: bool) -> dict[str, Tensor]:
     if not whole:
         return reached(network, images, layers)
-    with capture(network, layers) as answers:
+    with capture(network, layers) as outputs:
         scores = network(images)
-    return answers | {"probabilities": scores.softmax(dim=1)}
+    return outputs | {"probabilities": scores.softmax(dim=1)}
 
 
-def _form(answers: Mapping[str, Tensor], name: str, binarised: bool) -> Float[Tensor, "n u *grid"]:
-    answer = part_of(answers["probabilities"], name) if name in OF_SCORES else answers[name]
-    if answer.ndim not in {2, 4}:
+def _form(outputs: Mapping[str, Tensor], name: str, binarised: bool) -> Float[Tensor, "n u *grid"]:
+    output = part_of(outputs["probabilities"], name) if name in OF_SCORES else outputs[name]
+    if output.ndim not in {2, 4}:
         raise ValueError(
-            f"layer {name!r} has activations of shape {tuple(answer.shape)}, expected (n, u) or (n, u, y, x): "
+            f"layer {name!r} has activations of shape {tuple(output.shape)}, expected (n, u) or (n, u, y, x): "
             "name another layer"
         )
-    return (answer > 0).to(answer.dtype) if binarised else answer
+    return (output > 0).to(output.dtype) if binarised else output
 
 
 def part_of(probabilities: Float[Tensor, "n k"], name: str) -> Float[Tensor, "n k"]:

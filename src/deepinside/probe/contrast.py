@@ -18,8 +18,8 @@ class _Passed(torch.autograd.Function):
     """The output of the normalisation, whose backward pass is the identity."""
 
     @staticmethod
-    def forward(_ctx: Any, _x: Tensor, answer: Tensor) -> Tensor:
-        return answer.clone()
+    def forward(_ctx: Any, _x: Tensor, output: Tensor) -> Tensor:
+        return output.clone()
 
     @staticmethod
     def backward(_ctx: Any, *signals: Any) -> tuple[Tensor, None]:
@@ -35,8 +35,8 @@ class _Identity(TorchFunctionMode):
             return func(*args, **options)
         x = args[0] if args else options["input"]
         with torch.no_grad():
-            answer = func(*args, **options)
-        return _Passed.apply(x, answer)
+            output = func(*args, **options)
+        return _Passed.apply(x, output)
 
 
 @contextmanager

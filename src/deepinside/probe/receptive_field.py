@@ -80,18 +80,17 @@ def receptive_fields(network: Network, layers: Sequence[str], size: tuple[int, i
     """
     images = torch.full((1, 3, *size), 0.5, device=network.device, requires_grad=True)
     with torch.enable_grad():
-        kept = reached(network, images, layers)
-    for name, answer in kept.items():
-        if answer.ndim != 4:
-            raise ValueError(
-                f"layer {name!r} has activations of shape {tuple(answer.shape)}; a receptive field needs (n, u, h, w)"
-            )
-    return {name: _field(kept[name]) for name in layers}
+        outputs = reached(network, images, layers)
+    for name, activation in outputs.items():
+        if activation.ndim != 4:
+            shape = tuple(activation.shape)
+            raise ValueError(f"layer {name!r} has activations of shape {shape}; a receptive field needs (n, u, h, w)")
+    return {name: _field(outputs[name]) for name in layers}
 
 
-def _field(answer: Tensor) -> ReceptiveField:
+def _field(activation: Tensor) -> ReceptiveField:
     fields: dict[Any, ReceptiveField] = {}
-    pending = [answer.grad_fn]
+    pending = [activation.grad_fn]
     while pending:  # depth first, without recursion: networks are deeper than Python's stack
         node: Any = pending[-1]
         parents = [parent for parent, _ in node.next_functions if parent is not None]
@@ -105,4 +104,4 @@ def _field(answer: Tensor) -> ReceptiveField:
         below = max((fields[p] for p in parents), key=lambda f: f.size, default=ReceptiveField((1, 1), (1, 1), (0, 0)))
         window = _window(node)
         fields[node] = below.after(*window) if window else below
-    return fields[answer.grad_fn]
+    return fields[activation.grad_fn]

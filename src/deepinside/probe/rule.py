@@ -129,11 +129,11 @@ def graph(tensor: Tensor) -> Iterator[Node]:
             stack += [parent for parent, _ in node.next_functions]
 
 
-def check_ruled(answer: Any, rule: str, but: tuple[str, ...] = ()) -> None:
+def check_ruled(output: Any, rule: str, but: tuple[str, ...] = ()) -> None:
     """Raises if a rectifier was not reached by the rule, so that nothing is silently a plain gradient.
 
     Args:
-        answer: output of a forward pass under `relu_rule(rule)`: a tensor, or a collection of tensors.
+        output: output of a forward pass under `relu_rule(rule)`: a tensor, or a collection of tensors.
         rule: as passed to `relu_rule`; `gradient` needs no check.
         but: prefixes of names of backward nodes to ignore.
 
@@ -143,15 +143,15 @@ def check_ruled(answer: Any, rule: str, but: tuple[str, ...] = ()) -> None:
     """
     if rule == "gradient":
         return
-    if isinstance(answer, Tensor):
-        for node in graph(answer):
+    if isinstance(output, Tensor):
+        for node in graph(output):
             if node.name().startswith(_UNRULED) and not node.name().startswith(but):
                 what = f"the backward node {node.name()!r} (a scripted or compiled part, a clamp or another activation)"
                 raise UndefinedRule(f"{what}, which rule {rule!r} did not replace")
-    elif isinstance(answer, Mapping):
-        check_ruled(tuple(answer.values()), rule, but)
-    elif isinstance(answer, list | tuple):
-        for part in answer:
+    elif isinstance(output, Mapping):
+        check_ruled(tuple(output.values()), rule, but)
+    elif isinstance(output, list | tuple):
+        for part in output:
             check_ruled(part, rule, but)
 
 
@@ -186,11 +186,11 @@ def relu_rule(rule: str) -> Generator[None]:
         nonlocal depth
         depth += 1
 
-    def leave(_module: nn.Module, _args: Any, answer: Any) -> None:
+    def leave(_module: nn.Module, _args: Any, output: Any) -> None:
         nonlocal depth
         depth -= 1
         if depth == 0:
-            check_ruled(answer, rule)
+            check_ruled(output, rule)
 
     handles = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave, always_call=True)]
     try:

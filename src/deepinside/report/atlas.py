@@ -81,12 +81,12 @@ def _border(folder: Folder) -> float:
 
 def _says(units: int, detectors: int, concepts: int, border: float, pictured: bool) -> str:
     found = f"{number.shown(detectors)} of {number.shown(units)} units detect one of {number.shown(concepts)} concepts"
-    said = (
+    message = (
         f"{found}: the places where such a unit fires hardest and the places where the concept is overlap by more than "
         f"{border:g} of their union (IoU). "
     )
     shown = "The images are those with the highest activations, bright above the threshold. " if pictured else ""
-    return f"{said}{shown}A name that is a link opens the unit's card."
+    return f"{message}{shown}A name that is a link opens the unit's card."
 
 
 def _rows(

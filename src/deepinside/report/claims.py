@@ -76,8 +76,8 @@ class Places:
         if (artifact.anchor, metric) in self.numbers:
             return self.numbers[artifact.anchor, metric]
         index = home(artifact.key, metric, self.chapters)
-        fitting = titled(self.chapters[index].title) if index < len(self.chapters) else ""
-        return self.parts.get((artifact.anchor, fitting), own)
+        title = titled(self.chapters[index].title) if index < len(self.chapters) else ""
+        return self.parts.get((artifact.anchor, title), own)
 
 
 FILE = "claims.csv"
@@ -101,7 +101,7 @@ COLUMNS = (
 _SHORT = 16  # characters of a unit
 
 
-def told(folders: Sequence[Folder]) -> list[dict[str, str]]:
+def register_rows(folders: Sequence[Folder]) -> list[dict[str, str]]:
     """The rows of all registers among the artifacts; damage is added to their problems."""
     holders = [folder for folder in folders if any(sheet.file == FILE for sheet in folder.sheets)]
     return [one for folder in holders for one in lines(folder, FILE, NEEDED)]
@@ -131,13 +131,13 @@ def claims(
 
 def _row(one: Mapping[str, str], places: Places, words: Mapping[str, str]) -> tuple[Cell, ...]:
     verdict = one["verdict"]
-    said = VERDICTS.get(verdict, number.spelt(verdict).lower() or "not said")
+    text = VERDICTS.get(verdict, number.spelt(verdict).lower() or "not said")
     source = " · ".join(filter(None, (one["id"], one.get("source") or "")))
     predicted = one.get("predicted") or ""
     counted = measured(one.get("n") or "") if one.get("value") else measured("")
     return (
         Cell(one["statement"], key=one["id"], note=f"{source}{f'. Predicted: {predicted}' if predicted else ''}"),
-        Cell(said, key=_rank(verdict), tone=_tone(verdict), note=_corrected(one)),
+        Cell(text, key=_rank(verdict), tone=_tone(verdict), note=_corrected(one)),
         Cell(WORLDS.get(one["world"], one["world"] or "not said")),
         _measured(one, words),
         counted,
@@ -146,7 +146,7 @@ def _row(one: Mapping[str, str], places: Places, words: Mapping[str, str]) -> tu
 
 
 def _open(one: Mapping[str, str]) -> bool:
-    # What was measured stands before what lacks data, else in the register's order.
+    # What was measured comes before what lacks data, else in the register's order.
     return one["verdict"] == "needs_data"
 
 
@@ -165,14 +165,14 @@ def _tone(verdict: str) -> str:
 
 
 def _measured(one: Mapping[str, str], words: Mapping[str, str]) -> Cell:
-    said = one.get("unit") or ""
-    unit = said if len(said) <= _SHORT else ""  # a long one does not fit beside its number
+    text = one.get("unit") or ""
+    unit = text if len(text) <= _SHORT else ""  # a long one does not fit beside its number
     cell = measured(one.get("value") or "", unit=unit)
     ends = (measured(one.get(key) or "", unit=unit).text for key in ("ci_low", "ci_high"))
     low, high = (end.removesuffix("%").removesuffix(unit).rstrip() for end in ends)
     between = f"{low} to {high}" if "–" not in (low, high) else ""
     name = named(one.get("metric") or "", words)
-    note = f"{name}, {said}" if said != unit and said.casefold() not in name.casefold() else name
+    note = f"{name}, {text}" if text != unit and text.casefold() not in name.casefold() else name
     if not one.get("value") and one.get("needs"):
         note = f"needs {one['needs']}"
     return Cell(cell.text, key=cell.key, between=between, note=note)

@@ -9,7 +9,7 @@ from deepinside.report import number
 from deepinside.report.atlas import atlas, units_of
 from deepinside.report.boxes import boxes, class_names
 from deepinside.report.catalogue import Catalogue
-from deepinside.report.claims import claims, told
+from deepinside.report.claims import claims, register_rows
 from deepinside.report.describe import describe
 from deepinside.report.environment import environments, trace
 from deepinside.report.exhibit import Exhibits, hang, highlights
@@ -44,7 +44,7 @@ def compose(
     chosen, taken = trace(folders), set[str]()
     artifacts = [describe(folder, chosen[folder.key], settings, taken) for folder in folders]
     tables = _catalogues(folders, artifacts, exhibits, settings.rows_per_table, atlases)
-    register = told(folders)  # reading may find more that is wrong
+    register = register_rows(folders)  # reading may find more that is wrong
     artifacts = [replace(one, problems=tuple(f.problems)) for f, one in zip(folders, artifacts, strict=True)]
     known = [n for f, one in zip(folders, artifacts, strict=True) for n in numbers(f.cells, one, settings.words)]
     sections = lay_out(chapters, artifacts, known, exhibits, settings.words, tables)
@@ -112,10 +112,10 @@ def _worded(chosen: Mapping[str, Mapping[str, str]], words: Mapping[str, str]) -
 
 def _lead(chosen: Mapping[str, Mapping[str, str]], words: Mapping[str, str]) -> str:
     main_first = sorted(chosen, key=lambda key: "." in key)
-    asked = [key for key in main_first if key.partition(".")[0] not in SUMMARIES]
-    pairs = dict.fromkeys((chosen[key].get("model"), chosen[key].get("data")) for key in asked)
-    looked = [f"{words.get(model, model)} on {words.get(data, data)}" for model, data in pairs if model and data]
-    subject = f" of {', and of '.join(looked)}" if looked else ""
+    main_keys = [key for key in main_first if key.partition(".")[0] not in SUMMARIES]
+    pairs = dict.fromkeys((chosen[key].get("model"), chosen[key].get("data")) for key in main_keys)
+    subjects = [f"{words.get(model, model)} on {words.get(data, data)}" for model, data in pairs if model and data]
+    subject = f" of {', and of '.join(subjects)}" if subjects else ""
     return (
         f"Class models, saliency, localisation and dissection{subject}; "
         "every number and every image links to the folder of its artifact."

@@ -66,7 +66,7 @@ def opened(path: Path, within: Path) -> Generator[Image.Image]:
     """
     try:
         if not path.resolve().is_relative_to(within.resolve()):
-            raise BadPicture("lies outside its artifact")
+            raise BadPicture("is outside its artifact")
         with Image.open(path, formats=tuple(_KINDS)) as picture:
             picture.load()
             yield picture
@@ -111,11 +111,11 @@ def embed_all(
     wanted = dict(pictures)
     with ThreadPoolExecutor(max(1, workers)) as pool:
         for level in LEVELS:
-            answers = dict(zip(wanted, pool.map(_attempt(level), wanted.items()), strict=True))
-            good = {path: answer for path, answer in answers.items() if isinstance(answer, Embedded)}
-            if sum(len(answer.uri) for answer in good.values()) <= budget:
+            attempts = dict(zip(wanted, pool.map(_attempt(level), wanted.items()), strict=True))
+            good = {path: attempt for path, attempt in attempts.items() if isinstance(attempt, Embedded)}
+            if sum(len(attempt.uri) for attempt in good.values()) <= budget:
                 break
-    return good, {path: answer for path, answer in answers.items() if isinstance(answer, str)}
+    return good, {path: attempt for path, attempt in attempts.items() if isinstance(attempt, str)}
 
 
 def _attempt(level: Level) -> Callable[[tuple[Path, Path]], Embedded | str]:

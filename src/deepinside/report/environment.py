@@ -67,8 +67,8 @@ def command(folder: Folder, settings: Settings) -> str:
 
 
 def _recorded(folder: Folder) -> Sequence[str] | None:
-    words = folder.record.get("command")
-    return [str(word) for word in words] if isinstance(words, list) and words else None
+    recorded = folder.record.get("command")
+    return [str(word) for word in recorded] if isinstance(recorded, list) and recorded else None
 
 
 def _further(key: str, runs: Sequence[Sequence[str]]) -> Sequence[str] | None:

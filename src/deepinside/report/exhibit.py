@@ -94,10 +94,10 @@ def picture(one: Listed, exhibits: Exhibits, artifact: Artifact) -> Picture:
     alt = ". ".join(filter(None, (one.title, one.caption))) or one.file
     tiny = max(embedded.width, embedded.height) <= TINY
     anchor = exhibits.anchors.get((artifact.key, one.file), "")
-    return Picture(embedded, one.title, told(one.caption), alt, artifact.href + quote(one.file), tiny, anchor)
+    return Picture(embedded, one.title, split_caption(one.caption), alt, artifact.href + quote(one.file), tiny, anchor)
 
 
-def told(caption: str) -> tuple[str, str]:
+def split_caption(caption: str) -> tuple[str, str]:
     """A caption in two parts: its first sentence, or the text before a long bracket; and the rest."""
     if len(caption) <= LONG:
         return caption, ""
@@ -115,8 +115,8 @@ def _grid(pictures: Sequence[Picture]) -> str:
         return "single"
     widths = [one.embedded.width for one in pictures]
     strip = median(one.embedded.width / one.embedded.height for one in pictures) >= STRIP
-    fitting = (name for limit, name in _GRIDS if median(widths) * COMFORT < limit)
-    size = next(fitting, "banner")
+    possible = (name for limit, name in _GRIDS if median(widths) * COMFORT < limit)
+    size = next(possible, "banner")
     return "banner" if strip and size == "large" else size
 
 

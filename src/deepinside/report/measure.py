@@ -76,10 +76,10 @@ def side_by_side(known: Sequence[Number], words: Mapping[str, str]) -> tuple[lis
     found = {(of, what): one for (of, dot, what), one in zip(parts, known, strict=True) if dot or what in columns}
     grids, placed = [], set()
     for things in _related(found):
-        asked = [what for what in columns if any((of, what) in found for of in things)]
-        if len(things) >= FEWEST and len(asked) >= FEWEST:
-            grids.append(_grid(things, asked, found, words))
-            placed |= {(of, what) for of in things for what in asked}
+        shared_columns = [what for what in columns if any((of, what) in found for of in things)]
+        if len(things) >= FEWEST and len(shared_columns) >= FEWEST:
+            grids.append(_grid(things, shared_columns, found, words))
+            placed |= {(of, what) for of in things for what in shared_columns}
     return [one for (of, _, what), one in zip(parts, known, strict=True) if (of, what) not in placed], grids
 
 
@@ -110,7 +110,7 @@ def _grid(
 
 
 def _short(names: Sequence[str]) -> list[str]:
-    # Without the name of the method, where it is that of all: the table stands beside its images.
+    # Without the name of the method, where it is that of all: the table is beside its images.
     parts = [name.partition(BETWEEN) for name in names if name]
     alike = len({first for first, _, _ in parts}) == 1 and all(rest for _, _, rest in parts)
     return [name.partition(BETWEEN)[2] if alike else name for name in names]

@@ -42,8 +42,8 @@ def _own(key: str, chapters: Sequence[Chapter]) -> list[int]:
 def home(key: str, name: str, chapters: Sequence[Chapter]) -> int:
     """Index of the section that names a metric or group of images, otherwise of the artifact's first section."""
     own = _own(key, chapters)
-    asked = (index for index in own if index < len(chapters) and _asks(chapters[index], name))
-    return next(asked, own[0])
+    matching = (index for index in own if index < len(chapters) and _asks(chapters[index], name))
+    return next(matching, own[0])
 
 
 def _asks(chapter: Chapter, name: str) -> bool:

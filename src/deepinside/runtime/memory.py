@@ -15,7 +15,7 @@ from typing import TypeVar
 
 log = logging.getLogger(__name__)
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 _SIGNS = ("out of memory", "DefaultCPUAllocator", "ALLOC_FAILED", "bad_alloc")  # of CUDA, torch, cuDNN and cuBLAS, C++
 
 
@@ -38,7 +38,7 @@ def short(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(sign in str(error) for sign in _SIGNS)
 
 
-def halved(work: Callable[[slice], Answer], count: int, what: str) -> list[Answer]:
+def halved(work: Callable[[slice], Result], count: int, what: str) -> list[Result]:
     """Processes a batch at once or, if memory is insufficient, in halves, and again in halves.
 
     A size that did not fit once is not tried again inside the same `accounted`.
@@ -55,13 +55,13 @@ def halved(work: Callable[[slice], Answer], count: int, what: str) -> list[Answe
         Exception: of `work`, for other reasons, or because a single item does not fit.
     """
     account = _account.get() or _Account()
-    answers: list[Answer] = []
+    results: list[Result] = []
     sizes: list[int] = []
-    while not answers or sum(sizes) < count:
+    while not results or sum(sizes) < count:
         start = sum(sizes)
         size = min(count - start, account.most.get(what, count))
         try:
-            answers.append(work(slice(start, start + size)))
+            results.append(work(slice(start, start + size)))
         except Exception as error:
             if size < 2 or not short(error):
                 raise
@@ -73,7 +73,7 @@ def halved(work: Callable[[slice], Answer], count: int, what: str) -> list[Answe
         _release()
     if len(sizes) > 1:
         account.lines.append(f"{what} {'+'.join(map(str, sizes))}")
-    return answers
+    return results
 
 
 def _release() -> None:
@@ -116,10 +116,10 @@ def explained(what: str, lower: str) -> Generator[None]:
     try:
         yield
     except Exception as error:
-        said = (str(error) or type(error).__name__).splitlines()[0][:200]
+        message = (str(error) or type(error).__name__).splitlines()[0][:200]
         if _died(error):
             mend = "run the same command again; if it happens again, lower machine.workers: memory may be insufficient"
-            raise ChildProcessError(f"{what}: a worker process died ({said}); {mend}") from error
+            raise ChildProcessError(f"{what}: a worker process died ({message}); {mend}") from error
         if isinstance(error, OutOfMemory) or not short(error):
             raise
-        raise OutOfMemory(f"{what}: not enough memory ({said}); lower {lower}, or use a larger machine") from error
+        raise OutOfMemory(f"{what}: not enough memory ({message}); lower {lower}, or use a larger machine") from error

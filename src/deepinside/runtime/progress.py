@@ -175,7 +175,7 @@ def finished(folder: Path, start: int) -> Path:
 
 
 def resumable(
-    folder: Path, count: int, batch: int, compute: Callable[[range], dict[str, ndarray]], description: str
+    folder: Path, count: int, batch_size: int, compute: Callable[[range], dict[str, ndarray]], description: str
 ) -> Iterator[dict[str, ndarray]]:
     """Runs `compute` on fixed batches of positions and stores each finished batch, which is never computed again.
 
@@ -186,7 +186,7 @@ def resumable(
     Args:
         folder: of the finished batches, common to all processes; the caller removes it at the end.
         count: number of items.
-        batch: items per batch.
+        batch_size: items per batch.
         compute: positions -> arrays (numbers or strings; no objects).
         description: of the loop, for its progress.
 
@@ -197,8 +197,8 @@ def resumable(
         AllTaken: inside `helping`, once every batch is finished or begun.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    starts = range(0, count, batch)
-    sizes = {start: min(batch, count - start) for start in starts}
+    starts = range(0, count, batch_size)
+    sizes = {start: min(batch_size, count - start) for start in starts}
 
     def finish(start: int, timeout: float) -> Path:
         path = finished(folder, start)
@@ -208,11 +208,11 @@ def resumable(
         with suppress(Timeout), lock.acquire(timeout=timeout):
             if not path.exists():
                 with memory.accounted() as halved:
-                    answer = compute(range(start, start + sizes[start]))
-                answer |= {_HALVED: np.array(halved)} if halved else {}
+                    arrays = compute(range(start, start + sizes[start]))
+                arrays |= {_HALVED: np.array(halved)} if halved else {}
                 temporary = path.with_suffix(f".{os.getpid()}.tmp")
                 with temporary.open("wb") as file:
-                    np.savez(file, **answer)  # type: ignore[arg-type]
+                    np.savez(file, **arrays)  # type: ignore[arg-type]
                 temporary.rename(path)
             Path(lock.lock_file).unlink(missing_ok=True)
         return path
@@ -225,6 +225,6 @@ def resumable(
     alone()
     for start in starts:
         with np.load(finish(start, timeout=-1)) as stored:
-            answer = dict(stored)
-        memory.note(f"{description} from {start}: {line}" for line in answer.pop(_HALVED, np.array([])).tolist())
-        yield answer
+            arrays = dict(stored)
+        memory.note(f"{description} from {start}: {line}" for line in arrays.pop(_HALVED, np.array([])).tolist())
+        yield arrays

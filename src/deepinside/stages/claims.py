@@ -88,15 +88,15 @@ def _write(decisions: list[Decision], path: Path) -> None:
     left: dict[int, str] = {}
     for world in WORLDS:  # one register per world
         at = {i: one for i, one in enumerate(decisions) if one.world == world}
-        kept = after_holm([one.verdict for one in at.values()], [one.p_value for one in at.values()])
-        left |= dict(zip(at, kept, strict=True))
+        corrected = after_holm([one.verdict for one in at.values()], [one.p_value for one in at.values()])
+        left |= dict(zip(at, corrected, strict=True))
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(_row(decision, left[i]) for i, decision in enumerate(decisions))
 
 
-def _row(one: Decision, kept: str) -> tuple:
+def _row(one: Decision, corrected: str) -> tuple:
     claim, found = one.claim, one.found
     known = claim.measure is not None and found is not None
     had = power(found, claim.rule, claim.effect) if found is not None and claim.rule is not None else math.nan
@@ -104,8 +104,8 @@ def _row(one: Decision, kept: str) -> tuple:
     return (
         claim.id, one.verdict, claim.statement, one.world, claim.measure.title if claim.measure else "",
         *map(_cell, numbers), found.n if found is not None else 0, claim.predicted, claim.source,
-        " ".join(one.artifacts), claim.unit, str(claim.rule or ""), kept if known else NEEDS_DATA, _cell(one.p_value),
-        _cell(had), "; ".join(one.needs), claim.tag, "yes" if claim.seen else "no", claim.otherwise,
+        " ".join(one.artifacts), claim.unit, str(claim.rule or ""), corrected if known else NEEDS_DATA,
+        _cell(one.p_value), _cell(had), "; ".join(one.needs), claim.tag, "yes" if claim.seen else "no", claim.otherwise,
     )  # fmt: skip
 
 

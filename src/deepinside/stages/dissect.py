@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from deepinside.data.broden.opening import open_broden
 from deepinside.data.broden.reader import Broden
 from deepinside.dissection.ablation import ablation, concepts
-from deepinside.dissection.activation_cache import Kept
+from deepinside.dissection.activation_cache import ActivationCache
 from deepinside.dissection.atlas import draw_atlas
 from deepinside.dissection.bootstrap import grouped_sums, intervals, rivals
 from deepinside.dissection.counting import Counter, stored, totals
@@ -45,7 +45,7 @@ from deepinside.runtime.progress import alone
 from deepinside.spelling import closest
 
 _LEAST = {
-    "batch": 1,
+    "batch_size": 1,
     "top_images": 1,
     "permutations": 0,
     "permuted_images": 0,
@@ -77,9 +77,11 @@ def check(cfg: DictConfig) -> None:
     if chosen.ablate and chosen.rotation:
         raise ValueError("dissect.ablate silences units, which dissect.rotation mixes: choose one")
     if chosen.epoch is not None:
-        kept = list(cfg.train.keep) if cfg.model.fit and cfg.model.weights is None else []
-        if chosen.epoch not in kept:
-            raise ValueError(f"expected dissect.epoch among the epochs that training keeps, {kept}, got {chosen.epoch}")
+        epochs = list(cfg.train.keep) if cfg.model.fit and cfg.model.weights is None else []
+        if chosen.epoch not in epochs:
+            raise ValueError(
+                f"expected dissect.epoch among the epochs that training keeps, {epochs}, got {chosen.epoch}"
+            )
     for key, least in _LEAST.items():
         if chosen[key] < least:
             raise ValueError(f"expected dissect.{key} of at least {least}, got {chosen[key]}")
@@ -139,14 +141,14 @@ def dissected(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> G
     sizes = [(chosen.input, chosen.input) if chosen.input else (row.ih, row.iw) for row in broden.rows]
     layers = survey_layers(network, _layers(network, chosen.layers), sizes)
     layers = tuple(layer.rotated(chosen.rotation, chosen.rotation_seed) for layer in layers)
-    common = {"batch": chosen.batch, "workers": cfg.machine.workers}
+    common = {"batch_size": chosen.batch_size, "workers": cfg.machine.workers}
     partners = shuffled(broden, cfg.seed) if chosen.shuffle else range(len(broden))
     image = partial(image_of, broden, chosen.input)
     read = reader(broden, vocabulary, image, partners)
-    kept = Kept(int(chosen.memory_gb * 2**30))
+    cache = ActivationCache(int(chosen.memory_gb * 2**30))
     seen = survey(
         network, layers, read, sizes, quantile=chosen.quantile, top_images=chosen.top_images,
-        folder=out / "parts" / "survey", kept=kept, **common,
+        folder=out / "parts" / "survey", cache=cache, **common,
     )  # fmt: skip
     thresholds = {layer.name: seen.thresholds(layer.name) for layer in layers}
     counter = Counter(
@@ -154,20 +156,20 @@ def dissected(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> G
         permutations=chosen.permutations, permuted=chosen.permuted_images,
     )  # fmt: skip
     tallies = out / "parts" / "tally"
-    found = totals(counter, seen, image, images=len(broden), folder=tallies, kept=kept, **common)
+    found = totals(counter, seen, image, images=len(broden), folder=tallies, cache=cache, **common)
     units, uncertainty = _judged(counter, found, tallies, len(broden), chosen.iou)
     write_csv(top_images(seen, broden), out / "top_images.csv")
     about = _counted(broden, seen, partners if chosen.shuffle else None, out)
     about += ceiling_rows(found, vocabulary, chosen.quantile)
     if chosen.rotation:
-        about += rotation_rows(network, layers, next(pictures(image, seen.used, sizes, chosen.batch)))
+        about += rotation_rows(network, layers, next(pictures(image, seen.used, sizes, chosen.batch_size)))
     if chosen.transfer:
         about += transfer_rows(seen, vocabulary, chosen.transfer)
     gallery = Gallery(out)
     draw_counts(gallery, units, write_tables(units, chosen, out, about, uncertainty), chosen)
     draw_sensitivity(gallery, by_threshold(units, chosen), chosen)
     if chosen.ablate:
-        batches = pictures(image, seen.used, sizes, chosen.batch)
+        batches = pictures(image, seen.used, sizes, chosen.batch_size)
         table = ablation(network, batches, concepts(units, chosen.iou, chosen.ablate))
         write_csv(table, out / "ablation.csv")
     draw_cards(gallery, counter, image, seen.tops, units, chosen)

@@ -38,7 +38,7 @@ def check(cfg: DictConfig) -> None:
     chosen = cfg.invert
     if not chosen.codes or len(set(chosen.codes)) < len(chosen.codes):
         raise ValueError(f"expected invert.codes, each once, such as [relu5,probabilities], got {list(chosen.codes)}")
-    for key, least in (("epochs", 1), ("batch", 1), ("tested", 2), ("shown", 1)):
+    for key, least in (("epochs", 1), ("batch_size", 1), ("tested", 2), ("shown", 1)):
         if chosen[key] < least:
             raise ValueError(f"expected invert.{key} of at least {least}, got {chosen[key]}")
     weights = {term: chosen.loss[term] for term in TERMS}
@@ -58,24 +58,24 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     network = open_network(cfg, inputs["network"])
     train, held = _divided(open_index(cfg, inputs["prepare"], inputs["network"]), cfg.invert)
     pictures = _pictures(train, held, network, cfg)
-    kept = held_out(pictures.val_views, network, cfg.invert.codes)
+    held_codes = held_out(pictures.val_views, network, cfg.invert.codes)
     floors = {name: _floor(name, cfg.invert) for name in cfg.invert.codes}
-    found = survey(pictures.train_views, network, {name: kept.codes[name] for name in floors}, floors)
-    inverters, histories, told = {}, [], {}
+    found = survey(pictures.train_views, network, {name: held_codes.codes[name] for name in floors}, floors)
+    inverters, histories, contents = {}, [], {}
     for name in cfg.invert.codes:
         architecture = _architecture(name, found, network, cfg.invert.architecture) | {"floor": floors[name]}
         inverters[name], history = _inverter(name, network, architecture, found, pictures, cfg, out)
         histories.append(history.assign(code=name))
-        told[name] = _told(network, architecture, history, cfg.invert.loss)
-    (out / CONTENTS).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        contents[name] = _content(network, architecture, history, cfg.invert.loss)
+    (out / CONTENTS).write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")
     whole = pd.concat(histories, ignore_index=True)
     whole = whole[["code", *[column for column in whole if column != "code"]]]
     whole.to_csv(out / "history.csv", index=False, lineterminator="\n")
-    scored = score(inverters, kept, found, pictures.train_views)
+    scored = score(inverters, held_codes, found, pictures.train_views)
     scored.images.to_csv(out / "per_image.csv", index=False, lineterminator="\n")
-    sizes = [Row("training_images", found.size, "images"), Row("images", len(kept.names), "images")]
-    Table([*sizes, *scored.rows, Row("images_set_aside", len(held) - len(kept.names), "images")]).write(out)
-    draw(inverters, whole, kept, found, scored.nearest, cfg.invert, out)
+    sizes = [Row("training_images", found.size, "images"), Row("images", len(held_codes.names), "images")]
+    Table([*sizes, *scored.rows, Row("images_set_aside", len(held) - len(held_codes.names), "images")]).write(out)
+    draw(inverters, whole, held_codes, found, scored.nearest, cfg.invert, out)
     shutil.rmtree(out / "parts")
 
 
@@ -101,7 +101,12 @@ def _some(index: Index, count: int | None) -> Index:
 def _pictures(train: Index, held: Index, network: Network, cfg: DictConfig) -> Pictures:
     chosen = cfg.invert
     variation = Augmentation(**OmegaConf.to_container(chosen.augmentation))  # type: ignore[arg-type]
-    how = {"seed": cfg.seed, "batch": chosen.batch, "workers": cfg.machine.workers, "cache_gb": chosen.cache_gb}
+    how = {
+        "seed": cfg.seed,
+        "batch_size": chosen.batch_size,
+        "workers": cfg.machine.workers,
+        "cache_gb": chosen.cache_gb,
+    }
     pictures = Pictures(train, held, network.preprocessing, variation, **how)
     pictures.setup("fit")
     return pictures
@@ -113,9 +118,9 @@ def _floor(name: str, options: DictConfig) -> float | None:
 
 def _architecture(name: str, found: Survey, network: Network, options: DictConfig) -> dict[str, Any]:
     recipe = network.preprocessing
-    given: dict[str, Any] = OmegaConf.to_container(options)  # type: ignore[assignment]
+    chosen: dict[str, Any] = OmegaConf.to_container(options)  # type: ignore[assignment]
     known = {"shape": list(found.shapes[name]), "input": recipe.input, "colour": recipe.colour.tolist()}
-    return known | given
+    return known | chosen
 
 
 def _inverter(
@@ -143,7 +148,7 @@ def _inverter(
     return Inverter(network, name, module), history
 
 
-def _told(network: Network, architecture: dict[str, Any], history: pd.DataFrame, loss: DictConfig) -> dict[str, Any]:
+def _content(network: Network, architecture: dict[str, Any], history: pd.DataFrame, loss: DictConfig) -> dict[str, Any]:
     final = {key: float(value) for key, value in history.iloc[-1].items() if key != "epoch"}
     weights = OmegaConf.to_container(loss)
     return {"network": network.name, "architecture": architecture, "loss": weights, "final": final}

@@ -44,7 +44,7 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     with worker_pool(cfg.machine.workers) as pool:
         localiser = Localiser(network, index, cfg.localise, pool)
         started = time.perf_counter()
-        batches = list(resumable(out / "parts", len(index), cfg.localise.batch, localiser, "localise"))
+        batches = list(resumable(out / "parts", len(index), cfg.localise.batch_size, localiser, "localise"))
         log.info("%.2f s per image", (time.perf_counter() - started) / len(index))
         located = Located(*(np.concatenate([batch[field] for batch in batches]) for field in Located._fields))
         outcome = judged(index, located, localiser.baselines, skipped)
@@ -64,7 +64,7 @@ def check(cfg: DictConfig) -> None:
     for key, known in (("crops", ("ten", "centre", "warp")), ("rule", RULES), ("baselines", ("plain", "all"))):
         if options[key] not in known:
             raise ValueError(f"localise.{key}: no choice {options[key]!r}; {closest(str(options[key]), known)}")
-    for key, least in (("top", 1), ("batch", 1), ("pictures", 0)):
+    for key, least in (("top", 1), ("batch_size", 1), ("pictures", 0)):
         if not (isinstance(options[key], int) and options[key] >= least):
             raise ValueError(f"localise.{key}: expected a whole number from {least} on, got {options[key]!r}")
 

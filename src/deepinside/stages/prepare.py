@@ -23,9 +23,9 @@ def run(cfg: DictConfig, _inputs: dict[str, Path], out: Path) -> None:
     root = out if cfg.data.root is None else Path(cfg.data.root)
     if cfg.data.draw and cfg.data.root is None:
         instantiate(cfg.data.draw, out=out, workers=cfg.machine.workers)
-    given = {"boxes": cfg.data.boxes} if cfg.data.get("boxes") else {}
-    given |= {"out": out} if "out" in cfg.data.index else {}
-    found = instantiate(cfg.data.index, root=root, **given)
+    arguments = {"boxes": cfg.data.boxes} if cfg.data.get("boxes") else {}
+    arguments |= {"out": out} if "out" in cfg.data.index else {}
+    found = instantiate(cfg.data.index, root=root, **arguments)
     if not isinstance(found, Index):
         what = cfg.data.index["_target_"]
         raise ValueError(f"{what} must return a deepinside.data.index.Index, not {type(found).__name__}")

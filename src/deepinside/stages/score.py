@@ -1,6 +1,7 @@
 """A prediction file in ILSVRC's format -> its errors by the rules of ILSVRC's evaluation code."""
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from omegaconf import DictConfig
 
+from deepinside.data.imagenet import synsets
 from deepinside.data.index import Index
 from deepinside.data.opening import blacklisted, open_index
 from deepinside.data.synsets import Synsets
@@ -15,7 +17,7 @@ from deepinside.localisation import error, submission
 from deepinside.records import Row, Table
 from deepinside.spelling import closest
 
-LABELS = ("wnid_rank", "ilsvrc_id")
+LABELS = ("wnid_rank", "ilsvrc_id", "imagenet")
 
 
 def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
@@ -68,24 +70,42 @@ def numbered(cfg: DictConfig, index: Index, labels: Int[ndarray, "n g"]) -> Int[
     """The labels of the file as positions among the classes of the index, -1 for a number that is no class.
 
     Args:
-        cfg: with `score.labels`: `wnid_rank`, 1 + rank among the sorted WordNet ids, or `ilsvrc_id`, the numbers of the
-            development kit.
+        cfg: with `score.labels`: `wnid_rank`, 1 + rank among the sorted WordNet ids of the data; `ilsvrc_id`, the
+            numbers of the development kit; or `imagenet`, 1 + rank among the WordNet ids of all 1000 classes, for data
+            with some of them.
         index: with the classes.
         labels: as in the file, 0 for no guess.
 
     Raises:
-        ValueError: if the data do not define the kit's numbers.
+        ValueError: if the data do not define the numbers.
     """
     if cfg.score.labels == "wnid_rank":
         return np.where((labels >= 1) & (labels <= len(index.classes)), labels - 1, -1)
+    if cfg.score.labels == "imagenet":
+        return _positions(labels, _imagenet(index), index)
     names = Synsets.find(index.root).numbered
     if not names:
         raise ValueError(
             f"{index.root}: expected the development kit's meta.mat, got a tree without it: put it there, or write "
             "labels as 1 + row in LOC_synset_mapping.txt and set score.labels=wnid_rank"
         )
+    return _positions(labels, names, index)
+
+
+def _imagenet(index: Index) -> dict[int, str]:
+    names = dict(enumerate(synsets(), start=1))
+    if unknown := sorted(set(index.ids) - set(names.values())):
+        raise ValueError(
+            f"{index.root}: expected classes of ImageNet, got {unknown[0]!r}: set score.labels=wnid_rank, and write "
+            "labels as 1 + number of the class"
+        )
+    return names
+
+
+def _positions(labels: Int[ndarray, "n g"], names: Mapping[int, str], index: Index) -> Int[ndarray, "n g"]:
+    # The class ids of the numbers -> their positions in the index.
     ranks = {wnid: rank for rank, wnid in enumerate(index.ids)}
-    classes = {number: ranks[wnid] for number, wnid in names.items()}
+    classes = {number: ranks.get(wnid, -1) for number, wnid in names.items()}
     return np.array([classes.get(int(label), -1) for label in labels.flat]).reshape(labels.shape)
 
 

@@ -46,14 +46,14 @@ class Point:
     values: Mapping[str, Any]
 
     @property
-    def words(self) -> tuple[str, ...]:
+    def overrides(self) -> tuple[str, ...]:
         """The overrides of the point."""
         return tuple(f"{key}={text(value)}" for key, value in self.values.items())
 
     @property
     def label(self) -> str:
         """Its overrides in one line, which is its role among the inputs of the sweep."""
-        return " ".join(self.words)
+        return " ".join(self.overrides)
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ class Grid:
             KeyError: if one is not in the table, with the closest names.
         """
         found: dict[str, tuple[str, str]] = {}
-        for asked, better in self.better.items():
-            pattern, name = asked, asked
+        for requested, better in self.better.items():
+            pattern, name = requested, requested
             for key, value in point.values.items():
                 pattern = pattern.replace(f"{{{key}}}", text(value).strip("[]"))
                 name = name.replace(f"{{{key}}}.", "")
@@ -155,8 +155,8 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     about = _about(cfg.sweep.says, grid, inputs)
     for number, (name, part) in enumerate(pooled.groupby("metric", sort=False)):
         line = chosen[chosen["metric"] == name]
-        said = ", ".join(f"{key} {value}" for key in keys for value in line[key])
-        best_of = f" Best: {said}, selected on the same data." if said else ""
+        best_point = ", ".join(f"{key} {value}" for key in keys for value in line[key])
+        best_of = f" Best: {best_point}, selected on the same data." if best_point else ""
         caption = f"{about}{best_of} Artifact {out.name.removesuffix('.part')}."
         title = str(name).replace("_", " ")
         gallery.add(curves(part, keys, line), f"sweep_{number}", group="sweep", title=title, caption=caption)
@@ -207,7 +207,7 @@ def _counts(grid: Grid, inputs: Mapping[str, Path], aside: list[tuple[str, str]]
 
 
 def _rows(chosen: pd.DataFrame, keys: Iterable[str]) -> list[Row]:
-    # The best value, and where it lies as far as numbers can say; `best.csv` has the words.
+    # The best value, and where it is, for numeric keys; `best.csv` has all keys.
     rows = []
     for _, line in chosen.iterrows():
         rows.append(Row(f"best.{line['metric']}", *(line[name] for name in NUMBERS)))

@@ -47,15 +47,17 @@ def check(cfg: DictConfig) -> None:
     for key, value in (("devices", devices), ("num_nodes", nodes)):
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"expected train.trainer.{key} to be a whole number from 1 on, got {value!r}")
-    asked, started, strategy = devices * nodes, machine.world(), cfg.train.trainer.strategy
+    requested, started, strategy = devices * nodes, machine.world(), cfg.train.trainer.strategy
     starts_them = nodes == 1 and (strategy in {"auto", "ddp"} or "spawn" in strategy or "fork" in strategy)
-    if asked > 1 and asked != started and not (started == 1 and starts_them):
+    if requested > 1 and requested != started and not (started == 1 and starts_them):
         raise ValueError(
-            f"train.trainer.devices={devices}, num_nodes={nodes}, strategy={strategy} need {asked} processes, got "
+            f"train.trainer.devices={devices}, num_nodes={nodes}, strategy={strategy} need {requested} processes, got "
             f"{started}: torchrun --nnodes={nodes} --nproc-per-node={devices} -m deepinside ..."
         )
-    if cfg.train.batch % asked:
-        raise ValueError(f"expected train.batch to be a multiple of the {asked} devices, got {cfg.train.batch}")
+    if cfg.train.batch_size % requested:
+        raise ValueError(
+            f"expected train.batch_size to be a multiple of the {requested} devices, got {cfg.train.batch_size}"
+        )
 
 
 def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:

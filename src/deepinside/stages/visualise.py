@@ -15,6 +15,7 @@ from torch import Tensor
 
 from deepinside.data.imagenet import matched
 from deepinside.data.opening import open_index
+from deepinside.methods.activation_maximization import activation_maximization, check_units
 from deepinside.models.saved import build, open_network
 from deepinside.network import Network, chosen_class
 from deepinside.plots.gallery import Gallery
@@ -35,9 +36,14 @@ def check(cfg: DictConfig) -> None:
 
     Raises:
         KeyError: if a layer does not exist, with the closest names.
-        ValueError: if the signature of a method does not fit, or a number is out of range.
+        ValueError: if the signature of a method or the type of a setting does not fit, a number is out of range, or a
+            layer comes without units.
     """
-    _check_layers(cfg, methods(OmegaConf.to_container(cfg.method)))  # type: ignore[arg-type]
+    chosen = methods(OmegaConf.to_container(cfg.method))  # type: ignore[arg-type]
+    _check_layers(cfg, chosen)
+    for method in chosen.values():
+        if method.work is activation_maximization:
+            check_units(method.settings["layer"], method.settings["units"])
     for key in ("images", "measured", "classes"):
         value = cfg.visualise[key]
         if isinstance(value, int) and value < 1:
@@ -45,7 +51,7 @@ def check(cfg: DictConfig) -> None:
 
 
 def _check_layers(cfg: DictConfig, chosen: Mapping[str, Method]) -> None:
-    asked = [
+    requested = [
         (f"method.{name}.{key}", layer)
         for name, method in chosen.items()
         for key, value in method.settings.items()
@@ -53,10 +59,10 @@ def _check_layers(cfg: DictConfig, chosen: Mapping[str, Method]) -> None:
         for layer in ([value] if isinstance(value, str) else value)
         if layer != "probabilities" and not layer.startswith("${")  # a code of `invert`, which are checked there
     ]
-    if asked:
+    if requested:
         with torch.random.fork_rng():  # building draws random weights
             network = build(OmegaConf.merge(cfg.model, {"weights": None}), None)  # type: ignore[arg-type]
-        for key, layer in asked:
+        for key, layer in requested:
             if layer not in network.layers:
                 raise KeyError(f"{key}: {network.name} has no layer {layer!r}; {closest(layer, network.layers)}")
 
@@ -94,10 +100,10 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     shutil.rmtree(out / "parts", ignore_errors=True)
 
 
-def _classes(network: Network, asked: int | str | Sequence[int | str], seen: Sequence[int]) -> list[int]:
-    if isinstance(asked, int):
-        return list(seen[:asked])
-    return [chosen_class(network, one) for one in ([asked] if isinstance(asked, str) else asked)]
+def _classes(network: Network, requested: int | str | Sequence[int | str], seen: Sequence[int]) -> list[int]:
+    if isinstance(requested, int):
+        return list(seen[:requested])
+    return [chosen_class(network, one) for one in ([requested] if isinstance(requested, str) else requested)]
 
 
 def _colours(pictures: Pictures, count: int) -> Tensor | None:

@@ -1,5 +1,5 @@
 """Commands that compute nothing: list, show, compare, verify, publish and remove artifacts."""
 
-from deepinside.terminal.commands import COMMANDS, answer, usage
+from deepinside.terminal.commands import COMMANDS, run, usage
 
-__all__ = ["COMMANDS", "answer", "usage"]
+__all__ = ["COMMANDS", "run", "usage"]

@@ -23,7 +23,7 @@ def expects(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="do not ask")
 
 
-def answer(given: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Lists what can be removed, asks, and removes it.
 
     Artifacts that a `latest` points to remain, with everything that they were made from, and unfinished work of less
@@ -35,20 +35,20 @@ def answer(given: argparse.Namespace) -> int:
     Raises:
         ValueError: while a run is in progress, because it may need what would be removed.
     """
-    waste = _waste(given.outputs)
+    waste = _waste(arguments.outputs)
     if not waste:
-        say(f"{given.outputs}: nothing to remove; every artifact is a latest one or an input of one")
+        say(f"{arguments.outputs}: nothing to remove; every artifact is a latest one or an input of one")
         return 0
     table(("artifact", "made (UTC)", "size", "from"), [(str(path), *cells) for path, cells in waste.items()], ("size",))
-    if not (given.yes or _agreed(len(waste))):
+    if not (arguments.yes or _agreed(len(waste))):
         say("nothing was removed")
         return 1
-    still = _waste(given.outputs).keys()  # a run may have begun or ended since the question was asked
+    still = _waste(arguments.outputs).keys()  # a run may have begun or ended since the question was asked
     gone = [path for path in waste if path in still]
     _remove(gone)
     say(f"removed {len(gone)} folders")
-    if (given.outputs / "wandb").is_dir():
-        say(f"offline W&B runs share their files: WANDB_DIR={given.outputs} wandb clean removes uploaded ones")
+    if (arguments.outputs / "wandb").is_dir():
+        say(f"offline W&B runs share their files: WANDB_DIR={arguments.outputs} wandb clean removes uploaded ones")
     return 0
 
 

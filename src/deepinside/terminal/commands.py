@@ -40,9 +40,9 @@ def usage(command: str) -> str:
     return f"deepinside {command} {COMMANDS[command].arguments}"
 
 
-def answer(command: str, words: Sequence[str]) -> int:
+def run(command: str, arguments: Sequence[str]) -> int:
     """Runs a command and returns its exit status."""
     module = importlib.import_module(f"deepinside.terminal.{COMMANDS[command].module}")
     parser = Parser(command)
     module.expects(parser)
-    return module.answer(parser.parse_args(list(words)))
+    return module.run(parser.parse_args(list(arguments)))

@@ -13,9 +13,9 @@ def expects(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("right", type=Path, metavar="PATH", help="of another")
 
 
-def answer(given: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Writes a line per difference, and their number; returns 0."""
-    rows = difference(given.left, given.right)
+    rows = difference(arguments.left, arguments.right)
     say(*(f"{kind:10}  {key:44}  {left}  |  {right}" for kind, key, left, right in rows))
     say(f"{len(rows)} differences")
     return 0

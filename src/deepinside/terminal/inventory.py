@@ -103,8 +103,8 @@ class Inventory:
         made_from = item.manifest["made_from"]
         names = [name for group in _GROUPS for name in sorted(self._names(item, group))]
         methods = list(made_from["config"].get("method") or ())
-        said = [word for word in item.manifest["record"].get("command", ()) if _telling(word, made_from["config"])]
-        return " ".join([*names, *_few(methods), *said] or made_from["raw"])
+        overrides = [word for word in item.manifest["record"].get("command", ()) if _telling(word, made_from["config"])]
+        return " ".join([*names, *_few(methods), *overrides] or made_from["raw"])
 
     def _names(self, item: Item, group: str) -> set[str]:
         config = (item.manifest or {}).get("made_from", {}).get("config", {})

@@ -17,9 +17,9 @@ def expects(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def answer(given: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Writes a row per artifact, and the sums on a terminal; returns 0."""
-    found = Inventory.of(given.outputs)
+    found = Inventory.of(arguments.outputs)
     rows = []
     for item in found.items:
         state = "latest" if item.latest else "kept" if item.name in found.kept else "unused"
@@ -29,6 +29,6 @@ def answer(given: argparse.Namespace) -> int:
         unused = [item for item in found.items if item.name not in found.kept]
         say(
             f"{len(rows)} artifacts, {total(found.items)}; {len(unused)} of them unused, {total(unused)}; "
-            f"{len(found.unfinished)} unfinished. Details: deepinside show {given.outputs}/STAGE/FINGERPRINT"
+            f"{len(found.unfinished)} unfinished. Details: deepinside show {arguments.outputs}/STAGE/FINGERPRINT"
         )
     return 0

@@ -10,20 +10,20 @@ from deepinside.artifacts.artifact import MANIFEST, read_manifest
 from deepinside.terminal.screen import say
 from deepinside.tracking import artifact_name, published, tracked
 
-THERE, SENT, FAILED = "is there", "sent", "failed"
+PUBLISHED, SENT, FAILED = "already published", "sent", "failed"
 _PLACE = ("mode", "project", "entity")
 
 
 def expects(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument("words", nargs="+", metavar="PATH", help="of an artifact, such as outputs/report/latest")
+    parser.add_argument("targets", nargs="+", metavar="PATH", help="of an artifact, such as outputs/report/latest")
     parser.epilog = (
         "wandb.project=NAME, wandb.entity=NAME and name=GROUP set the target; with wandb=offline the runs are written "
         "for a later `wandb sync`."
     )
 
 
-def answer(given: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Publishes every artifact that W&B does not have completely, inputs first; can be interrupted and repeated.
 
     Returns:
@@ -34,10 +34,10 @@ def answer(given: argparse.Namespace) -> int:
     """
     from deepinside.pipeline.configuration import composed  # Hydra is slow to import: not for the other commands
 
-    paths = [Path(word) for word in given.words if "=" not in word]
-    words = [word for word in given.words if "=" in word]
-    online = [] if any(word.startswith("wandb=") for word in words) else ["wandb=online"]
-    cfg = composed([*online, *words])
+    paths = [Path(word) for word in arguments.targets if "=" not in word]
+    overrides = [word for word in arguments.targets if "=" in word]
+    online = [] if any(word.startswith("wandb=") for word in overrides) else ["wandb=online"]
+    cfg = composed([*online, *overrides])
     wandb = {str(key): value for key, value in cfg.wandb.items()}
     if wandb["mode"] == "disabled":
         raise ValueError("expected wandb=online or wandb=offline, got disabled")
@@ -52,7 +52,7 @@ def answer(given: argparse.Namespace) -> int:
 
 
 def _chain(folder: Path) -> Iterator[Path]:
-    # An artifact and all that it rests on, inputs first.
+    # An artifact and all its inputs, inputs first.
     inputs = read_manifest(folder)["made_from"]["inputs"]
     for needed in _folders(folder, inputs).values():
         if (needed / MANIFEST).exists():
@@ -61,7 +61,7 @@ def _chain(folder: Path) -> Iterator[Path]:
 
 
 def _folders(folder: Path, inputs: Mapping[str, str]) -> dict[str, Path]:
-    # Role -> folder; of one that was removed what would be its folder, so that its fingerprint is still told.
+    # Role -> folder; of one that was removed what would be its folder, so that its fingerprint is still stated.
     outputs = folder.parent.parent
     there = {role: sorted(outputs.glob(f"*/{name}/{MANIFEST}")) for role, name in inputs.items()}
     return {role: found[0].parent if found else outputs / "removed" / inputs[role] for role, found in there.items()}
@@ -78,9 +78,14 @@ def _publish(folder: Path, wandb: Mapping[str, Any], group: str) -> str:
     about = {"stage": stage, "fingerprint": folder.name}
     name = artifact_name(stage, ancestry.inherit(folder))
     if published(**about, **place, name=name, inputs=here):
-        return THERE
+        return PUBLISHED
     limits = {key: value for key, value in wandb.items() if key not in _PLACE}
-    given = {"kind": STAGES[stage].kind, "config": config, "inputs": inputs, "group": str(config.get("name", group))}
-    with tracked(**about, **place, **given, **limits, replay=True) as run:
+    described = {
+        "kind": STAGES[stage].kind,
+        "config": config,
+        "inputs": inputs,
+        "group": str(config.get("name", group)),
+    }
+    with tracked(**about, **place, **described, **limits, replay=True) as run:
         run.log(folder)
     return SENT if run.whole else FAILED

@@ -18,10 +18,10 @@ def expects(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, metavar="PATH", help="of an artifact, such as outputs/localise/latest")
 
 
-def answer(given: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Writes an artifact's inputs, settings, numbers and files; returns 0."""
-    manifest = read_manifest(given.path)
-    folder = given.path.resolve()
+    manifest = read_manifest(arguments.path)
+    folder = arguments.path.resolve()
     made_from = manifest["made_from"]
     say(f"{manifest['stage']} {manifest['fingerprint']}", *_made(manifest))
     _part("settings", [(key, str(value)) for key, value in flat(made_from["config"]).items()])

@@ -12,9 +12,9 @@ def expects(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, metavar="PATH", help="of an artifact")
 
 
-def answer(given: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Writes a line per difference; returns 0 if there is none, otherwise 1."""
-    problems = artifact.verify(given.path)
-    good = f"{given.path}: {len(artifact.read_manifest(given.path)['files'])} files, all unchanged"
+    problems = artifact.verify(arguments.path)
+    good = f"{arguments.path}: {len(artifact.read_manifest(arguments.path)['files'])} files, all unchanged"
     say(*(problems or [good]))
     return int(bool(problems))

@@ -72,7 +72,7 @@ def tracked(
 @contextmanager
 def _environment(mode: str, scratch: Path) -> Generator[None]:
     # W&B's variables for the time of the run. Offline, the user's own (account, tags, host) are hidden; online they
-    # are needed, and so is the user's configuration folder, where the address of one's own server lies.
+    # are needed, and so is the user's configuration folder, which may have the address of one's own server.
     ours = {"WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false"}
     folders = ["WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_ARTIFACT_DIR"]
     folders += ["WANDB_CONFIG_DIR"] if mode == "offline" else []

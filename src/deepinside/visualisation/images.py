@@ -25,7 +25,6 @@ from deepinside.visualisation.judge import Judge
 _PLAIN = "class_model"  # plain L2, which others are compared with
 _ROWS = ("rank_one", "high_frequency_share", "total_variation", "blank_share", "fragments", "colour_distance", "size")
 _UNITS = {"total_variation": "1/pixel", "fragments": "", "colour_distance": "CIELAB", "size": "grey levels"}
-_BATCHES = ("batch", "together", "per_pass", "passes")  # as methods name their images per pass
 
 
 def draw_images(
@@ -58,7 +57,7 @@ def draw_images(
     """
     numbers: list[Row] = []
     frames: dict[str, pd.DataFrame] = {}
-    kept: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {}
     pictures: dict[str, np.ndarray] = {}
     unfinished = out / "parts" / "images"
     unfinished.mkdir(parents=True, exist_ok=True)
@@ -68,32 +67,31 @@ def draw_images(
         finished = unfinished / f"{name}.pt"
         if not finished.exists():
             with explained(f"method {name}", lower(name, method.settings)):
-                made = method.work(network, batch, **material(method.work), **method.settings)
+                made = method(network, batch, **material(method.work))
             _store(made, finished)
         images = _stored(finished)
         frame = _measured(network, images, judge, reference)
         frames[name] = frame
-        kept[f"{name}.images"] = to_bytes(images.values)
+        arrays[f"{name}.images"] = to_bytes(images.values)
         pictures[name] = images.values.permute(0, 2, 3, 1).numpy()
-        kept |= {f"{name}.{trace}": values.numpy() for trace, values in images.traces.items()}
+        arrays |= {f"{name}.{trace}": values.numpy() for trace, values in images.traces.items()}
         _draw(name, images, pictures[name], frame, method.settings, gallery)
         numbers += _numbers(name, frame)
     if frames:
         whole = pd.concat([frame.assign(method=name) for name, frame in frames.items()])
         whole.insert(0, "method", whole.pop("method"))
         whole.to_csv(out / "synthesis.csv", index=False, lineterminator="\n")
-        np.savez(out / "synthesis.npz", **kept)  # type: ignore[arg-type]
+        np.savez(out / "synthesis.npz", **arrays)  # type: ignore[arg-type]
         _compare(frames, pictures, gallery)
     judged = judge is not None and any("judge_top1" in frame for frame in frames.values())
     return [*numbers, *_gains(frames), *(_judged_blank(network, judge, classes) if judged and judge else ())]
 
 
 def lower(name: str, settings: Mapping[str, Any]) -> str:
-    """The keys to lower when memory is insufficient: optimisations and studies depend on their batch, so it is not
+    """The key to lower when memory is insufficient: optimisations and studies depend on their batch, so it is not
     halved.
     """
-    batches = [f"method.{name}.{key}" for key in _BATCHES if key in settings]
-    return " or ".join(batches or ["visualise.classes", "visualise.images"])
+    return f"method.{name}.batch_size" if "batch_size" in settings else "visualise.classes or visualise.images"
 
 
 def _gains(frames: Mapping[str, pd.DataFrame]) -> list[Row]:
@@ -111,16 +109,16 @@ def _gains(frames: Mapping[str, pd.DataFrame]) -> list[Row]:
 
 def _store(images: Images, file: Path) -> None:
     content = {"values": images.values, "traces": images.traces}
-    words = json.dumps({"titles": images.titles, "measured": {k: list(v) for k, v in images.measured.items()}})
+    texts = json.dumps({"titles": images.titles, "measured": {k: list(v) for k, v in images.measured.items()}})
     partial = file.with_suffix(".partial")
-    torch.save(content | {"words": words}, partial)
+    torch.save(content | {"texts": texts}, partial)
     partial.rename(file)
 
 
 def _stored(file: Path) -> Images:
     content = torch.load(file, weights_only=True)
-    words = json.loads(content["words"])
-    return Images(content["values"], tuple(words["titles"]), content["traces"], words["measured"])
+    texts = json.loads(content["texts"])
+    return Images(content["values"], tuple(texts["titles"]), content["traces"], texts["measured"])
 
 
 def _measured(
@@ -148,7 +146,7 @@ def _measured(
 
 
 def _first(reached: Bool[Tensor, "steps n"]) -> list[int | None]:
-    # The first step at which each image is there; Nguyen et al. 2015 record both milestones.
+    # The first step at which each image reaches it; Nguyen et al. 2015 record both milestones.
     steps, ever = reached.int().argmax(dim=0).tolist(), reached.any(dim=0).tolist()
     return [step if there else None for step, there in zip(steps, ever, strict=True)]
 
@@ -180,13 +178,13 @@ def _draw(
     settings: Mapping[str, Any],
     gallery: Gallery,
 ) -> None:
-    said = ", ".join(f"{key} {value}" for key, value in settings.items() if value not in (None, {}, []))
-    caption = f"Images that maximise each score, with their scores and ranks ({said})."
-    words = {"group": "class models" if "class" in frame else "units", "title": name, "caption": caption}
-    gallery.add(grid(pictures, images.titles, _notes(frame)), name, **words)
-    caption = f"Gradient ascent of {name}: score and RMS of the image over the steps ({said})."
+    listing = ", ".join(f"{key} {value}" for key, value in settings.items() if value not in (None, {}, []))
+    caption = f"Images that maximise each score, with their scores and ranks ({listing})."
+    labels = {"group": "class models" if "class" in frame else "units", "title": name, "caption": caption}
+    gallery.add(grid(pictures, images.titles, _notes(frame)), name, **labels)
+    caption = f"Gradient ascent of {name}: score and RMS of the image over the steps ({listing})."
     drawn = traces(images.traces["score"].numpy(), images.traces["norm"].numpy(), images.titles)
-    gallery.add(drawn, f"{name}_traces", **words | {"title": f"{name}: gradient ascent", "caption": caption})
+    gallery.add(drawn, f"{name}_traces", **labels | {"title": f"{name}: gradient ascent", "caption": caption})
 
 
 def _notes(frame: pd.DataFrame) -> list[str]:

@@ -1,7 +1,6 @@
 """Maps of single images."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,16 +64,16 @@ def draw_pictures(
         return _seen(network, control, index, entries[positions[0]], methods, options.crops)
 
     rows: list[dict[str, Any]] = []
-    kept: dict[str, ndarray] = {}
-    answers = resumable(out / "parts" / "pictures", len(entries), 1, compute, "images")
-    for entry, answer in zip(entries, answers, strict=True):
-        rows.append(row := _row(entry, answer, methods, network, same))
+    arrays: dict[str, ndarray] = {}
+    results = resumable(out / "parts" / "pictures", len(entries), 1, compute, "images")
+    for entry, result in zip(entries, results, strict=True):
+        rows.append(row := _row(entry, result, methods, network, same))
         if entry.image in drawn and not row["reason"]:
-            kept |= {f"{entry.image}.{name}": answer[f"map.{name}"].astype(np.float16) for name in methods}
+            arrays |= {f"{entry.image}.{name}": result[f"map.{name}"].astype(np.float16) for name in methods}
             if methods:
-                _draw(gallery, entry, answer, row, methods, network)
+                _draw(gallery, entry, result, row, methods, network)
     if methods:
-        np.savez(out / "maps.npz", **kept)  # type: ignore[arg-type]
+        np.savez(out / "maps.npz", **arrays)  # type: ignore[arg-type]
     table = pd.DataFrame([row for row in rows if not row["reason"]]).drop(columns="reason", errors="ignore")
     table.to_csv(out / "per_image.csv", index=False, lineterminator="\n")
     aside = [(entry.file, row["reason"]) for entry, row in zip(entries, rows, strict=True) if row["reason"]]
@@ -130,7 +129,7 @@ def _seen(
     probabilities = network.scores(view.pixels).softmax(dim=1).mean(dim=0).cpu()
     predicted = int(probabilities.argmax())
     height, width = view.canvas.shape[1:]
-    answer: dict[str, ndarray] = {
+    result: dict[str, ndarray] = {
         "predicted": np.array(predicted),
         "probability": np.array(float(probabilities[predicted])),
         "canvas": view.canvas.permute(1, 2, 0).numpy(),
@@ -141,28 +140,27 @@ def _seen(
         for suffix, seer in (("", network), (f".{RANDOM}", control)):
             if seer is None or (seer is control and not len(boxes)):
                 continue
-            work = partial(method.work, **method.settings)
-            map_, signed = mapped(seer, view, predicted, work, entry.image, name)
+            map_, signed = mapped(seer, view, predicted, method, entry.image, name)
             if seer is network:
-                answer[f"map.{name}"] = map_.numpy()
-                answer[f"signed.{name}"] = np.array(signed)
-            answer[f"ratio.{name}{suffix}"] = np.array(energy_ratio(map_.abs(), boxes) if len(boxes) else np.nan)
-    return answer
+                result[f"map.{name}"] = map_.numpy()
+                result[f"signed.{name}"] = np.array(signed)
+            result[f"ratio.{name}{suffix}"] = np.array(energy_ratio(map_.abs(), boxes) if len(boxes) else np.nan)
+    return result
 
 
 def _row(
-    entry: Entry, answer: dict[str, ndarray], methods: Mapping[str, Any], network: Network, same: bool
+    entry: Entry, result: dict[str, ndarray], methods: Mapping[str, Any], network: Network, same: bool
 ) -> dict[str, Any]:
-    if "reason" in answer:
-        return {"image": entry.image, "reason": str(answer["reason"])}
-    predicted = int(answer["predicted"])
+    if "reason" in result:
+        return {"image": entry.image, "reason": str(result["reason"])}
+    predicted = int(result["predicted"])
     right = same and predicted == entry.label
     name = network.classes[entry.label] if same and entry.label >= 0 else ""
     row: dict[str, Any] = {"image": entry.image, "label": entry.label, "name": name, "predicted": predicted}
-    row |= {"predicted_name": network.classes[predicted], "probability": round(float(answer["probability"]), 6)}
+    row |= {"predicted_name": network.classes[predicted], "probability": round(float(result["probability"]), 6)}
     for method in methods:
         for suffix in ("", f".{RANDOM}"):
-            ratio = float(answer.get(f"ratio.{method}{suffix}", np.nan)) if right else np.nan
+            ratio = float(result.get(f"ratio.{method}{suffix}", np.nan)) if right else np.nan
             row[f"{method}{suffix}.energy_ratio"] = round(ratio, 6)
     return row | {"reason": ""}
 
@@ -170,7 +168,7 @@ def _row(
 def _draw(
     gallery: Gallery,
     entry: Entry,
-    answer: dict[str, ndarray],
+    result: dict[str, ndarray],
     row: dict[str, Any],
     methods: Mapping[str, Any],
     network: Network,
@@ -179,11 +177,11 @@ def _draw(
     title = f"{predicted} ({row['probability']:.0%})"
     truth = f"; labelled {row['name'].split(',')[0]}" if row["name"] else ""
     titles = {name: _titled(name, method.settings) for name, method in methods.items()}
-    maps = {titles[name]: answer[f"map.{name}"] for name in methods}
-    signed = {titles[name] for name in methods if bool(answer[f"signed.{name}"])}
-    crops = f"averaged over {answer['crops']} crops, " if answer["crops"] > 1 else ""
+    maps = {titles[name]: result[f"map.{name}"] for name in methods}
+    signed = {titles[name] for name in methods if bool(result[f"signed.{name}"])}
+    crops = f"averaged over {result['crops']} crops, " if result["crops"] > 1 else ""
     gallery.add(
-        beside(answer["canvas"], maps, title, signed),
+        beside(result["canvas"], maps, title, signed),
         f"maps_{len(gallery.rows) + 1:03d}",
         group="maps",
         title=title,

@@ -6,55 +6,115 @@ outlined concepts) or `checkpoints` (the network during training).
 """
 
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Any, NamedTuple, Union, get_args, get_origin
 
 from deepinside.records import Images, Maps
-from deepinside.spelling import resolved
+from deepinside.spelling import closest, resolved
 from deepinside.study import Study
 
 _OURS = ("_target_", "plot", "needs", "files")  # keys of a method's yaml that are not its parameters
 _FILLED = {"network", "batch", "pictures", "segments", "checkpoints", "inverters", "detectors", "seed"}  # by the stage
 
 
+_TYPES: dict[Any, tuple[Any, str]] = {  # annotation -> type of the values that it accepts, and its name in messages
+    bool: (bool, "true or false"),
+    int: (Integral, "a whole number"),
+    float: (Real, "a number"),
+    str: (str, "text"),
+    NoneType: (NoneType, "null"),
+    Sequence: (Sequence, "a list"),
+    Mapping: (Mapping, "a mapping"),
+}
+
+
 class Method(NamedTuple):
     """A method with its settings.
 
     Attributes:
+        name: of its yaml.
         work: the function.
         settings: its hyper-parameters.
         returns: `Maps`, `Images` or `Study`.
         plot: dotted name of what draws its study, if anything does.
     """
 
+    name: str
     work: Callable[..., Any]
     settings: dict[str, Any]
     returns: type
     plot: str | None
+
+    def __call__(self, *inputs: Any, **material: Any) -> Any:
+        """The result of the method with its settings, which take precedence over `material`.
+
+        Raises:
+            ValueError: if it is not of the type that the method is annotated with.
+        """
+        result = self.work(*inputs, **(material | self.settings))
+        if not isinstance(result, self.returns):
+            kind, came = self.returns.__name__, type(result).__name__
+            raise ValueError(f"method {self.name}: expected {kind}, as it is annotated, got {came}: return {kind}(...)")
+        return result
 
 
 def methods(chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, Method]:
     """The chosen methods by name, from the content of their yaml files.
 
     Raises:
-        ValueError: if a method returns something else, or lacks a parameter.
+        ValueError: if a method is annotated with something else, lacks a parameter, or a setting has another type.
     """
     found = {}
     for name, keys in chosen.items():
         work = resolved(keys["_target_"])
         signature = inspect.signature(work)
         if signature.return_annotation not in {Maps, Images, Study}:
-            said = getattr(signature.return_annotation, "__name__", signature.return_annotation)
+            came = getattr(signature.return_annotation, "__name__", signature.return_annotation)
             raise ValueError(
-                f"method {name}: {keys['_target_']} must be annotated `-> Maps`, `-> Images` or `-> Study`, got {said}"
+                f"method {name}: {keys['_target_']} must be annotated `-> Maps`, `-> Images` or `-> Study`, got {came}"
             )
         settings = {key: value for key, value in keys.items() if key not in _OURS}
         unknown = settings.keys() - signature.parameters.keys()
         if unknown:
-            raise ValueError(f"method {name}: {keys['_target_']} has no parameter {sorted(unknown)}; see its yaml")
+            known = [key for key in signature.parameters if key not in _FILLED]
+            message = closest(min(unknown), known)
+            raise ValueError(f"method {name}: {keys['_target_']} has no parameter {sorted(unknown)}; {message}")
         required = {key for key, parameter in signature.parameters.items() if parameter.default is parameter.empty}
         missing = sorted(required - settings.keys() - _FILLED)
         if missing:
             raise ValueError(f"method {name}: {keys['_target_']} needs the settings {missing}: add them to its yaml")
-        found[name] = Method(work, settings, signature.return_annotation, keys.get("plot"))
+        for key, value in settings.items():
+            _check_type(f"method.{name}.{key}", value, signature.parameters[key].annotation)
+        found[name] = Method(name, work, settings, signature.return_annotation, keys.get("plot"))
     return found
+
+
+def _check_type(key: str, value: Any, annotation: Any) -> None:
+    if not _fits(value, annotation):
+        raise ValueError(f"{key}: expected {_described(annotation)}, got {value!r}")
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+    # What is not in the table (`Any`, tensors, classes of the user's) is left to the method.
+    origin, parts = get_origin(annotation) or annotation, get_args(annotation)
+    if isinstance(value, str) and value.startswith("${"):  # refers to another key
+        return True
+    if origin in {Union, UnionType}:
+        return any(_fits(value, part) for part in parts)
+    if origin not in _TYPES:
+        return True
+    if isinstance(value, bool | str) and origin not in {bool, str}:
+        return False
+    if not isinstance(value, _TYPES[origin][0]):
+        return False
+    return origin is not Sequence or not parts or all(_fits(one, parts[0]) for one in value)
+
+
+def _described(annotation: Any) -> str:
+    origin, parts = get_origin(annotation) or annotation, get_args(annotation)
+    if origin in {Union, UnionType}:
+        return " or ".join(map(_described, parts))
+    named = _TYPES[origin][1] if origin in _TYPES else getattr(origin, "__name__", str(origin))
+    return named + (f" (each {_described(parts[0])})" if origin is Sequence and parts else "")

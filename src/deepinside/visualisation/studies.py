@@ -52,9 +52,9 @@ def conduct(
     for name, method in methods.items():
         finished = unfinished / f"{name}.json"
         if not finished.exists():
-            given = material(method.work, network, index, cfg, inputs, broken)
+            arguments = material(method.work, network, index, cfg, inputs, broken)
             with explained(f"method {name}", lower(name, method.settings)):
-                study = method.work(network, **(given | method.settings))
+                study = method(network, **arguments)
             study.write(unfinished, name)
             (unfinished / f"{name}.broken").write_text(json.dumps(broken), encoding="utf-8")
         study = Study.read(unfinished, name)
@@ -68,8 +68,8 @@ def conduct(
 
 
 def _draw(gallery: Gallery, name: str, method: Any, study: Study, network: Network, out: Path) -> None:
-    said = ", ".join(f"{key} {value}" for key, value in method.settings.items() if value is not None)
-    about = f" Network {network.name}; {said}; artifact {out.name.removesuffix('.part')}."
+    listing = ", ".join(f"{key} {value}" for key, value in method.settings.items() if value is not None)
+    about = f" Network {network.name}; {listing}; artifact {out.name.removesuffix('.part')}."
     for drawn in resolved(method.plot)(study):
         group = name.replace("_", " ")
         file = f"{name}_{drawn.name}" if drawn.name else name
@@ -80,21 +80,21 @@ def material(
     work: Any, network: Network, index: Index, cfg: DictConfig, inputs: Mapping[str, Path], broken: Broken
 ) -> dict[str, Any]:
     """The arguments of a method by its parameter names; `broken` collects (file, reason) of unreadable images."""
-    asked = inspect.signature(work).parameters
-    given: dict[str, Any] = {}
-    if "pictures" in asked:
-        given["pictures"] = pictures(network, index, cfg.visualise.crops, broken)
-    if "segments" in asked:
-        given["segments"] = _segments(network, open_broden(cfg, inputs["concepts"]), broken)
-    if "checkpoints" in asked:
-        given["checkpoints"] = checkpoints(cfg, inputs["network"], network)
-    if "inverters" in asked:
-        given["inverters"] = load_inverters(inputs["invert"], network) if "invert" in inputs else {}
-    if "detectors" in asked:
-        given["detectors"] = pd.read_csv(inputs["dissect"] / "units.csv") if "dissect" in inputs else None
-    if "seed" in asked:
-        given["seed"] = cfg.seed
-    return given
+    parameters = inspect.signature(work).parameters
+    arguments: dict[str, Any] = {}
+    if "pictures" in parameters:
+        arguments["pictures"] = pictures(network, index, cfg.visualise.crops, broken)
+    if "segments" in parameters:
+        arguments["segments"] = _segments(network, open_broden(cfg, inputs["concepts"]), broken)
+    if "checkpoints" in parameters:
+        arguments["checkpoints"] = checkpoints(cfg, inputs["network"], network)
+    if "inverters" in parameters:
+        arguments["inverters"] = load_inverters(inputs["invert"], network) if "invert" in inputs else {}
+    if "detectors" in parameters:
+        arguments["detectors"] = pd.read_csv(inputs["dissect"] / "units.csv") if "dissect" in inputs else None
+    if "seed" in parameters:
+        arguments["seed"] = cfg.seed
+    return arguments
 
 
 def pictures(network: Network, index: Index, crops: str, broken: Broken) -> Pictures:

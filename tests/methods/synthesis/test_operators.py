@@ -6,7 +6,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from deepinside.methods.synthesis.canvas import Draws
+from deepinside.methods.synthesis.canvas import Generators
 from deepinside.methods.synthesis.operators import (
     blur,
     box,
@@ -79,8 +79,8 @@ def test_bregman_smooths_more_the_smaller_its_weight() -> None:
 def test_patches_become_those_of_the_bank() -> None:
     bank = torch.stack([torch.zeros(3 * 4), torch.full((3 * 4,), 80.0)])
     x = torch.cat([torch.full((1, 3, 4, 6), 70.0), torch.full((1, 3, 4, 6), -3.0)])
-    draws = Draws([0, 0])
-    assert set(patches(x, x, draws=draws, bank=bank, mix=1.0)[0].unique().tolist()) <= {70.0, 80.0}
-    assert 80.0 in patches(x, x, draws=draws, bank=bank, mix=1.0)[0].unique().tolist()
-    mixed = patches(x, x, draws=draws, bank=bank, mix=0.5)
+    generators = Generators([0, 0])
+    assert set(patches(x, x, generators=generators, bank=bank, mix=1.0)[0].unique().tolist()) <= {70.0, 80.0}
+    assert 80.0 in patches(x, x, generators=generators, bank=bank, mix=1.0)[0].unique().tolist()
+    mixed = patches(x, x, generators=generators, bank=bank, mix=0.5)
     assert set(mixed[1].unique().tolist()) <= {-3.0, -1.5}

@@ -70,8 +70,8 @@ def read_index(root: Path, categories: Sequence[str], numbers: Sequence[int]) ->
     carried = [line for line in lines if any(_parts(line[name]) for name in categories)]
     bare = tuple(line["image"] for line in lines if not any(_parts(line[name]) for name in categories))
     twice = frozenset(image for image, count in Counter(line["image"] for line in carried).items() if count > 1)
-    looked = survey(root, carried, _Look(root, tuple(categories), frozenset(numbers), twice), "label maps")
-    return Rows(looked.found, looked.set_aside, bare)
+    surveyed = survey(root, carried, _Look(root, tuple(categories), frozenset(numbers), twice), "label maps")
+    return Rows(surveyed.found, surveyed.set_aside, bare)
 
 
 # Entries of a cell are separated by semicolons and may be empty; one of digits alone is a label of the whole image.

@@ -190,7 +190,7 @@ class _Seen:
     outlined: Outlined
     height: int
     width: int
-    shares: Mapping[str, Mapping[str, float]]  # category -> concept that is there -> share of the image
+    shares: Mapping[str, Mapping[str, float]]  # category -> concept in the image -> share of the image
 
 
 def write_broden(out: Path, root: Path, pictures: Sequence[Outlined]) -> list[tuple[str, str]]:
@@ -212,19 +212,19 @@ def write_broden(out: Path, root: Path, pictures: Sequence[Outlined]) -> list[tu
 
     Source: Bau et al. 2017, released code (`joinseg.py`).
     """
-    looked = survey(root, pictures, _look, "masks")
-    labels = _numbered(looked.found)
+    surveyed = survey(root, pictures, _look, "masks")
+    labels = _numbered(surveyed.found)
     if not labels:
-        why = f", {len(looked.set_aside)} unusable, such as {looked.set_aside[:1]}"
+        why = f", {len(surveyed.set_aside)} unusable, such as {surveyed.set_aside[:1]}"
         raise ValueError(f"{root}: expected outlined concepts, got none on {len(pictures)} images{why}")
     numbers = {(label.category, label.name): label.number for label in labels}
-    tasks = list(enumerate(looked.found))
+    tasks = list(enumerate(surveyed.found))
     with ThreadPoolExecutor(_THREADS) as pool:
         rows = list(track(pool.map(partial(_write_image, out, numbers), tasks), "label maps", total=len(tasks)))
     rows.sort(key=lambda row: _hash(str(row["image"])))
     names = categories(labels)
     write_tables(out, labels, [{column: row.get(column, "") for column in (*_COLUMNS, *names)} for row in rows])
-    return list(looked.set_aside)
+    return list(surveyed.set_aside)
 
 
 def _look(picture: Outlined) -> Iterator[_Seen]:

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from deepinside.methods.synthesis import steps as policies
-from deepinside.methods.synthesis.canvas import Canvas, Draws
+from deepinside.methods.synthesis.canvas import Canvas, Generators
 from deepinside.methods.synthesis.priors import Priors, at
 
 PATIENCE = 20  # steps without any gradient, after which a unit counts as dead
@@ -43,24 +43,24 @@ class Ascent(NamedTuple):
 
 
 def ascend(
-    look: Callable[[Float[Tensor, "n 3 h w"]], Seen],
+    objective: Callable[[Float[Tensor, "n 3 h w"]], Seen],
     canvas: Canvas,
-    draws: Draws,
+    generators: Generators,
     priors: Priors,
     *,
     steps: int,
     step: Mapping[str, Any],
     every: Callable[[int], object] = lambda _step: None,
 ) -> Ascent:
-    """Maximises `look(paint(x)).value` minus the priors' cost, independently for each image.
+    """Maximises `objective(paint(x)).value` minus the priors' cost, independently for each image.
 
     Where the gradient is zero, as at a blank image in a network whose first layer is zero there, the step follows the
     image's own white noise.
 
     Args:
-        look: the objective, from images in grey levels with the mean colour subtracted to values.
+        objective: from images in grey levels with the mean colour subtracted to values.
         canvas: the variable, and its mapping to images.
-        draws: a random generator per image.
+        generators: a random generator per image.
         priors: penalties, views, steering and operators.
         steps: their number.
         step: `policy` and its settings; see `steps`. Settings may be pairs [first, last]; None omits one.
@@ -76,7 +76,7 @@ def ascend(
     settings = {key: value for key, value in step.items() if key != "policy" and value is not None}
     variable = canvas.start.detach()
     memory: policies.Memory = {}
-    good = variable  # of which the network said something finite
+    good = variable  # the last whose value was finite
     count = len(variable)
     stopped = torch.full((count,), -1, device=variable.device)
     silence = torch.zeros(count, dtype=torch.long, device=variable.device)
@@ -85,34 +85,39 @@ def ascend(
     for number in range(steps):
         every(number)
         share = number / steps
-        seen, ascent, gradient, size = _gradients(look, canvas, variable, draws, priors, share)
+        seen, ascent, gradient, size = _gradients(objective, canvas, variable, generators, priors, share)
         for name, values in (*seen.traced.items(), ("norm", size)):
             traces.setdefault(name, []).append(values)
         nothing = ascent.flatten(1).abs().amax(dim=1) == 0
         if bool(nothing.any()):
-            noise = draws.normal(*variable.shape[1:]) if noise is None else noise
+            noise = generators.normal(*variable.shape[1:]) if noise is None else noise
             gradient = torch.where(_wide(nothing, gradient), noise, gradient)
         silence = torch.where(nothing, silence + 1, 0)
-        gradient = priors.steered(gradient, variable, draws, share)
+        gradient = priors.steered(gradient, variable, generators, share)
         change = policy(gradient, seen.value, memory, **{key: at(value, share) for key, value in settings.items()})
-        moved = priors.settled(variable + change, ascent, draws, number, share)
+        moved = priors.settled(variable + change, ascent, generators, number, share)
         finite = seen.value.isfinite()
         good = torch.where(_wide(finite, variable), variable, good)
         bad = ~(finite & moved.flatten(1).isfinite().all(dim=1))
         stopped = torch.where(bad & (stopped < 0), number, stopped)
         variable = torch.where(_wide(stopped >= 0, moved), good, moved)
-    kept = {name: torch.stack(values).cpu() for name, values in traces.items()}
-    return Ascent(variable, kept, stopped.cpu(), (silence >= min(PATIENCE, steps)).cpu())
+    stacked = {name: torch.stack(values).cpu() for name, values in traces.items()}
+    return Ascent(variable, stacked, stopped.cpu(), (silence >= min(PATIENCE, steps)).cpu())
 
 
 def _gradients(
-    look: Callable[[Tensor], Seen], canvas: Canvas, variable: Tensor, draws: Draws, priors: Priors, share: float
+    objective: Callable[[Tensor], Seen],
+    canvas: Canvas,
+    variable: Tensor,
+    generators: Generators,
+    priors: Priors,
+    share: float,
 ) -> tuple[Seen, Tensor, Tensor, Float[Tensor, " n"]]:
-    # What the network says; its gradient by the variable, without and with the penalties; the size of the images.
+    # The value; its gradient by the variable, without and with the penalties; the size of the images.
     with torch.enable_grad():
         leaf = variable.detach().requires_grad_()
         grey = canvas.paint(leaf)
-        seen = look(priors.shown(grey, draws, share))
+        seen = objective(priors.shown(grey, generators, share))
         cost = priors.cost(grey, share)
         (ascent,) = torch.autograd.grad(seen.value.sum(), leaf, retain_graph=cost is not None)
         gradient = ascent if cost is None else ascent - torch.autograd.grad(cost.sum(), leaf)[0]

@@ -14,8 +14,8 @@ from torch.nn import functional
 from deepinside.spelling import closest
 
 
-class Draws:
-    """One random stream per image.
+class Generators:
+    """One random generator per image.
 
     Args:
         seeds: one per image.
@@ -23,7 +23,7 @@ class Draws:
     """
 
     def __init__(self, seeds: Sequence[int], device: torch.device | str = "cpu") -> None:
-        self._streams = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         self._device = device
 
     def normal(self, *shape: int) -> Float[Tensor, "n ..."]:
@@ -35,7 +35,7 @@ class Draws:
         Returns:
             (n, *shape).
         """
-        return torch.stack([torch.randn(shape, generator=stream) for stream in self._streams]).to(self._device)
+        return torch.stack([torch.randn(shape, generator=one) for one in self._generators]).to(self._device)
 
     def uniform(self, *shape: int) -> Float[Tensor, "n ..."]:
         """Numbers uniform in [0, 1).
@@ -46,7 +46,7 @@ class Draws:
         Returns:
             (n, *shape).
         """
-        return torch.stack([torch.rand(shape, generator=stream) for stream in self._streams]).to(self._device)
+        return torch.stack([torch.rand(shape, generator=one) for one in self._generators]).to(self._device)
 
 
 # Square root of the covariance of RGB in ImageNet's pixels, divided by its largest column norm, so that colours of a
@@ -70,12 +70,12 @@ class Canvas(NamedTuple):
 
 
 def pixels(
-    draws: Draws, side: tuple[int, int], colour: Float[Tensor, "3"], *, start: str, sigma: float
+    generators: Generators, side: tuple[int, int], colour: Float[Tensor, "3"], *, start: str, sigma: float
 ) -> Float[Tensor, "n 3 h w"]:
     """Images to start from.
 
     Args:
-        draws: a random generator per image.
+        generators: a random generator per image.
         side: (h, w) in pixels.
         colour: the mean colour, RGB in [0, 1].
         start: `zero` (the mean colour), `normal` (white noise about it), `uniform` (white noise whose 95 % quantile of
@@ -94,20 +94,26 @@ def pixels(
     if start not in STARTS:
         raise ValueError(f"no start {start!r}; {closest(start, STARTS)}")
     if start == "uniform":
-        return (2 * draws.uniform(3, *side) - 1) * sigma / 0.95
-    noise = draws.normal(3, *side) * (0 if start == "zero" else sigma)
+        return (2 * generators.uniform(3, *side) - 1) * sigma / 0.95
+    noise = generators.normal(3, *side) * (0 if start == "zero" else sigma)
     return noise + (175 - 255 * colour.view(1, 3, 1, 1) if start == "grey" else 0)
 
 
 def fourier(
-    draws: Draws, side: tuple[int, int], colour: Float[Tensor, "3"], *, decay: float, chroma: float, sigma: float
+    generators: Generators,
+    side: tuple[int, int],
+    colour: Float[Tensor, "3"],
+    *,
+    decay: float,
+    chroma: float,
+    sigma: float,
 ) -> Canvas:
     """Images parameterised by their spectrum: coefficients are divided by frequency^decay to equalise their gradients.
 
     Colours are decorrelated and pass through a sigmoid, so that images stay within 0..255.
 
     Args:
-        draws: a random generator per image.
+        generators: a random generator per image.
         side: (h, w) in pixels.
         colour: the mean colour, RGB in [0, 1].
         decay: 1 is the decrease of amplitude with frequency in photographs; 0 none.
@@ -120,7 +126,7 @@ def fourier(
     Source: Olah et al. 2017, *Feature Visualization* (preconditioning by spectrum and colour).
     """
     height, width = side
-    start = sigma * draws.normal(3, height, width // 2 + 1, 2)
+    start = sigma * generators.normal(3, height, width // 2 + 1, 2)
     y = torch.fft.fftfreq(height, device=start.device)[:, None]
     x = torch.fft.rfftfreq(width, device=start.device)[None]
     frequency = (y.square() + x.square()).sqrt().clamp(min=1 / max(side))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from deepinside.methods.synthesis.canvas import CANVASES, Canvas, Draws, centred, fourier, pixels
+from deepinside.methods.synthesis.canvas import CANVASES, Canvas, Generators, centred, fourier, pixels
 from deepinside.methods.synthesis.photographs import bank, mean_pictures
 from deepinside.methods.synthesis.target import Frame, Target
 from deepinside.network import Network
@@ -46,7 +46,9 @@ def needed(pictures: Pictures | None, what: str) -> Pictures:
     return pictures
 
 
-def prepared(network: Network, goal: Target, shape: Frame, plan: Plan, draws: Draws) -> tuple[Canvas, dict[str, Any]]:
+def prepared(
+    network: Network, goal: Target, shape: Frame, plan: Plan, generators: Generators
+) -> tuple[Canvas, dict[str, Any]]:
     """The canvas and the arguments of the priors.
 
     Args:
@@ -54,7 +56,7 @@ def prepared(network: Network, goal: Target, shape: Frame, plan: Plan, draws: Dr
         goal: the objective.
         shape: size of its images.
         plan: settings.
-        draws: a random generator per image.
+        generators: a random generator per image.
 
     Returns:
         The canvas; name -> value for `Priors`.
@@ -63,23 +65,25 @@ def prepared(network: Network, goal: Target, shape: Frame, plan: Plan, draws: Dr
         ValueError: if there is no such canvas, or a start needs photographs or a class.
     """
     colour = network.preprocessing.colour.to(network.device)
-    given: dict[str, Any] = {"side": shape.side, "colour": colour}
+    available: dict[str, Any] = {"side": shape.side, "colour": colour}
     if any(octave["priors"].get("patches") for octave in plan.octaves):
-        given["bank"] = bank(needed(plan.pictures, "the prior `patches`"), colour, **plan.patches).to(network.device)
+        available["bank"] = bank(needed(plan.pictures, "the prior `patches`"), colour, **plan.patches).to(
+            network.device
+        )
     side = (shape.side[0] + plan.margin, shape.side[1] + plan.margin)
     kind = plan.canvas["kind"]
     if kind == "generator":
-        canvas, bounds, reconstructed = _generated(plan, shape, colour, draws)
-        return canvas, {**given, "bounds": bounds, "reconstructed": reconstructed}
+        canvas, bounds, reconstructed = _generated(plan, shape, colour, generators)
+        return canvas, {**available, "bounds": bounds, "reconstructed": reconstructed}
     if kind == "fourier":
         shape_of = {key: plan.canvas[key] for key in ("decay", "chroma")}
-        return fourier(draws, side, colour, **shape_of, sigma=plan.start["sigma"]), given
+        return fourier(generators, side, colour, **shape_of, sigma=plan.start["sigma"]), available
     if kind != "pixels":
         raise ValueError(f"no canvas {kind!r}; {closest(kind, CANVASES)}")
     if plan.start["kind"] in {"mean", "facet"}:
-        return Canvas(_means(network, goal, shape, plan, colour), lambda grey: grey), given
-    start = pixels(draws, side, colour, start=plan.start["kind"], sigma=plan.start["sigma"])
-    return Canvas(start, lambda grey: grey), given
+        return Canvas(_means(network, goal, shape, plan, colour), lambda grey: grey), available
+    start = pixels(generators, side, colour, start=plan.start["kind"], sigma=plan.start["sigma"])
+    return Canvas(start, lambda grey: grey), available
 
 
 def _means(network: Network, goal: Target, shape: Frame, plan: Plan, colour: Tensor) -> Tensor:
@@ -96,7 +100,7 @@ def _means(network: Network, goal: Target, shape: Frame, plan: Plan, colour: Ten
 
 
 def _generated(
-    plan: Plan, shape: Frame, colour: Tensor, draws: Draws
+    plan: Plan, shape: Frame, colour: Tensor, generators: Generators
 ) -> tuple[Canvas, tuple[Tensor, Tensor], Callable[[Tensor], Tensor]]:
     name, mean = plan.canvas["code"], colour.view(1, 3, 1, 1)
     if name not in plan.inverters:
@@ -106,8 +110,8 @@ def _generated(
         )
     inverter, high = plan.inverters[name], plan.canvas["high"]
     code = inverter.code(mean.expand(1, 3, *[inverter.network.preprocessing.input] * 2))
-    said = [values.view(-1, *[1] * (code.ndim - 2)).expand(code.shape[1:]) for values in inverter.statistics]
-    highest = said[0] + 3 * said[1] if high == "3 std" else torch.full_like(said[0], high)
+    statistics = [values.view(-1, *[1] * (code.ndim - 2)).expand(code.shape[1:]) for values in inverter.statistics]
+    highest = statistics[0] + 3 * statistics[1] if high == "3 std" else torch.full_like(statistics[0], high)
 
     def paint(variable: Tensor) -> Tensor:
         return centred(255 * (inverter.picture(variable) - mean), shape.side)
@@ -115,5 +119,5 @@ def _generated(
     def reconstructed(variable: Tensor) -> Tensor:
         return inverter.code(inverter.picture(variable).clamp(0, 1)).detach()
 
-    start = Canvas(plan.start["sigma"] * draws.normal(*code.shape[1:]), paint)
+    start = Canvas(plan.start["sigma"] * generators.normal(*code.shape[1:]), paint)
     return start, (torch.zeros_like(highest), highest), reconstructed

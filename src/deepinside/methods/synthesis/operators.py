@@ -14,7 +14,7 @@ from skimage.restoration import denoise_tv_bregman
 from torch import Tensor
 from torch.nn import functional
 
-from deepinside.methods.synthesis.canvas import Draws
+from deepinside.methods.synthesis.canvas import Generators
 
 Pictures = Float[Tensor, "n 3 h w"]
 
@@ -159,12 +159,14 @@ def clip(grey: Pictures, _gradient: Pictures, *, colour: Float[Tensor, "3"]) -> 
     return grey.maximum(-mean).minimum(255 - mean)
 
 
-def patches(grey: Pictures, _gradient: Pictures, *, draws: Draws, bank: Float[Tensor, "m p"], mix: float) -> Pictures:
+def patches(
+    grey: Pictures, _gradient: Pictures, *, generators: Generators, bank: Float[Tensor, "m p"], mix: float
+) -> Pictures:
     """Moves each tile of a random grid towards the nearest patch of real photographs.
 
     Args:
         grey: images.
-        draws: their chance, for the grid.
+        generators: a random generator per image, for the place of the grid.
         bank: patches of real photographs in grey levels, mean colour subtracted, (m, 3·side·side).
         mix: 0..1, share of the real patch.
 
@@ -175,7 +177,7 @@ def patches(grey: Pictures, _gradient: Pictures, *, draws: Draws, bank: Float[Te
     Deviation: the nearest patch in pixels, mixed in after the step, instead of an energy.
     """
     side = math.isqrt(bank.shape[1] // 3)
-    offsets = (draws.uniform(2) * side).long().tolist()
+    offsets = (generators.uniform(2) * side).long().tolist()
     return torch.stack([_mixed(x, bank, mix, side, y, x0) for x, (y, x0) in zip(grey, offsets, strict=True)])
 
 

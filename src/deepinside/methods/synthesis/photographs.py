@@ -13,7 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from torch import Tensor
 
-from deepinside.methods.synthesis.target import Target, answered
+from deepinside.methods.synthesis.target import Target, unit_activations
 from deepinside.network import Network
 from deepinside.probe.activations import activations
 from deepinside.probe.layers import before_scores
@@ -177,8 +177,8 @@ def largest(
         top, left = ((length - s) // 2 for length, s in zip(batch.images.shape[2:], side, strict=True))
         shown = batch.images[..., top : top + side[0], left : left + side[1]].to(network.device)
         with torch.no_grad():
-            answers = answered(network, shown, goal.layer, position)
-        best = best.maximum((answers @ goal.weights.T).amax(dim=0))
+            activations = unit_activations(network, shown, goal.layer, position)
+        best = best.maximum((activations @ goal.weights.T).amax(dim=0))
     return best
 
 

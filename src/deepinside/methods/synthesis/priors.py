@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from deepinside.methods.synthesis.canvas import Draws
+from deepinside.methods.synthesis.canvas import Generators
 from deepinside.methods.synthesis.operators import OPERATORS
 from deepinside.methods.synthesis.views import VIEWS
 from deepinside.spelling import closest
@@ -128,12 +128,12 @@ def pull(
         return gradient + weight * (reconstructed(variable) - variable)
 
 
-def heat(gradient: Tensor, _variable: Tensor, *, draws: Draws, sigma: float) -> Tensor:
+def heat(gradient: Tensor, _variable: Tensor, *, generators: Generators, sigma: float) -> Tensor:
     """Adds white noise, so that gradient ascent becomes a sampler.
 
     Args:
         gradient: (n, ...).
-        draws: a random generator per image.
+        generators: a random generator per image.
         sigma: epsilon 3.
 
     Returns:
@@ -141,7 +141,7 @@ def heat(gradient: Tensor, _variable: Tensor, *, draws: Draws, sigma: float) -> 
 
     Source: Nguyen et al. 2017 (PPGN), eq. 11.
     """
-    return gradient + sigma * draws.normal(*gradient.shape[1:])
+    return gradient + sigma * generators.normal(*gradient.shape[1:])
 
 
 STEERING: dict[str, Callable[..., Tensor]] = {"centre": centre, "pull": pull, "heat": heat}
@@ -174,14 +174,14 @@ class Priors:
 
     Args:
         settings: name -> its settings; None or no settings omit it.
-        given: further arguments: `side`, `colour`, `bank`, `bounds`, `reconstructed`; each prior takes its own.
+        available: further arguments: `side`, `colour`, `bank`, `bounds`, `reconstructed`; each prior takes its own.
 
     Raises:
         KeyError: if there is no such prior, with the closest names.
         ValueError: if a prior lacks a setting, or has an unknown one.
     """
 
-    def __init__(self, settings: Mapping[str, Mapping[str, Any] | None], given: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Mapping[str, Mapping[str, Any] | None], available: Mapping[str, Any]) -> None:
         self._chosen: dict[str, list[tuple[Callable[..., Tensor], dict[str, Any]]]] = {kind: [] for kind in KINDS}
         for name, own in settings.items():
             if own is None:
@@ -189,7 +189,7 @@ class Priors:
             if name not in PRIORS:
                 raise KeyError(f"no prior {name!r}; {closest(name, PRIORS)}")
             kind, function = PRIORS[name]
-            self._chosen[kind].append((_bound(name, function, kind, own, given), dict(own)))
+            self._chosen[kind].append((_bound(name, function, kind, own, available), dict(own)))
 
     def cost(self, grey: Float[Tensor, "n 3 h w"], share: float) -> Float[Tensor, " n"] | None:
         """Penalties of the images.
@@ -204,44 +204,44 @@ class Priors:
         costs = [function(grey, **_now(own, share)) for function, own in self._chosen["penalty"]]
         return torch.stack(costs).sum(dim=0) if costs else None
 
-    def shown(self, canvas: Float[Tensor, "n 3 H W"], draws: Draws, share: float) -> Float[Tensor, "n 3 h w"]:
+    def shown(self, canvas: Float[Tensor, "n 3 H W"], generators: Generators, share: float) -> Float[Tensor, "n 3 h w"]:
         """The network's views of the images.
 
         Args:
             canvas: images.
-            draws: a random generator per image.
+            generators: a random generator per image.
             share: 0..1, of the steps so far.
 
         Returns:
             Views.
         """
         for function, own in self._chosen["view"]:
-            canvas = function(canvas, draws, **_now(own, share))
+            canvas = function(canvas, generators, **_now(own, share))
         return canvas
 
-    def steered(self, gradient: Tensor, variable: Tensor, draws: Draws, share: float) -> Tensor:
+    def steered(self, gradient: Tensor, variable: Tensor, generators: Generators, share: float) -> Tensor:
         """The gradient after steering.
 
         Args:
             gradient: by the variable.
             variable: images or codes.
-            draws: a random generator per image.
+            generators: a random generator per image.
             share: 0..1, of the steps so far.
 
         Returns:
             Of the same shape.
         """
         for function, own in self._chosen["steering"]:
-            gradient = _with(function, draws)(gradient, variable, **_now(own, share))
+            gradient = _with(function, generators)(gradient, variable, **_now(own, share))
         return gradient
 
-    def settled(self, variable: Tensor, gradient: Tensor, draws: Draws, step: int, share: float) -> Tensor:
+    def settled(self, variable: Tensor, gradient: Tensor, generators: Generators, step: int, share: float) -> Tensor:
         """The variable after a step.
 
         Args:
             variable: images or codes.
             gradient: of the objective at that step.
-            draws: a random generator per image.
+            generators: a random generator per image.
             step: from 0.
             share: 0..1, of the steps so far.
 
@@ -252,7 +252,7 @@ class Priors:
             now = _now(own, share)
             every = now.pop("every", 1)
             if every and step % every == 0:
-                variable = _with(function, draws)(variable, gradient, **now)
+                variable = _with(function, generators)(variable, gradient, **now)
         return variable
 
 
@@ -260,21 +260,23 @@ def _now(own: Mapping[str, Any], share: float) -> dict[str, Any]:
     return {key: at(value, share) for key, value in own.items()}
 
 
-def _with(function: Callable[..., Tensor], draws: Draws) -> Callable[..., Tensor]:
-    return partial(function, draws=draws) if "draws" in inspect.signature(function).parameters else function
+def _with(function: Callable[..., Tensor], generators: Generators) -> Callable[..., Tensor]:
+    return (
+        partial(function, generators=generators) if "generators" in inspect.signature(function).parameters else function
+    )
 
 
 def _bound(
-    name: str, function: Callable[..., Tensor], kind: str, own: Mapping[str, Any], given: Mapping[str, Any]
+    name: str, function: Callable[..., Tensor], kind: str, own: Mapping[str, Any], available: Mapping[str, Any]
 ) -> Callable[..., Tensor]:
     parameters = inspect.signature(function).parameters.values()
-    wanted = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY} - {"draws"}
-    taken = {key: given[key] for key in wanted & given.keys() if given[key] is not None}
+    wanted = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY} - {"generators"}
+    taken = {key: available[key] for key in wanted & available.keys() if available[key] is not None}
     missing = wanted - taken.keys() - own.keys()
     unknown = own.keys() - wanted - ({"every"} if kind == "operator" else set())
     if missing or unknown:
         raise ValueError(
-            f"prior {name!r}: expected the settings {sorted(wanted - given.keys())}"
+            f"prior {name!r}: expected the settings {sorted(wanted - available.keys())}"
             f"{f', needs {sorted(missing)}' if missing else ''}{f', unknown {sorted(unknown)}' if unknown else ''}"
         )
     return partial(function, **taken)

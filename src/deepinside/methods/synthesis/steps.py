@@ -130,7 +130,7 @@ def momentum(
         memory: stores m.
         rate: factor.
         momentum: 0..1.
-        least: of the largest change of a step; None: any.
+        least: limit of the largest change of a step; None: no limit.
         most: likewise.
 
     Returns:

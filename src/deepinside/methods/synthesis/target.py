@@ -70,10 +70,10 @@ def frame(network: Network, layer: str | None, place: str) -> Frame:
         raise ValueError(f"no place {place!r}; {closest(place, PLACES)}")
     side = network.preprocessing.input
     whole = (0, 0, side, side)
-    answer = None if layer is None else activations(network, _blank(network, (side, side)), [layer])[layer]
-    if answer is None or answer.ndim != 4:
+    activation = None if layer is None else activations(network, _blank(network, (side, side)), [layer])[layer]
+    if activation is None or activation.ndim != 4:
         return Frame((side, side), None, whole)
-    middle = (answer.shape[2] // 2, answer.shape[3] // 2)
+    middle = (activation.shape[2] // 2, activation.shape[3] // 2)
     field = receptive_fields(network, [str(layer)], (side, side))[str(layer)]
     if place == "everywhere" or max(field.size) >= side:
         return Frame((side, side), middle, whole)
@@ -87,7 +87,7 @@ def frame(network: Network, layer: str | None, place: str) -> Frame:
     return Frame((sides[0], sides[1]), (first[0], first[1]), (starts[0], starts[1], *field.size))
 
 
-def answered(
+def unit_activations(
     network: Network, images: Float[Tensor, "n 3 h w"], layer: str | None, position: tuple[int, int] | None
 ) -> Float[Tensor, "n u"]:
     """The activations of all units of a layer, by a forward pass that ends there.
@@ -109,16 +109,16 @@ def answered(
     if layer is None:
         return network(images)
     if isinstance(network.layer(layer), RECTIFIERS):
-        answer = entering(network, images, layer)
+        activation = entering(network, images, layer)
     else:
-        answer = reached(network, images, [layer])[layer]
-    if answer.ndim == 2:
-        return answer
+        activation = reached(network, images, [layer])[layer]
+    if activation.ndim == 2:
+        return activation
     if position is None:
-        return answer.mean(dim=(2, 3))
-    if not all(0 <= p < length for p, length in zip(position, answer.shape[2:], strict=True)):
-        raise ValueError(f"position {position} is outside the map of {layer}, which is {tuple(answer.shape[2:])}")
-    return answer[:, :, position[0], position[1]]
+        return activation.mean(dim=(2, 3))
+    if not all(0 <= p < length for p, length in zip(position, activation.shape[2:], strict=True)):
+        raise ValueError(f"position {position} is outside the map of {layer}, which is {tuple(activation.shape[2:])}")
+    return activation[:, :, position[0], position[1]]
 
 
 def target(
@@ -144,7 +144,7 @@ def target(
         raise ValueError(f"expected an objective of {OBJECTIVES}, got {objective!r}")
     side = frame(network, layer, place)
     with torch.no_grad():
-        count = answered(network, _blank(network, side.side), layer, None).shape[1]
+        count = unit_activations(network, _blank(network, side.side), layer, None).shape[1]
     weights = torch.zeros(len(units), count, device=network.device)
     for row, unit in enumerate(units):
         for number, weight in (unit if isinstance(unit, Mapping) else {unit: 1.0}).items():
@@ -155,7 +155,7 @@ def target(
     return Target(layer, weights, place, objective)
 
 
-def looking(
+def objective_of(
     network: Network, goal: Target, shape: Frame, weights: Float[Tensor, " n"]
 ) -> Callable[[Float[Tensor, "n 3 h w"]], Seen]:
     """The objective as a function of the images.
@@ -172,18 +172,18 @@ def looking(
     colour = network.preprocessing.colour.view(1, 3, 1, 1).to(network.device)
     place = None if goal.place == "everywhere" else shape.position
 
-    def look(grey: Float[Tensor, "n 3 h w"]) -> Seen:
-        answers = answered(network, colour + centred(grey, shape.side) / 255, goal.layer, place)
-        score = (answers * goal.weights).sum(dim=1)
-        logarithm = (answers.log_softmax(dim=1) * goal.weights).sum(dim=1)
+    def objective(grey: Float[Tensor, "n 3 h w"]) -> Seen:
+        activations = unit_activations(network, colour + centred(grey, shape.side) / 255, goal.layer, place)
+        score = (activations * goal.weights).sum(dim=1)
+        logarithm = (activations.log_softmax(dim=1) * goal.weights).sum(dim=1)
         values = {"score": score, "log_probability": logarithm, "probability": logarithm.exp()}
         if goal.objective == "log_odds":
-            values["log_odds"] = score - answers.masked_fill(goal.weights != 0, -torch.inf).logsumexp(dim=1)
-        rank = 1.0 + (answers > score[:, None]).sum(dim=1)
+            values["log_odds"] = score - activations.masked_fill(goal.weights != 0, -torch.inf).logsumexp(dim=1)
+        rank = 1.0 + (activations > score[:, None]).sum(dim=1)
         traced = {"score": score, "probability": values["probability"], "rank": rank}
         return Seen(weights * values[goal.objective], traced)
 
-    return look
+    return objective
 
 
 def _blank(network: Network, side: tuple[int, int]) -> Float[Tensor, "1 3 h w"]:

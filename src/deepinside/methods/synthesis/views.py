@@ -12,15 +12,15 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from deepinside.methods.synthesis.canvas import Draws
+from deepinside.methods.synthesis.canvas import Generators
 
 
-def jitter(canvas: Float[Tensor, "n 3 h w"], draws: Draws, *, pixels: float) -> Float[Tensor, "n 3 h w"]:
+def jitter(canvas: Float[Tensor, "n 3 h w"], generators: Generators, *, pixels: float) -> Float[Tensor, "n 3 h w"]:
     """The canvas rolled by a random number of pixels in each direction, with wrap-around.
 
     Args:
         canvas: images.
-        draws: a random generator per image.
+        generators: a random generator per image.
         pixels: largest shift.
 
     Returns:
@@ -29,7 +29,7 @@ def jitter(canvas: Float[Tensor, "n 3 h w"], draws: Draws, *, pixels: float) -> 
     Source: Mordvintsev et al. 2015 (DeepDream).
     """
     reach = int(pixels)
-    shifts = (draws.uniform(2) * (2 * reach + 1)).long() - reach
+    shifts = (generators.uniform(2) * (2 * reach + 1)).long() - reach
     rows = (torch.arange(canvas.shape[2], device=canvas.device) + shifts[:, :1]) % canvas.shape[2]
     columns = (torch.arange(canvas.shape[3], device=canvas.device) + shifts[:, 1:]) % canvas.shape[3]
     which = torch.arange(len(canvas), device=canvas.device)[:, None, None]
@@ -37,13 +37,13 @@ def jitter(canvas: Float[Tensor, "n 3 h w"], draws: Draws, *, pixels: float) -> 
 
 
 def crop(
-    canvas: Float[Tensor, "n 3 H W"], draws: Draws, *, side: tuple[int, int], spread: float | None
+    canvas: Float[Tensor, "n 3 H W"], generators: Generators, *, side: tuple[int, int], spread: float | None
 ) -> Float[Tensor, "n 3 h w"]:
     """A window of the canvas, of the network's input size.
 
     Args:
         canvas: images, at least as large as the window.
-        draws: a random generator per image.
+        generators: a random generator per image.
         side: (h, w) of the window.
         spread: standard deviation of the window's position around the centre, as a share of the margin, to which it is
             clipped; None: uniform.
@@ -55,22 +55,22 @@ def crop(
     """
     room = torch.tensor([canvas.shape[2] - side[0], canvas.shape[3] - side[1]], device=canvas.device)
     if spread is None:
-        corners = (draws.uniform(2) * (room + 1)).floor()
+        corners = (generators.uniform(2) * (room + 1)).floor()
     else:
-        corners = (room / 2 + draws.normal(2) * room * spread).round()
+        corners = (room / 2 + generators.normal(2) * room * spread).round()
     places = corners.clamp(min=0).minimum(room).long().tolist()
     windows = [picture[:, y : y + side[0], x : x + side[1]] for picture, (y, x) in zip(canvas, places, strict=True)]
     return torch.stack(windows)
 
 
 def affine(
-    canvas: Float[Tensor, "n 3 h w"], draws: Draws, *, degrees: float, zoom: float, shift: float
+    canvas: Float[Tensor, "n 3 h w"], generators: Generators, *, degrees: float, zoom: float, shift: float
 ) -> Float[Tensor, "n 3 h w"]:
     """A small rotation, scaling and shift about the centre; beyond its border the canvas is reflected.
 
     Args:
         canvas: images.
-        draws: a random generator per image.
+        generators: a random generator per image.
         degrees: largest rotation, in either direction.
         zoom: largest scaling: factors from 1/(1 + zoom) to 1 + zoom, uniform in the logarithm.
         shift: largest shift in either direction, as a share of the side.
@@ -80,7 +80,7 @@ def affine(
 
     Source: Olah et al. 2017, *Feature Visualization* (random rotation, scaling and jitter); the amounts are ours.
     """
-    turn, size, dy, dx = (2 * draws.uniform(4) - 1).unbind(dim=1)
+    turn, size, dy, dx = (2 * generators.uniform(4) - 1).unbind(dim=1)
     angle, factor = turn * math.radians(degrees), (size * math.log1p(zoom)).exp()
     cosine, sine = angle.cos() / factor, angle.sin() / factor
     ratio = canvas.shape[2] / canvas.shape[3]  # the grid's unit is half a side, of either length
@@ -90,12 +90,12 @@ def affine(
     return functional.grid_sample(canvas, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
-def noise(canvas: Float[Tensor, "n 3 h w"], draws: Draws, *, sigma: float) -> Float[Tensor, "n 3 h w"]:
+def noise(canvas: Float[Tensor, "n 3 h w"], generators: Generators, *, sigma: float) -> Float[Tensor, "n 3 h w"]:
     """White noise added to the canvas.
 
     Args:
         canvas: images.
-        draws: a random generator per image.
+        generators: a random generator per image.
         sigma: standard deviation in grey levels.
 
     Returns:
@@ -103,7 +103,7 @@ def noise(canvas: Float[Tensor, "n 3 h w"], draws: Draws, *, sigma: float) -> Fl
 
     Source: Smilkov et al. 2017 average gradients in this way; here it makes the image robust to fine detail.
     """
-    return canvas + sigma * draws.normal(*canvas.shape[1:])
+    return canvas + sigma * generators.normal(*canvas.shape[1:])
 
 
 VIEWS: dict[str, Callable[..., Tensor]] = {"jitter": jitter, "crop": crop, "affine": affine, "noise": noise}
