@@ -41,6 +41,7 @@ def _dispatched(arguments: Sequence[str]) -> int:
         return terminal.run(arguments[0], arguments[1:])
     from deepinside.pipeline import configuration  # Hydra is slow to import: not for the commands of the terminal
 
+    sys.argv[1:] = arguments = configuration.current(arguments)  # where Hydra reads them
     try:
         configuration.check_overrides(arguments, terminal.COMMANDS)
         configuration.main(_run)

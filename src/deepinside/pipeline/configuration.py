@@ -1,6 +1,7 @@
 """Composes the configuration from the command line, and suggests corrections for misspelt words."""
 
 import json
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,14 +28,17 @@ from deepinside.pipeline import table
 from deepinside.spelling import closest, renamed
 
 __all__ = [
-    "DictConfig", "HydraException", "beside", "check_overrides", "composed", "flags", "folder", "groups", "main",
-    "plain", "portable",
+    "DictConfig", "HydraException", "beside", "check_overrides", "composed", "current", "flags", "folder", "groups",
+    "main", "plain", "portable",
 ]  # fmt: skip
+
+log = logging.getLogger(__name__)
 
 _PATHS = {key for stage in table.STAGES.values() for key in (*stage.files, *stage.places)}
 _PATHS |= {"judge.weights"}
 _WORDS = {"random", "null"}  # what a path may be, too
 _ABSOLUTE = re.compile(r"([\w.]+)=(['\"]?)[/~][^\s,'\"\]]*\2")  # any other key that names a place, also of another run
+_FORMER = re.compile(r"^(\+{0,2}(?:train|dissect|localise|invert)\.)batch=")
 _OWN = ("--config-dir", "-cd")  # the flag of Hydra's that adds a folder of configuration files
 _VALUED = {"--cfg", "-c", "--package", "-p", *_OWN}  # flags of Hydra's that take the word after them
 _REQUIRED = {  # keys that every choice of a group states, and the choice to look at
@@ -235,6 +239,15 @@ def _name(key: str) -> str:
     return key.replace(".", "_").upper()
 
 
+def current(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the keys of stages that have been renamed under their names of today, with a warning."""
+    words = [_FORMER.sub(r"\g<1>batch_size=", word) for word in arguments]
+    for word, today in zip(arguments, words, strict=True):
+        if word != today:
+            log.warning("%s has been renamed: %s", word, today)
+    return words
+
+
 def _compose(overrides: list[str], own: Path | None = None) -> DictConfig:
     if GlobalHydra.instance().is_initialized():
         return _chosen(compose("config", overrides=overrides))
@@ -271,13 +284,14 @@ def _check_renamed(keys: set[str]) -> None:
 
 def composed(arguments: Sequence[str]) -> DictConfig:
     """The whole configuration for some command-line arguments, checked."""
+    arguments = current(arguments)
     check_overrides(arguments)
     return _compose(_overrides(arguments), _own_folder(arguments))
 
 
 def beside(overrides: list[str], like: DictConfig) -> DictConfig:
     """The whole configuration of another run on the same machine, with the same outputs, seed and name."""
-    cfg = _compose(overrides)
+    cfg = _compose(current(overrides))
     with open_dict(cfg):
         own = {word.partition("=")[0] for word in overrides} | ({"name"} if cfg.run == "sweep" else set())
         for key in {"name", "seed", "outputs", "machine", "wandb"} - own:
