@@ -9,7 +9,8 @@ ROOT = Path(__file__).resolve().parents[1]
 BANNED = (
     "luck", "by luck", "beyond luck", "strangers", "told apart", "climbed", "coat", "dress", "by heart", "drawn world",
     "miniature world", "all worlds", "by descent", "codes still tell", "looks at nothing", "look at nothing",
-    "forgets layer by layer", "own class comes first",
+    "forgets layer by layer", "own class comes first", "own chance", "there already", "layer's answer", "layer answers",
+    "mean answer", "laid back", "laid over", "laid onto", "likes best",
 )  # fmt: skip
 ALLOWED = {
     "luck_score": "column of units.csv in existing artifacts",
