@@ -79,7 +79,7 @@ class Maps:
         _expect(bool(self.values.isfinite().all()), "finite maps", "NaN or inf", "check the weights")
         if not self.signed and self.values.numel():
             low = float(self.values.min())
-            _expect(low >= 0, "an unsigned map", f"a minimum of {low}", "set signed=True")
+            _expect(low >= 0, "an unsigned map", f"a minimum of {low}", "return Maps(values, signed=True)")
 
 
 @dataclass(frozen=True)
