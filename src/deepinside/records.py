@@ -132,6 +132,21 @@ class Boxes:
     def __len__(self) -> int:
         return len(self.xyxy)
 
+    def inside(self, width: int, height: int) -> bool:
+        """Whether all boxes are inside an image.
+
+        Args:
+            width: of the image, in pixels.
+            height: of the image, in pixels.
+
+        Returns:
+            False if one reaches outside by more than a pixel (boxes of ILSVRC count from 0 or from 1) and more than
+            1 % of the side (they may have been scaled).
+        """
+        sides = np.array([width, height])
+        slack = np.maximum(1.0, 0.01 * sides)
+        return bool((self.xyxy[:, :2] >= -slack).all() and (self.xyxy[:, 2:] <= sides + slack).all())
+
     @classmethod
     def from_inclusive(cls, corners: Float[ndarray, "b 4"] | Sequence[Sequence[float]]) -> Self:
         """Boxes from a file whose last column and row belong to the box (ILSVRC, PASCAL VOC).
