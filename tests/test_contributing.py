@@ -9,7 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
 import deepinside
+from deepinside.claims.register import Measure
 from deepinside.pipeline import configuration
 from deepinside.records import Table
 
@@ -67,6 +70,13 @@ def test_there_are_four_recipes() -> None:
     assert list(RECIPES) == ["Add a method", "Add a data set", "Add a model", "Add a claim"]
 
 
+def test_the_measures_shown_are_understood() -> None:
+    shown = re.findall(r"^  measure: (.*)$", RECIPES["Add a claim"], re.MULTILINE)
+    assert len(shown) == 3
+    for text in shown:
+        assert Measure.read(yaml.safe_load(text)).of is not None
+
+
 def test_a_method(tmp_path: Path) -> None:
     said = followed("Add a method", tmp_path)
     artifact = tmp_path / said.strip().splitlines()[-1].removeprefix("artifact: ")
@@ -95,7 +105,8 @@ def test_a_model(tmp_path: Path) -> None:
 
 
 def test_a_claim(tmp_path: Path) -> None:
-    followed("Add a claim", tmp_path)
+    said = followed("Add a claim", tmp_path)
+    assert re.search(r"^X01 on real  (supported|contradicted|undecided) ", said, re.MULTILINE)
     measured = rows(tmp_path / "outputs" / "claims" / "latest" / "claims.csv")
     assert {row["id"] for row in measured} == {"X01"}
     (real,) = [row for row in measured if row["world"] == "real"]

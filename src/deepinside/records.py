@@ -79,7 +79,7 @@ class Maps:
         _expect(bool(self.values.isfinite().all()), "finite maps", "NaN or inf", "check the weights")
         if not self.signed and self.values.numel():
             low = float(self.values.min())
-            _expect(low >= 0, "an unsigned map", f"a minimum of {low}", "set signed=True")
+            _expect(low >= 0, "an unsigned map", f"a minimum of {low}", "return Maps(values, signed=True)")
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,21 @@ class Boxes:
 
     def __len__(self) -> int:
         return len(self.xyxy)
+
+    def inside(self, width: int, height: int) -> bool:
+        """Whether all boxes are inside an image.
+
+        Args:
+            width: of the image, in pixels.
+            height: of the image, in pixels.
+
+        Returns:
+            False if one reaches outside by more than a pixel (boxes of ILSVRC count from 0 or from 1) and more than
+            1 % of the side (they may have been scaled).
+        """
+        sides = np.array([width, height])
+        slack = np.maximum(1.0, 0.01 * sides)
+        return bool((self.xyxy[:, :2] >= -slack).all() and (self.xyxy[:, 2:] <= sides + slack).all())
 
     @classmethod
     def from_inclusive(cls, corners: Float[ndarray, "b 4"] | Sequence[Sequence[float]]) -> Self:

@@ -99,8 +99,24 @@ def test_a_missing_or_empty_root_says_how_to_lay_the_pictures_out(tmp_path: Path
     root = tmp_path / "mine"
     if made:
         root.mkdir()
-    with pytest.raises(FileNotFoundError, match=r"mine: expected images .*\n.*\n.*mine/<class>/\*\.jpg"):
+    came = "none" if made else "no such folder"
+    with pytest.raises(
+        FileNotFoundError, match=rf"mine: expected images .* got {came}\..*\n.*\n.*mine/<class>/\*\.jpg"
+    ):
         folder.index(root)
+
+
+def test_a_box_outside_its_image_is_skipped_with_the_image(tmp_path: Path) -> None:
+    for number in (1, 2, 3, 4):
+        picture(tmp_path / f"cat/{number}.png", width=120, height=80, format="PNG")
+    rows = "cat/1.png,20,10,600,40\ncat/2.png,20,10,121,81\ncat/3.png,-9,10,20,40\n"
+    (tmp_path / "boxes.csv").write_text(f"image,x0,y0,x1,y1\n{rows}")
+    xml(tmp_path / "cat/4.xml", [("cat", (1, 1, 600, 40))], size=(120, 80))
+    index = folder.index(tmp_path)
+    assert [entry.file for entry in index.entries] == ["cat/2.png"]  # as ILSVRC's boxes, which count from 1
+    assert [file for file, _ in index.set_aside] == ["cat/1.png", "cat/3.png", "cat/4.xml"]
+    said = "expected boxes inside the image of 120x80 pixels, got [[20.0, 10.0, 600.0, 40.0]]"
+    assert index.set_aside[0][1].startswith(said)
 
 
 def test_nothing_usable_is_an_error(tmp_path: Path) -> None:

@@ -213,6 +213,11 @@ def test_pictures_are_found_by_suffix_and_sorted(tmp_path: Path) -> None:
     assert [path.relative_to(tmp_path).as_posix() for path in pictures(tmp_path)] == ["B.Jpg", "a/c.png", "b.JPEG"]
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
+        pictures(tmp_path / "nowhere")
+
+
 def test_pictures_of_formats_that_are_not_read_are_named(tmp_path: Path) -> None:
     for name in ("a.gif", "b/c.WebP", "b/d.jpg", ".git/x.gif", "note.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -176,9 +176,16 @@ def test_files_are_as_promised(tmp_path: Path) -> None:
 
 text = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
 segment = text.filter(lambda part: part not in {".", ".."} and "/" not in part)
-side = st.floats(0.001, 1e4, allow_nan=False)
-box = st.tuples(side, side, side, side).map(lambda b: (b[0] - 5000, b[1], b[0] - 5000 + b[2], b[1] + b[3]))
-boxes = st.lists(box.filter(lambda b: b[2] > b[0] and b[3] > b[1]), max_size=3)
+side = st.integers(1, 9999)
+
+
+@st.composite
+def boxed(draw: st.DrawFn) -> tuple[Boxes, int, int]:
+    width, height = draw(side), draw(side)
+    across, down = (st.tuples(st.floats(-1, end), st.floats(-1, end)).map(sorted) for end in (width, height))
+    drawn = draw(st.lists(st.tuples(across, down), max_size=3))
+    corners = [(x0, y0, x1, y1) for (x0, x1), (y0, y1) in drawn if x1 > x0 and y1 > y0]
+    return Boxes(np.array(corners).reshape(-1, 4)), width, height
 
 
 @st.composite
@@ -190,9 +197,7 @@ def indices(draw: st.DrawFn) -> Index:
             draw(st.lists(segment, min_size=1, max_size=3).map("/".join)),
             draw(st.sampled_from(SPLITS)),
             draw(st.integers(-1, len(classes) - 1)),
-            Boxes(np.array(draw(boxes)).reshape(-1, 4)),
-            draw(st.integers(1, 9999)),
-            draw(st.integers(1, 9999)),
+            *draw(boxed()),
         )
         for image in draw(st.lists(text, max_size=5, unique=True))
     )

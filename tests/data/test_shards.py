@@ -137,6 +137,7 @@ def test_a_missing_or_empty_root_says_how_to_pack(tmp_path: Path) -> None:
         ({"1.jpg": PICTURE, "1.json": {"label": 0, "boxes": [[1, 2, 3]]}}, "1.json", "boxes .x0, y0"),
         ({"1.jpg": PICTURE, "1.json": {"label": 0, "boxes": [[5, 2, 3, 4]]}}, "1.json", "boxes .x0, y0"),
         ({"1.jpg": PICTURE, "1.json": {"label": 0, "boxes": [[0, 0, float("inf"), 4]]}}, "1.json", "boxes .x0, y0"),
+        ({"1.jpg": PICTURE, "1.json": {"label": 0, "boxes": [[1, 2, 900, 4]]}}, "1.jpg", "boxes inside the image of"),
         ({"1.jpg": PICTURE, "1.cls": b"0", "1.png": PICTURE}, "1.png", "one image of each key in a shard"),
         ({"1.jpg": PICTURE, "1.cls": b"0", "./1.cls": b"1"}, "1.cls", "one cls of each key"),
         ({"../1.jpg": PICTURE}, "../1.jpg", "a path inside the archive"),

@@ -1,8 +1,10 @@
 """A network built in Python is the one that the command line builds."""
 
 import inspect
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -27,7 +29,7 @@ def own(choice: str) -> dict[str, str]:
     return MINE if choice == "custom" else {}
 
 
-def factory(choice: str) -> Callable[[], Network] | None:
+def factory(choice: str) -> partial[Network] | None:
     """What builds a choice in Python, with its own defaults; None for a variant of another choice, which has none."""
     stated = OmegaConf.load(folder() / "model" / f"{choice}.yaml")
     if "defaults" in stated:
@@ -37,6 +39,22 @@ def factory(choice: str) -> Callable[[], Network] | None:
     parameters = inspect.signature(function).parameters.values()
     needed = [one.name for one in parameters if one.default is one.empty and one.kind is not one.VAR_KEYWORD]
     return partial(function, **{name: stated[name] for name in needed}, weights="random")
+
+
+def plain(choice: str) -> dict[str, Any]:
+    """The content of the yaml of a choice."""
+    return OmegaConf.to_container(OmegaConf.load(folder() / "model" / f"{choice}.yaml"))  # type: ignore[return-value]
+
+
+def differing(function: Callable[..., Network], stated: Mapping[str, Any]) -> dict[str, str]:
+    """The arguments whose defaults in Python are not the values of the yaml."""
+    defaults = {one.name: one.default for one in inspect.signature(function).parameters.values()}
+    pairs = {name: (defaults[name], value) for name, value in stated.items() if name in defaults}
+    return {
+        name: f"{default!r} in Python, {value!r} in the yaml"
+        for name, (default, value) in pairs.items()
+        if default not in {inspect.Parameter.empty, None} and json.dumps(default) != json.dumps(value)
+    }
 
 
 def seeded(build: Callable[[], Network]) -> Network:
@@ -60,9 +78,19 @@ def test_scores_from_python_are_those_from_the_command_line(choice: str) -> None
     by_name = seeded(lambda: deepinside.load(choice, weights="random", **own(choice)))
     assert (by_name.name, by_name.classes) == (theirs.name, theirs.classes)
     made = factory(choice)
+    apart = differing(made.func, plain(choice)) if made else {}
     for ours in (by_name, *([seeded(made)] if made else [])):
-        assert ours.preprocessing == theirs.preprocessing
-        assert torch.equal(probabilities(ours, [picture])[0], expected)
+        assert ours.preprocessing == theirs.preprocessing, apart
+        assert torch.equal(probabilities(ours, [picture])[0], expected), apart
+
+
+def test_a_default_that_is_not_that_of_the_yaml_is_named() -> None:
+    def narrow(weights: str | None = None, *, widths: Sequence[int] = (8, 16), name: str = "narrow") -> Network:
+        raise NotImplementedError
+
+    stated = {"_target_": "narrow", "weights": None, "widths": [8, 16], "name": "narrow"}
+    assert differing(narrow, stated) == {}
+    assert differing(narrow, stated | {"widths": [8, 32]}) == {"widths": "(8, 16) in Python, [8, 32] in the yaml"}
 
 
 def test_what_is_not_said_of_ones_own_network_is_as_on_the_command_line() -> None:

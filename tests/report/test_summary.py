@@ -41,3 +41,22 @@ def test_other_artifacts_show_their_table(tmp_path):
     assert summary.lines(folder) == ["loss  0.250\u00a0nat  [0.200 to 0.300]", "dead  not known"]
     (folder / "table.csv").unlink()
     assert summary.lines(folder) == []
+
+
+def test_the_verdicts_of_a_few_claims_follow(tmp_path):
+    folder = artifact(tmp_path, "claims", "e0", rows=[Row("claims", 2, "claims")])
+    header = "id,verdict,world,value,ci_low,ci_high,unit,needs"
+    rows = [
+        "X01,needs_data,miniature,,,,nat,this data set",
+        "X01,supported,real,0.25,0.2,0.3,nat,",
+        "X02,needs_data,real,,,,nat,training",
+    ]
+    (folder / "claims.csv").write_text("\n".join([header, *rows]) + "\n")
+    assert summary.lines(folder) == [
+        "claims  2\u00a0claims",
+        "X01 on real  supported   0.250\u00a0nat  [0.200 to 0.300]",
+        "X02 on real  needs data             training",
+    ]
+    more = [f"X{number:02d},supported,real,1,1,1,nat," for number in range(3, 8)]
+    (folder / "claims.csv").write_text("\n".join([header, *rows, *more]) + "\n")
+    assert summary.lines(folder) == ["claims  2\u00a0claims"]

@@ -107,6 +107,14 @@ def test_the_runs_of_ours_compose(name):
         assert configuration.composed(words).run in STAGES
 
 
+@pytest.mark.parametrize("tag", ["Q", "", "verified"])
+def test_an_unknown_tag_is_refused(tag):
+    stated = {"statement": "s", "source": "p", "predicted": "x", "otherwise": "y", "needs": ["the moon"]}
+    assert Claim.read("X01", stated | {"tag": "V as a study"}).tag == "V as a study"
+    with pytest.raises(ValueError, match=rf"claims\.register\.X01: tag: expected V, S or R, got '{tag}'"):
+        Claim.read("X01", stated | {"tag": tag})
+
+
 def test_our_register_is_whole():
     claims, evidence = ours()
     assert {f"C{number:02d}" for number in range(1, 46)} <= set(claims)

@@ -68,3 +68,27 @@ def test_a_result_of_another_type_than_annotated_is_named() -> None:
     said = r"method mine: expected Maps, as it is annotated, got Tensor: return Maps\(\.\.\.\)"
     with pytest.raises(ValueError, match=said):
         method(None, Batch(torch.rand(1, 3, 4, 5), ("a",)))
+
+
+def negative(network: Network, batch: Batch) -> Maps:
+    """Returns negative values as an unsigned map."""
+    del network
+    return Maps(-batch.images.mean(dim=1, keepdim=True))
+
+
+def test_negative_values_in_an_unsigned_map_are_named_with_the_method() -> None:
+    method = methods({"mine": {"_target_": f"{__name__}.negative"}})["mine"]
+    said = r"method mine: expected an unsigned map, got a minimum of -1.0: return Maps\(values, signed=True\)"
+    with pytest.raises(ValueError, match=said):
+        method(None, Batch(torch.ones(1, 3, 4, 5), ("a",)))
+
+
+def unannotated(network, batch):
+    """Has no annotations."""
+    del network
+    return Maps(batch.images.mean(dim=1, keepdim=True))
+
+
+def test_a_method_without_a_return_annotation_is_named() -> None:
+    with pytest.raises(ValueError, match=r"method mine: .* must be annotated .*, got no annotation"):
+        methods({"mine": {"_target_": f"{__name__}.unannotated"}})

@@ -9,6 +9,7 @@ from deepinside.claims.verdict import Rule
 from deepinside.spelling import closest, resolved
 
 WORLDS = ("miniature", "real", "ilsvrc")
+_TAGS = ("V", "S", "R", "P", "SEED")  # how well a source is known; of the register's own: prediction, short summary
 Stated = TypeVar("Stated")
 
 
@@ -117,7 +118,7 @@ class Claim:
         id: as in the register, with a suffix where one claim has several numbers.
         statement: of the paper.
         source: where the paper states it.
-        tag: how well the claim itself is documented (V verified, S stated, R recalled).
+        tag: how well the claim itself is documented (V verified, S stated, R recalled), and further words.
         predicted: what follows for the number.
         otherwise: the outcome expected if the claim were false.
         unit: of the number.
@@ -141,12 +142,16 @@ class Claim:
     needs: tuple[str, ...] = ()
     seen: bool = False
 
+    def __post_init__(self) -> None:
+        if self.tag.partition(" ")[0] not in _TAGS:
+            raise ValueError(f"tag: expected V, S or R, got {self.tag!r}")
+
     @classmethod
     def read(cls, name: str, content: Mapping[str, Any]) -> Self:
         """The claim from its yaml content.
 
         Raises:
-            ValueError: if a key is unknown or missing, with the id.
+            ValueError: if a key is unknown or missing, or the tag unknown; with the id.
         """
         try:
             keys = dict(content)

@@ -87,13 +87,17 @@ class Annotation(NamedTuple):
             The boxes, half-open, in the order of the file; possibly none.
 
         Raises:
-            BadAnnotation: if a box has no area.
+            BadAnnotation: if a box has no area or is outside the image.
         """
         corners = [corners for name, corners in self.objects if name in names]
         try:
-            return Boxes.from_inclusive(corners) if corners else NO_BOXES
+            boxes = Boxes.from_inclusive(corners) if corners else NO_BOXES
         except ValueError as error:
             raise BadAnnotation(self.path, "boxes with xmin <= xmax, ymin <= ymax", str(corners), _MEND) from error
+        if not boxes.inside(self.width, self.height):
+            expected = f"boxes inside the image of {self.width}x{self.height} pixels"
+            raise BadAnnotation(self.path, expected, str(corners), _MEND)
+        return boxes
 
 
 def _content(path: Path) -> bytes:

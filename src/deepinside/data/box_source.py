@@ -11,7 +11,7 @@ from deepinside.data.annotation import Annotation, BadAnnotation
 from deepinside.data.ilsvrc import solved
 from deepinside.data.ilsvrc_layout import annotation_folder
 from deepinside.data.index import NO_BOXES
-from deepinside.data.reading import brief, read_table
+from deepinside.data.reading import BadSource, brief, read_table
 from deepinside.records import Boxes
 
 Size = tuple[int, int]  # width, height in pixels
@@ -21,7 +21,6 @@ Source = Callable[[Path, str, Size], Boxes]
 _CORNERS = ("x0", "y0", "x1", "y1")
 _SIZE = ("width", "height")
 _SOLUTION = ("ImageId", "PredictionString")
-_SLACK = 1.0  # pixels that a box may reach outside: boxes of ILSVRC count from 0 or from 1
 
 
 def open_boxes(path: Path, known: Container[str]) -> Source:
@@ -100,13 +99,13 @@ class Solution:
 
         Raises:
             BadFile: if its line is broken.
-            ValueError: if its line names another class, or a box exceeds the image.
+            BadSource: if its line names another class, or a box exceeds the image.
         """
         if picture.stem not in self.lines:
             return NO_BOXES
         stated, boxes = solved(picture, self.lines[picture.stem], self.known)
         if stated != wnid:
-            raise ValueError(f"{self.path}: expected {picture.name} to be of {wnid}, its folder, got {stated}")
+            raise BadSource(f"{self.path}: expected {picture.name} to be of {wnid}, its folder, got {stated}")
         return _scaled(self.path, picture, boxes, size, size)
 
 
@@ -144,9 +143,8 @@ def _table(path: Path, rows: list[dict[str, str]]) -> _Table:
 def _scaled(path: Path, picture: Path, boxes: Boxes, made_for: Size, size: Size) -> Boxes:
     if not len(boxes):
         return boxes
-    outside = boxes.xyxy[:, 2:].max(axis=0) > np.array(made_for) + _SLACK
-    if outside.any():
-        raise ValueError(
+    if not boxes.inside(*made_for):
+        raise BadSource(
             f"{path}: expected boxes inside {picture.name}, {made_for[0]}x{made_for[1]} pixels, got "
             f"{boxes.xyxy.max(axis=0)[2:].tolist()} as the right and lower end: the boxes are for another image size; "
             "take those of these images, the folder of XML files, which state their size, or the original images"

@@ -44,8 +44,9 @@ def index(root: Path | str, split: str = "all") -> Index:
     paths = list(_found(root)) if root.is_dir() else []
     others = tuple(row for _, base in _bases(root) for row in unread(base, root))
     if not paths and not others:
+        came = "none" if root.is_dir() else "no such folder"
         raise FileNotFoundError(
-            f"{root}: expected images (jpg, jpeg, png) in class folders, got none{instead(root, 'folder', HOW)}"
+            f"{root}: expected images (jpg, jpeg, png) in class folders, got {came}{instead(root, 'folder', HOW)}"
         )
     names = {class_ for _, class_, _ in paths if class_}
     folders = sorted(names)

@@ -268,8 +268,14 @@ def pictures(folder: str | Path) -> list[Path]:
 
     Returns:
         Paths in sorted order, without hidden files and folders.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
     """
-    return _files(Path(folder), SUFFIXES)
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder")
+    return _files(folder, SUFFIXES)
 
 
 def unread(folder: Path, root: Path) -> tuple[tuple[str, str], ...]:

@@ -38,6 +38,9 @@ class Entry:
         width: in pixels.
         height: in pixels.
         span: its position in a tar; None for a separate file.
+
+    Raises:
+        ValueError: if a box is outside the image.
     """
 
     image: str
@@ -48,6 +51,13 @@ class Entry:
     width: int
     height: int
     span: Span | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.boxes) and min(self.width, self.height) > 0 and not self.boxes.inside(self.width, self.height):
+            raise ValueError(
+                f"expected boxes inside the image of {self.width}x{self.height} pixels, got "
+                f"{brief(str(self.boxes.xyxy.tolist()))}: take those of this image, in its pixels"
+            )
 
 
 @dataclass(frozen=True)

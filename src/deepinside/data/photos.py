@@ -51,7 +51,8 @@ def index(root: Path | str | None = None, split: str = "all") -> Index:
     paths = _shipped(folder) if root is None else _named(copies if copies.is_dir() else folder)
     others = unread(folder, folder) if own else ()
     if not paths and not others:
-        what = f"{folder}: expected a folder of images (jpg, jpeg, png), got none"
+        came = "none" if folder.is_dir() else "no such folder"
+        what = f"{folder}: expected a folder of images (jpg, jpeg, png), got {came}"
         raise FileNotFoundError(f"{what}{instead(folder, 'photos', HOW)}")
     listed = survey(folder, sorted(paths.items()), partial(_look, folder), "pictures")
     aside = listed.set_aside + others

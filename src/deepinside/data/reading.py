@@ -44,6 +44,18 @@ class BadFile(ValueError):
         return readable(path.as_posix()), self.reason
 
 
+class BadSource(ValueError):
+    """A file about many images that cannot be trusted for any of them; a long run stops."""
+
+
+class _Failed(BadFile):
+    # A file on which its reader raised an error, whose message is the reason.
+    def __init__(self, path: Path, error: ValueError) -> None:
+        self.path, self.came = path, brief(str(error))
+        self.reason = readable(self.came)
+        ValueError.__init__(self, f"{readable(str(path))}: {self.reason}")
+
+
 def brief(text: str) -> str:
     """Abbreviates the content of a file for a message.
 
@@ -147,7 +159,17 @@ def _read_each(read: Callable[[Task], Iterable[Found | BadFile]], tasks: Sequenc
             results.extend(read(task))
         except BadFile as error:
             results.append(error)
+        except ValueError as error:
+            path = _file(task)
+            if path is None or isinstance(error, BadSource):
+                raise
+            results.append(_Failed(path, error))
     return results
+
+
+def _file(task: object) -> Path | None:
+    parts = task if isinstance(task, tuple) else (task,)
+    return next((part for part in parts if isinstance(part, Path)), None)
 
 
 def survey(
@@ -158,11 +180,15 @@ def survey(
     Args:
         root: of the data; reasons name files relative to it.
         tasks: inputs of `read`.
-        read: task -> results and bad files; raises `BadFile` if nothing is usable.
+        read: task -> results and bad files; raises `BadFile` if nothing is usable. Any other ValueError is the reason
+            to skip the file of the task (a path, or a tuple with one).
         description: of the progress bar.
 
     Returns:
         Results and skipped files, in the order of the tasks.
+
+    Raises:
+        BadSource: if `read` raises it.
     """
     chunks = [tasks[start : start + _CHUNK] for start in range(0, len(tasks), _CHUNK)]
     with ThreadPoolExecutor(_THREADS) as pool:

@@ -243,5 +243,8 @@ def _labelled(
             aside.append(BadFile(root / one.file, expected, repr(one.label), _MEND).row(root))
         else:
             label = numbers.get(one.label, -1)
-            entries.append(Entry(one.file, one.file, one.split, label, one.json.boxes, *one.size, span=one.span))
+            try:
+                entries.append(Entry(one.file, one.file, one.split, label, one.json.boxes, *one.size, span=one.span))
+            except ValueError as error:  # a box outside the image
+                aside.append((one.file, str(error)))
     return tuple(entries), tuple(aside)

@@ -217,12 +217,18 @@ def output_count(classes: Sequence[str] | None, tensors: Mapping[str, Tensor] | 
         head: key of the last layer's bias.
 
     Returns:
-        The length of the bias in `tensors`, otherwise the number of names, otherwise 1000.
+        The length of the bias in `tensors`; without weights the number of names, otherwise 1000.
 
     Raises:
-        ValueError: if the weights and the names disagree.
+        ValueError: if the weights have no such bias, or they and the names disagree.
     """
-    stored = None if tensors is None or head not in tensors else len(tensors[head])
+    if tensors is not None and head not in tensors:
+        biases = [name for name in tensors if name.endswith("bias")]
+        raise ValueError(
+            f"expected {head!r}, the bias of the last layer, among the weights, got {_some(biases) or 'no bias'}: "
+            "this is a checkpoint of another architecture"
+        )
+    stored = None if tensors is None else len(tensors[head])
     if stored is not None and classes and stored != len(classes):
         raise ValueError(
             f"the weights are for {stored} classes ({head}), the data have {len(classes)}: "

@@ -48,7 +48,7 @@ def beside(
     height, width = picture.shape[:2]
     side = 2.6
     figure, axes = plt.subplots(
-        1, len(maps) + 1, figsize=(side * (len(maps) + 1), side * height / width + 0.75), layout="constrained"
+        1, len(maps) + 1, figsize=(side * (len(maps) + 1), side * height / width + 0.6), layout="constrained"
     )
     axes = np.atleast_1d(axes)
     axes[0].imshow(picture)
@@ -56,6 +56,7 @@ def beside(
     for axis, (name, map_) in zip(axes[1:], maps.items(), strict=True):
         draw_map(axis, map_, name, signed=name in signed)
     for axis in axes:
+        axis.set_anchor("N")  # the image, which has no scale below it, begins where the maps do
         axis.set_xticks([])
         axis.set_yticks([])
     return figure

@@ -6,16 +6,38 @@ from pathlib import Path
 from deepinside.report import number
 
 MOST = 16  # lines: what a person reads at a glance
+_CLAIMS = 6  # whose verdicts are listed
 
 
 def lines(folder: Path) -> list[str]:
-    """A short aligned table of an artifact's numbers, at most 16 lines; of a report its key results (`found.csv`)."""
+    """A short aligned table of an artifact's numbers, at most 16 lines; of a report its key results (`found.csv`).
+
+    The verdicts of up to six claims follow.
+    """
     files = ("found.csv", "results.csv", "table.csv")
     file, rows = next(((file, rows) for file in files if (rows := _read(folder / file))), ("", []))
     shown = rows if len(rows) <= MOST else _fair(rows, MOST - 1)
     table = _aligned([_worded(line) for line in shown])
     everything = file if file == "table.csv" else "results.csv"
-    return table if shown is rows else [*table, f"... and {len(rows) - len(shown)} more in {everything}"]
+    rest = [] if shown is rows else [f"... and {len(rows) - len(shown)} more in {everything}"]
+    return [*table, *rest, *(_verdicts(folder) if file == "table.csv" else ())]
+
+
+def _verdicts(folder: Path) -> list[str]:
+    # Of each claim on every data set that it was measured on; what it needs, where it was on none.
+    rows = _read(folder / "claims.csv")
+    if len({row["id"] for row in rows}) > _CLAIMS:
+        return []
+    measured = {row["id"] for row in rows if row["value"]}
+    return _aligned([_decided(row) for row in rows if row["value"] or row["id"] not in measured])
+
+
+def _decided(row: dict[str, str]) -> tuple[str, str, str, str]:
+    name, verdict = f"{row['id']} on {row['world']}", row["verdict"].replace("_", " ")
+    if not row["value"]:
+        return name, verdict, "", row["needs"]
+    _, _, text, ends = _worded({"metric": name, **{key: row[key] for key in ("value", "ci_low", "ci_high", "unit")}})
+    return name, verdict, text, ends
 
 
 def _fair(rows: list[dict[str, str]], room: int) -> list[dict[str, str]]:

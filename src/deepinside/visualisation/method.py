@@ -51,9 +51,14 @@ class Method(NamedTuple):
         """The result of the method with its settings, which take precedence over `material`.
 
         Raises:
-            ValueError: if it is not of the type that the method is annotated with.
+            ValueError: if the method raises one, or returns another type than it is annotated with; with its name.
         """
-        result = self.work(*inputs, **(material | self.settings))
+        try:
+            result = self.work(*inputs, **(material | self.settings))
+        except ValueError as error:
+            if type(error) is not ValueError or str(error).startswith((f"{self.name}.", f"method {self.name}")):
+                raise
+            raise ValueError(f"method {self.name}: {error}") from error
         if not isinstance(result, self.returns):
             kind, came = self.returns.__name__, type(result).__name__
             raise ValueError(f"method {self.name}: expected {kind}, as it is annotated, got {came}: return {kind}(...)")
@@ -71,7 +76,8 @@ def methods(chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, Method]:
         work = resolved(keys["_target_"])
         signature = inspect.signature(work)
         if signature.return_annotation not in {Maps, Images, Study}:
-            came = getattr(signature.return_annotation, "__name__", signature.return_annotation)
+            stated = signature.return_annotation
+            came = "no annotation" if stated is signature.empty else getattr(stated, "__name__", stated)
             raise ValueError(
                 f"method {name}: {keys['_target_']} must be annotated `-> Maps`, `-> Images` or `-> Study`, got {came}"
             )
