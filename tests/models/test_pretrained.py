@@ -137,7 +137,7 @@ def test_a_file_of_torchvisions_is_loaded_whatever_its_classes(tmp_path):
     x = torch.rand(1, 3, 64, 64)
     assert torch.equal(network(x), source.eval()(network.normalise(x)))
     assert network.classes[0] == "class 0"
-    said = r"expected 'classifier\.6\.bias', the bias of the last layer, among the weights, got .*\.bias"
+    said = r"expected 'classifier\.6\.bias', the bias of the last layer, got .*\.bias"
     with pytest.raises(ValueError, match=said):
         torchvision_model(arch="alexnet", weights=str(tmp_path / "r.safetensors"))
 

@@ -208,13 +208,19 @@ def save_weights(module: nn.Module, path: str | Path) -> None:
 _IMAGENET = 1000
 
 
-def output_count(classes: Sequence[str] | None, tensors: Mapping[str, Tensor] | None, head: str) -> int:
+def output_count(
+    classes: Sequence[str] | None,
+    tensors: Mapping[str, Tensor] | None,
+    head: str,
+    file: str | Path | None = None,
+) -> int:
     """The number of classes of a network to build.
 
     Args:
         classes: their names, if the data have them.
         tensors: weights to load, if any.
         head: key of the last layer's bias.
+        file: of the weights, for the message.
 
     Returns:
         The length of the bias in `tensors`; without weights the number of names, otherwise 1000.
@@ -225,7 +231,7 @@ def output_count(classes: Sequence[str] | None, tensors: Mapping[str, Tensor] | 
     if tensors is not None and head not in tensors:
         biases = [name for name in tensors if name.endswith("bias")]
         raise ValueError(
-            f"expected {head!r}, the bias of the last layer, among the weights, got {_some(biases) or 'no bias'}: "
+            f"{file or 'weights'}: expected {head!r}, the bias of the last layer, got {_some(biases) or 'no bias'}: "
             "this is a checkpoint of another architecture"
         )
     stored = None if tensors is None else len(tensors[head])

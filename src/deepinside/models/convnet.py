@@ -185,7 +185,7 @@ def convnet(
     Source: Simonyan et al. 2013, sec. 1; Chatfield et al. 2014, CNN-F.
     """
     tensors = None if weights in {None, "random"} else read_weights(str(weights))
-    count = output_count(classes, tensors, head="fc8.bias")
+    count = output_count(classes, tensors, "fc8.bias", weights)
     module = ConvNet(
         count,
         widths=tuple(widths),

@@ -59,7 +59,7 @@ def vgg_f(
         return Network(ConvNet(count), Preprocessing(**settings), class_names(classes, count), name)
     path = existing(str(weights))
     module, tensors, names, settings = _network(path)
-    count = output_count(classes, tensors, "fc8.bias")
+    count = output_count(classes, tensors, "fc8.bias", weights)
     return Network(module, Preprocessing(**(settings | overrides)), class_names(classes or names, count), name)
 
 

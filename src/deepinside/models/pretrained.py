@@ -79,7 +79,7 @@ def torchvision_model(
     found = locate({"weights": weights or "random", "arch": arch})
     tensors = None if found is None else read_weights(found)
     head = list(_built(arch, 1).state_dict())[-1]
-    count = output_count(classes, tensors, head)
+    count = output_count(classes, tensors, head, weights)
     module = _built(arch, count)
     if tensors is not None:
         load_tensors(module, {n: t for n, t in tensors.items() if not n.lower().startswith("aux")}, str(found))
@@ -165,7 +165,7 @@ def squeezenet(
     """
     found = locate({"weights": weights or "random"})
     tensors = None if found is None else read_weights(found)
-    count = output_count(classes, tensors, head="classifier.1.bias")
+    count = output_count(classes, tensors, "classifier.1.bias", weights)
     module = zoo.squeezenet1_0(weights=None, num_classes=count)
     module.classifier[2] = _Answered()
     if tensors is not None:
@@ -232,7 +232,7 @@ def efficientnet_lite(
         raise KeyError(f"no network {arch!r} here; {closest(arch, _LITE)}")
     found = locate({"weights": weights or "random", "arch": arch})
     tensors = None if found is None else read_weights(found)
-    count = output_count(classes, tensors, head="_fc.bias")
+    count = output_count(classes, tensors, "_fc.bias", weights)
     module = EfficientNet.from_name(arch, num_classes=count)
     if tensors is not None:
         load_tensors(module, tensors, str(found))

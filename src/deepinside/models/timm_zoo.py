@@ -47,7 +47,7 @@ def timm_model(
     found = locate({"weights": weights or "random"})
     tensors = None if found is None else read_weights(found)
     head = f"{timm.get_pretrained_cfg(arch).classifier}.bias"
-    count = output_count(classes, tensors, head)
+    count = output_count(classes, tensors, head, weights)
     module: nn.Module = timm.create_model(arch, pretrained=False, num_classes=count)
     if tensors is not None:
         load_tensors(module, tensors, str(found))
