@@ -18,28 +18,24 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+from tune import BEST, SIDE, tried  # beside this file
 
 from deepinside.localisation.boxes import overlap, rescaled
-from deepinside.localisation.maps import Scene
-from deepinside.localisation.segment import segment
-from deepinside.localisation.settings import BASELINES, Settings
+from deepinside.localisation.settings import BASELINES
 from deepinside.statistics import mean_row
 
 HERE = Path(__file__).resolve().parent
-SIDE = 112
 GRID = {
     "centre": (None, 0.3, 0.35, 0.4, 0.5),
     "smoothing": (0.03, 0.06),
     "activation": (0.0, 0.5, 0.7, 1.0),  # saliency has the rest
     "threshold": (0.1, 0.15, 0.2, 0.3),
 }
-BEST = {"centre": 0.35, "smoothing": 0.04, "activation": 0.7, "threshold": 0.15}  # conf/localise/best.yaml
 
 
 def cells() -> Iterator[dict]:
@@ -85,7 +81,7 @@ def store(folder: Path, words: Sequence[str]) -> None:
                  covered=shown.covered, truth=truth)  # fmt: skip
 
 
-def tried(path: Path) -> Float[ndarray, " s"]:
+def reached(path: Path) -> Float[ndarray, " s"]:
     """The overlap that every setting and every baseline reaches on one photograph.
 
     Args:
@@ -95,15 +91,9 @@ def tried(path: Path) -> Float[ndarray, " s"]:
         IoU per setting, then of the baselines.
     """
     with np.load(path) as kept:
-        covered, truth = kept["covered"], kept["truth"]
-        saliency, activation = (kept[key].astype(np.float32)[None] for key in ("saliency", "activation"))
-    picture = np.zeros((*covered.shape, 3))  # which a threshold does not use
-    shown = Scene(picture, covered, saliency, activation, covered.shape)
-    plain = Settings(side=None, segmentation="threshold")
-    drawn = [segment(shown, replace(plain, saliency=1 - cell["activation"], **cell))[0].box for cell in cells()]
-    drawn = [rescaled(box, covered.shape, (1, 1)) for box in drawn]
-    drawn += [rescaled(box((1000, 1000)), (1000, 1000), (1, 1)) for box in BASELINES.values()]
-    return np.array([float(overlap(box, truth).max()) for box in drawn])
+        truth = kept["truth"]
+    blind = [rescaled(box((1000, 1000)), (1000, 1000), (1, 1)) for box in BASELINES.values()]
+    return np.append(tried(path, list(cells())), [float(overlap(box, truth).max()) for box in blind])
 
 
 def counted(overlaps: dict[tuple[str, str], Float[ndarray, "n s"]]) -> Iterator[tuple]:
@@ -149,7 +139,7 @@ def main(words: Sequence[str]) -> None:
     with ProcessPoolExecutor(2) as pool:
         for place in sorted(path for path in folder.iterdir() if path.is_dir()):
             network, _, data = place.name.rpartition(".")
-            overlaps[network, data] = np.array(list(pool.map(tried, sorted(place.glob("*.npz")), chunksize=10)))
+            overlaps[network, data] = np.array(list(pool.map(reached, sorted(place.glob("*.npz")), chunksize=10)))
     head = ("network", "data", "way", "setting", "error", "ci_low", "ci_high", "photographs")
     with (HERE / "nested.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

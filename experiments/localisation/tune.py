@@ -80,14 +80,15 @@ def store(folder: Path, overrides: Sequence[str]) -> None:
                  covered=shown.covered, truth=truth)  # fmt: skip
 
 
-def tried(path: Path) -> Float[ndarray, " s"]:
+def tried(path: Path, cells: Sequence[dict] | None = None) -> Float[ndarray, " s"]:
     """The overlap that every setting reaches on one photograph.
 
     Args:
         path: of its maps.
+        cells: settings to try; None: those of the grid.
 
     Returns:
-        IoU per cell of the grid.
+        IoU per setting.
     """
     with np.load(path) as kept:
         covered, truth = kept["covered"], kept["truth"]
@@ -96,7 +97,7 @@ def tried(path: Path) -> Float[ndarray, " s"]:
     shown = Scene(picture, covered, saliency, activation, covered.shape)
     plain = Settings(side=None, segmentation="threshold")
     found = []
-    for cell in settings():
+    for cell in settings() if cells is None else cells:
         one = replace(plain, saliency=1 - cell["activation"], **cell)
         box = rescaled(segment(shown, one)[0].box, covered.shape, (1, 1))
         found.append(float(overlap(box, truth).max()))
