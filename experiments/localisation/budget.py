@@ -67,7 +67,7 @@ def drawn(shown: Scene, front: Mask, back: Mask, colours: tuple[Mask, Mask] | No
     if not all(side.any() for side in (front, back, *fitted)):
         return np.zeros_like(front)
     models = {"components": PAPER.components, "samples": PAPER.samples, "seed": PAPER.seed}
-    costs = np.stack([color_model.unaries(shown.picture, side, **models) for side in fitted[::-1]])
+    costs = color_model.unaries(shown.picture, np.stack(fitted[::-1]), **models)
     return minimum_cut(costs, contrast_links(shown.picture, PAPER.gamma), front, back)
 
 

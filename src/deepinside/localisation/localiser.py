@@ -246,6 +246,7 @@ def worker_pool(workers: int) -> Generator[ProcessPoolExecutor]:
 
 def _settle() -> None:
     threadpoolctl.threadpool_limits(1)
+    torch.set_num_threads(1)
     threading.Thread(target=_leave_with_the_parent, daemon=True).start()
 
 

@@ -13,14 +13,14 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from deepinside.localisation import boxes, color_model
-from deepinside.localisation.graph_cut import Links, contrast_links, minimum_cut
+from deepinside.localisation.graph_cut import contrast_links, minimum_cut
 from deepinside.localisation.maps import Scene, blended
 from deepinside.localisation.settings import Settings
 
+Sides = tuple[Bool[ndarray, "h w"], Bool[ndarray, "h w"]]  # foreground and background
 
-def above(
-    map_: Float[ndarray, "h w"], covered: Bool[ndarray, "h w"], share: float
-) -> tuple[Bool[ndarray, "h w"], Bool[ndarray, "h w"]]:
+
+def above(map_: Float[ndarray, "h w"], covered: Bool[ndarray, "h w"], share: float) -> Sides:
     """The covered pixels of at least a share of the map's maximum, and the others.
 
     Args:
@@ -40,9 +40,7 @@ def above(
     return front, covered & ~front
 
 
-def seeds(
-    map_: Float[ndarray, "h w"], covered: Bool[ndarray, "h w"], foreground: float, background: float
-) -> tuple[Bool[ndarray, "h w"], Bool[ndarray, "h w"]]:
+def seeds(map_: Float[ndarray, "h w"], covered: Bool[ndarray, "h w"], foreground: float, background: float) -> Sides:
     """The pixels strictly above the one quantile of the map and those strictly below the other.
 
     If ties leave one side empty (a quantile that equals the map's maximum or minimum), the pixels at that extreme are
@@ -160,40 +158,38 @@ def _threshold(maps: Sequence[Float[ndarray, "h w"]], scene: Scene, settings: Se
 
 
 def _graph_cut(maps: Sequence[Float[ndarray, "h w"]], scene: Scene, settings: Settings) -> list[Parts]:
-    links = contrast_links(scene.picture, settings.gamma)
-    return _from_seeds(maps, scene, settings, partial(_cut, scene.picture, links, settings))
+    return _from_seeds(maps, scene, settings, partial(_cuts, scene.picture, settings))
 
 
 def _grab_cut(maps: Sequence[Float[ndarray, "h w"]], scene: Scene, settings: Settings) -> list[Parts]:
-    return _from_seeds(maps, scene, settings, partial(grab_cut, scene.picture))
+    return _from_seeds(maps, scene, settings, lambda pairs: [grab_cut(scene.picture, *pair) for pair in pairs])
 
 
 def _from_seeds(
     maps: Sequence[Float[ndarray, "h w"]],
     scene: Scene,
     settings: Settings,
-    extended: Callable[[Bool[ndarray, "h w"], Bool[ndarray, "h w"]], Bool[ndarray, "h w"]],
+    extended: Callable[[Sequence[Sides]], list[Bool[ndarray, "h w"]]],
 ) -> list[Parts]:
     quantiles = settings.foreground_quantile, settings.background_quantile
     divided = [seeds(map_, scene.covered, *quantiles) for map_ in maps]
-    return [
-        Parts(front, back, extended(front, back) if front.any() and back.any() else np.zeros_like(front))
-        for front, back in divided
-    ]
+    usable = [number for number, (front, back) in enumerate(divided) if front.any() and back.any()]
+    found = dict(zip(usable, extended([divided[number] for number in usable]), strict=True))
+    return [Parts(front, back, found.get(number, np.zeros_like(front))) for number, (front, back) in enumerate(divided)]
 
 
-def _cut(
-    picture: Float[ndarray, "h w 3"],
-    links: Links,
-    settings: Settings,
-    front: Bool[ndarray, "h w"],
-    back: Bool[ndarray, "h w"],
-) -> Bool[ndarray, "h w"]:
-    hard = (front, back) if settings.seeds_hard else (None, None)
+def _cuts(picture: Float[ndarray, "h w 3"], settings: Settings, pairs: Sequence[Sides]) -> list[Bool[ndarray, "h w"]]:
+    if not pairs:
+        return []
+    links = contrast_links(picture, settings.gamma)
     models = {"components": settings.components, "samples": settings.samples, "seed": settings.seed}
-    free = ~(front | back) if settings.seeds_hard else None  # the label of a seed costs nothing
-    costs = np.stack([color_model.unaries(picture, side, **models, where=free) for side in (back, front)])
-    return minimum_cut(costs, links, *hard)
+    sides = np.stack([(back, front) for front, back in pairs])
+    shape = -1, *picture.shape[:2]
+    free = ~sides.any(axis=1, keepdims=True) | (not settings.seeds_hard)  # the label of a seed costs nothing
+    where = np.broadcast_to(free, sides.shape).reshape(shape)
+    costs = color_model.unaries(picture, sides.reshape(shape), **models, where=where).reshape(sides.shape)
+    hard = pairs if settings.seeds_hard else [(None, None)] * len(pairs)
+    return [minimum_cut(cost, links, *own) for cost, own in zip(costs, hard, strict=True)]
 
 
 def grab_cut(
