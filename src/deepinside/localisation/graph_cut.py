@@ -8,7 +8,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 from ortools.graph.python import max_flow
 
@@ -45,18 +45,21 @@ def contrast_links(image: Float[ndarray, "h w 3"], gamma: float = 50.0) -> Links
     first = np.concatenate([near.ravel() for near, _, _ in pairs])
     second = np.concatenate([far.ravel() for _, far, _ in pairs])
     distance = np.concatenate([np.full(near.size, length) for near, _, length in pairs])
-    colours = image.reshape(-1, 3).astype(np.float64)
-    square = ((colours[first] - colours[second]) ** 2).sum(axis=1)
+    colours = image.astype(np.float64)
+    differences = [_shifted(colours, *step) - _shifted(colours, *step, far=True) for step in _STEPS]
+    square = np.concatenate([np.einsum("yxc,yxc->yx", each, each).ravel() for each in differences])
     mean = square.mean() if square.size else 0.0
     beta = 1 / (2 * mean) if mean > 0 else 0.0
     return Links(first, second, gamma * np.exp(-beta * square) / distance)
 
 
-def _shifted(index: Int[ndarray, "h w"], down: int, right: int, *, far: bool = False) -> Int[ndarray, "y x"]:
+def _shifted(
+    values: Shaped[ndarray, "h w *c"], down: int, right: int, *, far: bool = False
+) -> Shaped[ndarray, "y x *c"]:
     # The pixels that have a neighbour at that step, or (`far`) those neighbours.
-    height, width = index.shape
+    height, width = values.shape[:2]
     top, left = (down, max(right, 0)) if far else (0, max(-right, 0))
-    return index[top : top + height - down, left : left + width - abs(right)]
+    return values[top : top + height - down, left : left + width - abs(right)]
 
 
 def minimum_cut(
@@ -103,7 +106,7 @@ def _free(
     pull = sum(
         np.bincount(end, capacity * fixed[other], len(gain)) for end, other in (links[:2], links[1::-1])
     )  # exact: whole numbers below 2^53
-    place = np.full(len(gain), -1)
+    place = np.full(len(gain), -1, dtype=np.int32)
     place[free] = np.arange(len(free))
     both = (place[links.first] >= 0) & (place[links.second] >= 0)
     among = Links(place[links.first[both]], place[links.second[both]], links.weight[both])
@@ -118,8 +121,9 @@ def _source_side(links: Links, capacity: Int[ndarray, " e"], gain: Int[ndarray, 
     source, sink = len(gain), len(gain) + 1
     wins, loses = np.flatnonzero(gain > 0), np.flatnonzero(gain < 0)
     # The arc of no capacity from source to sink makes both known to the solver where a side has no pixel.
-    tails = np.concatenate([links.first, links.second, np.full(len(wins), source), loses, [source]])
-    heads = np.concatenate([links.second, links.first, wins, np.full(len(loses), sink), [sink]])
+    # It takes numbers of pixels in 32 bits, and converts others slowly.
+    tails = np.concatenate([links.first, links.second, np.full(len(wins), source), loses, [source]], dtype=np.int32)
+    heads = np.concatenate([links.second, links.first, wins, np.full(len(loses), sink), [sink]], dtype=np.int32)
     flow = max_flow.SimpleMaxFlow()
     flow.add_arcs_with_capacity(tails, heads, np.concatenate([capacity, capacity, gain[wins], -gain[loses], [0]]))
     status = flow.solve(source, sink)
