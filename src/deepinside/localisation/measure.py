@@ -43,11 +43,10 @@ def measured(map_: Float[ndarray, "h w"], covered: Bool[ndarray, "h w"], instanc
     """
     inside = _inside(map_.shape, instances)
     scale = normalised(map_, covered)
-    curve = np.array([_best(scale >= threshold, instances) for threshold in THRESHOLDS])
     place = np.unravel_index(np.argmax(scale), scale.shape)
     total = float((map_ * covered).sum())
     energy = float((map_ * covered * inside).sum()) / total if total > 0 else float("nan")
-    return Measured(curve, np.asarray(float(inside[place])), np.asarray(energy))
+    return Measured(_curve(scale, instances), np.asarray(float(inside[place])), np.asarray(energy))
 
 
 def _inside(size: tuple[int, ...], instances: Float[ndarray, "b 4"]) -> Bool[ndarray, "h w"]:
@@ -57,11 +56,15 @@ def _inside(size: tuple[int, ...], instances: Float[ndarray, "b 4"]) -> Bool[nda
     return np.any(found, axis=0)
 
 
-def _best(mask: Bool[ndarray, "h w"], instances: Float[ndarray, "b 4"]) -> float:
-    labels, _ = ndimage.label(mask, structure=np.ones((3, 3)))
-    parts = [(x.start, y.start, x.stop, y.stop) for y, x in ndimage.find_objects(labels)]
-    drawn = np.array(parts, dtype=np.float64).reshape(-1, 4)
-    return float(overlap(drawn[:, None], instances).max(initial=0.0))
+def _curve(scale: Float[ndarray, "h w"], instances: Float[ndarray, "b 4"]) -> Float[ndarray, " t"]:
+    parts = []
+    for number, threshold in enumerate(THRESHOLDS):
+        labels, _ = ndimage.label(scale >= threshold, structure=np.ones((3, 3)))
+        parts += [(number, x.start, y.start, x.stop, y.stop) for y, x in ndimage.find_objects(labels)]
+    places = np.array(parts)  # some: every pixel is at least 0
+    curve = np.zeros(len(THRESHOLDS))
+    np.maximum.at(curve, places[:, 0], overlap(places[:, None, 1:].astype(np.float64), instances).max(axis=1))
+    return curve
 
 
 def max_box_accuracy(curves: Float[ndarray, "n t"], least: float) -> tuple[float, Bool[ndarray, " n"]]:
