@@ -1,4 +1,4 @@
-"""Localisation: one cut with its colour models against OpenCV's grabCut, workers on stored maps, and 50,000 images.
+"""Localisation: one cut beside OpenCV's grabCut, colour models beside scikit-learn's, stored maps, and 50,000 images.
 
     OMP_NUM_THREADS=1 python benchmarks/localise.py --photographs 24 --out benchmarks/results.csv
 
@@ -7,6 +7,7 @@ grabCut is compared where cv2 can be imported (`pip install --target DIR opencv-
 
 import argparse
 import time
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -14,8 +15,11 @@ import numpy as np
 import torch
 from record import Record, keep
 from skimage import data, transform
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
 
 from deepinside.data.index import Entry
+from deepinside.localisation import color_model
 from deepinside.localisation.crops import viewed
 from deepinside.localisation.localiser import locate, worker_pool
 from deepinside.localisation.maps import scene
@@ -105,6 +109,38 @@ def grabcut(cv2, shown):
     return median(work)
 
 
+def mixtures():
+    # The colour models of all classes of a photograph, fitted, and evaluated at every pixel.
+    print(f"\n| colour models of {CLASSES} classes | ms | scikit-learn, ms | ratio |\n|---|---|---|---|")
+    records = []
+    for side in (224, 112):
+        ours, theirs = [], []
+        for name in PHOTOGRAPHS:
+            shown = photographed(name, 224, side)
+            sides = np.stack([part for map_ in shown.saliency for part in seeds(map_, shown.covered, 0.95, 0.30)])
+            ours.append(median(partial(color_model.unaries, shown.picture, sides), 3))
+            theirs.append(median(partial(scikit_learns, shown.picture, sides), 3))
+        each = [their / mine for mine, their in zip(ours, theirs, strict=True)]
+        times = 1000 * np.mean(ours), 1000 * np.mean(theirs), "ms"
+        what = f"colour models of {CLASSES} classes, {side} px"
+        spread = float(np.median(each)), min(each), max(each)
+        records.append(Record("localisation", what, "scikit-learn's GaussianMixture", *times, *spread, "at least 4"))
+        print(f"| {side} px | {times[0]:.0f} | {times[1]:.0f} | {spread[0]:.1f} |")
+    return records
+
+
+def scikit_learns(picture, sides):
+    pixels = picture.reshape(-1, 3)
+    for side in sides:
+        colours = picture[side]
+        if len(colours) > 2000:
+            colours = colours[np.random.default_rng(0).choice(len(colours), 2000, replace=False)]
+        model = GaussianMixture(5, reg_covar=1e-4, max_iter=20, init_params="random_from_data", random_state=0)
+        with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+            model.fit(colours)
+        model.score_samples(pixels)
+
+
 def shared():
     shown = {count: photographed(PHOTOGRAPHS[0], 256, 112, count) for count in (1, CLASSES)}
     one, six = (median(lambda one=one: segment(one, Settings())) for one in shown.values())
@@ -152,7 +188,7 @@ def main():
     parser.add_argument("--photographs", type=int, default=24)
     parser.add_argument("--out", type=Path, help="the table of all benchmarks, whose rows of this one are replaced")
     arguments = parser.parse_args()
-    records = cuts()
+    records = cuts() + mixtures()
     shared()
     rates = workers(arguments.photographs, records)
     keep(arguments.out, records)
