@@ -51,7 +51,7 @@ def _dispatched(arguments: Sequence[str]) -> int:
 
 
 def _run(cfg: "DictConfig", command: list[str]) -> None:
-    from deepinside.pipeline.execution import execute
+    from deepinside.pipeline.execution import execute, opened
     from deepinside.pipeline.plan import Planner, planned, settled
     from deepinside.report import summary
 
@@ -62,8 +62,9 @@ def _run(cfg: "DictConfig", command: list[str]) -> None:
         for line in estimate.lines(list(estimate.estimate(planned(planner, cfg, command)))):
             print(line)
         return
-    plan = (settled if cfg.run == "sweep" else planned)(planner, cfg, command)
-    folder = execute(plan)
+    with opened(cfg.machine):
+        plan = (settled if cfg.run == "sweep" else planned)(planner, cfg, command)
+        folder = execute(plan)
     for line in summary.lines(folder):
         print(line)
     print(f"artifact: {folder}")

@@ -83,7 +83,7 @@ def test_three_at_once_compute_once(tmp_path: Path) -> None:
         computed.append(out)
         met.wait()
 
-    others = {"join": lambda _part: met.wait()}
+    others = {"waiting": met.wait}
     threads = [
         threading.Thread(target=artifact.make, args=(tmp_path, MADE, compute, dict), kwargs=others) for _ in range(3)
     ]

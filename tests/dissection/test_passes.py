@@ -3,20 +3,19 @@
 import numpy as np
 import pytest
 import torch
-from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 from deepinside.dissection.activation_cache import ActivationCache
-from deepinside.dissection.counting import Counter, totals
+from deepinside.dissection.counting import Counter, counting, totals
 from deepinside.dissection.labels import Labels, Vocabulary
 from deepinside.dissection.layers import survey_layers
-from deepinside.dissection.probe_set import Bad, Group, Picture, grouped
+from deepinside.dissection.probe_set import Bad, Group, Picture, grouped, mixed
 from deepinside.dissection.score import iou
-from deepinside.dissection.thresholds import survey
+from deepinside.dissection.thresholds import Survey, survey, surveying
 from deepinside.network import Network, Preprocessing
-from deepinside.runtime.progress import helping
+from deepinside.runtime import engine
 
 VOCABULARY = Vocabulary(
     ("color", "object", "scene"),
@@ -88,16 +87,17 @@ def run(
     workers=2,
     cache=None,
     image=None,
+    works=(None, None),
 ):
     sizes = [tuple(pixels.shape[1:]) for _, pixels, _, _ in pictures]
     layers = survey_layers(found, ["1", "3"], sizes)
     read, common = reader(pictures, bad), {"batch_size": batch_size, "workers": workers}
     options = {"quantile": quantile, "top_images": 3, "cache": cache}
-    seen = survey(found, layers, read, sizes, folder=folder / "first", **options, **common)
+    seen = survey(found, layers, read, sizes, folder=folder / "first", worker=works[0], **options, **common)
     counter = Counter(found, layers, {x.name: seen.thresholds(x.name) for x in layers}, VOCABULARY, upsample, rule)
     image = image or opener(pictures, bad)
     common |= {"cache": cache, "images": len(pictures), "folder": folder / "second"}
-    return seen, counter, totals(counter, seen, image, **common)
+    return seen, counter, totals(counter, seen, image, worker=works[1], **common)
 
 
 def slow_axis(layer, axis, count, target, side, mode):
@@ -202,24 +202,29 @@ def test_a_killed_run_ends_with_the_same_numbers(tmp_path, monkeypatch):
     same(run(found, pictures, tmp_path / "killed", bad=(5,)), whole)
 
 
-@pytest.mark.parametrize("shared", [2, 6])
-def test_what_another_process_saw_is_taken_from_it(tmp_path, shared):
-    """The helper sees some or all batches of the first pass; then this process makes all of it."""
+def test_what_workers_compute_gives_the_same_numbers(tmp_path, monkeypatch):
+    """Each batch by a worker that has seen no other one, as `engine.batches` yields them: in any order."""
     found, pictures = network(3), world(3, 23)
     whole = run(found, pictures, tmp_path / "whole", bad=(5,))
-    if shared < 6:  # the others are in work elsewhere
-        (tmp_path / "shared" / "first").mkdir(parents=True)
-        locks = [FileLock(tmp_path / "shared" / "first" / f"{4 * n:08d}.lock") for n in range(shared, 6)]
-        for lock in locks:
-            lock.acquire()
-    with helping():
-        run(found, pictures, tmp_path / "shared", bad=(5,))
-        pytest.fail("a helper does not go on to count")
-    if shared < 6:
-        for lock in locks:
-            lock.release()
-    assert len(list((tmp_path / "shared" / "first").glob("*.npz"))) == shared
-    same(run(found, pictures, tmp_path / "shared", bad=(5,), cache=ActivationCache(1 << 30)), whole)
+    sizes = [tuple(pixels.shape[1:]) for _, pixels, _, _ in pictures]
+    layers, read, batches = survey_layers(found, ["1", "3"], sizes), reader(pictures, (5,)), mixed(len(pictures), 4)
+
+    def first(positions):
+        state = Survey.of(layers, sizes, 0.05)
+        own = surveying(found, layers, lambda index: [read(number) for number in batches[index]], state)
+        return own(positions.start // 4)
+
+    over = {x.name: whole[0].thresholds(x.name) for x in layers}
+    counter = Counter(found, layers, over, VOCABULARY, "receptive_field", "image")
+    second = counting(counter, tmp_path / "remote" / "first", opener(pictures, (5,)))
+
+    class Workers:
+        def batches(self, make, positions, _name):
+            for batch in reversed(positions):
+                yield batch, make()(batch)
+
+    monkeypatch.setattr(engine, "current", Workers)
+    same(run(found, pictures, tmp_path / "remote", bad=(5,), works=(lambda: first, lambda: second)), whole)
 
 
 @given(st.integers(0, 10**6), st.integers(1, 5))

@@ -1,4 +1,4 @@
-"""How far a loop is, in lines; and batches that survive a kill, and that several processes share."""
+"""How far a loop is, in lines; and batches that survive a kill."""
 
 import logging
 import os
@@ -12,33 +12,13 @@ import pytest
 from tests.own import HANGS, searched
 
 from deepinside.runtime import progress
-from deepinside.runtime.progress import EVERY, duration, helping, rate, resumable, timed, track
+from deepinside.runtime.progress import EVERY, duration, rate, resumable, timed, track
 
-BATCHES, HERE = 8, Path(__file__).parent
+HERE = Path(__file__).parent
 
 
 def squares(positions):
     return {"square": np.array([n**2 for n in positions]), "made_by": np.array(os.getpid())}
-
-
-def met(place):
-    """Squares, of which each process computes its first batch only when both have begun theirs, and none twice."""
-
-    def compute(positions):
-        (place / "begun" / str(os.getpid())).touch()
-        (place / "batches" / str(positions.start)).touch(exist_ok=False)
-        deadline = time.monotonic() + HANGS
-        while len(list((place / "begun").iterdir())) < 2:
-            assert time.monotonic() < deadline, "the other process has not begun"
-            time.sleep(0.01)
-        return squares(positions)
-
-    return compute
-
-
-def helper(folder):
-    with helping():
-        list(resumable(folder / "parts", 2 * BATCHES - 1, 2, met(folder), "helping"))
 
 
 def dying(folder):
@@ -132,18 +112,7 @@ def test_loops_are_timed_by_description_and_those_inside_them_are_not(clock):
     assert seconds == {"outer": 3 * 2 + 3 * 5, "inner": 7, "given up": 1}
 
 
-def test_processes_share_the_batches_and_each_is_computed_once(tmp_path):
-    for name in ("begun", "batches"):
-        (tmp_path / name).mkdir()
-    other = run(helper, tmp_path)
-    answers = list(resumable(tmp_path / "parts", 2 * BATCHES - 1, 2, met(tmp_path), "making"))
-    assert other.wait(timeout=HANGS) == 0
-    assert np.concatenate([answer["square"] for answer in answers]).tolist() == [n**2 for n in range(2 * BATCHES - 1)]
-    assert {int(answer["made_by"]) for answer in answers} == {os.getpid(), other.pid}
-    assert len(list((tmp_path / "parts").iterdir())) == BATCHES
-
-
-def test_the_batch_of_a_process_that_died_is_free(tmp_path):
+def test_what_a_process_finished_before_it_died_is_kept(tmp_path):
     other = run(dying, tmp_path)
     assert other.wait(timeout=HANGS) == 1
     answers = list(resumable(tmp_path, 4, 2, squares, "again"))
@@ -156,10 +125,3 @@ def test_finished_batches_are_not_computed_again(tmp_path):
     with pytest.raises(ZeroDivisionError):
         list(resumable(tmp_path, 5, 2, lambda positions: {"x": np.array(1 // (positions.start - 4))}, "second"))
     assert len(list(tmp_path.glob("*.npz"))) == 2
-
-
-def test_a_helper_that_comes_when_all_is_done_leaves_at_once(tmp_path):
-    list(resumable(tmp_path, 4, 2, squares, "made"))
-    with helping():
-        list(resumable(tmp_path, 4, 2, lambda _positions: pytest.fail("computed again"), "late"))
-        pytest.fail("went on")

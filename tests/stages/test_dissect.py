@@ -19,7 +19,6 @@ from deepinside.dissection.labels import Labels
 from deepinside.dissection.netdissect import read_result
 from deepinside.dissection.probe_set import shuffled
 from deepinside.dissection.score import detector_counts
-from deepinside.runtime.progress import helping
 from deepinside.stages import dissect, load
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -299,15 +298,6 @@ def test_an_early_epoch(broden, network, tmp_path):
     cfg.model.fit, cfg.model.weights = True, None
     with pytest.raises(ValueError, match=r"\[1, 4\], got 2"):
         dissect.check(cfg)
-
-
-def test_a_process_that_helps_changes_no_byte(artifact, broden, network, tmp_path):
-    cfg = config(broden, layers="all", **QUICK)
-    with helping():
-        made(cfg, network, tmp_path)
-        pytest.fail("it went on")
-    assert not list(tmp_path.glob("*.csv"))
-    assert contents(made(cfg, network, tmp_path)) == contents(artifact)
 
 
 def spoil(path):

@@ -53,7 +53,7 @@ def make(
     made_from: Content,
     compute: Callable[[Path], None],
     record: Callable[[], Content],
-    join: Callable[[Path], None] = lambda _part: None,
+    waiting: Callable[[], None] = lambda: None,
 ) -> tuple[Path, bool]:
     """The artifact with these inputs: an existing one, or computed under a lock and then renamed into place.
 
@@ -65,7 +65,7 @@ def make(
         made_from: see `fingerprint`.
         compute: fills the folder that it receives.
         record: device, threads and the like, which are recorded but do not name the artifact.
-        join: what to do for a folder that another process is filling; this process then waits for that one.
+        waiting: is called if another process is computing the artifact, before this one waits for it.
 
     Returns:
         The artifact's folder, and whether it was computed by this call.
@@ -81,7 +81,7 @@ def make(
     with _explained(folder, part):
         folder.mkdir(parents=True, exist_ok=True)
     sweep(folder, spared=name)
-    with _explained(folder, part), _locked(FileLock(lock), lambda: join(part)):
+    with _explained(folder, part), _locked(FileLock(lock), waiting):
         if (final / MANIFEST).exists():
             return final, False
         part.mkdir(exist_ok=True)

@@ -17,10 +17,11 @@ from deepinside.dissection.labels import Placed, Vocabulary
 from deepinside.dissection.layers import Layer, layer_maps
 from deepinside.dissection.probe_set import Group, Reader, mixed
 from deepinside.dissection.tally import Spots, summed, tally
-from deepinside.dissection.thresholds import Survey
+from deepinside.dissection.thresholds import Survey, groups
 from deepinside.dissection.totals import Part, Totals, joined, packed, sparse, totalled
 from deepinside.dissection.upsample import Grid, grid, hits
 from deepinside.network import Network
+from deepinside.runtime.engine import Compute
 from deepinside.runtime.progress import resumable
 
 Maps = Mapping[str, Tensor]  # by name of the layer
@@ -139,6 +140,34 @@ class Counter:
         return arrays
 
 
+def counting(
+    counter: Counter,
+    folder: Path,
+    image: Callable[[int], UInt8[Tensor, "3 h w"]],
+    maps: Callable[[int], Maps] = lambda _group: {},
+) -> Compute:
+    """The function that computes a batch of the second pass.
+
+    Args:
+        counter: how to count.
+        folder: of the finished batches of the first pass.
+        image: number of an image -> the image.
+        maps: number of a group -> cached maps by layer.
+
+    Returns:
+        Positions -> arrays.
+    """
+
+    def pictures(group: Group) -> Float[Tensor, "n 3 h w"]:
+        return torch.stack([image(number) for number in group.numbers.tolist()]).float() / 255
+
+    def compute(positions: range) -> dict[str, ndarray]:
+        found, permute = groups(folder, positions.start), positions.start < counter.permuted
+        return counter.count(found, pictures, maps, permute=permute) if found else {}
+
+    return compute
+
+
 def totals(
     counter: Counter,
     seen: Survey,
@@ -149,6 +178,7 @@ def totals(
     workers: int,
     folder: Path,
     cache: ActivationCache | None = None,
+    worker: Callable[[], Compute] | None = None,
 ) -> Totals:
     """Counts over the images and labels of the first pass, in the same batches.
 
@@ -164,6 +194,7 @@ def totals(
         workers: threads that read.
         folder: of the finished batches.
         cache: cached maps of the first pass.
+        worker: see `resumable`.
 
     Returns:
         The sums.
@@ -182,16 +213,11 @@ def totals(
     with Reader(image, batches, workers) as reader:
 
         def compute(positions: range) -> dict[str, ndarray]:
-            index, groups = positions.start // batch_size, seen.groups(positions.start)
+            index = positions.start // batch_size
             read = dict(zip(batches[index], reader.batch(index) if batches[index] else [], strict=True))
+            return counting(counter, seen.folder, read.__getitem__, partial(cache.pop, index))(positions)
 
-            def pictures(group: Group) -> Float[Tensor, "n 3 h w"]:
-                return torch.stack([read[number] for number in group.numbers.tolist()]).float() / 255
-
-            permute = positions.start < counter.permuted
-            return counter.count(groups, pictures, partial(cache.pop, index), permute=permute) if groups else {}
-
-        found = resumable(folder, images, batch_size, compute, "intersections")
+        found = resumable(folder, images, batch_size, compute, "intersections", worker=worker)
         named = [(layer.name, layer.units) for layer in counter.layers]
         return totalled(found, named, counter.vocabulary, counter.rule, counter.permutations)
 

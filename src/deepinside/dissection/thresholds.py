@@ -1,5 +1,6 @@
 """First pass: the thresholds of all units, and the images that excite them most."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from deepinside.dissection.layers import Layer, layer_maps
 from deepinside.dissection.probe_set import Bad, Group, Picture, Reader, Reading, grouped, mixed
 from deepinside.dissection.quantile import Largest, TopQuantile
 from deepinside.network import Network
+from deepinside.runtime.engine import Compute
 from deepinside.runtime.progress import finished, resumable
 
 
@@ -64,6 +66,31 @@ class Survey:
     bad: list[Bad] = field(default_factory=list)
     folder: Path = Path()
 
+    @classmethod
+    def of(
+        cls,
+        layers: Sequence[Layer],
+        sizes: Sequence[tuple[int, int]],
+        quantile: float,
+        top_images: int = 1,
+        folder: Path = Path(),
+    ) -> "Survey":
+        """An empty survey.
+
+        Args:
+            layers: of the network.
+            sizes: (h, w) of each network input.
+            quantile: share of positions above the threshold.
+            top_images: images per unit.
+            folder: of the finished batches.
+
+        Returns:
+            The survey, before the first image.
+        """
+        positions = {layer.name: sum(math.prod(layer.maps[size]) for size in sizes) for layer in layers}
+        quantiles = {layer.name: TopQuantile(layer.units, quantile, positions[layer.name]) for layer in layers}
+        return cls(quantiles, {layer.name: TopImages(layer.units, top_images) for layer in layers}, folder=folder)
+
     def groups(self, first: int) -> list[Group]:
         """Reads a finished batch with its labels.
 
@@ -73,8 +100,7 @@ class Survey:
         Returns:
             Its groups, without skipped images.
         """
-        with np.load(finished(self.folder, first)) as arrays:
-            return [Group.unpacked(arrays, f"{group}.") for group in range(_groups(arrays))]
+        return groups(self.folder, first)
 
     def thresholds(self, layer: str) -> Float[ndarray, " u"]:
         """T of each unit.
@@ -145,8 +171,52 @@ class Survey:
             group += 1
 
 
+def groups(folder: Path, first: int) -> list[Group]:
+    """The groups of a finished batch of the first pass, see `Survey.groups`."""
+    with np.load(finished(folder, first)) as arrays:
+        return [Group.unpacked(arrays, f"{group}.") for group in range(_groups(arrays))]
+
+
 def _groups(arrays: Mapping[str, ndarray]) -> int:
     return sum(name.endswith(".numbers") for name in arrays)
+
+
+def surveying(
+    network: Network,
+    layers: Sequence[Layer],
+    read: Callable[[int], Sequence[Reading]],
+    state: Survey,
+    cache: ActivationCache | None = None,
+) -> Callable[[int], dict[str, ndarray]]:
+    """The function that computes a batch of the first pass.
+
+    Args:
+        network: to analyse.
+        layers: of the network.
+        read: index of a batch -> its images, or the reasons why they are unreadable.
+        state: of this process; see `Survey.of`.
+        cache: cache for the maps of the batches that this process computes.
+
+    Returns:
+        Index of a batch -> its arrays.
+    """
+
+    def see(index: int, number: int, group: Group, images: UInt8[Tensor, "n 3 h w"]) -> dict[str, ndarray]:
+        found = layer_maps(network, images.float() / 255, layers)
+        arrays = {f"{number}.{key}": value for key, value in state.see(found).items()}
+        if cache is not None:
+            cache.add(index, number, found, {name: state.quantiles[name].floor for name in found})
+        return arrays | {f"{number}.{key}": values for key, values in group.packed().items()}
+
+    def compute(index: int) -> dict[str, ndarray]:
+        readings = read(index)
+        bad = [(str(one.number), one.file, one.reason) for one in readings if isinstance(one, Bad)]
+        arrays = {"bad": np.array(bad, dtype=np.str_)}
+        for number, group in enumerate(grouped([one for one in readings if isinstance(one, Picture)])):
+            arrays |= see(index, number, *group)
+        return arrays
+
+    return compute
 
 
 def survey(
@@ -161,6 +231,7 @@ def survey(
     workers: int,
     folder: Path,
     cache: ActivationCache | None = None,
+    worker: Callable[[], Compute] | None = None,
 ) -> Survey:
     """One forward pass over all images: exact thresholds at native resolution, and the top images.
 
@@ -173,39 +244,30 @@ def survey(
         top_images: images per unit.
         batch_size: images per batch; fixed by position, so that interrupted or shared runs end with equal numbers.
         workers: threads that read.
-        folder: of finished batches; processes with the same folder share the work.
+        folder: of finished batches.
         cache: cache for the maps of the batches that this process computes.
+        worker: see `resumable`.
 
     Returns:
         The survey.
 
     Source: Bau et al. 2017, sec. 2.2.
     """
-    positions = {x.name: sum(x.maps[size][0] * x.maps[size][1] for size in sizes) for x in layers}
-    quantiles = {x.name: TopQuantile(x.units, quantile, positions[x.name]) for x in layers}
-    state = Survey(quantiles, {x.name: TopImages(x.units, top_images) for x in layers}, folder=folder)
-    own: set[int] = set()
+    state = Survey.of(layers, sizes, quantile, top_images, folder)
+    batches, own = mixed(len(sizes), batch_size), set[int]()
 
-    def see(index: int, number: int, group: Group, images: UInt8[Tensor, "n 3 h w"]) -> dict[str, ndarray]:
-        found = layer_maps(network, images.float() / 255, layers)
-        arrays = {f"{number}.{key}": value for key, value in state.see(found).items()}
-        if cache is not None:
-            cache.add(index, number, found, {name: state.quantiles[name].floor for name in found})
-        return arrays | {f"{number}.{key}": values for key, values in group.packed().items()}
+    def skipped(positions: range, reason: str) -> dict[str, ndarray]:
+        numbers = batches[positions.start // batch_size]
+        return {"bad": np.array([(str(number), f"image {number}", reason) for number in numbers], dtype=np.str_)}
 
-    batches = mixed(len(sizes), batch_size)
     with Reader(read, batches, workers) as reader:
+        work = surveying(network, layers, reader.batch, state, cache)
 
-        def compute(start: range) -> dict[str, ndarray]:
-            index = start.start // batch_size
-            readings = reader.batch(index)
-            bad = [(str(one.number), one.file, one.reason) for one in readings if isinstance(one, Bad)]
-            arrays = {"bad": np.array(bad, dtype=np.str_)}
-            for number, group in enumerate(grouped([one for one in readings if isinstance(one, Picture)])):
-                arrays |= see(index, number, *group)
-            own.add(index)
-            return arrays
+        def compute(positions: range) -> dict[str, ndarray]:
+            own.add(index := positions.start // batch_size)
+            return work(index)
 
-        for index, arrays in enumerate(resumable(folder, len(sizes), batch_size, compute, "thresholds")):
+        found = resumable(folder, len(sizes), batch_size, compute, "thresholds", worker=worker, skipped=skipped)
+        for index, arrays in enumerate(found):
             state.take(arrays, seen=index in own)
     return state

@@ -3,12 +3,12 @@
 import multiprocessing
 import os
 import threading
-from collections.abc import Generator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import threadpoolctl  # type: ignore[import-untyped]
@@ -30,6 +30,8 @@ from deepinside.localisation.settings import Settings, from_maps
 from deepinside.methods.grad_cam import spatial_layer
 from deepinside.network import Network
 from deepinside.probe.randomise import randomised
+
+T = TypeVar("T")
 
 
 def locate(
@@ -104,13 +106,13 @@ class Localiser:
         network: to analyse.
         index: of the images.
         options: the group localise.
-        pool: see `worker_pool`.
+        pool: see `worker_pool`, or `Inline`.
     """
 
     network: Network
     index: Index
     options: DictConfig
-    pool: ProcessPoolExecutor
+    pool: Executor
 
     @cached_property
     def settings(self) -> Settings:
@@ -162,7 +164,19 @@ class Localiser:
         if seen and lag:
             located[seen[-1][0].image] = self._submit(*seen[-1], seen[0])
         rows = [one.result() if isinstance(one, Future) else one for one in (located[one.image] for one in entries)]
-        return {name: np.array(values) for name, values in zip(Located._fields, zip(*rows, strict=True), strict=True)}
+        return _stacked(rows)
+
+    def skipped(self, positions: range, reason: str) -> dict[str, ndarray]:
+        """What a batch that could not be computed leaves.
+
+        Args:
+            positions: of images in the index.
+            reason: why.
+
+        Returns:
+            The fields of `Located`, without boxes.
+        """
+        return _stacked([Located.blank(self.options.top, len(self.baselines), reason) for _ in positions])
 
     def _submit(
         self, entry: Entry, image: UInt8[Tensor, "3 h w"], view: Viewed, following: tuple[Entry, Tensor, Viewed]
@@ -192,6 +206,10 @@ class Localiser:
         """
         scene = self._viewed(image, classes=[entry.label]).scene(self.settings.side)
         return self.pool.submit(segment, scene, self.settings).result()[0]
+
+
+def _stacked(rows: Sequence[Located]) -> dict[str, ndarray]:
+    return {name: np.array(values) for name, values in zip(Located._fields, zip(*rows, strict=True), strict=True)}
 
 
 def last_positions(network: Network) -> str:
@@ -242,6 +260,21 @@ def worker_pool(workers: int) -> Generator[ProcessPoolExecutor]:
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+class Inline(Executor):
+    """Segments in this process, with one thread, where it is one of many that localise."""
+
+    def submit(self, work: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Calls the function.
+
+        Returns:
+            A finished future.
+        """
+        future: Future[T] = Future()
+        with threadpoolctl.threadpool_limits(1):
+            future.set_result(work(*args, **kwargs))
+        return future
 
 
 def _settle() -> None:

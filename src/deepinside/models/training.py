@@ -21,7 +21,7 @@ from deepinside.data.index import BadImage, Entry, Index
 from deepinside.models.classifier import Bar, Classifier, History, Keep, read_history
 from deepinside.network import Network
 from deepinside.runtime import machine
-from deepinside.runtime.progress import alone, track
+from deepinside.runtime.progress import track
 from deepinside.views import crops_of
 
 VIEWS = {"centre": 1, "ten": 10, "warp": 1}
@@ -144,7 +144,7 @@ def fit(
     watching = [Bar("train"), *callbacks, Keep(out, keep)]
     with _trainable(network, channels_last):
         run_epochs(classifier, pictures, checkpoint, epochs=epochs, callbacks=watching, device=device, trainer=trainer)
-    alone()
+    machine.first_only()
     return read_history(out)
 
 

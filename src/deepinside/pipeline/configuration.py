@@ -28,7 +28,7 @@ from deepinside.pipeline import table
 from deepinside.spelling import closest, renamed
 
 __all__ = [
-    "DictConfig", "HydraException", "beside", "check_overrides", "composed", "current", "flags", "folder", "groups",
+    "DictConfig", "HydraException", "beside", "check_overrides", "composed", "current", "folder", "groups",
     "main", "plain", "portable",
 ]  # fmt: skip
 
@@ -97,12 +97,6 @@ def groups(own: Path | None = None) -> dict[str, list[str]]:
     names = sorted(path.name for path in folder().iterdir() if path.is_dir())
     roots = [root for root in (folder(), own or _running()) if root is not None]
     return {name: sorted({file.stem for root in roots for file in (root / name).glob("*.yaml")}) for name in names}
-
-
-def flags() -> list[str]:
-    """The `--config-dir` option of the running program, to be passed on to another process; empty if not given."""
-    own = _running()
-    return [] if own is None else [_OWN[0], str(own)]
 
 
 def _running() -> Path | None:

@@ -3,39 +3,76 @@
 import csv
 import importlib
 import logging
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
 
 from deepinside.artifacts import artifact
 from deepinside.pipeline.plan import Plan
 from deepinside.report import summary
 from deepinside.runtime import memory
-from deepinside.runtime.progress import helping
 from deepinside.tracking import tracked
+
+if TYPE_CHECKING:
+    from deepinside.runtime.engine import Conditions, Engine
 
 log = logging.getLogger(__name__)
 
 
+@contextmanager
+def opened(options: DictConfig) -> Generator[None]:
+    """In this block stages are computed where the group machine says."""
+    if options.engine == "local":
+        yield
+        return
+    from deepinside.runtime import engine  # slow to import
+
+    with engine.opened(options):
+        yield
+
+
 def execute(plan: Plan) -> Path:
     """Computes the artifact and its inputs, as far as they do not exist yet, and returns its folder."""
-    _checked(plan)
+    check(plan)
+    begin_trainings([plan])
     return _executed(plan, requested=True)
+
+
+def begin_trainings(plans: Sequence[Plan]) -> None:
+    """Sends all missing trainings whose inputs exist or can be computed here to the workers, if there are any."""
+    engine = _engine()
+    if engine is None:
+        return
+    steps = {step.folder: step for plan in plans for step in plan.chain()}
+    for step in steps.values():
+        needed = step.inputs.values()
+        if _missing(step) and step.stage.whole and not any(_missing(one) and one.stage.whole for one in needed):
+            inputs = {key: _executed(one) for key, one in step.inputs.items()}
+            engine.begin(partial(_work, step.stage.name, step.cfg, inputs), _conditions(step))
 
 
 def _module(plan: Plan) -> Any:
     return importlib.import_module(f"deepinside.stages.{plan.stage.name}")
 
 
-def _checked(plan: Plan) -> None:
-    # Before any work: an hour of training is not the moment to learn that a layer's name is misspelt.
+def check(plan: Plan) -> None:
+    """Checks the configuration of all missing artifacts before any work."""
     for step in plan.chain():
-        if not (step.folder / artifact.MANIFEST).exists() and hasattr(module := _module(step), "check"):
+        if _missing(step) and hasattr(module := _module(step), "check"):
             module.check(step.whole)
 
 
+def _missing(plan: Plan) -> bool:
+    return not (plan.folder / artifact.MANIFEST).exists()
+
+
 def _executed(plan: Plan, requested: bool = False) -> Path:
-    if (plan.folder / artifact.MANIFEST).exists():
+    if not _missing(plan):
         count = len(_set_aside(plan.folder))
         log.info("%s %s: cached%s", plan.stage.name, plan.folder.name, f", {count} skipped" if count else "")
     else:
@@ -55,23 +92,63 @@ def _say_numbers(folder: Path, most: int = 6) -> None:
         log.info("  ... (deepinside show %s)", folder)
 
 
+def _engine() -> "Engine | None":
+    # Torch, which the engine needs, is slow to import: not for what is cached.
+    module = sys.modules.get("deepinside.runtime.engine")
+    return module.current() if module else None
+
+
+def _conditions(plan: Plan) -> "Conditions":
+    from deepinside.runtime import machine
+    from deepinside.runtime.engine import Conditions
+
+    stage, seed = plan.stage, plan.made_from["seed"]
+    named = (OmegaConf.select(plan.cfg, key) for key in (*stage.files, *stage.places))
+    return Conditions(
+        fingerprint=plan.folder.name,
+        machine=OmegaConf.to_container(plan.whole.machine, resolve=True),  # type: ignore[arg-type]
+        seed=seed,
+        modules=plan.modules,
+        source=plan.made_from["source"],
+        place=Path.cwd(),
+        paths=(*(needed.folder for needed in plan.inputs.values()), *(Path(path) for path in named if path)),
+        record=machine.settle(plan.whole.machine, seed),
+        versions=artifact.environment()["versions"],
+    )
+
+
+def _work(stage: str, cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
+    importlib.import_module(f"deepinside.stages.{stage}").run(cfg, inputs, out)
+
+
 def _computed(plan: Plan, inputs: dict[str, Path]) -> None:
     from deepinside.runtime import machine  # torch is slow to import: not for what is cached
 
-    log.info("%s %s ...", plan.stage.name, plan.folder.name)
-    work = _module(plan).run
+    name, engine = plan.folder.name, _engine()
+    log.info("%s %s ...", plan.stage.name, name)
+    work = partial(_work, plan.stage.name, plan.cfg, inputs)
     record = machine.settle(plan.whole.machine, plan.made_from["seed"]) | {"command": list(plan.command)}
-    name = plan.folder.name
-    if machine.rank() and plan.stage.together(plan.whole):
+    together = plan.stage.together(plan.whole)
+    if machine.rank() and together:
         with memory.explained(plan.stage.name, plan.stage.lower):
-            begun, join = partial(machine.announced, name), partial(_joined, plan, inputs)
-            artifact.follow(plan.folder.parent, plan.made_from, begun, join)
+            artifact.follow(
+                plan.folder.parent, plan.made_from, partial(machine.announced, name), partial(_joined, work)
+            )
         return
 
     def compute(out: Path) -> None:
-        if plan.stage.together(plan.whole):
+        if together:
             machine.announce(name)
-        work(plan.cfg, inputs, out)
+        if engine is None:
+            work(out)
+            return
+        engine.conditions = _conditions(plan)
+        if not plan.stage.whole or together:
+            work(out)
+            return
+        for path, content in engine.whole(work, engine.conditions).items():
+            (out / path).parent.mkdir(parents=True, exist_ok=True)
+            (out / path).write_bytes(content)
 
     with (
         memory.accounted() as halved,
@@ -79,7 +156,7 @@ def _computed(plan: Plan, inputs: dict[str, Path]) -> None:
         tracked(
             stage=plan.stage.name,
             kind=plan.stage.kind,
-            fingerprint=plan.folder.name,
+            fingerprint=name,
             config=plan.made_from["config"],
             inputs=inputs,
             group=plan.whole.name,
@@ -92,7 +169,7 @@ def _computed(plan: Plan, inputs: dict[str, Path]) -> None:
             plan.made_from,
             compute,
             lambda: record | artifact.environment() | ({"halved": halved} if halved else {}),
-            lambda part: _joined(plan, inputs, part) if plan.stage.shared else None,
+            lambda: log.info("%s %s: another process is computing it; waiting", plan.stage.name, name),
         )
         if fresh:
             _say_set_aside(plan)
@@ -127,8 +204,9 @@ def _printable(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
-def _joined(plan: Plan, inputs: dict[str, Path], part: Path) -> None:
-    # Another process is making this artifact: finish batches for it.
-    log.info("%s %s: another process is computing it; this one helps", plan.stage.name, plan.folder.name)
-    with helping():
-        _module(plan).run(plan.cfg, inputs, part)
+def _joined(work: Callable[[Path], None], part: Path) -> None:
+    # The part of a process of torchrun other than the first.
+    from deepinside.runtime import machine
+
+    with machine.following():
+        work(part)

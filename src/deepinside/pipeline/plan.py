@@ -32,6 +32,7 @@ class Plan:
         stage: of the table.
         view: the part of the configuration that the stage receives.
         made_from: what names the artifact.
+        modules: whose source code, with all that they import, names it too.
         inputs: key -> plan of an input artifact.
         folder: of the artifact.
         whole: the configuration that it was planned from.
@@ -41,6 +42,7 @@ class Plan:
     stage: Stage
     view: dict[str, Any]
     made_from: dict[str, Any]
+    modules: frozenset[str]
     inputs: dict[str, "Plan"]
     folder: Path
     whole: DictConfig
@@ -93,6 +95,7 @@ class Planner:
             }
         files = (*stage.files, *_read_by_methods(cfg, stage))
         counted = _selected(cfg, stage.config, leave=(*files, *stage.places))
+        modules = frozenset({f"deepinside.stages.{name}", *_targets(counted)})
         made_from = {
             "stage": name,
             "seed": cfg.seed if stage.seeded else 0,
@@ -100,12 +103,12 @@ class Planner:
             "order": _order(counted),
             "inputs": {key: plan.folder.name for key, plan in inputs.items()},
             "raw": self._raw(cfg, files),
-            "source": self._code(frozenset({f"deepinside.stages.{name}", *_targets(counted)})),
+            "source": self._code(modules),
         }
         common = ("machine", "seed") if stage.seeded else ("machine",)
         view = _selected(cfg, (*stage.config, *files, *stage.places, *common))
         folder = self._folder(made_from)
-        return Plan(stage, view, made_from, dict(inputs), folder, cfg, tuple(command))
+        return Plan(stage, view, made_from, modules, dict(inputs), folder, cfg, tuple(command))
 
     def _folder(self, made_from: Mapping[str, Any]) -> Path:
         return self.outputs / made_from["stage"] / artifact.fingerprint(made_from)
@@ -273,7 +276,7 @@ def settled(planner: Planner, cfg: DictConfig, command: Sequence[str]) -> Plan:
     from deepinside.pipeline import sweep
 
     plan = _planned_sweep(planner, cfg, command)
-    reasons = sweep.computed(*_swept(cfg, command), plan.inputs, cfg.sweep.jobs)
+    reasons = sweep.computed(_swept(cfg, command)[0], plan.inputs)
     cfg = cfg.copy()
     cfg.sweep.set_aside = [list(pair) for pair in reasons.items()]
     good = {label: point for label, point in plan.inputs.items() if label not in reasons}

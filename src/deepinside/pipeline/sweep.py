@@ -1,17 +1,13 @@
-"""Computes the points of a sweep: each is an ordinary artifact, computed by the program in a separate process."""
+"""Computes the points of a sweep, each of which is an ordinary artifact."""
 
 import logging
-import random
+import os
 import re
-import subprocess
-import sys
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Mapping, Sequence
 
 from deepinside.artifacts.artifact import MANIFEST
-from deepinside.pipeline import configuration
-from deepinside.pipeline.execution import execute
+from deepinside.pipeline.execution import begin_trainings, check, execute
 from deepinside.pipeline.plan import Plan
 from deepinside.records import Table
 from deepinside.stages.sweep import Grid, Point, text
@@ -29,45 +25,37 @@ def overrides(grid: Grid, fixed: Sequence[str], command: Sequence[str], seed: in
     return {point.label: [*common, *point.overrides] for point in grid.points()}
 
 
-def computed(grid: Grid, commands: Mapping[str, Sequence[str]], plans: Mapping[str, Plan], jobs: int) -> dict[str, str]:
+def computed(grid: Grid, plans: Mapping[str, Plan]) -> dict[str, str]:
     """Computes the missing points of a sweep, and returns the reasons of those that failed, by label.
 
-    Artifacts that all points share are computed first, once. Several machines with a common outputs folder may run
-    the same sweep: each visits the points in a different order, and none computes what another has finished or begun.
+    Their batches and trainings are computed where `machine.engine` says.
 
     Args:
         grid: of the sweep.
-        commands: overrides of all points, by label.
-        plans: of all points.
-        jobs: processes at a time.
+        plans: of all points, by label.
 
     Raises:
-        ValueError: if all points failed, `jobs` is below 1, or the points need several devices under `torchrun`.
+        ValueError: if all points failed, or the points need several devices under `torchrun`.
     """
-    if jobs < 1:
-        raise ValueError(f"sweep.jobs: expected at least 1, got {jobs}")
     points = {point.label: point for point in grid.points()}
-    missing = [label for label in points if not _there(plans[label])]
+    missing = [label for label in points if not _cached(plans[label])]
     for label in points.keys() - set(missing):
         _check_metrics(grid, points[label], plans[label])
     log.info("sweep: %d points, %d of them cached", len(points), len(points) - len(missing))
     _check_processes([plans[label] for label in missing])
-    for step in _common([plans[label] for label in missing]):
+    reasons = {label: reason for label in missing if (reason := _reason(check, plans[label]))}
+    good = [label for label in missing if label not in reasons]
+    for step in _common([plans[label] for label in good]):  # if it cannot be computed, no point can
         execute(step)
-    random.shuffle(missing)  # no result depends on the order
-    reasons: dict[str, str] = {}
-    pool = ThreadPoolExecutor(jobs)
-    try:
-        running = {pool.submit(_process, plans[label], commands[label]): label for label in missing}
-        for count, done in enumerate(as_completed(running), start=1):
-            label, (reason, seconds) = running[done], done.result()
-            log.info("%d/%d %s: %s", count, len(missing), label, reason or f"{seconds:.0f} s")
-            if reason:
-                reasons[label] = reason
-            else:
-                _check_metrics(grid, points[label], plans[label])
-    finally:
-        pool.shutdown(cancel_futures=True)
+    begin_trainings([plans[label] for label in good])
+    for count, label in enumerate(missing, start=1):
+        started = time.monotonic()
+        reason = reasons.get(label) or _reason(execute, plans[label])
+        log.info("%d/%d %s: %s", count, len(missing), label, reason or f"{time.monotonic() - started:.0f} s")
+        if reason:
+            reasons[label] = reason
+        else:
+            _check_metrics(grid, points[label], plans[label])
     if len(reasons) == len(points):
         raise ValueError(f"all {len(points)} points failed; the first: {next(iter(reasons.values()))}")
     return {label: reasons[label] for label in points if label in reasons}
@@ -83,7 +71,7 @@ def _check_processes(plans: Sequence[Plan]) -> None:
         )
 
 
-def _there(plan: Plan) -> bool:
+def _cached(plan: Plan) -> bool:
     return (plan.folder / MANIFEST).exists()
 
 
@@ -98,21 +86,13 @@ def _common(plans: Sequence[Plan]) -> list[Plan]:
     return [step for folder, step in steps[0].items() if all(folder in others for others in steps)] if steps[1:] else []
 
 
-def _process(plan: Plan, overrides: Sequence[str]) -> tuple[str, float]:
-    started = time.monotonic()
-    command = [sys.executable, "-m", "deepinside", *configuration.flags(), *overrides]
-    done = subprocess.run(command, capture_output=True, text=True, errors="backslashreplace", check=False)
-    seconds = time.monotonic() - started
-    if _there(plan):
-        return "", seconds
-    if done.returncode == 0:
-        return "code or data changed while the sweep ran; run it again", seconds
-    return _reason(done.stderr, done.returncode), seconds
-
-
-def _reason(stderr: str, code: int) -> str:
-    if code < 0:
-        return f"killed by signal {-code}"
-    lines = [line.strip() for line in stderr.splitlines() if line.strip() and not line.startswith("(DEEPINSIDE_TRACE")]
-    message = next((line for line in reversed(lines) if line.startswith("deepinside: ")), lines[-1] if lines else "")
-    return _ABSOLUTE.sub("", message.removeprefix("deepinside: ")).replace("${", "$ {") or f"exit status {code}"
+def _reason(work: Callable[[Plan], object], plan: Plan) -> str:
+    # Why a point failed; empty if it did not. Whatever is wrong with one point, the others go on.
+    try:
+        work(plan)
+    except Exception as error:
+        if os.environ.get("DEEPINSIDE_TRACE"):
+            log.exception("a point of the sweep failed")
+        message = str(error.args[0] if isinstance(error, KeyError) and error.args else error) or type(error).__name__
+        return _ABSOLUTE.sub("", message).replace("${", "$ {")
+    return ""

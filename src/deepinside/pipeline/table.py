@@ -23,7 +23,7 @@ class Stage:
         places: keys that name folders whose content is already represented by the inputs.
         inputs: configuration -> role -> name of the stage that makes the input; the role `judge` is played by a
             network of the configuration's group `judge`.
-        shared: whether several processes that need the same artifact share the work; otherwise one waits.
+        whole: whether a worker of the engine computes the whole artifact; otherwise it computes batches, or nothing.
         together: whether the processes that `torchrun` started compute it together, while only the first one writes.
         seeded: whether the seed can change the result; otherwise all seeds share the artifact.
         lower: keys to lower when memory is insufficient.
@@ -35,7 +35,7 @@ class Stage:
     files: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
     inputs: Callable[[DictConfig], dict[str, str]] = lambda _cfg: {}
-    shared: bool = False
+    whole: bool = False
     together: Callable[[DictConfig], bool] = lambda _cfg: False
     seeded: bool = True
     lower: str = "machine.workers"
@@ -76,12 +76,12 @@ _ROWS = (
     #     name         kind       may see                                        raw files       places      inputs
     Stage("prepare",   "dataset", ("data.name", "data.draw", "data.index"),      (*_DATA, "data.blacklist", "data.boxes"), seeded=False),
     Stage("concepts",  "dataset", ("concepts.name", "concepts.draw", "concepts.convert"), _CONCEPTS, seeded=False),
-    Stage("train",     "model",   ("model", "train"),                            _WEIGHTS,       _DATA,      _pictures, together=_on_several_devices, lower="train.batch_size"),
+    Stage("train",     "model",   ("model", "train"),                            _WEIGHTS,       _DATA,      _pictures, whole=True, together=_on_several_devices, lower="train.batch_size"),
     Stage("load",      "model",   ("model",),                                    _WEIGHTS),
-    Stage("invert",    "model",   ("invert",),                                   (),             _DATA,      _pictures_and_network, lower="invert.batch_size"),
-    Stage("visualise", "maps",    ("visualise", "method", *_SHOWN),              (),             _DATA + _CONCEPTS, _seen, shared=True, lower="visualise.images"),
-    Stage("localise",  "maps",    ("localise", *_SHOWN),                         (),             _DATA,      _pictures_and_network, shared=True, lower="localise.batch_size"),
-    Stage("dissect",   "table",   ("dissect", "concepts.limit"),                 ("dissect.from_csv",), _CONCEPTS, _concepts_and_network, shared=True, lower="dissect.batch_size"),
+    Stage("invert",    "model",   ("invert",),                                   (),             _DATA,      _pictures_and_network, whole=True, lower="invert.batch_size"),
+    Stage("visualise", "maps",    ("visualise", "method", *_SHOWN),              (),             _DATA + _CONCEPTS, _seen, lower="visualise.images"),
+    Stage("localise",  "maps",    ("localise", *_SHOWN),                         (),             _DATA,      _pictures_and_network, lower="localise.batch_size"),
+    Stage("dissect",   "table",   ("dissect", "concepts.limit"),                 ("dissect.from_csv",), _CONCEPTS, _concepts_and_network, lower="dissect.batch_size"),
     Stage("score",     "table",   ("score", "data.split"),                       ("predictions", "score.blacklist"), _DATA, _pictures),
     Stage("claims",    "table",   ("claims",)),
     Stage("sweep",     "table",   ("sweep.stage", "sweep.grid", "sweep.metrics", "sweep.repeats", "sweep.says", "sweep.set_aside", "name")),

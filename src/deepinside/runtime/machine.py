@@ -1,7 +1,9 @@
 """Device, threads, seed, and the processes that `torchrun` started."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -55,6 +57,34 @@ def announced(name: str) -> bool:
     return _store().check([name])
 
 
+class Finished(Exception):
+    """A process of `torchrun` that computes together with the first one has done its part."""
+
+
+_following = ContextVar("_following", default=False)
+
+
+@contextmanager
+def following() -> Generator[None]:
+    """In this block the process computes for an artifact that another process writes; ends at `first_only`."""
+    token = _following.set(True)
+    try:
+        with suppress(Finished):
+            yield
+    finally:
+        _following.reset(token)
+
+
+def first_only() -> None:
+    """Marks the following work as that of the first process.
+
+    Raises:
+        Finished: inside `following`.
+    """
+    if _following.get():
+        raise Finished
+
+
 @cache
 def _store() -> torch.distributed.Store:
     store, _, _ = next(torch.distributed.rendezvous("env://"))
@@ -62,9 +92,12 @@ def _store() -> torch.distributed.Store:
 
 
 def settle(machine: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Sets threads (None: torch's default) and global seeds before a stage; returns device and threads to record."""
-    if machine["threads"]:
-        torch.set_num_threads(machine["threads"])
+    """Sets threads and global seeds before a stage; returns device and threads to record.
+
+    `machine.threads` of None is torch's default, and one where several workers compute.
+    """
+    if threads := machine["threads"] or (1 if machine.get("engine") == "dask" else None):
+        torch.set_num_threads(threads)
     torch.manual_seed(seed)
     np.random.seed(seed)  # ruff: ignore[numpy-legacy-random]  Lightning's samplers still use it
     chosen = device(machine["device"])

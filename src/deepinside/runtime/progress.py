@@ -5,15 +5,13 @@ import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from filelock import FileLock, Timeout
-from numpy import ndarray
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -27,7 +25,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from deepinside.runtime import memory
+from deepinside.runtime import engine, memory
+from deepinside.runtime.engine import Arrays, Compute
 
 log = logging.getLogger(__name__)
 
@@ -140,91 +139,68 @@ def _timed(description: str) -> Generator[None]:
             found.seconds[description] = found.seconds.get(description, 0.0) + _clock() - started
 
 
-class AllTaken(Exception):
-    """A helping process has nothing left to do."""
-
-
-_helping = ContextVar("_helping", default=False)
-_HALVED = "halved"  # what memory did not suffice for, beside the arrays of a batch
-
-
-@contextmanager
-def helping() -> Generator[None]:
-    """In this block, `resumable` leaves its results to another process, which makes the artifact from them."""
-    token = _helping.set(True)
-    try:
-        with suppress(AllTaken):
-            yield
-    finally:
-        _helping.reset(token)
-
-
-def alone() -> None:
-    """Marks the following work as that of a single process.
-
-    Raises:
-        AllTaken: inside `helping`.
-    """
-    if _helping.get():
-        raise AllTaken
-
-
 def finished(folder: Path, start: int) -> Path:
     """The file of the batch of `resumable` that begins at `start`, whether it exists or not."""
     return folder / f"{start:08d}.npz"
 
 
 def resumable(
-    folder: Path, count: int, batch_size: int, compute: Callable[[range], dict[str, ndarray]], description: str
-) -> Iterator[dict[str, ndarray]]:
+    folder: Path,
+    count: int,
+    batch_size: int,
+    compute: Compute,
+    description: str,
+    *,
+    worker: Callable[[], Compute] | None = None,
+    skipped: Callable[[range, str], Arrays] | None = None,
+) -> Iterator[Arrays]:
     """Runs `compute` on fixed batches of positions and stores each finished batch, which is never computed again.
 
     Batches are fixed by position and kept whole, so an interrupted run ends with the same numbers as any other, and so
-    does one that several processes share: each takes batches that nobody has finished or begun. The batch of a process
-    that died becomes available again.
+    does one whose batches the workers of `engine.opened` compute. Only this process writes.
 
     Args:
-        folder: of the finished batches, common to all processes; the caller removes it at the end.
+        folder: of the finished batches; the caller removes it at the end.
         count: number of items.
         batch_size: items per batch.
         compute: positions -> arrays (numbers or strings; no objects).
         description: of the loop, for its progress.
+        worker: returns `compute` in another process, to which it is sent; None: this process computes all batches.
+        skipped: positions and reason -> arrays, for a batch that killed its workers.
 
     Yields:
         The results in order.
 
     Raises:
-        AllTaken: inside `helping`, once every batch is finished or begun.
+        PoisonBatch: if a batch killed its workers and cannot be skipped.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    starts = range(0, count, batch_size)
-    sizes = {start: min(batch_size, count - start) for start in starts}
-
-    def finish(start: int, timeout: float) -> Path:
-        path = finished(folder, start)
-        if path.exists() or not folder.exists():  # gone: all is done
-            return path
-        lock = FileLock(path.with_suffix(".lock"))
-        with suppress(Timeout), lock.acquire(timeout=timeout):
-            if not path.exists():
-                with memory.accounted() as halved:
-                    arrays = compute(range(start, start + sizes[start]))
-                arrays |= {_HALVED: np.array(halved)} if halved else {}
-                temporary = path.with_suffix(f".{os.getpid()}.tmp")
-                with temporary.open("wb") as file:
-                    np.savez(file, **arrays)  # type: ignore[arg-type]
-                temporary.rename(path)
-            Path(lock.lock_file).unlink(missing_ok=True)
-        return path
-
-    missing = [start for start in starts if not finished(folder, start).exists()]
-    with advancing(description, count, finished=count - sum(sizes[start] for start in missing)) as advance:
-        for start in missing:
-            finish(start, timeout=0)
-            advance(sizes[start])
-    alone()
-    for start in starts:
-        with np.load(finish(start, timeout=-1)) as stored:
+    batches = [range(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]
+    missing = [batch for batch in batches if not finished(folder, batch.start).exists()]
+    remote = engine.current() if worker is not None else None
+    if remote is None:
+        results: Iterable[tuple[range, Arrays]] = ((batch, engine.accounted(compute, batch)) for batch in missing)
+    else:
+        results = remote.batches(worker, missing, description)  # type: ignore[arg-type]
+    with advancing(description, count, finished=count - sum(map(len, missing))) as advance:
+        for batch, found in results:
+            if isinstance(found, engine.PoisonBatch):
+                if skipped is None:
+                    raise found
+                log.warning("%s; its %d items are skipped", found, len(batch))
+                found = skipped(batch, str(found))
+            _store(finished(folder, batch.start), found)
+            advance(len(batch))
+    for batch in batches:
+        with np.load(finished(folder, batch.start)) as stored:
             arrays = dict(stored)
-        memory.note(f"{description} from {start}: {line}" for line in arrays.pop(_HALVED, np.array([])).tolist())
+        halved = arrays.pop(engine.HALVED, np.array([])).tolist()
+        memory.note(f"{description} from {batch.start}: {line}" for line in halved)
         yield arrays
+
+
+def _store(path: Path, arrays: Arrays) -> None:
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+    temporary.rename(path)

@@ -1,13 +1,16 @@
 """Network Dissection: the concept that each unit of the requested layers detects."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import torch
+from numpy import ndarray
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from deepinside.data.broden.opening import open_broden
 from deepinside.data.broden.reader import Broden
@@ -15,12 +18,13 @@ from deepinside.dissection.ablation import ablation, concepts
 from deepinside.dissection.activation_cache import ActivationCache
 from deepinside.dissection.atlas import draw_atlas
 from deepinside.dissection.bootstrap import grouped_sums, intervals, rivals
-from deepinside.dissection.counting import Counter, stored, totals
+from deepinside.dissection.counting import Counter, counting, stored, totals
 from deepinside.dissection.figures import draw_cards, draw_counts, draw_sensitivity
-from deepinside.dissection.layers import survey_layers
+from deepinside.dissection.labels import Vocabulary
+from deepinside.dissection.layers import Layer, survey_layers
 from deepinside.dissection.netdissect import read_result
 from deepinside.dissection.permutation import permutation_test
-from deepinside.dissection.probe_set import image_of, pictures, reader, shuffled, vocabulary_of
+from deepinside.dissection.probe_set import Reading, image_of, mixed, pictures, reader, shuffled, vocabulary_of
 from deepinside.dissection.score import iou, runners_up, units_frame
 from deepinside.dissection.tables import (
     Uncertainty,
@@ -33,7 +37,7 @@ from deepinside.dissection.tables import (
     write_tables,
 )
 from deepinside.dissection.tally import RULES
-from deepinside.dissection.thresholds import Survey, survey
+from deepinside.dissection.thresholds import Survey, survey, surveying
 from deepinside.dissection.totals import Totals
 from deepinside.dissection.upsample import MODES
 from deepinside.models.saved import build, open_network
@@ -41,7 +45,7 @@ from deepinside.network import Network
 from deepinside.plots.gallery import Gallery
 from deepinside.probe import convolutional, last_maps
 from deepinside.records import Row, write_set_aside
-from deepinside.runtime.progress import alone
+from deepinside.runtime.engine import Compute
 from deepinside.spelling import closest
 
 _LEAST = {
@@ -98,16 +102,11 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     The inputs are `concepts` and `network`; none where a published table is evaluated.
     """
     if cfg.dissect.from_csv is not None:
-        alone()
         units, gallery = read_result(Path(cfg.dissect.from_csv), PUBLISHED), Gallery(out)
         draw_counts(gallery, units, write_tables(units, cfg.dissect, out), cfg.dissect)
         draw_sensitivity(gallery, by_threshold(units, cfg.dissect), cfg.dissect)
     else:
-        broden = open_broden(cfg, inputs["concepts"])
-        if cfg.dissect.categories is not None:
-            broden = Broden.open(broden.root, tuple(cfg.dissect.categories))
-        network = open_network(cfg, inputs["network"], cfg.dissect.epoch)
-        gallery = dissected(cfg, broden.limit(cfg.concepts.limit), network, out)
+        gallery = dissected(cfg, *_opened(cfg, inputs), out, inputs)
         shutil.rmtree(out / "parts")
     gallery.write()
 
@@ -122,7 +121,57 @@ def _layers(network: Network, chosen: str | Sequence[str] | None) -> tuple[str, 
     return convolutional(network) if chosen == ALL else _named(chosen)
 
 
-def dissected(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> Gallery:
+def _opened(cfg: DictConfig, inputs: dict[str, Path]) -> tuple[Broden, Network]:
+    broden = open_broden(cfg, inputs["concepts"])
+    if cfg.dissect.categories is not None:
+        broden = Broden.open(broden.root, tuple(cfg.dissect.categories))
+    network = open_network(cfg, inputs["network"], cfg.dissect.epoch)
+    return broden.limit(cfg.concepts.limit), network
+
+
+class _Passes(NamedTuple):
+    # What both passes over the images need.
+    network: Network
+    vocabulary: Vocabulary
+    sizes: list[tuple[int, int]]
+    layers: tuple[Layer, ...]
+    partners: Sequence[int]  # number of the image whose labels each image gets
+    image: Callable[[int], Tensor]
+    read: Callable[[int], Reading]
+
+    @classmethod
+    def of(cls, cfg: DictConfig, broden: Broden, network: Network) -> "_Passes":
+        chosen, vocabulary = cfg.dissect, vocabulary_of(broden)
+        sizes = [(chosen.input, chosen.input) if chosen.input else (row.ih, row.iw) for row in broden.rows]
+        layers = survey_layers(network, _layers(network, chosen.layers), sizes)
+        layers = tuple(layer.rotated(chosen.rotation, chosen.rotation_seed) for layer in layers)
+        partners = shuffled(broden, cfg.seed) if chosen.shuffle else range(len(broden))
+        image = partial(image_of, broden, chosen.input)
+        return cls(network, vocabulary, sizes, layers, partners, image, reader(broden, vocabulary, image, partners))
+
+    def counter(self, options: DictConfig, thresholds: Mapping[str, ndarray]) -> Counter:
+        return Counter(
+            self.network, self.layers, thresholds, self.vocabulary, options.upsample, options.activation,
+            permutations=options.permutations, permuted=options.permuted_images,
+        )  # fmt: skip
+
+
+def _survey_worker(cfg: DictConfig, inputs: dict[str, Path]) -> Compute:
+    passes, size = _Passes.of(cfg, *_opened(cfg, inputs)), cfg.dissect.batch_size
+    batches = mixed(len(passes.sizes), size)
+    state = Survey.of(passes.layers, passes.sizes, cfg.dissect.quantile)
+    work = surveying(passes.network, passes.layers, lambda i: [passes.read(number) for number in batches[i]], state)
+    return lambda positions: work(positions.start // size)
+
+
+def _count_worker(cfg: DictConfig, inputs: dict[str, Path], thresholds: Mapping[str, ndarray], folder: Path) -> Compute:
+    passes = _Passes.of(cfg, *_opened(cfg, inputs))
+    return counting(passes.counter(cfg.dissect, thresholds), folder, passes.image)
+
+
+def dissected(
+    cfg: DictConfig, broden: Broden, network: Network, out: Path, inputs: dict[str, Path] | None = None
+) -> Gallery:
     """Dissects a network and returns the gallery of images, to be written.
 
     Args:
@@ -130,6 +179,7 @@ def dissected(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> G
         broden: the probe set.
         network: to dissect.
         out: folder for the tables and images; its `parts` holds finished batches.
+        inputs: from which workers open the probe set and the network; None: this process computes everything.
 
     Raises:
         KeyError: if the probe set has no category `transfer`.
@@ -138,25 +188,20 @@ def dissected(cfg: DictConfig, broden: Broden, network: Network, out: Path) -> G
     if chosen.transfer is not None and chosen.transfer not in vocabulary.categories:
         hint = closest(chosen.transfer, vocabulary.categories)
         raise KeyError(f"dissect.transfer: no category {chosen.transfer!r}; {hint}")
-    sizes = [(chosen.input, chosen.input) if chosen.input else (row.ih, row.iw) for row in broden.rows]
-    layers = survey_layers(network, _layers(network, chosen.layers), sizes)
-    layers = tuple(layer.rotated(chosen.rotation, chosen.rotation_seed) for layer in layers)
+    _, _, sizes, layers, partners, image, read = passes = _Passes.of(cfg, broden, network)
     common = {"batch_size": chosen.batch_size, "workers": cfg.machine.workers}
-    partners = shuffled(broden, cfg.seed) if chosen.shuffle else range(len(broden))
-    image = partial(image_of, broden, chosen.input)
-    read = reader(broden, vocabulary, image, partners)
     cache = ActivationCache(int(chosen.memory_gb * 2**30))
+    surveyed, tallies = out / "parts" / "survey", out / "parts" / "tally"
     seen = survey(
-        network, layers, read, sizes, quantile=chosen.quantile, top_images=chosen.top_images,
-        folder=out / "parts" / "survey", cache=cache, **common,
+        network, layers, read, sizes, quantile=chosen.quantile, top_images=chosen.top_images, folder=surveyed,
+        cache=cache, worker=None if inputs is None else partial(_survey_worker, cfg, inputs), **common,
     )  # fmt: skip
     thresholds = {layer.name: seen.thresholds(layer.name) for layer in layers}
-    counter = Counter(
-        network, layers, thresholds, vocabulary, chosen.upsample, chosen.activation,
-        permutations=chosen.permutations, permuted=chosen.permuted_images,
+    counter = passes.counter(chosen, thresholds)
+    found = totals(
+        counter, seen, image, images=len(broden), folder=tallies, cache=cache,
+        worker=None if inputs is None else partial(_count_worker, cfg, inputs, thresholds, surveyed), **common,
     )  # fmt: skip
-    tallies = out / "parts" / "tally"
-    found = totals(counter, seen, image, images=len(broden), folder=tallies, cache=cache, **common)
     units, uncertainty = _judged(counter, found, tallies, len(broden), chosen.iou)
     write_csv(top_images(seen, broden), out / "top_images.csv")
     about = _counted(broden, seen, partners if chosen.shuffle else None, out)

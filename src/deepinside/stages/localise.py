@@ -3,7 +3,9 @@
 import logging
 import shutil
 import time
+from concurrent.futures import Executor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from deepinside.data.index import Index
 from deepinside.data.opening import blacklisted, open_index
 from deepinside.localisation import submission, tables
 from deepinside.localisation.cases import draw
-from deepinside.localisation.localiser import Localiser, worker_pool
+from deepinside.localisation.localiser import Inline, Localiser, worker_pool
 from deepinside.localisation.outcome import Located, Outcome
 from deepinside.localisation.settings import Settings
 from deepinside.localisation.tables import table
@@ -36,21 +38,40 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     Raises:
         ValueError: if the images have no labels or no boxes, or other classes than the network.
     """
-    index = usable(open_index(cfg, inputs["prepare"], inputs["network"]).split(cfg.data.split).limit(cfg.data.limit))
-    network = open_network(cfg, inputs["network"])
-    index = matched(index, network.classes)
-    agree(index, network)
     skipped = blacklisted(inputs["prepare"])
     with worker_pool(cfg.machine.workers) as pool:
-        localiser = Localiser(network, index, cfg.localise, pool)
-        started = time.perf_counter()
-        batches = list(resumable(out / "parts", len(index), cfg.localise.batch_size, localiser, "localise"))
+        localiser = opened(cfg, inputs, pool)
+        index, started = localiser.index, time.perf_counter()
+        batches = list(
+            resumable(
+                out / "parts",
+                len(index),
+                cfg.localise.batch_size,
+                localiser,
+                "localise",
+                worker=partial(opened, cfg, inputs, Inline()),
+                skipped=localiser.skipped,
+            )
+        )
         log.info("%.2f s per image", (time.perf_counter() - started) / len(index))
         located = Located(*(np.concatenate([batch[field] for batch in batches]) for field in Located._fields))
         outcome = judged(index, located, localiser.baselines, skipped)
         _write(outcome, index, located, out)
         draw(outcome, localiser, out)
     shutil.rmtree(out / "parts")
+
+
+def opened(cfg: DictConfig, inputs: dict[str, Path], pool: Executor) -> Localiser:
+    """The images and the network, ready to localise; the pool segments.
+
+    Raises:
+        ValueError: if the images have no labels or no boxes, or other classes than the network.
+    """
+    index = usable(open_index(cfg, inputs["prepare"], inputs["network"]).split(cfg.data.split).limit(cfg.data.limit))
+    network = open_network(cfg, inputs["network"])
+    index = matched(index, network.classes)
+    agree(index, network)
+    return Localiser(network, index, cfg.localise, pool)
 
 
 def check(cfg: DictConfig) -> None:

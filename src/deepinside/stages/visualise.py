@@ -7,6 +7,7 @@ outlined concepts) or `checkpoints` (the network during training).
 
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,7 +25,7 @@ from deepinside.spelling import closest
 from deepinside.study import Pictures, Study
 from deepinside.visualisation.images import draw_images
 from deepinside.visualisation.judge import Judge
-from deepinside.visualisation.maps import draw_pictures
+from deepinside.visualisation.maps import Mapper, draw_pictures
 from deepinside.visualisation.method import Method, methods
 from deepinside.visualisation.studies import conduct, material, pictures
 
@@ -72,32 +73,41 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
 
     The inputs are `prepare` and `network`, and `concepts` where a method needs outlined concepts.
     """
-    network = open_network(cfg, inputs["network"])
-    listed = open_index(cfg, inputs["prepare"], inputs["network"])
+    mapper = opened(cfg, inputs)
+    network, index, listed = mapper.network, mapper.index, open_index(cfg, inputs["prepare"], inputs["network"])
     judge = Judge.of(open_network(cfg, inputs["judge"]), network.classes, listed.ids) if "judge" in inputs else None
-    index = matched(listed, network.classes)
-    index = index.split(cfg.data.split).limit(cfg.data.limit)
-    chosen = methods(OmegaConf.to_container(cfg.method))  # type: ignore[arg-type]
-    kinds = {kind: {n: m for n, m in chosen.items() if m.returns is kind} for kind in (Maps, Images, Study)}
     gallery = Gallery(out)
-    seen = draw_pictures(network, index, kinds[Maps], cfg.visualise, gallery, out, seed=cfg.seed)
+    seen = draw_pictures(mapper, gallery, out, partial(opened, cfg, inputs))
     broken: list[tuple[str, str]] = []
     numbers = draw_images(
         network,
         _classes(network, cfg.visualise.classes, seen.classes),
-        kinds[Images],
+        _returning(cfg, Images),
         lambda work: material(work, network, index, cfg, inputs, broken),
         gallery,
         out,
         judge=judge,
         colours=lambda: _colours(pictures(network, index, cfg.visualise.crops, broken), cfg.visualise.measured),
     )
-    studied, more = conduct(network, index, kinds[Study], cfg, inputs, gallery, out)
+    studied, more = conduct(network, index, _returning(cfg, Study), cfg, inputs, gallery, out)
     gallery.write()
     aside = sorted({*seen.set_aside, *broken, *more})
     write_set_aside(out, aside)
     Table([*seen.rows, *numbers, *studied, Row("images_set_aside", len(aside), "images")]).write(out)
     shutil.rmtree(out / "parts", ignore_errors=True)
+
+
+def opened(cfg: DictConfig, inputs: dict[str, Path]) -> Mapper:
+    """The images and the network, ready for the methods that return maps."""
+    network = open_network(cfg, inputs["network"])
+    index = matched(open_index(cfg, inputs["prepare"], inputs["network"]), network.classes)
+    index = index.split(cfg.data.split).limit(cfg.data.limit)
+    return Mapper(network, index, _returning(cfg, Maps), cfg.visualise, cfg.seed)
+
+
+def _returning(cfg: DictConfig, kind: type) -> dict[str, Method]:
+    chosen = methods(OmegaConf.to_container(cfg.method))  # type: ignore[arg-type]
+    return {name: method for name, method in chosen.items() if method.returns is kind}
 
 
 def _classes(network: Network, requested: int | str | Sequence[int | str], seen: Sequence[int]) -> list[int]:

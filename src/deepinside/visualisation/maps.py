@@ -1,6 +1,8 @@
 """Maps of single images."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,35 +39,65 @@ class Seen(NamedTuple):
     set_aside: list[tuple[str, str]]
 
 
-def draw_pictures(
-    network: Network,
-    index: Index,
-    methods: Mapping[str, Any],
-    options: DictConfig,
-    gallery: Gallery,
-    out: Path,
-    *,
-    seed: int,
-) -> Seen:
+@dataclass(frozen=True)
+class Mapper:
+    """Positions of images -> maps by every method, for the predicted class.
+
+    Args:
+        network: to visualise.
+        index: of the images.
+        methods: that return maps, by name.
+        options: the group visualise.
+        seed: of the random weights of the control.
+    """
+
+    network: Network
+    index: Index
+    methods: Mapping[str, Any]
+    options: DictConfig
+    seed: int
+
+    @cached_property
+    def shown(self) -> Index:
+        """The images that are drawn."""
+        return _chosen(self.index, self.options.images)
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """Those, and then the images that are only measured, which need a box."""
+        most = max(self.options.images, self.options.measured)
+        measured = _chosen(self.index, most) if self.methods else self.shown
+        drawn = {entry.image for entry in self.shown.entries}
+        return (*self.shown.entries, *(e for e in measured.entries if e.image not in drawn and len(e.boxes)))
+
+    @cached_property
+    def control(self) -> Network | None:
+        """The same network with random weights."""
+        return randomised(self.network, self.seed) if self.methods else None
+
+    def __call__(self, positions: range) -> dict[str, ndarray]:
+        """Computes the maps of one image."""
+        entry = self.entries[positions[0]]
+        return _seen(self.network, self.control, self.index, entry, self.methods, self.options.crops)
+
+    def skipped(self, _positions: range, reason: str) -> dict[str, ndarray]:
+        """What an image that could not be computed leaves."""
+        return {"reason": np.array(reason)}
+
+
+def draw_pictures(mapper: Mapper, gallery: Gallery, out: Path, worker: Callable[[], Mapper] | None = None) -> Seen:
     """Maps of every method for the predicted class, with `per_image.csv`, `maps.npz` and images.
 
     Where boxes are known, also the share of a map's energy within the object, for the network and for the same network
     with random weights.
     """
-    shown = _chosen(index, options.images)
-    measured = _chosen(index, max(options.images, options.measured)) if methods else shown
+    network, methods, entries, shown = mapper.network, mapper.methods, mapper.entries, mapper.shown
     drawn = {entry.image for entry in shown.entries}
-    # What is drawn comes first, and what is only measured has to have a box.
-    entries = (*shown.entries, *(e for e in measured.entries if e.image not in drawn and len(e.boxes)))
-    control = randomised(network, seed) if methods else None
-    same = len(index.classes) == len(network.classes)
-
-    def compute(positions: range) -> dict[str, ndarray]:
-        return _seen(network, control, index, entries[positions[0]], methods, options.crops)
-
+    same = len(mapper.index.classes) == len(network.classes)
     rows: list[dict[str, Any]] = []
     arrays: dict[str, ndarray] = {}
-    results = resumable(out / "parts" / "pictures", len(entries), 1, compute, "images")
+    parts = out / "parts" / "pictures"
+    results = resumable(parts, len(entries), 1, mapper, "images", worker=worker, skipped=mapper.skipped)
     for entry, result in zip(entries, results, strict=True):
         rows.append(row := _row(entry, result, methods, network, same))
         if entry.image in drawn and not row["reason"]:

@@ -1,0 +1,390 @@
+"""Where batches are computed: in this process, or by the workers of a Dask scheduler.
+
+Workers compute and return arrays or files, and only the driver (the process that the command started) writes. A batch
+may therefore be computed more than once, but is stored once, and a worker that dies or stops costs its batch and no
+more. Dask decides which worker computes what; the driver keeps as many batches in flight as there are workers.
+"""
+
+import logging
+import math
+import os
+import tempfile
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from numpy import ndarray
+
+from deepinside.artifacts import digest
+from deepinside.artifacts.artifact import environment
+from deepinside.runtime import memory
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+log = logging.getLogger(__name__)
+
+Arrays = dict[str, ndarray]
+Compute = Callable[[range], Arrays]
+Files = dict[str, bytes]  # by path inside an artifact
+
+ENGINES = ("local", "dask")
+SILENT = 20.0  # seconds without a sign of life after which a worker is given up
+_PATIENCE = 60.0  # seconds between two lines while there is no worker
+_TICK = 0.5  # seconds between two looks at the workers
+
+
+class PoisonBatch(RuntimeError):
+    """Every worker that computed a batch died."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a worker must have in common with the driver, so that it computes the same numbers.
+
+    Args:
+        fingerprint: of the artifact.
+        machine: the group machine.
+        seed: of the stage.
+        modules: that the stage imports, directly or not.
+        source: digest of their source.
+        place: working directory, to which paths may be relative.
+        paths: files and folders that the stage reads.
+        record: device and threads, as `machine.settle` returns them.
+        versions: of the libraries.
+    """
+
+    fingerprint: str
+    machine: Mapping[str, Any]
+    seed: int
+    modules: frozenset[str]
+    source: str
+    place: Path
+    paths: tuple[Path, ...]
+    record: Mapping[str, Any]
+    versions: Mapping[str, str]
+
+    def unmet(self) -> str:
+        """Why this process cannot take part; empty if it can."""
+        ours = environment()["versions"]
+        for name, version in self.versions.items():
+            if ours[name] != version:
+                return f"{name} {ours[name]}, expected {version}: install the same version"
+        if digest.digest(self.modules) != self.source:
+            return "its source code of deepinside, or of modules that the configuration names, is different"
+        for path in (self.place, *(self.place / path for path in self.paths)):
+            if not path.exists():
+                return f"no {path}: make it readable at the same path"
+        record = _settled(self)
+        for name, value in self.record.items():
+            if record.get(name) != value:
+                return f"{name} {record.get(name)}, expected {value}: use machines of one kind"
+        return ""
+
+
+class _Task(NamedTuple):
+    # A function that a worker calls.
+    name: str
+    work: Callable
+    arguments: tuple
+
+
+@dataclass
+class Engine:
+    """The workers of a Dask scheduler.
+
+    Args:
+        client: connected to it.
+        conditions: of the artifact that is being computed.
+    """
+
+    client: "Client"
+    conditions: Conditions | None = None
+    _begun: dict[str, "Future"] = field(default_factory=dict)
+    _checks: dict[tuple[str, str], "Future | str"] = field(default_factory=dict)
+    _seen: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _looked: float = -math.inf
+
+    def batches(
+        self, make: Callable[[], Compute], positions: Sequence[range], name: str
+    ) -> Iterator[tuple[range, Any]]:
+        """Computes batches on the workers.
+
+        Args:
+            make: returns the function that computes a batch; called once on each worker.
+            positions: of the batches.
+            name: of the loop.
+
+        Yields:
+            A batch and its arrays, in the order in which they are finished; `PoisonBatch` in place of the arrays of a
+            batch that killed its workers.
+        """
+        assert self.conditions is not None
+        arguments = (f"{self.conditions.fingerprint}.{name}", make, self.conditions)
+        tasks = (_Task(f"{name} from {part.start}", _batch, (*arguments, part)) for part in positions)
+        for task, result in self._finished(tasks, self.conditions):
+            yield task.arguments[-1], result
+
+    def begin(self, work: Callable[[Path], None], conditions: Conditions) -> None:
+        """Sends the computation of a whole artifact to a worker, and does not wait for it.
+
+        Args:
+            work: fills a folder.
+            conditions: of the artifact.
+        """
+        workers = self._fit(conditions, least=1)
+        self._begun[conditions.fingerprint] = self._submit(_whole, (work, conditions), workers)
+
+    def whole(self, work: Callable[[Path], None], conditions: Conditions) -> Files:
+        """The files of an artifact that a worker computes, or has begun to.
+
+        Args:
+            work: fills a folder.
+            conditions: of the artifact.
+
+        Returns:
+            Path inside the artifact -> content.
+
+        Raises:
+            PoisonBatch: if it killed its workers.
+        """
+        task = _Task(conditions.fingerprint[:8], _whole, (work, conditions))
+        begun = self._begun.pop(conditions.fingerprint, None)
+        (_, result), *_ = self._finished([] if begun else [task], conditions, {begun: task} if begun else {})
+        if isinstance(result, PoisonBatch):
+            raise result
+        return result
+
+    def _submit(self, work: Callable, arguments: tuple, workers: Iterable[str]) -> "Future":
+        return self.client.submit(work, *arguments, workers=sorted(workers), pure=False)
+
+    def _finished(
+        self, tasks: Iterable[_Task], conditions: Conditions, begun: Mapping["Future", _Task] | None = None
+    ) -> Iterator[tuple[_Task, Any]]:
+        # As many tasks at a time as there are workers, so that a death is the fault of the task at hand.
+        from distributed import wait
+
+        running = {future: (task, self._alive()) for future, task in (begun or {}).items()}
+        waiting, again = iter(tasks), list[_Task]()
+        try:
+            while True:
+                workers = self._fit(conditions, least=0 if running else 1)
+                while len(running) < len(workers) and (task := again.pop() if again else next(waiting, None)):
+                    running[self._submit(task.work, task.arguments, workers)] = (task, workers)
+                if not running:
+                    return
+                with suppress(TimeoutError):
+                    wait(list(running), timeout=_TICK, return_when="FIRST_COMPLETED")
+                alive = self._alive()
+                for future, (task, could) in list(running.items()):
+                    if not future.done() and could & alive:
+                        continue
+                    del running[future]
+                    result = _result(future, task) if future.done() else None
+                    if result is None:  # nobody is left who could compute it, or who has it
+                        future.cancel()
+                        again.append(task)
+                    else:
+                        yield task, result
+        finally:
+            for future in running:
+                future.cancel()
+
+    def _alive(self) -> set[str]:
+        # Addresses, looked up once a tick; a silent worker is removed from the scheduler, whose clock may be another.
+        now = time.monotonic()
+        if now - self._looked < _TICK:
+            return set(self._seen)
+        self._looked, before = now, self._seen
+        self._seen = {}
+        for address, about in self.client.scheduler_info(n_workers=-1)["workers"].items():
+            stamp, since = before.get(address, (None, now))
+            since = since if stamp == about["last_seen"] else now
+            if now - since > SILENT:
+                log.warning("worker %s: no sign of life for %.0f s; continuing without it", address, SILENT)
+                self.client.run_on_scheduler(_remove, address=address)
+            else:
+                self._seen[address] = (about["last_seen"], since)
+        return set(self._seen)
+
+    def _fit(self, conditions: Conditions, least: int) -> set[str]:
+        # Addresses of the workers that meet the conditions; waits until there are as many as `least`.
+        started = told = time.monotonic()
+        while True:
+            alive = self._alive()
+            reasons = {address: self._reason(address, conditions) for address in alive}
+            fit = {address for address, reason in reasons.items() if reason == ""}
+            if len(fit) >= least:
+                return fit
+            if reasons and None not in reasons.values():
+                raise ValueError(f"no worker can compute this: {next(iter(reasons.values()))}")
+            if time.monotonic() - told > _PATIENCE:
+                told = time.monotonic()
+                log.info(
+                    "%s: no worker for %.0f s; start some, or wait",
+                    self.client.scheduler_info()["address"],
+                    told - started,
+                )
+            time.sleep(_TICK / 5)
+
+    def _reason(self, address: str, conditions: Conditions) -> str | None:
+        # Why a worker is not used; empty if it is, None while it is being checked.
+        key = (address, conditions.fingerprint)
+        if key not in self._checks:
+            self._checks[key] = self._submit(_check, (conditions,), {address})
+        check = self._checks[key]
+        if isinstance(check, str) or not check.done():
+            return check if isinstance(check, str) else None
+        if check.status == "finished":
+            reason = _result(check, _Task("", _check, ()))
+        else:
+            reason = f"it fails to start: {check.exception()}"
+        if reason is None or isinstance(reason, PoisonBatch):  # it has died meanwhile
+            reason = "it died"
+        if reason:
+            log.warning("worker %s is not used: %s", address, reason)
+        self._checks[key] = reason
+        return reason
+
+
+def _result(future: "Future", task: _Task) -> Any:
+    from distributed.scheduler import KilledWorker
+
+    # None where the worker that has the result is gone.
+    try:
+        return future.result(timeout=SILENT)
+    except TimeoutError:
+        return None
+    except KilledWorker:
+        return PoisonBatch(f"{task.name}: every worker that computed it died")
+
+
+async def _remove(dask_scheduler: Any, address: str) -> None:
+    await dask_scheduler.remove_worker(address, stimulus_id="silent", expected=True)
+
+
+_open: dict[str, Compute] = {}  # of a worker: what computes the batches of the current loop
+
+
+def _settled(conditions: Conditions) -> dict[str, Any]:
+    # Workers that share a machine with several graphics cards are numbered, and each takes its own.
+    import torch
+    from distributed import get_worker
+
+    from deepinside.runtime import machine
+
+    if (count := torch.cuda.device_count()) > 1 and str(get_worker().name).isdigit():
+        torch.cuda.set_device(int(get_worker().name) % count)
+    os.chdir(conditions.place)
+    return machine.settle(conditions.machine, conditions.seed)
+
+
+def _check(conditions: Conditions) -> str:
+    return conditions.unmet()
+
+
+def _batch(key: str, make: Callable[[], Compute], conditions: Conditions, positions: range) -> Arrays:
+    if key not in _open:
+        _open.clear()
+        _settled(conditions)
+        _open[key] = make()
+    return accounted(_open[key], positions)
+
+
+def _whole(work: Callable[[Path], None], conditions: Conditions) -> Files:
+    _settled(conditions)
+    with tempfile.TemporaryDirectory() as folder:
+        work(Path(folder))
+        return {str(path.relative_to(folder)): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+
+
+HALVED = "halved"  # what memory did not suffice for, beside the arrays of a batch
+
+
+def accounted(compute: Compute, positions: range) -> Arrays:
+    """The arrays of a batch, with what was halved for lack of memory."""
+    import numpy as np
+
+    with memory.accounted() as halved:
+        arrays = compute(positions)
+    return arrays | ({HALVED: np.array(halved)} if halved else {})
+
+
+_current: ContextVar[Engine | None] = ContextVar("_current", default=None)
+
+
+def current() -> Engine | None:
+    """The engine of `opened`; None where this process computes everything."""
+    return _current.get()
+
+
+@contextmanager
+def opened(options: Mapping[str, Any]) -> Generator[None]:
+    """In this block batches are computed where the group machine says.
+
+    Args:
+        options: the group machine.
+
+    Raises:
+        ValueError: if the engine is unknown, or the scheduler does not answer.
+        ModuleNotFoundError: without the extra `cluster`.
+    """
+    if options["engine"] not in ENGINES:
+        raise ValueError(f"machine.engine: expected one of {', '.join(ENGINES)}, got {options['engine']!r}")
+    with _connected(options) as client:
+        log.info("engine: %s, dashboard %s", client.scheduler_info()["address"], client.dashboard_link)
+        token = _current.set(Engine(client))
+        try:
+            yield
+        finally:
+            _current.reset(token)
+
+
+@contextmanager
+def _connected(options: Mapping[str, Any]) -> Generator["Client"]:
+    try:
+        import dask
+        from distributed import Client, LocalCluster
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("machine.engine=dask: pip install 'deepinside[cluster]'") from error
+    scheduler, cluster = options["scheduler"], options["cluster"]
+    # Workers are no daemons, for a training has processes that decode. A batch is given up at the third death.
+    own = {"distributed.worker.daemon": False, "distributed.scheduler.allowed-failures": 2}
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    with dask.config.set(own):
+        if scheduler is not None:
+            try:
+                to = {"address": scheduler} if "://" in str(scheduler) else {"scheduler_file": str(scheduler)}
+                client = Client(**to, timeout=30)
+            except (OSError, TimeoutError) as error:
+                raise ValueError(
+                    f"machine.scheduler={scheduler}: no scheduler answers there ({error}); start one: dask scheduler"
+                ) from error
+            with client:
+                yield client
+        elif cluster is not None:
+            import dask_jobqueue
+
+            with getattr(dask_jobqueue, cluster["kind"])(**cluster["options"]) as jobs, Client(jobs) as client:
+                jobs.adapt(minimum_jobs=cluster["minimum"], maximum_jobs=cluster["maximum"])
+                yield client
+        else:
+            count = _devices(options)
+            with (
+                LocalCluster(count, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.ERROR) as jobs,
+                Client(jobs) as client,
+            ):
+                yield client
+
+
+def _devices(options: Mapping[str, Any]) -> int:
+    # Workers of this machine: one for every graphics card, or as many as requested.
+    import torch
+
+    if options["device"] != "cpu" and torch.cuda.is_available():
+        return torch.cuda.device_count()
+    return max(1, options["workers"])
