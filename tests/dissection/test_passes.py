@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from deepinside.dissection.activation_cache import ActivationCache
 from deepinside.dissection.counting import Counter, counting, totals
 from deepinside.dissection.labels import Labels, Vocabulary
 from deepinside.dissection.layers import survey_layers

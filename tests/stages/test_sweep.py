@@ -100,7 +100,6 @@ def test_the_command_of_a_point_keeps_the_users_words_and_leaves_out_the_sweeps(
     command = [
         "run=sweep",
         "sweep=x",
-        "sweep.jobs=2",
         "+sweep.grid.b=[1]",
         "data.root=/here",
         "name=n",
@@ -264,7 +263,7 @@ def test_points_are_the_artifacts_that_their_own_commands_would_make(planner: Pl
     first = next(iter(plan.inputs.values()))
     assert first.folder == alone.folder
     assert first.whole.name == "graphcut_quantiles"  # W&B's group
-    assert planned(planner, *TWO, "data.limit=7", "seed=3", "sweep.jobs=2").folder == plan.folder
+    assert planned(planner, *TWO, "data.limit=7", "seed=3").folder == plan.folder
     assert planned(planner, *TWO, "data.limit=8", "seed=3").folder != plan.folder
 
 

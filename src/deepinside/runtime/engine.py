@@ -5,6 +5,7 @@ may therefore be computed more than once, but is stored once, and a worker that 
 more. Dask decides which worker computes what; the driver keeps as many batches in flight as there are workers.
 """
 
+import json
 import logging
 import math
 import os
@@ -15,6 +16,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from numpy import ndarray
@@ -35,6 +37,7 @@ Files = dict[str, bytes]  # by path inside an artifact
 ENGINES = ("local", "dask")
 SILENT = 20.0  # seconds without a sign of life after which a worker is given up
 _PATIENCE = 60.0  # seconds between two lines while there is no worker
+TRIES = 3  # times that all workers of a batch may be lost
 _TICK = 0.5  # seconds between two looks at the workers
 
 
@@ -69,7 +72,7 @@ class Conditions:
     versions: Mapping[str, str]
 
     def unmet(self) -> str:
-        """Why this process cannot take part; empty if it can."""
+        """Why this process cannot take part; empty if it can, and then it is set up."""
         ours = environment()["versions"]
         for name, version in self.versions.items():
             if ours[name] != version:
@@ -86,11 +89,19 @@ class Conditions:
         return ""
 
 
-class _Task(NamedTuple):
+class _Unfit(NamedTuple):
+    # A worker that does not meet the conditions.
+    address: str
+    reason: str
+
+
+@dataclass
+class _Task:
     # A function that a worker calls.
     name: str
     work: Callable
     arguments: tuple
+    tries: int = 0  # how often all workers that could have computed it were lost
 
 
 @dataclass
@@ -105,7 +116,7 @@ class Engine:
     client: "Client"
     conditions: Conditions | None = None
     _begun: dict[str, "Future"] = field(default_factory=dict)
-    _checks: dict[tuple[str, str], "Future | str"] = field(default_factory=dict)
+    _refused: dict[tuple[str, str], str] = field(default_factory=dict)
     _seen: dict[str, tuple[float, float]] = field(default_factory=dict)
     _looked: float = -math.inf
 
@@ -136,8 +147,7 @@ class Engine:
             work: fills a folder.
             conditions: of the artifact.
         """
-        workers = self._fit(conditions, least=1)
-        self._begun[conditions.fingerprint] = self._submit(_whole, (work, conditions), workers)
+        self._begun[conditions.fingerprint] = self.client.submit(_whole, work, conditions, pure=False)
 
     def whole(self, work: Callable[[Path], None], conditions: Conditions) -> Files:
         """The files of an artifact that a worker computes, or has begun to.
@@ -159,40 +169,66 @@ class Engine:
             raise result
         return result
 
-    def _submit(self, work: Callable, arguments: tuple, workers: Iterable[str]) -> "Future":
-        return self.client.submit(work, *arguments, workers=sorted(workers), pure=False)
-
     def _finished(
         self, tasks: Iterable[_Task], conditions: Conditions, begun: Mapping["Future", _Task] | None = None
     ) -> Iterator[tuple[_Task, Any]]:
         # As many tasks at a time as there are workers, so that a death is the fault of the task at hand.
-        from distributed import wait
-
-        running = {future: (task, self._alive()) for future, task in (begun or {}).items()}
-        waiting, again = iter(tasks), list[_Task]()
+        ready, waiting, again = SimpleQueue["Future"](), iter(tasks), list[_Task]()
+        running: dict[Future, tuple[_Task, set[str] | None]] = {
+            one: (task, None) for one, task in (begun or {}).items()
+        }
+        for future in running:
+            future.add_done_callback(ready.put)
+        following = next(waiting, None)
         try:
-            while True:
-                workers = self._fit(conditions, least=0 if running else 1)
-                while len(running) < len(workers) and (task := again.pop() if again else next(waiting, None)):
-                    running[self._submit(task.work, task.arguments, workers)] = (task, workers)
-                if not running:
-                    return
-                with suppress(TimeoutError):
-                    wait(list(running), timeout=_TICK, return_when="FIRST_COMPLETED")
-                alive = self._alive()
-                for future, (task, could) in list(running.items()):
-                    if not future.done() and could & alive:
-                        continue
-                    del running[future]
-                    result = _result(future, task) if future.done() else None
-                    if result is None:  # nobody is left who could compute it, or who has it
-                        future.cancel()
+            while running or again or following:
+                workers = self._workers(conditions)
+                while len(running) < len(workers) and (task := again.pop() if again else following):
+                    following = next(waiting, None) if task is following else following
+                    only = sorted(workers) if self._refused else None
+                    future = self.client.submit(task.work, *task.arguments, workers=only, pure=False)
+                    future.add_done_callback(ready.put)
+                    running[future] = (task, workers if only else None)
+                for future in self._ended(ready, running):
+                    task, _ = running.pop(future)
+                    result = _result(future, task)
+                    if isinstance(result, _Unfit):
+                        log.warning("worker %s is not used: %s", *result)
+                        self._refused[conditions.fingerprint, result.address] = result.reason
+                        again.append(task)
+                    elif result is None:
                         again.append(task)
                     else:
                         yield task, result
         finally:
             for future in running:
                 future.cancel()
+
+    def _ended(self, ready: "SimpleQueue[Future]", running: Mapping["Future", tuple[_Task, Any]]) -> list["Future"]:
+        # Futures that are finished, or whose workers are gone; waits for a tick if there are none.
+        with suppress(Empty):
+            found = [ready.get(timeout=_TICK)]
+            while not ready.empty():
+                found.append(ready.get())
+            return [future for future in dict.fromkeys(found) if future in running]
+        alive = self._alive()
+        return [future for future, (_, only) in running.items() if only is not None and not only & alive]
+
+    def _workers(self, conditions: Conditions) -> set[str]:
+        # Addresses of workers that are not known to be unfit; waits for the first one.
+        started = told = time.monotonic()
+        while True:
+            alive = self._alive()
+            refused = {address for one, address in self._refused if one == conditions.fingerprint}
+            if alive - refused:
+                return alive - refused
+            if alive:
+                reason = self._refused[conditions.fingerprint, next(iter(alive))]
+                raise ValueError(f"no worker can compute this: {reason}")
+            if time.monotonic() - told > _PATIENCE:
+                told = time.monotonic()
+                log.info("no worker for %.0f s: start some, or wait for the queue", told - started)
+            time.sleep(_TICK)
 
     def _alive(self) -> set[str]:
         # Addresses, looked up once a tick; a silent worker is removed from the scheduler, whose clock may be another.
@@ -211,56 +247,21 @@ class Engine:
                 self._seen[address] = (about["last_seen"], since)
         return set(self._seen)
 
-    def _fit(self, conditions: Conditions, least: int) -> set[str]:
-        # Addresses of the workers that meet the conditions; waits until there are as many as `least`.
-        started = told = time.monotonic()
-        while True:
-            alive = self._alive()
-            reasons = {address: self._reason(address, conditions) for address in alive}
-            fit = {address for address, reason in reasons.items() if reason == ""}
-            if len(fit) >= least:
-                return fit
-            if reasons and None not in reasons.values():
-                raise ValueError(f"no worker can compute this: {next(iter(reasons.values()))}")
-            if time.monotonic() - told > _PATIENCE:
-                told = time.monotonic()
-                log.info(
-                    "%s: no worker for %.0f s; start some, or wait",
-                    self.client.scheduler_info()["address"],
-                    told - started,
-                )
-            time.sleep(_TICK / 5)
-
-    def _reason(self, address: str, conditions: Conditions) -> str | None:
-        # Why a worker is not used; empty if it is, None while it is being checked.
-        key = (address, conditions.fingerprint)
-        if key not in self._checks:
-            self._checks[key] = self._submit(_check, (conditions,), {address})
-        check = self._checks[key]
-        if isinstance(check, str) or not check.done():
-            return check if isinstance(check, str) else None
-        if check.status == "finished":
-            reason = _result(check, _Task("", _check, ()))
-        else:
-            reason = f"it fails to start: {check.exception()}"
-        if reason is None or isinstance(reason, PoisonBatch):  # it has died meanwhile
-            reason = "it died"
-        if reason:
-            log.warning("worker %s is not used: %s", address, reason)
-        self._checks[key] = reason
-        return reason
-
 
 def _result(future: "Future", task: _Task) -> Any:
+    # None where nobody is left who could compute it, or who has the result.
     from distributed.scheduler import KilledWorker
 
-    # None where the worker that has the result is gone.
     try:
-        return future.result(timeout=SILENT)
+        if future.done():
+            return future.result(timeout=SILENT)
     except TimeoutError:
-        return None
+        pass
     except KilledWorker:
         return PoisonBatch(f"{task.name}: every worker that computed it died")
+    future.cancel()
+    task.tries += 1
+    return PoisonBatch(f"{task.name}: every worker that computed it was lost") if task.tries == TRIES else None
 
 
 async def _remove(dask_scheduler: Any, address: str) -> None:
@@ -283,20 +284,25 @@ def _settled(conditions: Conditions) -> dict[str, Any]:
     return machine.settle(conditions.machine, conditions.seed)
 
 
-def _check(conditions: Conditions) -> str:
-    return conditions.unmet()
+def _unfit(conditions: Conditions) -> _Unfit | None:
+    from distributed import get_worker
+
+    reason = conditions.unmet()
+    return _Unfit(get_worker().address, reason) if reason else None
 
 
-def _batch(key: str, make: Callable[[], Compute], conditions: Conditions, positions: range) -> Arrays:
+def _batch(key: str, make: Callable[[], Compute], conditions: Conditions, positions: range) -> Arrays | _Unfit:
     if key not in _open:
+        if unfit := _unfit(conditions):
+            return unfit
         _open.clear()
-        _settled(conditions)
         _open[key] = make()
     return accounted(_open[key], positions)
 
 
-def _whole(work: Callable[[Path], None], conditions: Conditions) -> Files:
-    _settled(conditions)
+def _whole(work: Callable[[Path], None], conditions: Conditions) -> Files | _Unfit:
+    if unfit := _unfit(conditions):
+        return unfit
     with tempfile.TemporaryDirectory() as folder:
         work(Path(folder))
         return {str(path.relative_to(folder)): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
@@ -358,9 +364,9 @@ def _connected(options: Mapping[str, Any]) -> Generator["Client"]:
     with dask.config.set(own):
         if scheduler is not None:
             try:
-                to = {"address": scheduler} if "://" in str(scheduler) else {"scheduler_file": str(scheduler)}
-                client = Client(**to, timeout=30)
-            except (OSError, TimeoutError) as error:
+                address = str(scheduler) if "://" in str(scheduler) else _address(Path(scheduler))
+                client = Client(address, timeout=30)
+            except (OSError, ValueError, KeyError) as error:
                 raise ValueError(
                     f"machine.scheduler={scheduler}: no scheduler answers there ({error}); start one: dask scheduler"
                 ) from error
@@ -379,6 +385,10 @@ def _connected(options: Mapping[str, Any]) -> Generator["Client"]:
                 Client(jobs) as client,
             ):
                 yield client
+
+
+def _address(file: Path) -> str:
+    return json.loads(file.read_text(encoding="utf-8"))["address"]
 
 
 def _devices(options: Mapping[str, Any]) -> int:
