@@ -1,5 +1,6 @@
 """Batches on the workers of a Dask scheduler, in real processes, some of which die, stop or come late."""
 
+import gc
 import logging
 import os
 import re
@@ -83,6 +84,7 @@ def on(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Generator[Engine]:
         token = engine._current.set(opened)
         yield opened
         engine._current.reset(token)
+    gc.collect()  # finalisers of Dask import modules, which must not happen while Python compiles another one
 
 
 def conditions(place: Path) -> Conditions:

@@ -36,6 +36,7 @@ Files = dict[str, bytes]  # by path inside an artifact
 
 ENGINES = ("local", "dask")
 SILENT = 20.0  # seconds without a sign of life after which a worker is given up
+STARTING = 300.0  # the same before its first result: what it imports and opens may keep it busy
 _PATIENCE = 60.0  # seconds between two lines while there is no worker
 TRIES = 3  # times that all workers of a batch may be lost
 _TICK = 0.5  # seconds between two looks at the workers
@@ -89,10 +90,11 @@ class Conditions:
         return ""
 
 
-class _Unfit(NamedTuple):
-    # A worker that does not meet the conditions.
+class _Answer(NamedTuple):
+    # Of a worker: arrays or files, or the reason why it does not meet the conditions.
     address: str
-    reason: str
+    content: Any
+    unfit: str = ""
 
 
 @dataclass
@@ -117,6 +119,7 @@ class Engine:
     conditions: Conditions | None = None
     _begun: dict[str, "Future"] = field(default_factory=dict)
     _refused: dict[tuple[str, str], str] = field(default_factory=dict)
+    _proven: set[str] = field(default_factory=set)
     _seen: dict[str, tuple[float, float]] = field(default_factory=dict)
     _looked: float = -math.inf
 
@@ -192,14 +195,17 @@ class Engine:
                 for future in self._ended(ready, running):
                     task, _ = running.pop(future)
                     result = _result(future, task)
-                    if isinstance(result, _Unfit):
-                        log.warning("worker %s is not used: %s", *result)
-                        self._refused[conditions.fingerprint, result.address] = result.reason
-                        again.append(task)
+                    if isinstance(result, PoisonBatch):
+                        yield task, result
                     elif result is None:
                         again.append(task)
+                    elif result.unfit:
+                        log.warning("worker %s is not used: %s", result.address, result.unfit)
+                        self._refused[conditions.fingerprint, result.address] = result.unfit
+                        again.append(task)
                     else:
-                        yield task, result
+                        self._proven.add(result.address)
+                        yield task, result.content
         finally:
             for future in running:
                 future.cancel()
@@ -240,15 +246,15 @@ class Engine:
         for address, about in self.client.scheduler_info(n_workers=-1)["workers"].items():
             stamp, since = before.get(address, (None, now))
             since = since if stamp == about["last_seen"] else now
-            if now - since > SILENT:
-                log.warning("worker %s: no sign of life for %.0f s; continuing without it", address, SILENT)
+            if now - since > (limit := SILENT if address in self._proven else STARTING):
+                log.warning("worker %s: no sign of life for %.0f s; continuing without it", address, limit)
                 self.client.run_on_scheduler(_remove, address=address)
             else:
                 self._seen[address] = (about["last_seen"], since)
         return set(self._seen)
 
 
-def _result(future: "Future", task: _Task) -> Any:
+def _result(future: "Future", task: _Task) -> _Answer | PoisonBatch | None:
     # None where nobody is left who could compute it, or who has the result.
     from distributed.scheduler import KilledWorker
 
@@ -284,28 +290,28 @@ def _settled(conditions: Conditions) -> dict[str, Any]:
     return machine.settle(conditions.machine, conditions.seed)
 
 
-def _unfit(conditions: Conditions) -> _Unfit | None:
+def _batch(key: str, make: Callable[[], Compute], conditions: Conditions, positions: range) -> _Answer:
     from distributed import get_worker
 
-    reason = conditions.unmet()
-    return _Unfit(get_worker().address, reason) if reason else None
-
-
-def _batch(key: str, make: Callable[[], Compute], conditions: Conditions, positions: range) -> Arrays | _Unfit:
+    address = get_worker().address
     if key not in _open:
-        if unfit := _unfit(conditions):
-            return unfit
+        if reason := conditions.unmet():
+            return _Answer(address, None, reason)
         _open.clear()
         _open[key] = make()
-    return accounted(_open[key], positions)
+    return _Answer(address, accounted(_open[key], positions))
 
 
-def _whole(work: Callable[[Path], None], conditions: Conditions) -> Files | _Unfit:
-    if unfit := _unfit(conditions):
-        return unfit
+def _whole(work: Callable[[Path], None], conditions: Conditions) -> _Answer:
+    from distributed import get_worker
+
+    if reason := conditions.unmet():
+        return _Answer(get_worker().address, None, reason)
     with tempfile.TemporaryDirectory() as folder:
         work(Path(folder))
-        return {str(path.relative_to(folder)): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+        files = (path for path in Path(folder).rglob("*") if path.is_file())
+        content: Files = {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    return _Answer(get_worker().address, content)
 
 
 HALVED = "halved"  # what memory did not suffice for, beside the arrays of a batch
