@@ -46,6 +46,10 @@ def test_overlaps(outcome):
     assert outcome.known_overlaps.tolist() == [0.5, 0.25, 1]
 
 
+def test_the_middle_of_an_image_is_in_an_instance_or_not(outcome):
+    assert outcome.centred.tolist() == [False, True, False]  # the middle of the first is where its box ends
+
+
 def test_errors(outcome):
     errors = outcome.errors()
     assert errors["cls_error_1"].tolist() == [1, 0, 1]

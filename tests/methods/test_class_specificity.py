@@ -44,6 +44,14 @@ def test_a_row_per_rule_and_picture_and_the_cascade_ends_where_the_table_says(st
     assert gradient["correlation_with_all_random"].max() < 0.9
 
 
+def test_the_floor_is_the_map_of_the_next_image():
+    found = class_specificity(network(), pictures(), rules=["gradient"], depths=2, images=2).table
+    assert found["correlation_with_other_picture"].nunique() == 1  # of two images each is the other's next
+    assert found["correlation_with_other_picture"].iloc[0] < found["correlation_with_last_random"].min()
+    alone = class_specificity(network(), pictures(), rules=["gradient"], depths=2, images=1).table
+    assert alone["correlation_with_other_picture"].isna().all()
+
+
 def test_a_network_without_anything_to_forget_keeps_its_map():
     """All layers but the scores' own are fixed, and of these only the scale is random: ranks stay."""
 

@@ -231,3 +231,29 @@ def test_drawn_with_a_curve_per_picture(tmp_path: object) -> None:
     assert [len(axis.lines) for axis in drawn.picture.axes[:4]] == [0, 5 + 1 + 1, 5 + 1 + 1, 5 + 1]
     assert "all 6 images" in drawn.caption
     drawn.picture.savefig(tmp_path / "drawn.png")
+
+
+def test_the_last_hidden_layer_is_averaged_over_positions_and_distances_to_other_images_are_listed() -> None:
+    """Maps of mean red, green and blue by quarter: a turn moves them about, but not their mean."""
+
+    class Quarters(Means):
+        def __init__(self) -> None:
+            super().__init__()
+            self.high = nn.AdaptiveAvgPool2d(2)
+            self.scores = nn.AdaptiveAvgPool2d(1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.scores(self.high(self.low(x))).flatten(1)
+
+    network = Network(Quarters(), Preprocessing((0.5, 0.25, 0.75), (1, 1, 1), 6, 6), ["a", "b", "c"], "quarters")
+    shown = pictures(torch.rand(3, 3, 6, 6, generator=torch.Generator().manual_seed(0)))
+    table = invariance(network, shown, high=None, **MOVES, images=3).table
+    turned = table[(table["transformation"] == "rotation") & (table["value"] == 90)]
+    assert turned["high_relative"].max() < 1e-6
+    assert turned["low_relative"].min() > 0.1
+    named = invariance(network, shown, high="high", **MOVES, images=3).table
+    assert named[(named["transformation"] == "rotation") & (named["value"] == 90)]["high_relative"].min() > 0.01
+    assert table.groupby("picture")["low_other"].nunique().tolist() == [1, 1, 1]
+    images = torch.stack([shown.read(i) for i in range(3)]) - torch.tensor([0.5, 0.25, 0.75]).view(3, 1, 1)
+    away = [(images[0] - images[i]).norm() for i in (1, 2)]
+    assert table["low_other"].iloc[0] == pytest.approx(float(sum(away) / 2 / images[0].norm()), rel=1e-5)

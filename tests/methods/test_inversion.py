@@ -83,6 +83,9 @@ def test_a_low_layer_is_inverted_and_says_so(preset: str) -> None:
     assert len(study.table) == 2 * 2 * 2
     assert (study.table["passes"] == 300).all()
     assert study.shown["errors.1"].shape == (300, 4)
+    floats = study.shown["floats.1"]  # of the first start, not cut
+    assert floats.shape == (1, *study.shown["optimised.1"].shape[1:])
+    assert np.abs(floats.clip(0, 1) * 255 - study.shown["optimised.1"][:1]).max() <= 1
     deep = {row.metric: row.value for row in study.numbers}
     if preset == "inversion":
         assert deep["probabilities.spread_over_starts"] > deep["1.spread_over_starts"]

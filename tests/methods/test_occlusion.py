@@ -358,7 +358,8 @@ def test_table_holds_the_clean_picture_first_then_every_position() -> None:
     seen = occluded(net, images, classes=classes, side=6 / 23, stride=5 / 23, layer=layer)
     positions = 5 * 6
     assert len(study.table) == 3 * (1 + positions)
-    assert list(study.table) == ["picture", "class", "unit", "y", "x", "probability", "activation", "label"]
+    names = ["picture", "class", "unit", "y", "x", "probability", "activation", "label", "in_box", "energy"]
+    assert list(study.table) == names
     for i, (name, rows) in enumerate(study.table.groupby("picture", sort=False)):
         assert name == f"picture{i}"
         assert set(rows["class"]) == {int(classes[i])}
@@ -371,6 +372,13 @@ def test_table_holds_the_clean_picture_first_then_every_position() -> None:
         assert np.allclose(rest["probability"], seen.covered.probability[i].flatten(), atol=1e-5)
         assert np.allclose(rest["activation"], seen.covered.activation[i].flatten(), rtol=1e-4)
         assert rest["label"].tolist() == seen.covered.label[i].flatten().tolist()
+        assert np.isnan(first["in_box"])
+        assert np.isnan(first["energy"])
+    inside = study.table[study.table["picture"] == "picture0"].iloc[1:]
+    expected = inside["x"].between(2, 20, inclusive="left") & inside["y"].between(3, 15, inclusive="left")
+    assert (inside["in_box"] == expected).all()
+    back = project(net, images[:1], layer=layer, units=seen.unit[:1]).pixels[0].square().sum(dim=0)
+    assert inside["energy"].iloc[0] == pytest.approx(float(back[:6, :6].sum()), rel=1e-3)
     assert len(study.shown["images"]) == 1  # drawn are fewer than measured
     back = project(net, images[:1], layer=layer, units=seen.unit[:1]).pixels[0].permute(1, 2, 0)
     assert np.allclose(study.shown["projections"][0], back / back.abs().max(), atol=1e-3)  # kept in float16

@@ -143,8 +143,20 @@ def test_all_pairs_with_an_interval() -> None:
     rows = {row.metric: row for row in study.numbers}
     assert rows["pairs"].value == 2
     assert rows["style.reduction"].ci_low <= rows["style.reduction"].value <= rows["style.reduction"].ci_high
+    last = study.table.groupby(["content_picture", "style_picture"])[["reduction", "relative_distance"]].last()
+    assert last["reduction"].mean() == pytest.approx(rows["style.reduction"].value)
+    assert last["relative_distance"].mean() == pytest.approx(rows["content.relative_distance"].value)
     single = {row.metric: row for row in style_transfer(small(), some(), **SETTINGS | {"steps": 3}).numbers}
     assert math.isnan(single["style.reduction"].ci_low)
+
+
+def test_a_result_comes_nearer_to_its_own_style_than_to_another() -> None:
+    table = style_transfer(small(), some(), **SETTINGS | {"content": [0], "style": [1, 2], "steps": 60}).table
+    last = table.dropna(subset="reduction")
+    assert len(last) == 2
+    assert (last["reduction"] > 2 * last["reduction_of_other_style"]).all()
+    alone = style_transfer(small(), some(), **SETTINGS | {"steps": 3}).table
+    assert alone["reduction_of_other_style"].isna().all()
 
 
 def test_a_style_file_of_another_size(tmp_path: Path) -> None:

@@ -139,6 +139,13 @@ class Outcome:
         """IoU of the box around the seeds of the true class."""
         return best_overlaps(self.located.seeds[:, None], self.instances)[:, 0]
 
+    @cached_property
+    def centred(self) -> Bool[ndarray, " n"]:
+        """Whether the middle of each image is in an instance: what the pointing game gives to a map of the centre."""
+        middles = self.sizes[:, ::-1] / 2  # x, y
+        inside = [(own[:, :2] <= xy) & (xy < own[:, 2:]) for own, xy in zip(self.instances, middles, strict=True)]
+        return np.array([bool(one.all(axis=1).any()) for one in inside])
+
     def write(self, folder: Path) -> None:
         """Writes `per_image.csv`: guesses, boxes, overlaps and errors; an error that does not count is an empty cell.
 
@@ -165,6 +172,7 @@ class Outcome:
         columns |= {"iou_known": self.known_overlaps}
         columns |= {f"iou_{name}": known for name, (_, known) in self.baselines.items()}
         columns |= {"iou_seeds": self.seeds_overlaps, "pointed": located.pointed, "energy_in_box": located.energy}
+        columns |= {"pointed_centre": self.centred}
         return columns | self.errors()
 
 

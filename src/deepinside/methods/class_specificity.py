@@ -19,6 +19,7 @@ from deepinside.statistics import mean_row
 from deepinside.study import Pictures, Study
 
 _LAST, _ALL = "correlation_with_last_random", "correlation_with_all_random"
+_OTHER = "correlation_with_other_picture"
 
 
 def class_specificity(
@@ -48,7 +49,8 @@ def class_specificity(
 
     Returns:
         `table`: a row per rule and image, with the correlation between the maps of its two most probable classes,
-        that with only the last layer random, and that with all; `shown`: the cascade, (rules, depths, images), and the
+        that with only the last layer random, that with all, and, for scale, that of the trained network's maps of this
+        and the next image; `shown`: the cascade, (rules, depths, images), and the
         number of random layers at each depth. Spearman's, of magnitudes (maximum over channels).
 
     Raises:
@@ -70,10 +72,17 @@ def class_specificity(
             cascade[number, depth] = [_spearman(a[0], b[0]) for a, b in zip(found, trained[rule], strict=True)]
     names = [name for part in parts for name in part.names]
     rows = [
-        (rule, name, _spearman(*trained[rule][i]), cascade[number, 0, i], cascade[number, -1, i])
+        (
+            rule,
+            name,
+            _spearman(*trained[rule][i]),
+            cascade[number, 0, i],
+            cascade[number, -1, i],
+            _other(trained[rule], i),
+        )
         for (number, rule), (i, name) in product(enumerate(rules), enumerate(names))
     ]
-    table = pd.DataFrame(rows, columns=["rule", "picture", "correlation_of_classes", _LAST, _ALL])
+    table = pd.DataFrame(rows, columns=["rule", "picture", "correlation_of_classes", _LAST, _ALL, _OTHER])
     shown = {"cascade": cascade, "random_layers": np.array(counts), "rules": np.array(rules)}
     return Study(table, (Row("images", len(positions), "images"), *_numbers(table)), shown)
 
@@ -98,8 +107,12 @@ def _spearman(one: Float[ndarray, " p"], other: Float[ndarray, " p"]) -> float:
     return float(stats.spearmanr(one, other).statistic)
 
 
+def _other(maps: Sequence[Float[ndarray, "t p"]], i: int) -> float:
+    return _spearman(maps[i][0], maps[(i + 1) % len(maps)][0]) if len(maps) > 1 else float("nan")
+
+
 def _numbers(table: pd.DataFrame) -> Iterator[Row]:
     for rule, part in table.groupby("rule", sort=False):
-        for column in ("correlation_of_classes", _LAST, _ALL):
+        for column in ("correlation_of_classes", _LAST, _ALL, _OTHER):
             if part[column].notna().any():
                 yield mean_row(f"{rule}.{column}", part[column], "rank correlation")

@@ -1,7 +1,7 @@
 """Change of features when the image is translated, scaled and rotated (Zeiler & Fergus 2014, sec. 4 and fig. 5)."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -96,7 +96,8 @@ def invariance(
         network: to visualise.
         pictures: of a data set.
         low: dotted name; None: the first convolution, after its ReLU where one follows.
-        high: dotted name; None: the input of the layer of the class scores (see `before_scores`).
+        high: dotted name; None: the input of the layer of the class scores (see `before_scores`), averaged over
+            positions where it has any: the network scores no position by itself.
         shifts: shares of the height, positive downwards.
         scales: above 1 enlarges.
         angles: in degrees, anticlockwise.
@@ -105,7 +106,8 @@ def invariance(
 
     Returns:
         `table`: per image and transformation, for both layers, the Euclidean `distance` and the `relative` one, that
-        is divided by |f(x)|, and the probability of the true class (of the predicted one where the true is unknown).
+        is divided by |f(x)|, the mean `other` one to the other images, and the probability of the true class (of the
+        predicted one where the true is unknown).
         `shown`: examples (3 kinds, 3 values, n, h, w, 3) and what is needed to label them. Numbers are of the smallest
         transformation of each kind; `other_picture` is the relative distance to the other images, for scale.
 
@@ -120,9 +122,15 @@ def invariance(
     _check(moves)
     positions, shown = pictures.first(images)
     layers = {"low": low or convolutional(network)[0], "high": high or before_scores(network, shown.images[:1])}
-    seen = [_seen(network, shown.images[i : i + 1], shown, i, layers, moves, batch_size) for i in range(len(positions))]
+    pooled = frozenset() if high else frozenset({"high"})
+    seen = [
+        _seen(network, shown.images[i : i + 1], shown, i, layers, pooled, moves, batch_size)
+        for i in range(len(positions))
+    ]
     table = pd.DataFrame([row for one in seen for row in one.rows])
     others = {word: _between([one.features[word] for one in seen]) for word in layers}
+    for word, values in others.items():
+        table[f"{word}_other"] = np.repeat(values, [len(one.rows) for one in seen])
     examples = _examples(network, shown.images[:_DRAWN], moves)
     about = {f"{word}_layer": np.array(name) for word, name in layers.items()}
     about |= {f"{word}_other_picture": np.array(float(values.mean())) for word, values in others.items()}
@@ -156,10 +164,11 @@ def _seen(
     shown: Batch,
     number: int,
     layers: Mapping[str, str],
+    pooled: Set[str],
     moves: Mapping[str, Sequence[float]],
     batch_size: int,
 ) -> _Seen:
-    features, probabilities = _outputs(network, image, layers)
+    features, probabilities = _outputs(network, image, layers, pooled)
     label = -1 if shown.labels is None else int(shown.labels[number])
     known = 0 <= label < probabilities.shape[1]
     target = label if known else int(probabilities.argmax())
@@ -171,7 +180,7 @@ def _seen(
         versions = moved(
             image.expand(len(part), -1, -1, -1), motions, network.preprocessing.colour.view(3, 1, 1).to(image.device)
         )
-        now, chances = _outputs(network, versions, layers)
+        now, chances = _outputs(network, versions, layers, pooled)
         away = {word: (now[word] - features[word]).norm(dim=1).tolist() for word in layers}
         for i, (kind, value) in enumerate(part):
             row = {"picture": shown.names[number], "transformation": kind, "value": value}
@@ -185,10 +194,14 @@ def _seen(
     return _Seen([rest, *rows], {word: values[0] for word, values in features.items()})
 
 
-def _outputs(network: Network, images: Tensor, layers: Mapping[str, str]) -> tuple[dict[str, Tensor], Tensor]:
+def _outputs(
+    network: Network, images: Tensor, layers: Mapping[str, str], pooled: Set[str]
+) -> tuple[dict[str, Tensor], Tensor]:
     with torch.no_grad(), capture(network, tuple(layers.values())) as captured:
         probabilities = network(images.to(network.device)).softmax(dim=1).cpu()
-    return {word: captured[name].flatten(1).cpu().double() for word, name in layers.items()}, probabilities
+    found = {word: captured[name].cpu().double() for word, name in layers.items()}
+    means = {word: found[word].flatten(2).mean(dim=2) for word in pooled if found[word].ndim > 2}
+    return {word: values.flatten(1) for word, values in (found | means).items()}, probabilities
 
 
 def _between(features: Sequence[Tensor]) -> Float[ndarray, " n"]:

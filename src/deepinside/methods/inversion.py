@@ -59,11 +59,13 @@ class PreImages(NamedTuple):
 
     Attributes:
         pictures: RGB in [0, 1], (repeats, n, 3, h, w).
+        floats: the same before they were cut to [0, 1].
         errors: feature error before each step, of all repeats, (steps, repeats·n).
         states: `ok`, `ok, rates / <divisor>` if only a slower descent converged, or `stopped at <step>`; by repeat.
     """
 
     pictures: Float[Tensor, "r n 3 h w"]
+    floats: Float[Tensor, "r n 3 h w"]
     errors: Float[Tensor, "steps m"]
     states: list[list[str]]
 
@@ -138,7 +140,8 @@ def pre_images(
         states += map(_state, found.stopped.tolist(), found.slower.tolist())
     count = len(originals)
     by_repeat = [states[i : i + count] for i in range(0, len(states), count)]
-    return PreImages(torch.cat(made).unflatten(0, (repeats, count)), torch.cat(traces, dim=1), by_repeat)
+    floats = torch.cat(made).unflatten(0, (repeats, count))
+    return PreImages(floats.clamp(0, 1), floats, torch.cat(traces, dim=1), by_repeat)
 
 
 class _Descent(NamedTuple):
@@ -206,7 +209,7 @@ def _attempted(
         stopped = torch.where(stopped >= 0, stopped, ascent.stopped)
         canvas = canvas._replace(start=ascent.variable)
         traces.append(ascent.traces["error"])
-    pictures = (mean + centred(ascent.variable, side) / 255).clamp(0, 1).cpu()
+    pictures = (mean + centred(ascent.variable, side) / 255).cpu()
     return _Descent(pictures, torch.cat(traces), stopped, torch.full((len(jobs),), slower))
 
 
@@ -299,6 +302,7 @@ def inversion(
         recipe = Recipe(start, weight, per_value, deep, room, region, group, batch_size, seed)
         found = pre_images(network, originals, name, recipe, repeats)
         shown[f"optimised.{name}"] = np.stack([to_bytes(part) for part in found.pictures])
+        shown[f"floats.{name}"] = found.floats[:1].permute(0, 1, 3, 4, 2).half().numpy()  # spikes are cut from bytes
         shown[f"errors.{name}"] = found.errors.numpy()
         passes = sum(octave["steps"] for octave in deep)
         for repeat, part in enumerate(found.pictures):

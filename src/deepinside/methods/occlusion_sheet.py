@@ -51,8 +51,9 @@ def occlusion_sheet(
 
     Returns:
         `table`: image, class, unit (the strongest map, -1 where the layer is zero everywhere), y and x of
-        the centre of the square, probability, activation (empty where the layer is zero), label; the first row of each
-        image, without y and x, is the image without a square. `numbers`: drop of probability with the centre in
+        the centre of the square, probability, activation (empty where the layer is zero), label, whether the centre is
+        `in_box`, and the `energy` of the projection under the square; the first row of each image, without y and x, is
+        the image without a square. `numbers`: drop of probability with the centre in
         the box and outside, share of images whose largest drop is in the box, and the correlation of the drop of the
         activation with the projection's energy under the square. `shown`: for the figures.
 
@@ -74,10 +75,11 @@ def occlusion_sheet(
     )
     pixels = _projections(network, part.images, layer, seen.unit.tolist(), rule, contrast)
     boxes = [pictures.boxes[position] for position in positions]
-    numbers = _numbers(seen, np.stack([_inside(seen.windows, own) for own in boxes]), pixels)
+    inside, energy = np.stack([_inside(seen.windows, own) for own in boxes]), _energy(seen, pixels)
+    numbers = _numbers(seen, inside, energy)
     shown = _shown(network, part, seen, classes, pixels, boxes, images)
     shown |= {"fill": colour(network, value).cpu().numpy(), "layer": np.array(layer)}
-    return Study(_table(part.names, classes, seen), numbers, shown)
+    return Study(_table(part.names, classes, seen, inside, energy), numbers, shown)
 
 
 def _classes(network: Network, part: Batch, batch_size: int) -> Int[Tensor, " n"]:
@@ -115,13 +117,23 @@ def _inside(places: Windows, boxes: Boxes) -> Bool[ndarray, "r c"]:
     return found
 
 
-def _table(names: tuple[str, ...], classes: Tensor, seen: Occluded) -> pd.DataFrame:
+def _table(
+    names: tuple[str, ...],
+    classes: Tensor,
+    seen: Occluded,
+    inside: Bool[ndarray, "n r c"],
+    energy: Float[ndarray, "n p"],
+) -> pd.DataFrame:
     y, x = seen.windows.centres()
     rows = 1 + len(y) * len(x)
 
     def column(field: str) -> ndarray:
         clean, covered = getattr(seen.clean, field), getattr(seen.covered, field)
         return torch.cat([clean[:, None], covered.flatten(1)], dim=1).flatten().cpu().numpy()
+
+    def covered_only(values: ndarray) -> ndarray:
+        flat = values.reshape(len(names), -1).astype(np.float64)
+        return np.concatenate([np.full((len(flat), 1), np.nan), flat], axis=1).ravel()
 
     return pd.DataFrame(
         {
@@ -133,11 +145,13 @@ def _table(names: tuple[str, ...], classes: Tensor, seen: Occluded) -> pd.DataFr
             "probability": column("probability").round(6),
             "activation": column("activation").round(6),
             "label": column("label"),
+            "in_box": covered_only(inside),
+            "energy": covered_only(energy),
         }
     )
 
 
-def _numbers(seen: Occluded, inside: Bool[ndarray, "n r c"], pixels: Tensor) -> tuple[Row, ...]:
+def _numbers(seen: Occluded, inside: Bool[ndarray, "n r c"], energy: Float[ndarray, "n p"]) -> tuple[Row, ...]:
     clean, covered = seen.clean, seen.covered
     drop = (clean.probability[:, None, None] - covered.probability).cpu().double().numpy()
     changed = (covered.label != clean.label[:, None, None]).double().mean(dim=(1, 2)).cpu().numpy()
@@ -150,7 +164,7 @@ def _numbers(seen: Occluded, inside: Bool[ndarray, "n r c"], pixels: Tensor) -> 
         "probability_drop_in_box_above_outside": (inner - outer, ""),
         "largest_drop_in_box": (np.array([float(inside[i].flat[drop[i].argmax()]) for i in boxed]), "share"),
         "positions_in_box": (np.array([inside[i].mean() for i in boxed]), "share"),
-        "activation_drop_with_projection_correlation": (_correlations(seen, pixels), ""),
+        "activation_drop_with_projection_correlation": (_correlations(seen, energy), ""),
     }
     silent = int((seen.unit < 0).sum())
     return (
@@ -160,10 +174,14 @@ def _numbers(seen: Occluded, inside: Bool[ndarray, "n r c"], pixels: Tensor) -> 
     )
 
 
-def _correlations(seen: Occluded, pixels: Float[Tensor, "n 3 h w"]) -> Float[ndarray, " n"]:
-    # Per image, over positions: how the drop of the activation goes with the projection's energy under the square.
+def _energy(seen: Occluded, pixels: Float[Tensor, "n 3 h w"]) -> Float[ndarray, "n p"]:
+    # Of the projection under the square, at each of the p positions.
     down, across = (covers.cpu().double() for covers in (seen.windows.down, seen.windows.across))
-    energy = torch.einsum("rh,nhw,cw->nrc", down, pixels.double().square().sum(dim=1), across).flatten(1).numpy()
+    return torch.einsum("rh,nhw,cw->nrc", down, pixels.double().square().sum(dim=1), across).flatten(1).numpy()
+
+
+def _correlations(seen: Occluded, energy: Float[ndarray, "n p"]) -> Float[ndarray, " n"]:
+    # Per image, over positions: how the drop of the activation goes with the projection's energy under the square.
     drop = (seen.clean.activation[:, None, None] - seen.covered.activation).flatten(1).cpu().double().numpy()
     moving = [i for i in range(len(drop)) if drop[i].std() > 0 and energy[i].std() > 0]
     return np.array([np.corrcoef(drop[i], energy[i])[0, 1] for i in moving])

@@ -241,6 +241,7 @@ class _Made(NamedTuple):
     picture: Float[Tensor, "1 3 h w"]
     rows: list[dict[str, Any]]  # one per evaluation; the last one is of the image
     distances: tuple[float, float]  # of its content, and of noise's, from what it should be
+    wrong: float  # style loss of the start over that of the result, for the style of another image
 
 
 def style_transfer(
@@ -285,7 +286,9 @@ def style_transfer(
 
     Returns:
         `table`: per pair and evaluation the losses, unweighted: `content`, `style.<layer>`, `tv`, and weighted `loss`
-        and its lowest so far, `best`. Numbers: the style loss of the start over that of the result, over all layers and
+        and its lowest so far, `best`; in the last row of a pair also the numbers below, and `reduction_of_other_style`,
+        for the next style image, which was not asked for. Numbers: the style loss of the start over that of
+        the result, over all layers and
         per layer; and the relative distance |F - P| / |P| of the result's content and, for scale, of noise's.
 
     Raises:
@@ -313,12 +316,34 @@ def style_transfer(
         picture = box_descent(loss.of, first, steps=steps)
         loss.of(picture)
         distances = (_distance(network, picture, wanted, layers), _distance(network, noise, wanted, layers))
-        made[pair] = _Made(picture, loss.rows, distances)
+        names = list(theirs)
+        other = names[(names.index(pair[1]) + 1) % len(names)]
+        wrong = aim(network, image, theirs[other].to(network.device), layers)
+        ratio = math.nan if other == pair[1] else _style(network, first, wrong, layers, weighting)
+        ratio /= _style(network, picture, wrong, layers, weighting) or math.nan
+        made[pair] = _Made(picture, loss.rows, distances, ratio)
     weights = np.array([content_weight, style_weight * layer_weight(weighting, layers)])
     table = pd.DataFrame(
-        [{"content_picture": pair[0], "style_picture": pair[1]} | row for pair, one in made.items() for row in one.rows]
+        [
+            {"content_picture": pair[0], "style_picture": pair[1]} | row
+            for pair, one in made.items()
+            for row in _rows(one)
+        ]
     )
     return Study(table, tuple(_numbers(made, layers)), _shown(made, ours, theirs, layers) | {"weights": weights})
+
+
+def _style(network: Network, picture: Tensor, wanted: Aim, layers: Layers, weighting: str) -> float:
+    with torch.no_grad():
+        parts = losses(features(network, picture, layers), wanted, weighting)
+    return sum(float(parts[f"style.{layer}"]) for layer in layers.style)
+
+
+def _rows(one: _Made) -> list[dict[str, Any]]:
+    first, last = one.rows[0]["style"], one.rows[-1]["style"]
+    end = {"reduction": first / last if last else math.nan, "reduction_of_other_style": one.wrong}
+    end |= dict(zip(("relative_distance", "relative_distance_of_noise"), one.distances, strict=True))
+    return [*one.rows[:-1], one.rows[-1] | end]
 
 
 class _Loss(NamedTuple):

@@ -20,10 +20,11 @@ from deepinside.runtime.memory import explained
 from deepinside.runtime.progress import track
 from deepinside.statistics import mean_row
 from deepinside.views import to_bytes
-from deepinside.visualisation.judge import Judge
+from deepinside.visualisation.judge import Judge, equal_norm, phase_noise, quarters
 
 _PLAIN = "class_model"  # plain L2, which others are compared with
 _ROWS = ("rank_one", "high_frequency_share", "total_variation", "blank_share", "fragments", "colour_distance", "size")
+_AMONG = 0.05  # share of the classes among the first of which a recognised one is
 _UNITS = {"total_variation": "1/pixel", "fragments": "", "colour_distance": "CIELAB", "size": "grey levels"}
 
 
@@ -142,7 +143,22 @@ def _measured(
         ranks, shares = judge(images.values, frame["class"].tolist())
         frame["judge_rank"], frame["judge_probability"] = ranks, np.round(shares, 6)
         frame["judge_top1"], frame["judge_top5"] = (ranks <= 1).astype(int), (ranks <= 5).astype(int)
+        frame = frame.assign(**_recognised(judge, network, images.values, frame["class"].tolist()))
     return frame
+
+
+def _recognised(
+    judge: Judge, network: Network, pictures: Float[Tensor, "n 3 h w"], classes: list[int]
+) -> dict[str, np.ndarray]:
+    # What the second network makes of the images at one strength, of their quarters, and of noise of the same spectra.
+    colour = network.preprocessing.colour.cpu()
+    found = {}
+    noise = phase_noise(pictures, colour)
+    for word, shown in (("", equal_norm(pictures, colour)), ("_of_noise", equal_norm(noise, colour))):
+        places = [judge.place(part, classes) for part in quarters(shown)]
+        found[f"judge_place{word}"] = judge.place(shown, classes).round(6)
+        found[f"quarters{word}"] = np.sum([place < _AMONG for place in places], axis=0)
+    return found
 
 
 def _first(reached: Bool[Tensor, "steps n"]) -> list[int | None]:

@@ -61,12 +61,50 @@ class Judge:
         Returns:
             Rank of the class among those of the first network, from 1 on, and its probability among them, (n,) each.
         """
+        scores = self._scores(pictures)
+        own = scores.gather(1, torch.tensor(classes)[:, None])
+        shares = scores.softmax(dim=1).gather(1, torch.tensor(classes)[:, None])[:, 0]
+        return (scores > own).sum(dim=1).numpy() + 1, shares.numpy()
+
+    def place(self, pictures: Float[Tensor, "n 3 h w"], classes: Sequence[int]) -> Float[ndarray, " n"]:
+        """The share of the other classes that the second network ranks before the class: 0 first, 0.5 by chance."""
+        ranks, _ = self(pictures, classes)
+        count = len(self.outputs) if self.outputs is not None else len(self.network.classes)
+        return (ranks - 1) / max(count - 1, 1)
+
+    def _scores(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
         side, filter_ = self.network.preprocessing.input, self.network.preprocessing.interpolation
         bytes_ = torch.from_numpy(to_bytes(pictures)).permute(0, 3, 1, 2)
         views = torch.stack([resized(picture, side, side, filter_) for picture in bytes_])
         scores = torch.cat([self.network.scores(part).cpu() for part in views.split(32)])
-        if self.outputs is not None:
-            scores = scores[:, list(self.outputs)]
-        own = scores.gather(1, torch.tensor(classes)[:, None])
-        shares = scores.softmax(dim=1).gather(1, torch.tensor(classes)[:, None])[:, 0]
-        return (scores > own).sum(dim=1).numpy() + 1, shares.numpy()
+        return scores if self.outputs is None else scores[:, list(self.outputs)]
+
+
+STRENGTH = 24.0  # grey levels, root mean square about the network's colour: that of class images of middling strength
+
+
+def equal_norm(pictures: Float[Tensor, "n 3 h w"], colour: Float[Tensor, " 3"]) -> Float[Tensor, "n 3 h w"]:
+    """Images of one root mean square, `STRENGTH`, about a colour, so that none is recognised for its strength alone."""
+    away = pictures - colour.view(3, 1, 1)
+    norm = away.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=1e-8)
+    return (colour.view(3, 1, 1) + away / norm * STRENGTH / 255).clamp(0, 1)
+
+
+def phase_noise(
+    pictures: Float[Tensor, "n 3 h w"], colour: Float[Tensor, " 3"], seed: int = 0
+) -> Float[Tensor, "n 3 h w"]:
+    """Images with the power spectra of given ones and random phases, the same in all three channels.
+
+    Source: Wichmann et al. 2006 (phase noise keeps the amplitude spectrum and the colours).
+    """
+    middle = colour.view(3, 1, 1)
+    noise = torch.rand(pictures.shape[2:], generator=torch.Generator().manual_seed(seed))
+    phases = torch.fft.fft2(noise).angle()  # of a real image: its inverse is real
+    mixed = torch.fft.ifft2(torch.fft.fft2((pictures - middle).cpu()) * torch.exp(1j * phases)).real
+    return middle + mixed.float()
+
+
+def quarters(pictures: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n 3 y x"]]:
+    """The four quarters of images."""
+    h, w = pictures.shape[2] // 2, pictures.shape[3] // 2
+    return [pictures[:, :, y : y + h, x : x + w] for y in (0, h) for x in (0, w)]

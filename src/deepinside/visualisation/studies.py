@@ -20,10 +20,11 @@ from deepinside.data.broden.reader import Broden
 from deepinside.data.index import Entry, Index
 from deepinside.data.reading import BadFile
 from deepinside.models.inverter import load_inverters
-from deepinside.models.saved import open_network
+from deepinside.models.saved import build, open_network
 from deepinside.network import Network
 from deepinside.plots.gallery import Gallery
 from deepinside.records import Boxes, Row
+from deepinside.runtime import machine
 from deepinside.runtime.memory import explained
 from deepinside.spelling import resolved
 from deepinside.study import Checkpoint, Pictures, Segments, Study
@@ -176,7 +177,7 @@ def _segments(network: Network, broden: Broden, broken: Broken) -> Segments:
 
 
 def checkpoints(cfg: DictConfig, trained: Path, network: Network) -> tuple[Checkpoint, ...]:
-    """The network after each epoch that training kept, in order.
+    """The network at its random start (epoch 0) and after each epoch that training kept, in order.
 
     Raises:
         ValueError: if there are none: it was not trained here, or kept no epochs.
@@ -193,4 +194,14 @@ def checkpoints(cfg: DictConfig, trained: Path, network: Network) -> tuple[Check
             return open_network(cfg, trained, epoch)
 
     epochs = [int(file.stem) for file in files]
-    return tuple(Checkpoint(epoch, lambda epoch=epoch: at(epoch)) for epoch in epochs)  # type: ignore[misc]
+    kept = tuple(Checkpoint(epoch, lambda epoch=epoch: at(epoch)) for epoch in epochs)  # type: ignore[misc]
+    return (Checkpoint(0, lambda: _start(cfg, trained)), *kept)
+
+
+def _start(cfg: DictConfig, trained: Path) -> Network:
+    # The random start, which the seed of the training determines.
+    recipe = json.loads((trained / "network.json").read_text(encoding="utf-8"))
+    with torch.random.fork_rng():
+        torch.manual_seed(cfg.seed)
+        network = build(recipe["model"], recipe["classes"])
+    return network.to(machine.device(cfg.machine.device))
