@@ -82,7 +82,8 @@ def localisation(names: dict[str, Any]) -> None:
 def register(names: dict[str, Any]) -> None:
     """Of 05: the number is measured, and its verdict is the rule's."""
     assert names["low"] <= names["value"] <= names["high"]
-    expected = "supported" if names["high"] < -0.05 else "contradicted" if names["low"] >= -0.05 else "undecided"
+    excluded = "contradicted" if names["low"] > 0 and names["high"] > 0.05 else "negligible"
+    expected = "supported" if names["high"] < -0.05 else excluded if names["low"] >= -0.05 else "undecided"
     assert names["decision"] == expected
 
 

@@ -147,7 +147,8 @@ def test_the_order_of_priors_and_methods_counts(tmp_path: Path) -> None:
 def test_the_code_of_a_claims_measure_counts(tmp_path: Path, modules: Callable) -> None:
     register = tmp_path / "register"
     register.mkdir()
-    stated = "{statement: s, source: p, tag: S, predicted: x, otherwise: y, rule: {above: 0}, measure: {%s}}"
+    stated = "{statement: s, source: p, tag: S, predicted: x, otherwise: y, rule: {above: 1}, "
+    stated += "null: {name: n, value: 0}, measure: {%s}}"
     text = stated % "function: measured.value, evidence: []"
     (register / "mine.yaml").write_text(f"claims:\n  C01: {text}\n")
     modules({"measured.py": "def value(_folders): return 1\n"})
@@ -173,7 +174,8 @@ def test_no_path_reaches_what_names_the_artifact(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("run", ["claims", "report"])
 def test_no_path_of_another_run_names_the_artifact(tmp_path: Path, run: str) -> None:
-    stated = "{statement: s, source: p, tag: S, predicted: x, otherwise: y, rule: {above: 0}, measure: %s}"
+    stated = "{statement: s, source: p, tag: S, predicted: x, otherwise: y, rule: {above: 1}, "
+    stated += "null: {name: n, value: 0}, measure: %s}"
     measure = "{function: deepinside.claims.functions.concentration, evidence: [looks], of: guided, minus: saliency}"
     (tmp_path / "register").mkdir()
     (tmp_path / "register" / "mine.yaml").write_text(

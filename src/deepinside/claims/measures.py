@@ -1,65 +1,102 @@
-"""From artifacts to the number that tests a claim, with its interval."""
+"""From artifacts to the number that tests a claim: a difference from its null, with its interval."""
 
 import csv
-import importlib
-import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from deepinside.claims.intervals import (
+    mean_interval,
+    paired_shares_interval,
+    seeds_interval,
+    share_interval,
+    widened,
+)
 from deepinside.claims.register import Measure, Source
 from deepinside.claims.verdict import Estimate
 from deepinside.records import Table
-from deepinside.statistics import bootstrap_interval, t_interval
+from deepinside.spelling import resolved
 
 Folders = Mapping[str, Sequence[Path]]  # evidence -> an artifact per seed
 _REDUCE: Mapping[str, Callable] = {"mean": np.mean, "max": np.max, "min": np.min}
+_BOOLEAN = {"True": 1.0, "False": 0.0}
 
 
 def estimate(measure: Measure, folders: Folders) -> Estimate:
-    """The number that tests a claim, with its interval.
+    """The difference between a claim's number and its null, with its interval.
 
-    With several seeds the mean and its t-interval, paired by seed where something is subtracted. With one seed the mean
-    over the units of replication with its bootstrap interval, paired likewise; or a row of the table as it is.
+    With several seeds the mean over seeds and its t-interval, paired by seed. With one seed the mean over the units of
+    replication, paired likewise, with the interval of a mean or of a share. A row of `table.csv` comes with its own.
 
     Raises:
         KeyError: if a metric or a column is missing, with the existing ones.
-        ValueError: if two artifacts have no unit in common.
+        ValueError: if two artifacts have no unit in common, yes/no data are no such, or a number has no interval.
     """
+    null = measure.null
     if measure.function is not None:
-        module, _, name = measure.function.rpartition(".")
-        return getattr(importlib.import_module(module), name)(folders, **measure.settings)
+        found = resolved(measure.function)(folders, **measure.settings)
+        return found if null.value is None else shifted(found, null.value)
     assert measure.of is not None
-    seeds = len(folders[measure.of.evidence])
-    if seeds > 1:
-        return t_estimate(_per_seed(measure.of, folders) - (_per_seed(measure.minus, folders) if measure.minus else 0))
-    if measure.of.metric is not None and measure.minus is None:
-        row = Table.read(folders[measure.of.evidence][0])[measure.of.metric]
-        exact = math.isnan(row.ci_low)
-        return Estimate(row.value, *((row.value, row.value) if exact else (row.ci_low, row.ci_high)), row.n)
+    sources = [source for source in (measure.of, null.of) if source]
+    if max(len(folders[name]) for source in sources for name in source.named) > 1:
+        ours = _per_seed(measure.of, folders)
+        theirs = _per_seed(null.of, folders) if null.of else np.full(len(ours), null.value)
+        return seeds_estimate(ours - theirs, float(np.mean(theirs)))
     if measure.of.metric is not None:
-        raise ValueError(f"{measure.title}: rows of two tables share no units; take a column, or several seeds")
-    return boot_estimate(_differences(measure.of, measure.minus, folders))
+        if null.of is not None or measure.of.over is not None:
+            raise ValueError(f"{measure.title}: two rows of tables share no units; take a column, or several seeds")
+        return shifted(_row(measure.of, folders), null.value or 0.0)
+    values, nulls = _paired(measure.of, null.of, folders)
+    if measure.yes_no:
+        return shares_estimate(values, nulls, null.value)
+    if nulls is None:
+        nulls = np.full(len(values), null.value, dtype=np.float64)
+    return mean_estimate(values - nulls, float(nulls.mean()))
+
+
+def _row(source: Source, folders: Folders) -> Estimate:
+    row = Table.read(folders[source.evidence][0])[str(source.metric)]
+    return Estimate(row.value, *widened(row.value, row.ci_low, row.ci_high, row.n), row.n, max(row.n - 1, 1))
+
+
+def shifted(found: Estimate, null: float) -> Estimate:
+    """An estimate minus an exact number."""
+    return found._replace(value=found.value - null, low=found.low - null, high=found.high - null, null=null)
 
 
 def _per_seed(source: Source, folders: Folders) -> Float[ndarray, " s"]:
-    if source.metric is not None:
-        return np.array([Table.read(folder)[source.metric].value for folder in folders[source.evidence]])
-    return np.array([np.mean(list(_column(source, folder).values())) for folder in folders[source.evidence]])
+    def number(folder: Path) -> float:
+        if source.metric is not None:
+            return Table.read(folder)[source.metric].value
+        return float(np.mean(list(_column(source, folder).values())))
+
+    values = np.array([number(folder) for folder in folders[source.evidence]])
+    return values / _per_seed(source.over, folders) if source.over else values
 
 
-def _differences(first: Source, second: Source | None, folders: Folders) -> Float[ndarray, " n"]:
-    ours = _column(first, folders[first.evidence][0])
+def _paired(
+    first: Source, second: Source | None, folders: Folders
+) -> tuple[Float[ndarray, " n"], Float[ndarray, " n"] | None]:
+    ours = _units(first, folders)
     if second is None:
-        return np.array(list(ours.values()))
-    theirs = _column(second, folders[second.evidence][0])
+        return np.array(list(ours.values())), None
+    theirs = _units(second, folders)
     common = [key for key in ours if key in theirs]
     if not common:
         raise ValueError(f"expected the same {first.key} in both, got {list(ours)[:3]} and {list(theirs)[:3]}")
-    return np.array([ours[key] - theirs[key] for key in common])
+    return np.array([ours[key] for key in common]), np.array([theirs[key] for key in common])
+
+
+def _units(source: Source, folders: Folders) -> dict[str, float]:
+    found = _column(replace(source, over=None), folders[source.evidence][0])
+    if source.over is None:
+        return found
+    below = _units(source.over, folders)
+    return {key: value / below[key] for key, value in found.items() if below.get(key)}
 
 
 def _column(source: Source, folder: Path) -> dict[str, float]:
@@ -74,7 +111,8 @@ def _column(source: Source, folder: Path) -> dict[str, float]:
     found: dict[str, list[float]] = {}
     for line in lines:
         if all(line[name] in _texts(wanted) for name, wanted in source.where.items()) and line[source.column]:
-            found.setdefault(line[source.key], []).append(float(line[source.column]))
+            cell = line[source.column]
+            found.setdefault(line[source.key], []).append(_BOOLEAN[cell] if cell in _BOOLEAN else float(cell))
     if not found:
         raise ValueError(
             f"{folder.name}/{source.file}: no row with {dict(source.where)}: was it computed with that method?"
@@ -86,11 +124,29 @@ def _texts(wanted: object) -> tuple[str, ...]:
     return tuple(map(str, wanted)) if isinstance(wanted, list | tuple) else (str(wanted),)
 
 
-def boot_estimate(values: Float[ndarray, " n"]) -> Estimate:
-    """The mean over units with its bootstrap interval."""
-    return Estimate(float(np.mean(values)), *bootstrap_interval(values), len(values))
+def mean_estimate(values: Float[ndarray, " n"], null: float) -> Estimate:
+    """The mean of differences over units; `null` is the mean of what was subtracted."""
+    low, high = mean_interval(values)
+    return Estimate(float(np.mean(values)), float(low), float(high), len(values), max(len(values) - 1, 1), null)
 
 
-def t_estimate(values: Float[ndarray, " n"]) -> Estimate:
-    """The mean over seeds with its t-interval."""
-    return Estimate(float(np.mean(values)), *t_interval(values), len(values), len(values) - 1)
+def seeds_estimate(values: Float[ndarray, " n"], null: float) -> Estimate:
+    """The mean of differences over seeds with its t-interval."""
+    return Estimate(float(np.mean(values)), *seeds_interval(values), len(values), max(len(values) - 1, 1), null)
+
+
+def shares_estimate(ours: Float[ndarray, " n"], theirs: Float[ndarray, " n"] | None, value: float | None) -> Estimate:
+    """A share of yes/no data minus an exact number, or minus the share of the same units in `theirs`.
+
+    Raises:
+        ValueError: if a number is neither 0 nor 1.
+    """
+    if not set(np.concatenate([ours, ours if theirs is None else theirs])) <= {0.0, 1.0}:
+        raise ValueError(f"expected yes/no data, 0 or 1, got {sorted({*ours.tolist()})[:3]}")
+    n = len(ours)
+    if theirs is None:
+        found = Estimate(float(ours.mean()), *share_interval(int(ours.sum()), n), n)
+        return shifted(found, value or 0.0)
+    more, less = int((ours > theirs).sum()), int((ours < theirs).sum())
+    ends = paired_shares_interval(more, less, n)
+    return Estimate((more - less) / n, *ends, n, max(n - 1, 1), float(theirs.mean()))
