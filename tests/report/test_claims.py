@@ -21,9 +21,14 @@ def page(tmp_path_factory):
 
 def test_verdicts_are_counted_per_world(page):
     counted = {one.title: [count for _, _, count in one.verdicts] for one in page.claims.tallies}
-    # supported, contradicted, undecided, needs data
-    assert counted == {"all data sets": [1, 1, 1, 1], "synthetic data set": [1, 0, 1, 0], "ILSVRC": [0, 1, 0, 1]}
+    # supported, negligible, contradicted, undecided, needs data, not posed
+    assert counted == {
+        "all data sets": [1, 0, 1, 1, 1, 0],
+        "synthetic data set": [1, 0, 0, 1, 0, 0],
+        "ILSVRC": [0, 0, 1, 0, 1, 0],
+    }
     assert [one.total for one in page.claims.tallies] == [4, 2, 2]
+    assert page.claims.counted == "4 claims, 4 numbers, 2 data sets: 2 of 4 tests decide"
     columns = [column.title for column in page.claims.catalogue.columns]
     assert (columns[page.claims.verdict], columns[page.claims.world]) == ("Verdict", "Data set")
 
@@ -33,25 +38,41 @@ def test_a_claim_is_worded_with_its_number_and_interval(page):
     assert (cells[0].text, cells[0].note) == ("Maps lie on it", "C01 · S13, sec. 3. Predicted: above 1")
     assert (cells[1].text, cells[1].tone, cells[2].text) == ("supported", "supported", "synthetic data set")
     assert (cells[3].text, cells[3].between, cells[3].key, cells[4].text) == ("1.75", "1.50 to 2", 1.75, "40")
-    absent = page.claims.catalogue.lines[3].cells
-    assert [cell.text for cell in absent[1:5]] == ["needs data", "ILSVRC", "–", "–"]
+
+
+def test_what_decides_nothing_is_one_collapsed_line_a_verdict(page, tmp_path):
+    assert len(page.claims.catalogue.lines) == 2
+    assert [(one.title, one.tone) for one in page.claims.rest] == [
+        ("undecided", "undecided"),
+        ("needs data", "needs-data"),
+    ]
+    assert page.claims.rest[0].lines == [("C03, synthetic data set", "Units <detect> it", "5")]
+    assert '<details class="rest">' in render(page)
+    folder = claims(tmp_path)
+    rows = [
+        [*CLAIMS[0], "needs", "rule"],
+        *([*row, "boxes" if row[1] == "needs_data" else "", "above 6"] for row in CLAIMS[1:]),
+    ]
+    write(folder / "claims.csv", rows)
+    undecided, lacking = composed({"claims": folder}).claims.rest
+    assert [line[2] for line in (undecided.lines[0], lacking.lines[0])] == ["5 [3, 7], rule above 6", "boxes"]
+
+
+def test_the_null_is_told_beside_its_difference(tmp_path):
+    folder = claims(tmp_path)
+    rows = [[*CLAIMS[0], "null", "null_value"], [*CLAIMS[1], "the whole image", "0.25"], [*CLAIMS[2], "chance", ""]]
+    write(folder / "claims.csv", rows)
+    notes = [line.cells[3].note for line in composed({"claims": folder}).claims.catalogue.lines]
+    assert notes[0].endswith("; compared with the whole image, 2 against 0.250")
+    assert notes[1].endswith("; compared with chance")
 
 
 def test_the_evidence_leads_to_the_section_of_its_number(page):
     links = [list(line.cells[5].links) for line in page.claims.catalogue.lines]
     assert links[0] == [("Saliency", "#artifact-visualise")]
     assert links[1] == [("Localisation", "#artifact-localise")]  # by `stage/fingerprint`
-    assert [title for title, _ in links[2]] == ["Dissection", "Saliency"]  # several; no such number: the artifact
-    assert links[3] == []
     anchors = {part.anchor for section in page.sections for part in section.parts}
     assert {href.removeprefix("#") for ones in links for _, href in ones} <= anchors
-
-
-def test_what_was_measured_stands_before_what_lacks_data(tmp_path):
-    folder = claims(tmp_path)
-    write(folder / "claims.csv", [CLAIMS[0], *reversed(CLAIMS[1:])])
-    lines = composed({"claims": folder}).claims.catalogue.lines
-    assert [line.cells[0].key for line in lines] == ["C03", "C02", "C01", "C04"]
 
 
 def test_evidence_that_is_not_on_the_page_leads_to_its_folder(tmp_path):
@@ -115,8 +136,8 @@ def test_a_register_of_many_artifacts_is_one_box_of_the_pipeline(tmp_path):
 
 def test_the_markdown_has_every_claim_and_every_number_in_tables_that_hold(page):
     text = written(page)
-    assert "| Units \\<detect\\> it (C03 · B17. Predicted: above 4) | undecided | synthetic data set |" in text
-    assert "GoogLeNet \\| on ILSVRC" in text
+    assert "| Maps lie on it (C01 · S13, sec. 3. Predicted: above 1) | supported | synthetic data set |" in text
+    assert "1 undecided: C03, synthetic data set (5)" in text
     tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
     assert len(tables) > 5
     for table in tables:

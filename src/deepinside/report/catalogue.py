@@ -153,13 +153,27 @@ class Tally:
 
 
 @dataclass(frozen=True)
+class Rest:
+    """Claims without a decision, of one kind: words, tone, and per test its name, statement and reason."""
+
+    title: str
+    tone: str
+    lines: Sequence[tuple[str, str, str]]
+
+
+@dataclass(frozen=True)
 class Claims:
-    """The register of claims; `verdict` and `world` are the positions of these columns."""
+    """The register of claims; `verdict` and `world` are the positions of these columns.
+
+    The catalogue lists what was decided, `rest` the others; `counted` says how many there are.
+    """
 
     tallies: Sequence[Tally]
     catalogue: Catalogue
     verdict: int
     world: int
+    counted: str = ""
+    rest: Sequence[Rest] = ()
 
 
 def _counted(values: Iterable[str]) -> list[tuple[str, int]]:

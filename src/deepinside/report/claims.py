@@ -8,7 +8,7 @@ from typing import Self
 from urllib.parse import quote
 
 from deepinside.report import number
-from deepinside.report.catalogue import Catalogue, Cell, Claims, Column, Line, Tally, measured
+from deepinside.report.catalogue import Catalogue, Cell, Claims, Column, Line, Rest, Tally, measured
 from deepinside.report.folder import Folder, lines
 from deepinside.report.measure import named
 from deepinside.report.page import Artifact, Section
@@ -84,17 +84,28 @@ FILE = "claims.csv"
 NEEDED = ("id", "verdict", "statement", "world")
 VERDICTS = {
     "supported": "supported",
+    "negligible": "negligible",
     "contradicted": "contradicted",
     "undecided": "undecided",
     "needs_data": "needs data",
+    "not_posed": "not posed",
 }
-WORLDS = {"miniature": "synthetic data set", "real": "real photographs", "ilsvrc": "ILSVRC"}
+DECIDED = ("supported", "negligible", "contradicted")
+WORLDS = {
+    "miniature": "synthetic data set",
+    "real": "real photographs",
+    "ilsvrc": "ILSVRC",
+    "photographs": "photographs, ConvNet",
+    "photographs_squeezenet": "photographs, SqueezeNet",
+    "photographs_lite0": "photographs, EfficientNet-Lite0",
+    "photographs_ilsvrc": "ILSVRC photographs, SqueezeNet",
+}
 ANCHOR = "claims-table"
 COLUMNS = (
     Column("Claim"),
     Column("Verdict", choice=True),
     Column("Data set", choice=True),
-    Column("Measured", numeric=True),
+    Column("Difference from the null", numeric=True),
     Column("n", numeric=True),
     Column("Evidence"),
 )
@@ -110,23 +121,60 @@ def register_rows(folders: Sequence[Folder]) -> list[dict[str, str]]:
 def claims(
     rows: Sequence[Mapping[str, str]], artifacts: Sequence[Artifact], sections: Sequence[Section], settings: Settings
 ) -> Claims | None:
-    """The register as the page shows it; None without rows."""
+    """The register as the page shows it: what was decided, and the rest in short; None without rows."""
     if not rows:
         return None
+    decided = [one for one in rows if _listed(one)]
     places = Places.of(artifacts, sections, settings.chapters)
     holder = next(one for one in artifacts if any(sheet.file == FILE for sheet in one.sheets))
     listing = Catalogue(
         anchor=ANCHOR,
         title="",
         says="",
-        noun="claims",
+        noun="numbers",
         columns=COLUMNS,
-        lines=[Line(_row(one, places, settings.words)) for one in sorted(rows, key=_open)],
-        total=len(rows),
+        lines=[Line(_row(one, places, settings.words)) for one in decided],
+        total=len(decided),
         file=FILE,
         href=f"{holder.href}{FILE}",
     )
-    return Claims(_tallies(rows), listing, verdict=1, world=2)
+    return Claims(_tallies(rows), listing, verdict=1, world=2, counted=_counted(rows), rest=_rest(rows))
+
+
+def _listed(one: Mapping[str, str]) -> bool:
+    # A verdict, or a word that is none of ours, which is not hidden.
+    return one["verdict"] in DECIDED or one["verdict"] not in VERDICTS
+
+
+def _counted(rows: Sequence[Mapping[str, str]]) -> str:
+    claims = len({one["id"].partition(".")[0] for one in rows})
+    numbers, worlds = (len({one[key] for one in rows}) for key in ("id", "world"))
+    decided = sum(one["verdict"] in DECIDED for one in rows)
+    counts = ", ".join(
+        f"{count} {word}{'' if count == 1 else 's'}"
+        for count, word in ((claims, "claim"), (numbers, "number"), (worlds, "data set"))
+    )
+    return f"{counts}: {decided} of {len(rows)} tests decide"
+
+
+def _rest(rows: Sequence[Mapping[str, str]]) -> list[Rest]:
+    # One group per verdict that decides nothing: each test with the reason.
+    groups = []
+    for verdict, words in VERDICTS.items():
+        mine = [one for one in rows if one["verdict"] == verdict and not _listed(one)]
+        lines = [
+            (f"{one['id']}, {WORLDS.get(one['world'], one['world'])}", one["statement"], _why(one)) for one in mine
+        ]
+        groups += [Rest(words, _tone(verdict), lines)] if lines else []
+    return groups
+
+
+def _why(one: Mapping[str, str]) -> str:
+    if one.get("needs"):
+        return one["needs"]
+    ends = (one.get("value") or "", one.get("ci_low") or "", one.get("ci_high") or "")
+    value, low, high = (measured(end).text for end in ends)
+    return f"{value} [{low}, {high}], rule {one['rule']}" if one.get("rule") else value
 
 
 def _row(one: Mapping[str, str], places: Places, words: Mapping[str, str]) -> tuple[Cell, ...]:
@@ -143,11 +191,6 @@ def _row(one: Mapping[str, str], places: Places, words: Mapping[str, str]) -> tu
         counted,
         Cell("", links=places.links(one.get("artifact") or "", one.get("metric") or "")),
     )
-
-
-def _open(one: Mapping[str, str]) -> bool:
-    # What was measured comes before what lacks data, else in the register's order.
-    return one["verdict"] == "needs_data"
 
 
 def _rank(verdict: str) -> int:
@@ -173,9 +216,17 @@ def _measured(one: Mapping[str, str], words: Mapping[str, str]) -> Cell:
     between = f"{low} to {high}" if "–" not in (low, high) else ""
     name = named(one.get("metric") or "", words)
     note = f"{name}, {text}" if text != unit and text.casefold() not in name.casefold() else name
-    if not one.get("value") and one.get("needs"):
-        note = f"needs {one['needs']}"
+    if one.get("null"):
+        note = f"{note}; compared with {one['null']}{_against(one)}"
     return Cell(cell.text, key=cell.key, between=between, note=note)
+
+
+def _against(one: Mapping[str, str]) -> str:
+    # What was measured, and what the null was, whose difference the number is.
+    null = measured(one.get("null_value") or "")
+    if null.text == "–":
+        return ""
+    return f", {number.shown(float(one['value']) + float(one['null_value']), '')} against {null.text}"
 
 
 def _tallies(rows: Sequence[Mapping[str, str]]) -> list[Tally]:
