@@ -1,8 +1,8 @@
 """Writes one card per claim from an artifact of `run=claims`, and checks that cards say what their artifact says.
 
-python experiments/cards.py outputs/claims/latest ...   writes experiments/<paper>/<claim>.md and claims.csv; of
-                                                        several artifacts the first that measured a row counts;
-                                                        one that none of them measured stays as the table has it
+python experiments/cards.py outputs/claims/latest ...   writes experiments/<paper>/<claim>.md, claims.csv and
+                                                        identities.csv; of several artifacts the first that measured
+                                                        a row counts; what none measured stays as the table has it
 python experiments/cards.py --check [outputs]           compares cards with claims.csv, and with the artifact if there
 """
 
@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from deepinside.claims.verdict import after_holm
+from deepinside.claims.verdict import after_holm, family
 
 HERE = Path(__file__).resolve().parent
-TABLE = "claims.csv"
+TABLE, IDENTITIES = "claims.csv", "identities.csv"
 
 
 def paper(rows: list[dict]) -> str:
@@ -34,7 +34,9 @@ def number(row: dict) -> str:
 
 def line(row: dict) -> str:
     """One row of a card's table."""
-    cells = (row["id"], row["world"], row["verdict"], number(row), row["unit"], row["rule"], row["verdict_holm"])
+    null = " ".join(filter(None, (row.get("null"), f"({row['null_value']})" if row.get("null_value") else "")))
+    where = ", ".join(filter(None, (row["world"], row.get("network"))))
+    cells = (row["id"], where, row["verdict"], number(row), null, row["unit"], row["rule"], row["verdict_holm"])
     return f"| {' | '.join(cells)} |"
 
 
@@ -65,11 +67,14 @@ def card(name: str, rows: list[dict], made: dict[str, str]) -> str:
             f"Had it been false: {one['otherwise']}."
             + (" Figures of this kind had been seen before the rule." if one["seen"] == "yes" else "")
         )
-    head = "| number | world | verdict | value | unit | rule | after Holm |\n|---|---|---|---|---|---|---|"
+    head = (
+        "| number | data set, network | verdict | difference | from the null (its value) | unit | rule | after Holm |"
+    )
+    head += "\n|---|---|---|---|---|---|---|---|"
     parts.append("\n".join([head, *map(line, rows)]))
     lacking = {f"{row['id']}, {row['world']}: {row['needs']}" for row in rows if row["needs"]}
     if lacking:
-        parts.append("Not decided for want of:\n\n" + "\n".join(f"* {text}" for text in sorted(lacking)))
+        parts.append("Without a verdict, because of:\n\n" + "\n".join(f"* {text}" for text in sorted(lacking)))
     named = dict.fromkeys(word for row in rows for word in row["artifact"].split())
     runs = [made[word] for word in named if word in made]
     if runs:
@@ -102,16 +107,20 @@ def joined(tables: list[list[dict]]) -> list[dict]:
     rows: dict[tuple[str, str], dict] = {}
     for row in (row for table in tables for row in table):
         mine = rows.setdefault((row["id"], row["world"]), row)
-        if row["value"] and not mine["value"] and all(row[word] == mine[word] for word in ("statement", "rule")):
+        if (
+            row["value"]
+            and not mine["value"]
+            and all(row[word] == mine[word] for word in ("statement", "rule", "null"))
+        ):
             rows[row["id"], row["world"]] = row
     return adjusted(list(rows.values()))
 
 
 def adjusted(rows: list[dict]) -> list[dict]:
-    """The same rows with `verdict_holm` over all of them, world by world."""
+    """The same rows with `verdict_holm` over all of them, one family of worlds after the other."""
     out = [dict(row) for row in rows]
-    for world in {row["world"] for row in rows}:
-        mine = [row for row in out if row["world"] == world]
+    for name in {family(row["world"]) for row in rows}:
+        mine = [row for row in out if family(row["world"]) == name]
         left = after_holm([row["verdict"] for row in mine], [float(row["p_value"] or "nan") for row in mine])
         for row, verdict in zip(mine, left, strict=True):
             row["verdict_holm"] = verdict
@@ -130,20 +139,26 @@ def write(artifacts: list[Path], folder: Path = HERE) -> int:
 
     Args:
         artifacts: of `run=claims`, each beside those that it was made from.
-        folder: where to.
+        folder: where to; rows of its table that have no null, of an earlier register, are dropped.
 
     Returns:
         How many.
     """
-    tables = [artifact / TABLE for artifact in artifacts] + [path for path in [folder / TABLE] if path.exists()]
-    rows = sorted(joined([read(table) for table in tables]), key=lambda row: row["id"])
+    before = [row for row in (read(folder / TABLE) if (folder / TABLE).exists() else []) if "null" in row]
+    rows = sorted(joined([*(read(artifact / TABLE) for artifact in artifacts), before]), key=lambda row: row["id"])
     save(rows, folder / TABLE, list(rows[0]))
+    checks = [row for artifact in artifacts for row in read(artifact / IDENTITIES) if row["holds"]]
+    if checks:
+        save(checks, folder / IDENTITIES, list(checks[0]))
     claims = grouped(rows)
     made = written(folder)
     for word in {word for row in rows for word in row["artifact"].split()}:
         places = (artifact.resolve().parents[1] / word / "manifest.json" for artifact in artifacts)
         for place in (place for place in places if place.exists()):
             made[word] = run(word, json.loads(place.read_text(encoding="utf-8"))["record"])
+    for path in folder.glob("*/[CPS][0-9][0-9].md"):
+        if path.stem not in claims:
+            path.unlink()
     for name, rows in claims.items():
         place = folder / paper(rows)
         place.mkdir(exist_ok=True)
