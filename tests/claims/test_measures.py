@@ -343,3 +343,28 @@ def test_columns_that_differ_and_columns_that_do_not(tmp_path):
             assert found.low > 0.3  # 0.5 less what halves of a two-peaked set differ by chance, about 0.1
         else:
             assert abs(found.value) < 0.03
+
+
+def test_units_without_a_number_are_not_counted(tmp_path):
+    maps = {
+        "x.a": np.arange(6.0).reshape(2, 3),
+        "y.a": np.zeros((2, 3)),
+        "x.b": np.ones((2, 3)),
+        "y.b": np.ones((2, 3)),
+    }
+    np.savez(tmp_path / "maps.npz", **maps)
+    assert functions.concentration({"e": [tmp_path]}, "a", "b").n == 2
+    head = "rule,picture,correlation_with_all_random,correlation_with_other_picture"
+    (tmp_path / "class_specificity.csv").write_text(f"{head}\ndeconvnet,p0,,\ndeconvnet,p1,,\n")
+    where = {
+        "column": "correlation_with_all_random",
+        "rule": "deconvnet",
+        "method": "deconvnet",
+        "versus": "another image",
+    }
+    with pytest.raises(ValueError, match="expected maps of the rule 'deconvnet', got none with ranks"):
+        functions.cascade_between({"e": [tmp_path]}, **where)
+    sheet = "picture,y,x,probability,activation,in_box,energy\np0,,,0.9,1,,\np0,0,0,0.8,1,0,1\n"
+    (tmp_path / "occlusion_sheet.csv").write_text(sheet)
+    with pytest.raises(ValueError, match="undefined for all"):
+        functions.occlusion_drop({"e": [tmp_path]})

@@ -74,7 +74,7 @@ def test_a_register_of_ones_own(place):
     assert "no metric 'no_such_metric'" in rows["C04"]["needs"]
     assert rows["C05"]["needs"] == "the moon"
     assert rows["C06"]["needs"] == "nobody says so"
-    assert rows["C07"]["needs"] == "values that vary, and two or more: all 3 are equal"
+    assert rows["C07"]["needs"] == "values that vary: all 3 are equal"
     assert rows["C02"]["null"] == "a box that is right"
     assert (rows["C02"]["null_value"], rows["C02"]["data"], rows["C02"]["network"]) == ("1", "folder", "custom")
     assert float(rows["C01"]["value"]) == pytest.approx(float(rows["C02"]["value"]) + 1, abs=1e-5)

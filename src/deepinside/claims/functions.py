@@ -207,7 +207,8 @@ def occlusion_drop(folders: Folders) -> Estimate:
         if inside.any() and not inside.all():
             ours.append(drop[inside].mean())
             theirs.append(drop[~inside].mean())
-    return mean_estimate(np.array(ours) - np.array(theirs), float(np.mean(theirs)))
+    null = float(np.mean(theirs)) if theirs else float("nan")
+    return mean_estimate(np.array(ours) - np.array(theirs), null)
 
 
 def occlusion_correlation(folders: Folders) -> Estimate:
@@ -224,7 +225,7 @@ def occlusion_correlation(folders: Folders) -> Estimate:
             energies.append(energy)
     own = [_spearman(np.column_stack(pair)) for pair in zip(drops, energies, strict=True)]
     others = np.array([_spearman(np.column_stack(pair)) for pair in zip(drops, _next(energies), strict=True)])
-    return mean_estimate(np.array(own) - others, float(others.mean()))
+    return mean_estimate(np.array(own) - others, float(others.mean()) if len(others) else float("nan"))
 
 
 def _sheets(folders: Folders) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -271,6 +272,10 @@ def cascade_between(folders: Folders, column: str, rule: str, method: str, versu
     if versus != "another image":
         raise ValueError("expected trainings of several seeds, got one network: it has no map of another seed")
     table = tables[0][[column, floor]].dropna().to_numpy(dtype=np.float64)
+    if not len(table):
+        raise ValueError(
+            f"{own[0].name}/class_specificity.csv: expected maps of the rule {rule!r}, got none with ranks"
+        )
     room = 1 - table[:, 1].mean()
     place = (table[:, 0] - table[:, 1]).mean() / room
     moved = table[:, 0] - table[:, 1] - place * (1 - table[:, 1])  # of a ratio of means, linearised

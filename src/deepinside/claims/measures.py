@@ -125,7 +125,16 @@ def _texts(wanted: object) -> tuple[str, ...]:
 
 
 def mean_estimate(values: Float[ndarray, " n"], null: float) -> Estimate:
-    """The mean of differences over units; `null` is the mean of what was subtracted."""
+    """The mean of differences over units; `null` is the mean of what was subtracted.
+
+    Units without a finite number, such as a map without ranks, are not counted.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    values = values[np.isfinite(values)]
+    if not len(values):
+        raise ValueError("expected numbers of some units, got none: what was measured is undefined for all")
     low, high = mean_interval(values)
     return Estimate(float(np.mean(values)), float(low), float(high), len(values), max(len(values) - 1, 1), null)
 

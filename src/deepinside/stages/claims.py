@@ -89,7 +89,12 @@ class Decision(NamedTuple):
         if self.needs or self.verdict != NEEDS_DATA or self.found is None:
             return self.needs
         if not self.found.known:
-            return (f"values that vary, and two or more: all {self.found.n} are equal",)
+            equal = (
+                f"values that vary: all {self.found.n} are equal"
+                if self.found.n > 1
+                else "two values or more: one has no interval"
+            )
+            return (equal,)
         size = enough(self.found, *self._asked)
         return (f"a larger n: with {self.found.n} the power is {self.power:.2f}; about {size} for {LEAST_POWER}",)
 
