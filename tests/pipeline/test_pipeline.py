@@ -199,6 +199,27 @@ def test_no_path_of_another_run_names_the_artifact(tmp_path: Path, run: str) -> 
     assert str(tmp_path) not in told
 
 
+def test_a_claim_whose_files_are_missing_stops_the_others_only_if_it_shall(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.jpg").write_bytes(b"1")
+    (tmp_path / "mine.yaml").write_text(
+        "evidence:\n"
+        "  listed: {run: [run=prepare]}\n"
+        "  loaded: {run: [run=localise, model=squeezenet, model.weights=nowhere.safetensors]}\n"
+        "claims:\n"
+        "  C01: &c {statement: s, source: p, tag: S, predicted: x, otherwise: y, rule: {above: 1}, "
+        "measure: {evidence: listed, metric: images}, null: {name: none, value: 0}}\n"
+        "  C02: {<<: *c, measure: {evidence: loaded, metric: images}}\n"
+    )
+    words = ["run=claims", f"claims.register={tmp_path}", "claims.worlds.miniature=null"]
+    words += [f"claims.worlds.real='data=photos data.root={tmp_path}'"]
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        planned(Planner(tmp_path), composed(*words), words)
+    found = planned(Planner(tmp_path), composed(*words, "report.skip_missing=true"), words)
+    assert list(found.inputs) == ["real.listed"]
+    assert found.cfg.claims.lacking.real == {"C01": [], "C02": ["files that loaded reads"]}
+
+
 def test_a_stage_sees_only_what_its_fingerprint_covers(tmp_path: Path) -> None:
     plan = Planner(tmp_path).plan(composed(), "localise")
     assert set(plan.cfg) == {"localise", "data", "machine", "seed"}

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from tests.own import lay, program
 
-from deepinside.claims.evidence import Evidence, case, read_yaml
+from deepinside.claims.evidence import Evidence, case, read_yaml, without
 from deepinside.claims.register import WORLDS, Claim, Identity, for_network
 from deepinside.pipeline import configuration
 from deepinside.pipeline.table import STAGES
@@ -194,6 +194,18 @@ def test_files_that_are_not_there_are_missing_data_and_stop_nothing():
     assert lacking["photographs"]["C20"] == ["the files of data.root (data=imagenette)"]
     assert lacking["photographs"]["C36"] == ["concepts"]
     assert lacking["miniature"] == {}
+
+
+def test_a_run_whose_files_are_missing_takes_its_rows_with_it():
+    words = ["run=claims", "claims.only=[C24.aliasing,C24,C44]", "claims.worlds.real=null"]
+    found = case(configuration.composed(words).claims, OURS, configuration.composed)
+    assert without(found, []) is found
+    left = without(found, ["miniature.first_7x2.3"])
+    assert left.settled["lacking"]["miniature"]["C24"] == ["files that first_7x2 reads"]
+    assert left.settled["lacking"]["miniature"]["C24.aliasing"] == []
+    assert not [key for key in left.runs if key.startswith(("miniature.first_11x4", "miniature.first_7x2"))]
+    assert {key.split(".")[1] for key in left.runs} == {"filters_11x4", "filters_7x2", "attacks"}
+    assert found.settled["lacking"]["miniature"]["C24"] == []
 
 
 def test_a_network_without_named_layers_says_so(tmp_path):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 
 from omegaconf import DictConfig, OmegaConf
 
-from deepinside.claims.register import WORLDS, Claim, Identity, chosen, for_network, requested
+from deepinside.claims.register import WORLDS, Claim, Identity, Measure, chosen, for_network, requested
 from deepinside.spelling import closest
 
 log = logging.getLogger(__name__)
@@ -140,6 +140,41 @@ class Case(NamedTuple):
 
     runs: dict[str, list[str]]
     settled: dict[str, Any]
+
+
+def without(case: Case, missing: Iterable[str]) -> Case:
+    """The case without some of its runs, and without what only rows that need these would have run.
+
+    Args:
+        case: the inputs of the stage.
+        missing: keys of `runs` whose files are not there.
+
+    Returns:
+        The case; the rows say which evidence is missing.
+    """
+    gone = {tuple(key.split(".")[:2]) for key in missing}
+    if not gone:
+        return case
+    lacks = {world: dict(rows) for world, rows in case.settled["lacking"].items()}
+    needed = set()
+    stated = case.settled["register"] | case.settled["identities"]
+    for world, rows in lacks.items():
+        for name, found in rows.items():
+            evidence = _evidence(stated[name]) if not found else ()
+            if absent := [one for one in evidence if (world, one) in gone]:
+                rows[name] = [f"files that {one} reads" for one in absent]
+            else:
+                needed |= {(world, one) for one in evidence}
+    runs = {key: overrides for key, overrides in case.runs.items() if tuple(key.split(".")[:2]) in needed}
+    return Case(runs, case.settled | {"lacking": lacks})
+
+
+def _evidence(content: Mapping[str, Any]) -> tuple[str, ...]:
+    # What a row of the register names, in its yaml content.
+    if "measure" not in content:
+        return ()
+    null = content.get("null") or {"name": "0", "value": 0}
+    return Measure.read(content["measure"], null).evidence
 
 
 class _World(NamedTuple):

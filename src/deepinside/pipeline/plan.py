@@ -257,14 +257,21 @@ def _planned_claims(planner: Planner, cfg: DictConfig, command: Sequence[str]) -
     from deepinside.claims import evidence  # scipy is slow to import: not for `--help`
 
     case = evidence.case(cfg.claims, folder() / "claims" / "register", lambda overrides: beside(overrides, cfg))
-    inputs = {}
+    inputs, missing = {}, []
     for key, overrides in case.runs.items():
         try:
             further = beside(overrides, cfg)
+            inputs[key] = planner.plan(further, further.run, portable(overrides))
         except HydraException:
             check_overrides(overrides)  # says what was misspelt
             raise
-        inputs[key] = planner.plan(further, further.run, portable(overrides))
+        except (FileNotFoundError, ModuleNotFoundError) as error:
+            if not cfg.report.skip_missing:
+                raise
+            log.warning("skipped: %s: %s", key, error)
+            missing.append(key)
+    case = evidence.without(case, missing)
+    inputs = {key: plan for key, plan in inputs.items() if key in case.runs}
     cfg = cfg.copy()
     with open_dict(cfg):
         cfg.claims = case.settled
