@@ -358,11 +358,11 @@ def test_the_report_takes_all_artifacts_of_all_runs(tmp_path: Path) -> None:
     assert set(plan.inputs) == {
         *("prepare", "concepts", "train", "invert", "visualise", "localise", "dissect", "claims"),
         *(f"{stage}.photos.efficientnet_lite0" for stage in ("prepare", "load", "visualise")),
-        "visualise.real.attacks",  # what the claims rest on beside
+        *("visualise.miniature.projected", "visualise.real.projected"),  # what the register rests on beside
     }
-    looks = plan.inputs["claims"].inputs
-    assert looks["miniature.looks"].folder == plan.inputs["visualise"].folder
-    assert looks["real.looks"].folder == plan.inputs["visualise.photos.efficientnet_lite0"].folder
+    evidence = plan.inputs["claims"].inputs
+    assert evidence["miniature.boxes"].folder == plan.inputs["localise"].folder
+    assert evidence["miniature.dissect"].folder == plan.inputs["dissect"].folder
 
 
 # ---------------------------------------------------------------------------- every key of the whole configuration

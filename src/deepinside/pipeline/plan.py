@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property, reduce
@@ -67,8 +67,14 @@ class Planner:
 
     def __init__(self, outputs: Path) -> None:
         self.outputs = outputs
-        self.digest = RawDigests(outputs / ".digests.json")
+        self.digest: Callable[[Path, str], str] = RawDigests(outputs / ".digests.json")
         self._code = cache(digest.digest)  # the points of a sweep share their code
+
+    def steady(self) -> "Planner":
+        """The same, for many plans at once: raw files are looked at once, as they do not change meanwhile."""
+        planner = Planner(self.outputs)
+        planner.digest, planner._code = cache(self.digest), self._code
+        return planner
 
     def plan(
         self, cfg: DictConfig, name: str, command: Sequence[str] = (), inputs: Mapping[str, Plan] | None = None
@@ -257,11 +263,11 @@ def _planned_claims(planner: Planner, cfg: DictConfig, command: Sequence[str]) -
     from deepinside.claims import evidence  # scipy is slow to import: not for `--help`
 
     case = evidence.case(cfg.claims, folder() / "claims" / "register", lambda overrides: beside(overrides, cfg))
-    inputs, missing = {}, []
+    inputs, missing, once = {}, [], planner.steady()
     for key, overrides in case.runs.items():
         try:
             further = beside(overrides, cfg)
-            inputs[key] = planner.plan(further, further.run, portable(overrides))
+            inputs[key] = once.plan(further, further.run, portable(overrides))
         except HydraException:
             check_overrides(overrides)  # says what was misspelt
             raise
