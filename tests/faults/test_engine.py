@@ -9,9 +9,8 @@ from tests.own import HANGS
 pytest.importorskip("distributed", reason="needs the extra `cluster`")
 
 
-@pytest.mark.parametrize(
-    "stage", ["localise", *(pytest.param(one, marks=pytest.mark.slow) for one in ("visualise", "dissect", "train"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", RUNS)
 def test_the_same_bytes(tmp_path: Path, stage: str) -> None:
     place = laid(tmp_path)
     for outputs, words in (("one", []), ("several", ["machine.engine=dask", "machine.workers=2"])):

@@ -124,6 +124,7 @@ def test_a_worker_that_dies_costs_one_batch(cluster: Cluster, tmp_path: Path) ->
     assert sum(process.poll() is not None for process in cluster.processes) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("on")
 def test_a_worker_that_stops_is_passed_over(cluster: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     cluster.worker(), cluster.worker()
@@ -148,6 +149,7 @@ def test_one_that_joins_late_takes_part(cluster: Cluster, on: Engine) -> None:
     assert seen == {first.pid, late[0].pid}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("on")
 def test_a_batch_that_kills_its_workers_is_skipped(
     cluster: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
