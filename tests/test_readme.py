@@ -1,4 +1,4 @@
-"""What the README tells people to type is what the program takes."""
+"""What README and guides tell people to type is what the program takes."""
 
 import ast
 import inspect
@@ -14,7 +14,10 @@ from deepinside.api import results
 from deepinside.pipeline import configuration
 from deepinside.terminal import COMMANDS
 
-TEXT = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXT = "\n".join(path.read_text(encoding="utf-8") for path in PAGES if path.name != "architecture.md")
 BLOCKS = "\n".join(re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL))
 LINES = [line for line in BLOCKS.splitlines() if line.startswith("deepinside ")]
 
@@ -49,7 +52,7 @@ PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
 def test_the_example_that_the_readme_opens_with_runs(capsys: pytest.CaptureFixture) -> None:
-    before = TEXT[: TEXT.index("```python")]
+    before = README[: README.index("```python")]
     assert "##" not in before
     assert len(PYTHON[0].splitlines()) <= 10
     names: dict = {}
@@ -81,6 +84,22 @@ def test_a_call_of_the_readme_fits_the_function(call: ast.Call) -> None:
     bound = inspect.signature(getattr(di, call.func.attr)).bind(*call.args, **words)
     further = {"load": {"input", "mean", "std"}, "maximise": {"steps"}}.get(call.func.attr, set())
     assert set(bound.arguments.get("settings", {})) <= further
+
+
+LINKS = [
+    (path, link)
+    for path in (*PAGES, ROOT / "CONTRIBUTING.md")
+    for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+]
+
+
+@pytest.mark.parametrize(("path", "link"), LINKS, ids=lambda one: str(getattr(one, "name", one)))
+def test_a_link_leads_to_a_file(path: Path, link: str) -> None:
+    assert (path.parent / link).exists()
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 160
 
 
 def test_every_function_is_in_the_readme() -> None:
