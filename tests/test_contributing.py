@@ -72,9 +72,13 @@ def test_there_are_four_recipes() -> None:
 
 def test_the_measures_shown_are_understood() -> None:
     shown = re.findall(r"^  measure: (.*)$", RECIPES["Add a claim"], re.MULTILINE)
-    assert len(shown) == 3
+    nulls = re.findall(r"^  null: (.*)$", RECIPES["Add a claim"], re.MULTILINE)
+    assert (len(shown), len(nulls)) == (3, 3)
+    column = yaml.safe_load(shown[1])
     for text in shown:
-        assert Measure.read(yaml.safe_load(text)).of is not None
+        assert Measure.read(yaml.safe_load(text), yaml.safe_load(nulls[0])).of is not None
+    for text in nulls:
+        assert Measure.read(column, yaml.safe_load(text)).null.name
 
 
 def test_a_method(tmp_path: Path) -> None:

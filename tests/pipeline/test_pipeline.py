@@ -377,7 +377,6 @@ NO_EFFECT = {
     "data.download": "how the files got there; their content counts",
     "concepts.download": "likewise",
     "data.size": "likewise",
-    "sweep.jobs": "how many points at a time",
     "sweep.fixed": "the points see what it sets, and they are the sweep's inputs: a test of its own",
 }
 SPECIAL = {"data.digest": "stat"}  # another value, where only some are known
