@@ -355,7 +355,8 @@ def test_the_same_stage_twice_from_scratch_is_identical(localised: Path, place: 
     assert diff.stdout.strip().splitlines()[-1] == "0 differences"
 
 
-def test_processes_that_share_the_work_make_the_same(localised: Path, place: Path) -> None:
+@pytest.mark.slow
+def test_of_two_processes_one_computes_and_the_other_waits(localised: Path, place: Path) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "deepinside"]
     environment = os.environ | {"PYTHONPATH": searched(place), "OMP_NUM_THREADS": "1"}
     command = [*torchrun, "run=localise", *SMALL, "outputs=shared"]

@@ -134,6 +134,7 @@ def test_a_worker_that_stops_is_passed_over(cluster: Cluster, tmp_path: Path, ca
     assert all(process.poll() is None for process in cluster.processes)  # it is still there
 
 
+@pytest.mark.slow
 def test_one_that_joins_late_takes_part(cluster: Cluster, on: Engine) -> None:
     first, late = cluster.worker(), []
 
