@@ -162,7 +162,7 @@ def estimate(plan: Plan) -> Iterator[Cost]:
     seen: set[Path] = set()
     with tempfile.TemporaryDirectory() as folder:
         for step in plan.chain():
-            if step.folder in seen or _there(step):
+            if step.folder in seen or step.cached:
                 continue
             seen.add(step.folder)
             if step.stage.name == "prepare" and _drawn(step.whole):
@@ -173,10 +173,6 @@ def estimate(plan: Plan) -> Iterator[Cost]:
                 yield _extended(step, Path(folder))
             else:
                 yield Cost(step.stage.name, 0, None)
-
-
-def _there(step: Plan) -> bool:
-    return (step.folder / artifact.MANIFEST).exists()
 
 
 def _drawn(cfg: DictConfig) -> bool:
@@ -280,7 +276,7 @@ def _small(step: Plan) -> DictConfig:
             del cfg.method[name]
         cfg.wandb.mode = "disabled"
         cfg.judge = None
-        if _drawn(cfg) and not all(_there(one) for one in step.chain() if one.stage.name == "prepare"):
+        if _drawn(cfg) and not all(one.cached for one in step.chain() if one.stage.name == "prepare"):
             share = min(1.0, WORLD / sum(cfg.data.draw[split] for split in _SPLITS))
             cfg.data.draw.update({split: max(1, round(share * cfg.data.draw[split])) for split in _SPLITS})
     return cfg
@@ -301,7 +297,7 @@ class _Bench:
         self.planner = Planner(folder)
         self.inputs = self.planner.plan(cfg, stage).inputs
         for needed in self.inputs.values():
-            if needed.stage.name == "train" and not _there(needed):
+            if needed.stage.name == "train" and not needed.cached:
                 _untrained(needed)
             execute(needed)
         if stage == "localise":  # the first images of a data set may have no box

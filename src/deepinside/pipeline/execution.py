@@ -19,7 +19,7 @@ from deepinside.runtime import memory
 from deepinside.tracking import tracked
 
 if TYPE_CHECKING:
-    from deepinside.runtime.engine import Conditions, Engine
+    from deepinside.runtime.engine import Conditions, Engine, Files
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +50,8 @@ def begin_trainings(plans: Sequence[Plan]) -> None:
         return
     steps = {step.folder: step for plan in plans for step in plan.chain()}
     for step in steps.values():
-        needed = step.inputs.values()
-        if _missing(step) and step.stage.whole and not any(_missing(one) and one.stage.whole for one in needed):
+        waits = any(one.stage.whole and not one.cached for one in step.inputs.values())
+        if _remote(step) and not step.cached and not waits:
             inputs = {key: _executed(one) for key, one in step.inputs.items()}
             engine.begin(partial(_work, step.stage.name, step.cfg, inputs), _conditions(step))
 
@@ -63,16 +63,12 @@ def _module(plan: Plan) -> Any:
 def check(plan: Plan) -> None:
     """Checks the configuration of all missing artifacts before any work."""
     for step in plan.chain():
-        if _missing(step) and hasattr(module := _module(step), "check"):
+        if not step.cached and hasattr(module := _module(step), "check"):
             module.check(step.whole)
 
 
-def _missing(plan: Plan) -> bool:
-    return not (plan.folder / artifact.MANIFEST).exists()
-
-
 def _executed(plan: Plan, requested: bool = False) -> Path:
-    if not _missing(plan):
+    if plan.cached:
         count = len(_set_aside(plan.folder))
         log.info("%s %s: cached%s", plan.stage.name, plan.folder.name, f", {count} skipped" if count else "")
     else:
@@ -121,6 +117,17 @@ def _work(stage: str, cfg: DictConfig, inputs: dict[str, Path], out: Path) -> No
     importlib.import_module(f"deepinside.stages.{stage}").run(cfg, inputs, out)
 
 
+def _remote(plan: Plan) -> bool:
+    # Whether one worker computes the whole artifact; the processes of torchrun compute theirs together.
+    return plan.stage.whole and not plan.stage.together(plan.whole)
+
+
+def _fetched(files: "Files", out: Path) -> None:
+    for path, content in files.items():
+        (out / path).parent.mkdir(parents=True, exist_ok=True)
+        (out / path).write_bytes(content)
+
+
 def _computed(plan: Plan, inputs: dict[str, Path]) -> None:
     from deepinside.runtime import machine  # torch is slow to import: not for what is cached
 
@@ -139,16 +146,12 @@ def _computed(plan: Plan, inputs: dict[str, Path]) -> None:
     def compute(out: Path) -> None:
         if together:
             machine.announce(name)
-        if engine is None:
-            work(out)
-            return
-        engine.conditions = _conditions(plan)
-        if not plan.stage.whole or together:
-            work(out)
-            return
-        for path, content in engine.whole(work, engine.conditions).items():
-            (out / path).parent.mkdir(parents=True, exist_ok=True)
-            (out / path).write_bytes(content)
+        if engine is not None:
+            engine.conditions = _conditions(plan)
+            if _remote(plan):
+                _fetched(engine.whole(work, engine.conditions), out)
+                return
+        work(out)
 
     with (
         memory.accounted() as halved,

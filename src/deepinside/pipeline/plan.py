@@ -55,6 +55,11 @@ class Plan:
             self.view
         )  # half of the time that planning would take, and only stages that run need it
 
+    @property
+    def cached(self) -> bool:
+        """Whether the artifact exists, whole."""
+        return (self.folder / artifact.MANIFEST).exists()
+
     def chain(self) -> Iterator["Plan"]:
         """This plan after all plans that it depends on, inputs first."""
         for plan in self.inputs.values():

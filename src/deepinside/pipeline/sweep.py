@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from deepinside.artifacts.artifact import MANIFEST
 from deepinside.pipeline.execution import begin_trainings, check, execute
 from deepinside.pipeline.plan import Plan
 from deepinside.records import Table
@@ -38,7 +37,7 @@ def computed(grid: Grid, plans: Mapping[str, Plan]) -> dict[str, str]:
         ValueError: if all points failed, or the points need several devices under `torchrun`.
     """
     points = {point.label: point for point in grid.points()}
-    missing = [label for label in points if not _cached(plans[label])]
+    missing = [label for label in points if not plans[label].cached]
     for label in points.keys() - set(missing):
         _check_metrics(grid, points[label], plans[label])
     log.info("sweep: %d points, %d of them cached", len(points), len(points) - len(missing))
@@ -69,10 +68,6 @@ def _check_processes(plans: Sequence[Plan]) -> None:
             "the points of this sweep train on several devices, and each process of torchrun would run them in a "
             "different order: start the sweep without torchrun"
         )
-
-
-def _cached(plan: Plan) -> bool:
-    return (plan.folder / MANIFEST).exists()
 
 
 def _check_metrics(grid: Grid, point: Point, plan: Plan) -> None:

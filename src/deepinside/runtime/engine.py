@@ -42,7 +42,7 @@ TRIES = 3  # times that all workers of a batch may be lost
 _TICK = 0.5  # seconds between two looks at the workers
 
 
-class PoisonBatch(RuntimeError):
+class PoisonBatch(ChildProcessError):
     """Every worker that computed a batch died."""
 
 
