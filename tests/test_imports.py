@@ -20,6 +20,7 @@ FLOORS = (  # a module imports from its own room and from lower floors; docs/arc
     ("data", "models", "miniature"),
     ("methods", "plots"),
     ("visualisation", "localisation", "dissection", "inversion"),
+    ("attribution",),
     ("claims", "report", "tracking"),
     ("stages",),
     ("pipeline",),

@@ -170,12 +170,12 @@ def test_concentration(tmp_path):
 
 
 def test_detectors_by_layer(tmp_path):
-    rows = ["layer,unit,category,score", *(f"low,{i},color,0.1" for i in range(4))]
-    rows += [f"high,{i},object,{0.1 if i < 3 else 0.03}" for i in range(4)]
+    rows = ["layer,unit,category,score,p_value", *(f"low,{i},color,0.1,0.01" for i in range(4))]
+    rows += [f"high,{i},object,{0.1 if i < 4 else 0.03},{0.01 if i < 3 else 0.3}" for i in range(5)]
     (tmp_path / "units.csv").write_text("\n".join(rows) + "\n")
     found = functions.detectors({"e": [tmp_path]}, ["object", "part"], "high", "low")
-    assert (found.value, found.null) == (pytest.approx(0.75), 0)
-    assert 0 < found.low < 0.75 < found.high <= 1
+    assert (found.value, found.null) == (pytest.approx(3 / 5), 0)
+    assert 0 < found.low < 0.6 < found.high <= 1
     with pytest.raises(KeyError, match="no layer 'middle'"):
         functions.detectors({"e": [tmp_path]}, ["object"], "middle", "low")
 

@@ -96,7 +96,7 @@ def run(
     counter = Counter(found, layers, {x.name: seen.thresholds(x.name) for x in layers}, VOCABULARY, upsample, rule)
     image = image or opener(pictures, bad)
     common |= {"cache": cache, "images": len(pictures), "folder": folder / "second"}
-    return seen, counter, totals(counter, seen, image, worker=works[1], **common)
+    return seen, counter, totals(counter, seen, image, worker=works[1], **common)[0]
 
 
 def slow_axis(layer, axis, count, target, side, mode):
@@ -287,7 +287,7 @@ def made_by_hand(masks, shown, tmp_path, extra=(), share=None):
     seen = survey(found, layers, read, sizes, quantile=share, top_images=1, folder=tmp_path / "a", **options)
     over = {"0": seen.thresholds("0")}
     counter = Counter(found, layers, over, VOCABULARY, "receptive_field", "image")
-    sums = totals(counter, seen, opener(pictures), images=len(pictures), folder=tmp_path / "b", **options)
+    sums, _ = totals(counter, seen, opener(pictures), images=len(pictures), folder=tmp_path / "b", **options)
     return sums, over, iou(*sums.layers["0"], sums.truth, VOCABULARY)[0, 3]
 
 

@@ -118,7 +118,7 @@ def test_all_convolutions_after_their_relus(artifact):
     assert units.groupby("layer")["unit"].agg(list)["relu2"] == [0, 1, 2, 3, 4]
     expected = ["layer", "unit", "threshold", "category", "label", "score"]
     fields = [f"{c}-{f}" for c in CATEGORIES for f in ("label", "truth", "activation", "intersect", "iou")]
-    added = ["second_label", "second_score", "selectivity", "score_low", "score_high", "luck_score", "p_value"]
+    added = ["second_label", "second_score", "selectivity", "score_low", "score_high", "null_score", "p_value"]
     assert list(units.columns) == expected + fields + added
 
 
@@ -127,7 +127,7 @@ def test_the_last_convolution_unless_other_layers_are_named(broden, network, art
     units, all_layers = pd.read_csv(out / "units.csv"), pd.read_csv(artifact / "units.csv")
     last = all_layers[all_layers["layer"] == "relu5"].reset_index(drop=True)
     assert set(units["layer"]) == {"relu5"}  # of relu1 to relu5, relu6 and relu7
-    assert units.drop(columns="luck_score").equals(last.drop(columns="luck_score"))
+    assert units.equals(last)
     dissect.check(config(broden, layers="all"))
 
 
@@ -161,7 +161,8 @@ def test_counts_and_table(artifact):
 def test_intervals_permutation_test_and_selectivity(artifact):
     units, numbers = pd.read_csv(artifact / "units.csv"), pd.read_csv(artifact / "table.csv").set_index("metric")
     assert (units["score_low"] <= units["score_high"]).all()
-    assert units["p_value"].between(1 / 20, 1).all()
+    assert units["p_value"].between(1 / 1000, 1).all()
+    assert units["null_score"].between(0, 1).all()
     assert (units["selectivity"] == units["score"] - units["second_score"]).all()
     # all nine images took part but the last, alone in its batch: beating every permutation is the least p
     better = units["p_value"] == units["p_value"].min()
@@ -173,9 +174,10 @@ def test_intervals_permutation_test_and_selectivity(artifact):
     assert interval[0] <= numbers.loc["relu5.detectors", "value"] <= 6
     counts = pd.read_csv(artifact / "counts.csv")
     assert ends.reset_index()[counts.columns].equals(counts)
-    assert numbers.loc["relu5.detectors_beyond_luck", "value"] <= numbers.loc["relu5.detectors", "value"]
-    low, high = numbers.loc["relu5.detectors_by_luck", ["ci_low", "ci_high"]]
-    assert low <= numbers.loc["relu5.detectors_by_luck", "value"] <= high
+    assert numbers.loc["relu5.detectors_above_null", "value"] <= numbers.loc["relu5.detectors", "value"]
+    for metric in ("detectors_null", "unique_detectors_null", "unique_detectors_above_null"):
+        low, high = numbers.loc[f"relu5.{metric}", ["ci_low", "ci_high"]]
+        assert low <= numbers.loc[f"relu5.{metric}", "value"] <= high
 
 
 def test_other_thresholds_and_the_classic_table(artifact):

@@ -101,10 +101,13 @@ def all_rows(folders: Folders, metrics: Sequence[str]) -> Estimate:
     return Estimate(value, float(ends[:, 0].min()), float(ends[:, 1].max()), n, max(n - 1, 1), 0.0)
 
 
-def detectors(folders: Folders, categories: Sequence[str], layer: str, minus: str, iou: float = 0.04) -> Estimate:
+def detectors(
+    folders: Folders, categories: Sequence[str], layer: str, minus: str, iou: float = 0.04, p: float = 0.05
+) -> Estimate:
     """Difference between two layers in the share of units that detect a concept of the given categories.
 
-    A detector exceeds `iou`, in `units.csv`. The null is the other layer's share.
+    A detector exceeds `iou` and is better than permuted labels by `p`, in `units.csv`. The null is the other layer's
+    share.
 
     Raises:
         KeyError: if a layer was not dissected, with those that were.
@@ -115,7 +118,7 @@ def detectors(folders: Folders, categories: Sequence[str], layer: str, minus: st
         mine = units[units["layer"] == name]
         if not len(mine):
             raise KeyError(f"no layer {name!r} was dissected; known: {sorted(set(units['layer']))}")
-        hit = (mine["score"] > iou) & mine["category"].isin(list(categories))
+        hit = (mine["score"] > iou) & (mine["p_value"] <= p) & mine["category"].isin(list(categories))
         counts.append((int(hit.sum()), len(mine)))
     (ours, n), (theirs, m) = counts
     ends = separate_shares_interval(ours, n, theirs, m)

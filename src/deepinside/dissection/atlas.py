@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from deepinside.dissection.counting import Counter
-from deepinside.dissection.figures import exhibits, slug
+from deepinside.dissection.figures import Batches, exhibits, slug
 from deepinside.dissection.tables import write_csv
 from deepinside.dissection.thresholds import TopImages
 from deepinside.plots.gallery import tile
@@ -25,6 +25,7 @@ COLUMNS = ("layer", "unit", "file", "left", "top", "width", "height", "images")
 def draw_atlas(
     out: Path,
     counter: Counter,
+    batches: Batches,
     read: Callable[[int], UInt8[Tensor, "3 h w"]],
     tops: Mapping[str, TopImages],
     pictures: int,
@@ -33,7 +34,8 @@ def draw_atlas(
 
     Args:
         out: folder of the artifact.
-        counter: network, layers, thresholds and upsampling.
+        counter: layers, thresholds and upsampling.
+        batches: as `Counter.count` returned them.
         read: number of an image -> RGB bytes.
         tops: layer name -> top images of each unit.
         pictures: highest number per unit; 0 writes nothing.
@@ -51,7 +53,7 @@ def draw_atlas(
     tall = {file: max(row["top"] for row in rows if row["file"] == file) + SIDE for file in {r["file"] for r in rows}}
     sheets = {file: np.full((height, columns * step - GAP, 3), 255, dtype=np.uint8) for file, height in tall.items()}
     places = {(row["layer"], row["unit"]): (sheets[row["file"]], row["top"]) for row in rows}
-    for key, number, exhibit in exhibits(counter, read, wanted):
+    for key, number, exhibit in exhibits(counter, batches, read, wanted):
         sheet, top = places[key]
         left = wanted[key].index(number) * step
         sheet[top : top + SIDE, left : left + SIDE] = tile(exhibit.image, exhibit.mask, SIDE)

@@ -1,22 +1,23 @@
 """Intersections of the masks of all units with the labels."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 from torch import Tensor
 
 from deepinside.dissection.activation_cache import ActivationCache
-from deepinside.dissection.labels import Placed, Vocabulary
+from deepinside.dissection.labels import Carried, Placed, Vocabulary
 from deepinside.dissection.layers import Layer, layer_maps
+from deepinside.dissection.permutation import partners, several
 from deepinside.dissection.probe_set import Group, Reader, mixed
-from deepinside.dissection.tally import Spots, summed, tally
+from deepinside.dissection.tally import Spots, Tally, summed, tally
 from deepinside.dissection.thresholds import Survey, groups
 from deepinside.dissection.totals import Part, Totals, joined, packed, sparse, totalled
 from deepinside.dissection.upsample import Grid, grid, hits
@@ -28,10 +29,11 @@ Maps = Mapping[str, Tensor]  # by name of the layer
 
 
 class _Seen(NamedTuple):
-    # A group of images: its labels, and the masks of each layer.
+    # A group of images: its labels, the masks of each layer, and what is kept of the maps.
     group: Group
     labels: Placed
     masks: Sequence[Spots]
+    shown: Sequence[tuple[int, str, ndarray]]  # layer, name and values of the maps to be shown
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,10 @@ class Counter:
         vocabulary: of the probe set.
         upsample: `receptive_field` or `resize`.
         rule: `image` or `hit`.
-        permutations: number of times that masks are also paired with labels of other images of their batch.
+        turns: number of times that masks are also paired with the labels of other images of their batch.
         permuted: number of images that take part, in whole batches.
+        sources: of each image, a number; labels move between images of one source. Empty: all are of one.
+        shown: layer name -> number of an image -> units whose maps are kept for figures.
     """
 
     network: Network
@@ -55,8 +59,10 @@ class Counter:
     vocabulary: Vocabulary
     upsample: str
     rule: str
-    permutations: int = 0
+    turns: int = 0
     permuted: int = 0
+    sources: Sequence[int] = ()
+    shown: Mapping[str, Mapping[int, Sequence[int]]] = field(default_factory=dict)
 
     def grid(self, layer: Layer, size: tuple[int, int], target: tuple[int, int]) -> Grid:
         """The grid from the maps of a layer to pixels.
@@ -88,12 +94,15 @@ class Counter:
             permute: whether masks are also paired with labels of other images.
 
         Returns:
-            Arrays for numpy.savez, as `totals.packed` returns them; with permutations also, per layer i,
-            `i.permuted.at`, `i.permuted.sum` (I by permutation, unit and label) and `i.permuted.activation` (A).
+            Arrays for numpy.savez, as `totals.packed` returns them; per layer i and group g the maps to be shown,
+            `i.shown.g.number`, `.unit` and `.map`; if labels were permuted, `i.turned.at`, `i.turned.sum` (I by turn,
+            unit and label) and `i.turned.activation` (A).
         """
         seen = [self._seen(group, images, maps(index)) for index, group in enumerate(groups)]
-        permute = permute and self.permutations > 0
-        arrays = packed(joined([self._part(one, permute and len(one.group) > 1) for one in seen]))
+        permute = permute and self.turns > 0
+        arrays = packed(joined([self._part(one, permute) for one in seen]))
+        for number, one in enumerate(seen):
+            arrays |= {f"{index}.shown.{number}.{key}": x for index, key, x in one.shown}
         return arrays | self._permute(seen) if permute else arrays
 
     def _seen(self, group: Group, images: Callable[[Group], Float[Tensor, "n 3 h w"]], maps: Maps) -> _Seen:
@@ -106,38 +115,61 @@ class Counter:
             over = torch.from_numpy(self.thresholds[layer.name]).to(device)
             there = hits(found[layer.name].to(device), over, self.grid(layer, group.size, group.shape).to(device))
             masks.append(Spots.of(there, labels, layer.units))
-        return _Seen(group, labels, masks)
+        shown = [
+            (index, key, values)
+            for index, layer in enumerate(self.layers)
+            for key, values in _kept(group, found[layer.name], self.shown.get(layer.name, {}))
+        ]
+        return _Seen(group, labels, masks, shown)
 
-    def _part(self, seen: _Seen, permuted: bool) -> Part:
-        group, labels, masks = seen
+    def _sources(self, group: Group) -> Int[ndarray, " n"]:
+        return np.asarray(self.sources)[group.numbers] if len(self.sources) else np.zeros(len(group), dtype=int)
+
+    def _part(self, seen: _Seen, permute: bool) -> Part:
+        group, labels, masks, _ = seen
+        permuted = several(self._sources(group)) if permute else np.zeros(len(group), dtype=bool)
         count = len(group)
         tallies = [tally(mask, labels).to(torch.device("cpu")) for mask in masks]
         return Part(
             group.numbers,
             labels.carried.to(torch.device("cpu")),
             torch.full((count,), group.shape[0] * group.shape[1]),
-            torch.full((count,), permuted),
+            torch.from_numpy(permuted),
             tallies,
         )
 
     def _permute(self, seen: Sequence[_Seen]) -> dict[str, ndarray]:
-        # Permutation r rolls labels by r images, so that none keeps its own. A group of one image cannot be permuted.
-        several = [one for one in seen if len(one.group) > 1]
         arrays: dict[str, ndarray] = {}
         for index, layer in enumerate(self.layers):
-            shape = (self.permutations, layer.units, len(self.vocabulary))
+            shape = (self.turns, layer.units, len(self.vocabulary))
             common = np.zeros(shape, dtype=np.int32)
             activation = np.zeros((*shape[:2], len(self.vocabulary.categories)), dtype=np.int64)
-            for group, labels, masks in several:
-                for turn in range(self.permutations):
-                    moved = labels.rolled(1 + turn % (len(group) - 1))
-                    counts = tally(masks[index], moved)
-                    intersection, area = summed(counts, moved.carried, self.vocabulary, self.rule)
+            for group, labels, masks, _ in seen:
+                sources, device = self._sources(group), labels.whole.device
+                taking_part = torch.from_numpy(several(sources)).to(device)
+                if not taking_part.any():
+                    continue
+                for turn in range(self.turns):
+                    moved = labels.of_rows(torch.from_numpy(partners(sources, turn)).to(device))
+                    counts = Tally(*(values[taking_part] for values in tally(masks[index], moved)))
+                    carried = Carried(moved.carried.ids[taking_part], moved.carried.area[taking_part])
+                    intersection, area = summed(counts, carried, self.vocabulary, self.rule)
                     common[turn] += intersection
                     activation[turn] += area
-            arrays |= {f"{index}.permuted.{key}": values for key, values in sparse(common).items()}
-            arrays[f"{index}.permuted.activation"] = activation
+            arrays |= {f"{index}.turned.{key}": values for key, values in sparse(common).items()}
+            arrays[f"{index}.turned.activation"] = activation
         return arrays
+
+
+def _kept(
+    group: Group, maps: Float[Tensor, "n u h w"], wanted: Mapping[int, Sequence[int]]
+) -> Iterator[tuple[str, ndarray]]:
+    pairs = [(row, unit) for row, number in enumerate(group.numbers.tolist()) for unit in wanted.get(number, ())]
+    if pairs:
+        rows, units = np.array(pairs).T
+        yield "number", group.numbers[rows]
+        yield "unit", units
+        yield "map", maps[torch.from_numpy(rows), torch.from_numpy(units)].float().cpu().numpy()
 
 
 def counting(
@@ -179,7 +211,7 @@ def totals(
     folder: Path,
     cache: ActivationCache | None = None,
     worker: Callable[[], Compute] | None = None,
-) -> Totals:
+) -> tuple[Totals, Totals]:
     """Counts over the images and labels of the first pass, in the same batches.
 
     Maps cached by the first pass are not computed again; the others need a second forward pass, which ends at the
@@ -197,7 +229,7 @@ def totals(
         worker: see `resumable`.
 
     Returns:
-        The sums.
+        See `totalled`.
 
     Raises:
         ValueError: if an image can no longer be read.
@@ -219,18 +251,18 @@ def totals(
 
         found = resumable(folder, images, batch_size, compute, "intersections", worker=worker)
         named = [(layer.name, layer.units) for layer in counter.layers]
-        return totalled(found, named, counter.vocabulary, counter.rule, counter.permutations)
+        return totalled(found, named, counter.vocabulary, counter.rule)
 
 
-def stored(folder: Path) -> Iterator[dict[str, ndarray]]:
+def stored(folder: Path) -> Iterator[Mapping[str, ndarray]]:
     """Reads the finished batches again.
 
     Args:
         folder: of the batches.
 
     Yields:
-        Their arrays, in order.
+        Their arrays, in order; each is read when it is asked for, until the next batch.
     """
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as arrays:
-            yield dict(arrays)
+            yield arrays

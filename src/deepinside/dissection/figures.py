@@ -1,6 +1,6 @@
 """The images of a dissection: bar charts of its counts, and cards of its units."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from deepinside.dissection.counting import Counter
-from deepinside.dissection.layers import Layer, layer_maps
+from deepinside.dissection.layers import Layer
 from deepinside.dissection.score import category_names
 from deepinside.dissection.thresholds import TopImages
 from deepinside.dissection.upsample import dense
@@ -28,36 +28,45 @@ class Exhibit(NamedTuple):
 
 
 Wanted = Mapping[tuple[str, int], Sequence[int]]
+Batches = Iterable[Mapping[str, ndarray]]
 
 
 def exhibits(
-    counter: Counter, read: Callable[[int], UInt8[Tensor, "3 h w"]], wanted: Wanted
+    counter: Counter, batches: Batches, read: Callable[[int], UInt8[Tensor, "3 h w"]], wanted: Wanted
 ) -> Iterator[tuple[tuple[str, int], int, Exhibit]]:
-    """Runs the network once on every requested image, in the order of their numbers.
+    """The masks of some units on some images, from the maps that counting kept.
 
     Args:
-        counter: network, layers, thresholds and upsampling.
+        counter: layers, thresholds and upsampling.
+        batches: as `Counter.count` returned them.
         read: number of an image -> RGB bytes of the network's input.
-        wanted: (layer name, unit) -> numbers of images.
+        wanted: (layer name, unit) -> numbers of images, among those of `counter.shown`.
 
     Yields:
         (layer name, unit), number of the image, and the exhibit at the image's size.
 
     Source: Bau et al. 2017, code (report.py, activation_visualization).
     """
-    layers = {layer.name: layer for layer in counter.layers}
-    users: dict[int, list[tuple[str, int]]] = {}
-    for key, numbers in wanted.items():
-        for number in numbers:
-            users.setdefault(number, []).append(key)
-    for number in sorted(users):
-        image = read(number)
-        requested = [layers[name] for name in sorted({name for name, _ in users[number]})]
-        found = layer_maps(counter.network, image[None].float() / 255, requested)
-        pixels, size = image.permute(1, 2, 0).numpy(), (image.shape[1], image.shape[2])
-        for name, unit in users[number]:
-            mask = _mask(counter, layers[name], found[name][0, unit], unit, size)
-            yield (name, unit), number, Exhibit(pixels, mask)
+    for arrays in batches:
+        users: dict[int, list[tuple[Layer, int, Tensor]]] = {}
+        for layer, number, unit, map_ in _shown(counter, arrays):
+            if number in wanted.get((layer.name, unit), ()):
+                users.setdefault(number, []).append((layer, unit, map_))
+        for number, units in users.items():
+            image = read(number)
+            pixels, size = image.permute(1, 2, 0).numpy(), (image.shape[1], image.shape[2])
+            for layer, unit, map_ in units:
+                yield (layer.name, unit), number, Exhibit(pixels, _mask(counter, layer, map_, unit, size))
+
+
+def _shown(counter: Counter, arrays: Mapping[str, ndarray]) -> Iterator[tuple[Layer, int, int, Tensor]]:
+    for index, layer in enumerate(counter.layers):
+        for group in range(len(arrays.get("numbers", ()))):
+            prefix = f"{index}.shown.{group}."
+            if f"{prefix}map" in arrays:
+                numbers, units, maps = (arrays[f"{prefix}{key}"] for key in ("number", "unit", "map"))
+                for number, unit, map_ in zip(numbers.tolist(), units.tolist(), torch.from_numpy(maps), strict=True):
+                    yield layer, number, unit, map_
 
 
 def _mask(counter: Counter, layer: Layer, map_: Tensor, unit: int, size: tuple[int, int]) -> Bool[ndarray, "h w"]:
@@ -152,6 +161,7 @@ def _setting(chosen: DictConfig) -> str:
 def draw_cards(
     gallery: Gallery,
     counter: Counter,
+    batches: Batches,
     read: Callable[[int], UInt8[Tensor, "3 h w"]],
     tops: Mapping[str, TopImages],
     units: pd.DataFrame,
@@ -161,7 +171,8 @@ def draw_cards(
 
     Args:
         gallery: to add to.
-        counter: network, layers, thresholds and upsampling.
+        counter: layers, thresholds and upsampling.
+        batches: as `Counter.count` returned them.
         read: number of an image -> RGB bytes.
         tops: layer name -> top images of each unit.
         units: `units.csv`.
@@ -170,7 +181,7 @@ def draw_cards(
     order = units.sort_values("score", ascending=False, kind="stable")
     best = [row for layer in tops for row in order[order["layer"] == layer].head(chosen.cards).to_dict("records")]
     wanted = {(row["layer"], row["unit"]): tops[row["layer"]].image[row["unit"]].tolist() for row in best}
-    shown = {(key, number): exhibit for key, number, exhibit in exhibits(counter, read, wanted)}
+    shown = {(key, number): exhibit for key, number, exhibit in exhibits(counter, batches, read, wanted)}
     for row in best:
         layer, unit = row["layer"], row["unit"]
         images, masks = zip(*(shown[(layer, unit), number] for number in wanted[layer, unit]), strict=True)

@@ -117,17 +117,16 @@ class Placed:
     maps: Int[Tensor, "d n p"]
     whole: Int[Tensor, "n m"]
 
-    def rolled(self, shift: int) -> "Placed":
-        """Rolls the images: row i gets the labels of row i + shift.
+    def of_rows(self, rows: Int[Tensor, " n"]) -> "Placed":
+        """The labels of other images: row i gets those of row `rows[i]`.
 
         Args:
-            shift: number of rows.
+            rows: on the same device.
 
         Returns:
             A copy.
         """
-        carried = Carried(self.carried.ids.roll(-shift, 0), self.carried.area.roll(-shift, 0))
-        return Placed(carried, self.maps.roll(-shift, 1), self.whole.roll(-shift, 0))
+        return Placed(Carried(self.carried.ids[rows], self.carried.area[rows]), self.maps[:, rows], self.whole[rows])
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,20 @@ def vocabulary_of(broden: Broden) -> Vocabulary:
     return Vocabulary(broden.categories, tuple(names), primary)
 
 
+def sources_of(broden: Broden) -> list[int]:
+    """The sources of the images: the folders below `images/`, e.g. those of ADE20K, DTD, OpenSurfaces and Pascal.
+
+    Args:
+        broden: the probe set.
+
+    Returns:
+        A number per image, the same for the images of one folder.
+    """
+    folders = [broden.names(number).rpartition("/")[0] for number in range(len(broden))]
+    known = {name: index for index, name in enumerate(dict.fromkeys(folders))}
+    return [known[name] for name in folders]
+
+
 def image_of(broden: Broden, side: int | None, number: int) -> UInt8[Tensor, "3 h w"]:
     """An input image of the network.
 

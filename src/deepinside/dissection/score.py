@@ -15,28 +15,28 @@ COUNT_COLUMNS = ("layer", "rule", "category", "detector_units", "unique_detector
 
 
 def iou(
-    intersection: Int[ndarray, "u l"],
-    activation: Int[ndarray, "u c"],
+    intersection: Int[ndarray, "*r u l"],
+    activation: Int[ndarray, "*r u c"],
     truth: Int[ndarray, " l"],
     vocabulary: Vocabulary,
-) -> Float[ndarray, "u l"]:
+) -> Float[ndarray, "*r u l"]:
     """IoU(u, l) = I / (T_l + A(u, category of l) - I).
 
     Args:
-        intersection: I, pixels of mask and label together, (u, l).
-        activation: A, pixels of masks in the images that count for a category, (u, c).
+        intersection: I, pixels of mask and label together, (..., u, l).
+        activation: A, pixels of masks in the images that count for a category, (..., u, c).
         truth: T, pixels of each label, (l,).
         vocabulary: category of each label.
 
     Returns:
-        (u, l), in [0, 1]; NaN for labels without a pixel or without a category, which cannot be scored.
+        (..., u, l), in [0, 1]; NaN for labels without a pixel or without a category, which cannot be scored.
 
     Source: Bau et al. 2017, sec. 2.2, equation 1.
     """
     scored = (truth > 0) & (vocabulary.primary >= 0)
-    union = truth + activation[:, vocabulary.primary] - intersection
+    union = truth + activation[..., vocabulary.primary] - intersection
     result = intersection / np.where(scored, union, 1)
-    result[:, ~scored] = np.nan
+    result[..., ~scored] = np.nan
     return result
 
 

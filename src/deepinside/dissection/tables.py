@@ -63,6 +63,7 @@ def linear_probe(peaks: Float[ndarray, "n u"], labels: Int[ndarray, " n"]) -> Bo
 
 
 _SIGNIFICANT = 0.05  # highest p-value that counts as better than chance
+_ENDS = (0.025, 0.975)  # of the middle 95 % of the permutations
 
 
 class Uncertainty(NamedTuple):
@@ -70,23 +71,21 @@ class Uncertainty(NamedTuple):
 
     Args:
         intervals: over images.
-        test: the permutation test; None where none was requested, or no two images have the same size.
-        permuted: number of images that took part in the permutations.
+        test: the permutation test; None where none was requested, or no two images of a source have the same size.
     """
 
     intervals: Intervals
     test: PermutationTest | None
-    permuted: int
 
     def columns(self) -> pd.DataFrame:
         """The columns that it adds to `units.csv`.
 
         Returns:
-            score_low, score_high, luck_score and p_value; the last two are empty without permutations.
+            score_low, score_high, null_score and p_value; the last two are empty without permutations.
         """
         low, high = self.intervals.score.T
-        highest, p = (np.nan, np.nan) if self.test is None else (self.test.highest, self.test.p)
-        return pd.DataFrame({"score_low": low, "score_high": high, "luck_score": highest, "p_value": p})
+        expected, p = (np.nan, np.nan) if self.test is None else (self.test.expected, self.test.p)
+        return pd.DataFrame({"score_low": low, "score_high": high, "null_score": expected, "p_value": p})
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
@@ -182,16 +181,19 @@ def _ends(row: Mapping, quantity: str) -> tuple[float, float]:
 
 
 def _permutation_rows(layer: str, members: pd.DataFrame, threshold: float, uncertainty: Uncertainty) -> list[Row]:
-    if uncertainty.test is None:
+    test = uncertainty.test
+    if test is None:
         return []
-    by_chance = uncertainty.test.detectors
-    # The range of 19 permutations covers the next one with a probability of 90 %.
-    lowest_and_highest = float(by_chance.min()), float(by_chance.max())
     significant = (members["score"] > threshold) & (members["p_value"] <= _SIGNIFICANT)
+    (low, high), (fewest, most) = (np.quantile(x, _ENDS).tolist() for x in (test.unique, test.detectors))
+    above = test.observed - float(test.unique.mean())
     return [
-        Row(f"{layer}.detectors_beyond_luck", int(significant.sum()), "units", len(members)),
-        Row(f"{layer}.detectors_by_luck", float(by_chance.mean()), "units", uncertainty.permuted, *lowest_and_highest),
-    ]
+        Row(f"{layer}.unique_detectors_above_null", above, "concepts", test.images,
+            test.observed - high, test.observed - low),
+        Row(f"{layer}.unique_detectors_null", float(test.unique.mean()), "concepts", test.images, low, high),
+        Row(f"{layer}.detectors_above_null", int(significant.sum()), "units", len(members)),
+        Row(f"{layer}.detectors_null", float(test.detectors.mean()), "units", test.images, fewest, most),
+    ]  # fmt: skip
 
 
 def top_images(seen: Survey, broden: Broden) -> pd.DataFrame:

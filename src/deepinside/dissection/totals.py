@@ -1,7 +1,7 @@
 """Integer sums of every image, stored sparsely by batch, and their totals over the probe set."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -23,7 +23,7 @@ class Part(NamedTuple):
         numbers: of the images, (n,).
         labels: of each.
         pixels: of each label map, (n,).
-        permuted: whether an image's masks were also paired with labels of other images, (n,).
+        permuted: whether an image's masks were also paired with the labels of other images, (n,).
         tallies: of each layer.
     """
 
@@ -145,22 +145,6 @@ def dense(arrays: Arrays, prefix: str, shape: Sequence[int]) -> Int[ndarray, "..
     return result
 
 
-class PermutedSums(NamedTuple):
-    """The sums with labels of other images, and those of the same images with their own labels.
-
-    Args:
-        permuted: I and A of each permutation, (r, u, l) and (r, u, c).
-        own: I and A of the same images with their own labels.
-        truth: pixels of each label in these images, (l,).
-        images: number of these images.
-    """
-
-    permuted: Counts
-    own: Counts
-    truth: Int[ndarray, " l"]
-    images: int
-
-
 @dataclass
 class Totals:
     """The sums over the probe set.
@@ -171,7 +155,7 @@ class Totals:
         carriers: images that carry a label of each category, (c,).
         room: pixels of these images, (c,).
         pixels: of all images.
-        permuted: layer name -> sums with permuted labels; empty without permutations.
+        images: their number.
     """
 
     layers: Mapping[str, Counts]
@@ -179,7 +163,7 @@ class Totals:
     carriers: Int[ndarray, " c"]
     room: Int[ndarray, " c"]
     pixels: int = 0
-    permuted: Mapping[str, PermutedSums] = field(default_factory=dict)
+    images: int = 0
 
     @classmethod
     def nothing(cls, layers: Sequence[tuple[str, int]], vocabulary: Vocabulary) -> Self:
@@ -212,6 +196,7 @@ class Totals:
         self.carriers += carried.sum(axis=0)
         self.room += (carried * part.pixels.numpy()[:, None]).sum(axis=0)
         self.pixels += int(part.pixels.sum())
+        self.images += len(part.numbers)
 
 
 def _zeros(*shape: int) -> Int[ndarray, "..."]:
@@ -219,8 +204,8 @@ def _zeros(*shape: int) -> Int[ndarray, "..."]:
 
 
 def totalled(
-    batches: Iterable[Arrays], layers: Sequence[tuple[str, int]], vocabulary: Vocabulary, rule: str, permutations: int
-) -> Totals:
+    batches: Iterable[Arrays], layers: Sequence[tuple[str, int]], vocabulary: Vocabulary, rule: str
+) -> tuple[Totals, Totals]:
     """The sums over finished batches.
 
     Args:
@@ -228,27 +213,15 @@ def totalled(
         layers: name and number of units of each.
         vocabulary: labels and categories.
         rule: `image` or `hit`.
-        permutations: their number.
 
     Returns:
-        The sums.
+        The sums over all images, and over those whose masks were also paired with the labels of others.
     """
-    total, own = Totals.nothing(layers, vocabulary), Totals.nothing(layers, vocabulary)
-    null = [Counts(np.zeros((permutations, units, len(vocabulary)), dtype=np.int32),
-                  _zeros(permutations, units, len(vocabulary.categories))) for _, units in layers]  # fmt: skip
-    images = 0
+    total, permuted = Totals.nothing(layers, vocabulary), Totals.nothing(layers, vocabulary)
     for arrays in batches:
-        if not arrays:
-            continue
-        part = unpacked(arrays, len(layers))
-        total.add(part, vocabulary, rule)
-        if part.permuted.any():
-            images += int(part.permuted.sum())
-            own.add(part.only(part.permuted), vocabulary, rule)
-            for index, (common, activation) in enumerate(null):
-                common.ravel()[arrays[f"{index}.permuted.at"]] += arrays[f"{index}.permuted.sum"]
-                activation += arrays[f"{index}.permuted.activation"]
-    if images:
-        pairs = zip(own.layers.items(), null, strict=True)
-        total.permuted = {name: PermutedSums(sums, counts, own.truth, images) for (name, counts), sums in pairs}
-    return total
+        if arrays:
+            part = unpacked(arrays, len(layers))
+            total.add(part, vocabulary, rule)
+            if part.permuted.any():
+                permuted.add(part.only(part.permuted), vocabulary, rule)
+    return total, permuted

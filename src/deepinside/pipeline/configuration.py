@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra import compose, initialize_config_dir
@@ -23,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from deepinside.artifacts.artifact import flat
-from deepinside.defaults import folder
+from deepinside.defaults import choices, defaults, folder
 from deepinside.pipeline import table
 from deepinside.spelling import closest, renamed
 
@@ -86,6 +87,12 @@ def _here(item: object) -> object:
     return f"{item}@_here_" if isinstance(item, str) and "@" not in item and item != "_self_" else item
 
 
+def _method_settings(names: Iterable[str]) -> dict[str, Any]:
+    own = choices("method")
+    return {name: defaults("method", name) for name in names if name in own}
+
+
+OmegaConf.register_new_resolver("method_settings", _method_settings, replace=True)
 Plugins.instance()  # registers Hydra's own sources, of which the next line replaces one
 SourcesRegistry.instance().types[_Files.scheme()] = _Files
 

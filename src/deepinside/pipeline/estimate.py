@@ -112,6 +112,13 @@ GROWTH = {
         rest=lambda cfg, count: min(3 * cfg.localise.pictures, count),  # best, median and worst are drawn
         disk=lambda cfg, count: min(3 * cfg.localise.pictures, count),
     ),
+    "benchmark": Growth(
+        _localised,
+        keys=("data.limit", "benchmark.sample"),
+        loops=("attributions",),
+        rest=lambda cfg, count: min(cfg.benchmark.pictures, count),
+        disk=lambda cfg, count: min(cfg.benchmark.pictures, count),
+    ),
     "visualise": Growth(
         _measured,
         keys=("visualise.images", "visualise.measured"),
@@ -300,7 +307,7 @@ class _Bench:
             if needed.stage.name == "train" and not needed.cached:
                 _untrained(needed)
             execute(needed)
-        if stage == "localise":  # the first images of a data set may have no box
+        if stage in {"localise", "benchmark"}:  # the first images of a data set may have no box
             prepared = self.inputs["prepare"]
             self.inputs["prepare"] = _subset(prepared, _localisable(cfg, prepared.folder), "localisable")
 

@@ -2,6 +2,7 @@
 
 prepare ───► train ───► visualise
    └──────────┼───────► localise        every arrow is a finished artifact;
+              ├───────► benchmark
 concepts ─────┴───────► dissect         the report takes them all
 """
 
@@ -81,6 +82,7 @@ _ROWS = (
     Stage("invert",    "model",   ("invert",),                                   (),             _DATA,      _pictures_and_network, whole=True, lower="invert.batch_size"),
     Stage("visualise", "maps",    ("visualise", "method", *_SHOWN),              (),             _DATA + _CONCEPTS, _seen, lower="visualise.images"),
     Stage("localise",  "maps",    ("localise", *_SHOWN),                         (),             _DATA,      _pictures_and_network, lower="localise.batch_size"),
+    Stage("benchmark", "table",   ("benchmark", *_SHOWN),                        (),             _DATA,      _pictures_and_network, lower="benchmark.batch_size"),
     Stage("dissect",   "table",   ("dissect", "concepts.limit"),                 ("dissect.from_csv",), _CONCEPTS, _concepts_and_network, lower="dissect.batch_size"),
     Stage("score",     "table",   ("score", "data.split"),                       ("predictions", "score.blacklist"), _DATA, _pictures),
     Stage("claims",    "table",   ("claims",)),

@@ -23,8 +23,17 @@ from deepinside.dissection.figures import draw_cards, draw_counts, draw_sensitiv
 from deepinside.dissection.labels import Vocabulary
 from deepinside.dissection.layers import Layer, survey_layers
 from deepinside.dissection.netdissect import read_result
-from deepinside.dissection.permutation import permutation_test
-from deepinside.dissection.probe_set import Reading, image_of, mixed, pictures, reader, shuffled, vocabulary_of
+from deepinside.dissection.permutation import permutation_test, turns
+from deepinside.dissection.probe_set import (
+    Reading,
+    image_of,
+    mixed,
+    pictures,
+    reader,
+    shuffled,
+    sources_of,
+    vocabulary_of,
+)
 from deepinside.dissection.score import iou, runners_up, units_frame
 from deepinside.dissection.tables import (
     Uncertainty,
@@ -58,6 +67,7 @@ _LEAST = {
     "ablate": 0,
     "memory_gb": 0,
 }
+Shown = Mapping[str, Mapping[int, Sequence[int]]]
 ALL = "all"  # of `dissect.layers`: every convolution
 PUBLISHED = "published"  # a published table does not name its layer
 
@@ -138,6 +148,7 @@ class _Passes(NamedTuple):
     partners: Sequence[int]  # number of the image whose labels each image gets
     image: Callable[[int], Tensor]
     read: Callable[[int], Reading]
+    sources: Sequence[int]  # number of the folder of each image
 
     @classmethod
     def of(cls, cfg: DictConfig, broden: Broden, network: Network) -> "_Passes":
@@ -147,12 +158,14 @@ class _Passes(NamedTuple):
         layers = tuple(layer.rotated(chosen.rotation, chosen.rotation_seed) for layer in layers)
         partners = shuffled(broden, cfg.seed) if chosen.shuffle else range(len(broden))
         image = partial(image_of, broden, chosen.input)
-        return cls(network, vocabulary, sizes, layers, partners, image, reader(broden, vocabulary, image, partners))
+        read = reader(broden, vocabulary, image, partners)
+        return cls(network, vocabulary, sizes, layers, partners, image, read, sources_of(broden))
 
-    def counter(self, options: DictConfig, thresholds: Mapping[str, ndarray]) -> Counter:
+    def counter(self, options: DictConfig, thresholds: Mapping[str, ndarray], shown: Shown) -> Counter:
         return Counter(
             self.network, self.layers, thresholds, self.vocabulary, options.upsample, options.activation,
-            permutations=options.permutations, permuted=options.permuted_images,
+            turns=turns(options.permutations, min(options.permuted_images, len(self.sizes)), options.batch_size),
+            permuted=options.permuted_images, sources=self.sources, shown=shown,
         )  # fmt: skip
 
 
@@ -164,9 +177,11 @@ def _survey_worker(cfg: DictConfig, inputs: dict[str, Path]) -> Compute:
     return lambda positions: work(positions.start // size)
 
 
-def _count_worker(cfg: DictConfig, inputs: dict[str, Path], thresholds: Mapping[str, ndarray], folder: Path) -> Compute:
+def _count_worker(
+    cfg: DictConfig, inputs: dict[str, Path], thresholds: Mapping[str, ndarray], shown: Shown, folder: Path
+) -> Compute:
     passes = _Passes.of(cfg, *_opened(cfg, inputs))
-    return counting(passes.counter(cfg.dissect, thresholds), folder, passes.image)
+    return counting(passes.counter(cfg.dissect, thresholds, shown), folder, passes.image)
 
 
 def dissected(
@@ -188,23 +203,25 @@ def dissected(
     if chosen.transfer is not None and chosen.transfer not in vocabulary.categories:
         hint = closest(chosen.transfer, vocabulary.categories)
         raise KeyError(f"dissect.transfer: no category {chosen.transfer!r}; {hint}")
-    _, _, sizes, layers, partners, image, read = passes = _Passes.of(cfg, broden, network)
+    passes = _Passes.of(cfg, broden, network)
+    sizes, layers, image = passes.sizes, passes.layers, passes.image
     common = {"batch_size": chosen.batch_size, "workers": cfg.machine.workers}
     cache = ActivationCache(int(chosen.memory_gb * 2**30))
     surveyed, tallies = out / "parts" / "survey", out / "parts" / "tally"
     seen = survey(
-        network, layers, read, sizes, quantile=chosen.quantile, top_images=chosen.top_images, folder=surveyed,
+        network, layers, passes.read, sizes, quantile=chosen.quantile, top_images=chosen.top_images, folder=surveyed,
         cache=cache, worker=None if inputs is None else partial(_survey_worker, cfg, inputs), **common,
     )  # fmt: skip
     thresholds = {layer.name: seen.thresholds(layer.name) for layer in layers}
-    counter = passes.counter(chosen, thresholds)
-    found = totals(
+    shown = _shown(seen, chosen.top_images if chosen.cards else min(chosen.atlas, chosen.top_images))
+    counter = passes.counter(chosen, thresholds, shown)
+    found, permuted = totals(
         counter, seen, image, images=len(broden), folder=tallies, cache=cache,
-        worker=None if inputs is None else partial(_count_worker, cfg, inputs, thresholds, surveyed), **common,
+        worker=None if inputs is None else partial(_count_worker, cfg, inputs, thresholds, shown, surveyed), **common,
     )  # fmt: skip
-    units, uncertainty = _judged(counter, found, tallies, len(broden), chosen.iou)
+    units, uncertainty = _judged(counter, found, permuted, tallies, len(broden), chosen)
     write_csv(top_images(seen, broden), out / "top_images.csv")
-    about = _counted(broden, seen, partners if chosen.shuffle else None, out)
+    about = _counted(broden, seen, passes.partners if chosen.shuffle else None, out)
     about += ceiling_rows(found, vocabulary, chosen.quantile)
     if chosen.rotation:
         about += rotation_rows(network, layers, next(pictures(image, seen.used, sizes, chosen.batch_size)))
@@ -217,9 +234,19 @@ def dissected(
         batches = pictures(image, seen.used, sizes, chosen.batch_size)
         table = ablation(network, batches, concepts(units, chosen.iou, chosen.ablate))
         write_csv(table, out / "ablation.csv")
-    draw_cards(gallery, counter, image, seen.tops, units, chosen)
-    draw_atlas(out, counter, image, seen.tops, chosen.atlas)
+    draw_cards(gallery, counter, stored(tallies), image, seen.tops, units, chosen)
+    draw_atlas(out, counter, stored(tallies), image, seen.tops, chosen.atlas)
     return gallery
+
+
+def _shown(seen: Survey, pictures: int) -> dict[str, dict[int, list[int]]]:
+    # The units of each layer that are shown on an image, which is one of their top images.
+    found: dict[str, dict[int, list[int]]] = {name: {} for name in seen.tops}
+    for name, top in seen.tops.items():
+        for unit, numbers in enumerate(top.image.tolist()):
+            for number in numbers[:pictures]:
+                found[name].setdefault(number, []).append(unit)
+    return found
 
 
 def _counted(broden: Broden, seen: Survey, partners: Sequence[int] | None, out: Path) -> list[Row]:
@@ -232,7 +259,7 @@ def _counted(broden: Broden, seen: Survey, partners: Sequence[int] | None, out: 
 
 
 def _judged(
-    counter: Counter, found: Totals, tallies: Path, images: int, threshold: float
+    counter: Counter, found: Totals, permuted: Totals, tallies: Path, images: int, chosen: DictConfig
 ) -> tuple[pd.DataFrame, dict[str, Uncertainty]]:
     # Best labels, their confidence intervals and permutation tests.
     vocabulary = counter.vocabulary
@@ -240,12 +267,14 @@ def _judged(
     labels = [rivals(one, vocabulary) for one in scores.values()]
     sums = grouped_sums(stored(tallies), labels, vocabulary, counter.rule, images)
     frames, uncertainty = [], {}
-    for name, group in zip(scores, sums, strict=True):
-        permuted = found.permuted.get(name)
-        test = None if permuted is None else permutation_test(permuted, vocabulary, threshold)
-        uncertainty[name] = Uncertainty(
-            intervals(group, vocabulary, threshold), test, permuted.images if permuted else 0
-        )
+    for index, (name, group) in enumerate(zip(scores, sums, strict=True)):
+        test = None
+        if permuted.images:
+            test = permutation_test(
+                stored(tallies), index, permuted.layers[name], permuted.truth, vocabulary,
+                threshold=chosen.iou, permutations=chosen.permutations, images=permuted.images,
+            )  # fmt: skip
+        uncertainty[name] = Uncertainty(intervals(group, vocabulary, chosen.iou), test)
         frame = units_frame(name, counter.thresholds[name], *found.layers[name], found.truth, vocabulary)
         frames.append(pd.concat([frame, runners_up(scores[name], vocabulary), uncertainty[name].columns()], axis=1))
     return pd.concat(frames, ignore_index=True), uncertainty

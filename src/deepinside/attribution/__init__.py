@@ -1,0 +1,1 @@
+"""Attribution methods of this package and of others, compared on the same photographs."""

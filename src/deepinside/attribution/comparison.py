@@ -1,0 +1,289 @@
+"""Images -> measures of the maps of every attribution method, of the untrained network, and of another image's."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from numpy import ndarray
+from omegaconf import DictConfig
+from PIL import Image
+from scipy import stats
+from torch import Tensor
+
+from deepinside import views
+from deepinside.attribution.attributions import Attribution
+from deepinside.attribution.perturbation import Perturbed, perturbed
+from deepinside.data.index import BadImage, Entry, Index
+from deepinside.localisation import boxes
+from deepinside.localisation.maps import scene
+from deepinside.localisation.measure import THRESHOLDS, inside, measured
+from deepinside.localisation.segment import segment
+from deepinside.localisation.settings import Settings
+from deepinside.network import Network
+from deepinside.probe.randomise import randomised, with_weights
+
+OWN, UNTRAINED, OTHER = "", "untrained", "other_image"  # whose map is measured
+SOURCES = (OWN, UNTRAINED, OTHER)
+LOCATED = ("pointing_game", "energy_in_box", "class_known_localisation_error", "iou")
+SAMPLED = (*Perturbed._fields, "randomisation", "randomisation_last", "class_sensitivity")
+SIDE = 56  # of the maps whose ranks are compared, in pixels
+
+
+def compared(one: Float[ndarray, "h w"]) -> Float[ndarray, " k"]:
+    """The ranks of a map reduced to 56x56 by area means, centred and scaled: their inner product is Spearman's r.
+
+    Args:
+        one: map, (h, w).
+
+    Returns:
+        (3136,); zeros for a constant map.
+    """
+    small = np.asarray(Image.fromarray(one.astype(np.float32)).resize((SIDE, SIDE), Image.Resampling.BOX))
+    ranks = stats.rankdata(small.ravel())
+    ranks -= ranks.mean()
+    size = float(np.linalg.norm(ranks))
+    return ranks / size if size > 0 else np.zeros_like(ranks)
+
+
+def placed(likeness: float, floor: float) -> float:
+    """Where a rank correlation lies between that of another image's map, 0, and that of the map itself, 1.
+
+    Args:
+        likeness: rank correlation with the map of the randomised network.
+        floor: rank correlation with the map of another image.
+
+    Returns:
+        (r - floor) / (1 - floor); NaN where the floor is 1.
+
+    Source: Adebayo et al. 2018, sec. 3 (the correlation); the position is ours.
+    """
+    return (likeness - floor) / (1 - floor) if floor < 1 else float("nan")
+
+
+class Timed(NamedTuple):
+    """A map with what it cost.
+
+    Attributes:
+        map: without sign, (h, w).
+        ms: wall time.
+        passes: images that went through the network.
+    """
+
+    map: Float[ndarray, "h w"]
+    ms: float
+    passes: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Positions of images -> measures of all methods.
+
+    Args:
+        network: to analyse.
+        index: of the images, all with a class and boxes.
+        methods: to compare.
+        options: the group benchmark.
+        settings: of the cut.
+        seed: of the random weights, the sample, and methods that draw.
+    """
+
+    network: Network
+    index: Index
+    methods: Sequence[Attribution]
+    options: DictConfig
+    settings: Settings
+    seed: int
+
+    @cached_property
+    def sample(self) -> frozenset[int]:
+        """Positions of the images on which the expensive measures and methods run."""
+        order = np.random.default_rng(self.seed).permutation(len(self.index))
+        return frozenset(order[: self.options.sample].tolist())
+
+    @cached_property
+    def untrained(self) -> Network:
+        """The network with random weights."""
+        return randomised(self.network, self.seed)
+
+    @cached_property
+    def without_last(self) -> Network:
+        """The network with random weights in its last layer."""
+        return randomised(self.network, self.seed, with_weights(self.network)[-1:])
+
+    def asked(self, position: int) -> list[Attribution]:
+        """The methods that run on an image.
+
+        Args:
+            position: of the image.
+
+        Returns:
+            All, or all but those of `benchmark.sampled`.
+        """
+        return [one for one in self.methods if position in self.sample or one.name not in self.options.sampled]
+
+    def __call__(self, positions: range) -> dict[str, ndarray]:
+        """Measures a batch.
+
+        Args:
+            positions: of images in the index.
+
+        Returns:
+            Arrays with an axis of images in front, and of methods where a measure is of one.
+        """
+        seen: list[tuple[int, Entry, Tensor]] = []
+        reasons = dict.fromkeys(positions, "")
+        for position in positions:
+            entry = self.index.entries[position]
+            try:
+                seen.append((position, entry, views.warped(self.index.picture(entry), self.network.preprocessing)))
+            except BadImage as error:
+                reasons[position] = error.reason
+        maps = [self._maps(self.network, *one) for one in seen]
+        found = {one[0]: self._measures(one, maps, row) for row, one in enumerate(seen)}
+        blank = self._blank()
+        rows = [found.get(position, blank) for position in positions]
+        arrays = {key: np.stack([row[key] for row in rows]) for key in blank}
+        return arrays | {"reason": np.array(list(reasons.values()), dtype=np.str_)}
+
+    def maps(self, position: int) -> dict[str, Timed]:
+        """The maps of one image by all methods that run on it.
+
+        Args:
+            position: of the image, which can be read.
+
+        Returns:
+            Method -> its map without sign, and what it cost.
+        """
+        entry = self.index.entries[position]
+        image = views.warped(self.index.picture(entry), self.network.preprocessing)
+        return self._maps(self.network, position, entry, image)
+
+    def skipped(self, positions: range, reason: str) -> dict[str, ndarray]:
+        """What a batch that could not be computed leaves.
+
+        Args:
+            positions: of images in the index.
+            reason: why.
+
+        Returns:
+            The same arrays, without numbers.
+        """
+        arrays = {key: np.stack([values] * len(positions)) for key, values in self._blank().items()}
+        return arrays | {"reason": np.array([reason] * len(positions), dtype=np.str_)}
+
+    def _blank(self) -> dict[str, ndarray]:
+        count, nan = len(self.methods), np.nan
+        found = {f"{source}.{metric}": np.full(count, nan) for source in SOURCES for metric in LOCATED}
+        found |= {metric: np.full(count, nan) for metric in (*SAMPLED, "ms_per_image", "passes")}
+        found |= {"curve": np.full((count, len(THRESHOLDS)), nan), "rank": np.array(-1)}
+        return found | {"agreement": np.full((count, count), nan)}
+
+    def _maps(self, network: Network, position: int, entry: Entry, image: Tensor) -> dict[str, Timed]:
+        chosen = self.asked(position)
+        own = chosen if network is self.network else [one for one in chosen if one.learnt]
+        return {one.name: _timed(one, network, image, entry.label, position + self.seed) for one in own}
+
+    def _measures(
+        self, one: tuple[int, Entry, Tensor], maps: Sequence[Mapping[str, Timed]], row: int
+    ) -> dict[str, ndarray]:
+        position, entry, image = one
+        found, names = self._blank(), [method.name for method in self.methods]
+        scores = self.network.scores(image[None])[0]
+        found["rank"] = np.array(int((scores > scores[entry.label]).sum()))
+        blind = self._maps(self.untrained, position, entry, image) if self.options.nulls else {}
+        following = maps[(row + 1) % len(maps)] if len(maps) > 1 and self.options.nulls else {}
+        every = {(OWN, name): timed.map for name, timed in maps[row].items()}
+        every |= {(UNTRAINED, name): timed.map for name, timed in blind.items()}
+        every |= {(OTHER, name): timed.map for name, timed in following.items() if name in maps[row]}
+        truth = boxes.rescaled(entry.boxes.xyxy, (entry.height, entry.width), tuple(image.shape[1:]))  # type: ignore[arg-type]
+        for (source, name), (numbers, curve) in zip(
+            every, self._located(image, list(every.values()), truth), strict=True
+        ):
+            for metric, value in zip(LOCATED, numbers, strict=True):
+                found[f"{source}.{metric}"][names.index(name)] = value
+            if source == OWN:
+                found["curve"][names.index(name)] = curve
+        for name, timed in maps[row].items():
+            found["ms_per_image"][names.index(name)], found["passes"][names.index(name)] = timed.ms, timed.passes
+        ranks = {name: compared(timed.map) for name, timed in maps[row].items()}
+        for name, own in ranks.items():
+            for other, theirs in ranks.items():
+                found["agreement"][names.index(name), names.index(other)] = float(own @ theirs)
+        if position in self.sample:
+            floors = {name: float(ranks[name] @ compared(timed.map)) for name, timed in following.items()}
+            for method in self.methods:
+                values = self._sampled(method, one, maps[row][method.name].map, ranks[method.name], floors, blind)
+                for metric, value in values.items():
+                    found[metric][names.index(method.name)] = value
+        return found
+
+    def _located(
+        self, image: Tensor, maps: Sequence[Float[ndarray, "h w"]], truth: Float[ndarray, "b 4"]
+    ) -> list[tuple[tuple[float, ...], Float[ndarray, " t"]]]:
+        canvas = image.numpy()
+        covered = np.ones(canvas.shape[1:], dtype=bool)
+        cut = segment(scene(np.stack(maps), covered, canvas, self.settings.side), self.settings)
+        room = float(inside(covered.shape, truth).mean())
+        found: list[tuple[tuple[float, ...], Float[ndarray, " t"]]] = []
+        for map_, part in zip(maps, cut, strict=True):
+            one = measured(map_, covered, truth)
+            iou = float(boxes.overlap(part.box[None], truth).max())
+            ratio = float(one.energy) / room if room else float("nan")
+            found.append(((float(one.pointed), ratio, float(iou <= 0.5), iou), one.curve))
+        return found
+
+    def _sampled(
+        self,
+        method: Attribution,
+        one: tuple[int, Entry, Tensor],
+        map_: Float[ndarray, "h w"],
+        ranks: Float[ndarray, " k"],
+        floors: Mapping[str, float],
+        blind: Mapping[str, Timed],
+    ) -> dict[str, float]:
+        position, entry, image = one
+        values: dict[str, float] = perturbed(self.network, image[None], entry.label, map_)._asdict()
+        if not method.learnt:
+            return values
+        floor = floors.get(method.name, float("nan"))
+        last = _timed(method, self.without_last, image, entry.label, position + self.seed).map
+        values["randomisation_last"] = placed(float(ranks @ compared(last)), floor)
+        if method.name in blind:
+            values["randomisation"] = placed(float(ranks @ compared(blind[method.name].map)), floor)
+        least = int(self.network.scores(image[None])[0].argmin())
+        other = _timed(method, self.network, image, least, position + self.seed).map
+        return values | {"class_sensitivity": 1 - float(ranks @ compared(other))}
+
+
+def _timed(method: Attribution, network: Network, image: Tensor, target: int, seed: int) -> Timed:
+    passes = 0
+
+    def counted(_part: object, inputs: tuple, *_: object) -> None:
+        nonlocal passes
+        passes += len(inputs[0])
+
+    handle = network.module.register_forward_hook(counted)
+    started = time.perf_counter()
+    try:
+        found = method.work(network, image[None], target, seed)
+    finally:
+        handle.remove()
+    return Timed(np.abs(found).astype(np.float64), 1000 * (time.perf_counter() - started), passes)
+
+
+def picture(index: Index, entry: Entry, network: Network) -> UInt8[ndarray, "h w 3"]:
+    """The image as the network sees it.
+
+    Args:
+        index: of the images.
+        entry: one of them.
+        network: whose input it is.
+
+    Returns:
+        RGB bytes.
+    """
+    return views.to_bytes(views.warped(index.picture(entry), network.preprocessing)[None])[0]
