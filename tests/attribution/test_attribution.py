@@ -230,7 +230,14 @@ def test_zennit_is_what_zennit_returns(kind, name):
     with Gradient(model=network.module, composite=composite) as attributor:
         _, theirs = attributor(network.normalise(image), torch.eye(5)[[1]])
     assert ours == pytest.approx(theirs[0].sum(dim=0).detach().numpy(), abs=1e-5)
-    assert torch.equal(network.scores(image), network.scores(image))  # nothing stays merged or hooked
+    assert torch.equal(network.scores(image), convolutional(kind).scores(image))  # nothing stays merged or hooked
+
+
+def test_the_box_of_a_composite_is_that_of_the_images():
+    pytest.importorskip("zennit")
+    found = guests.zennit("EpsilonGammaBox", {})(convolutional(), torch.rand(1, 3, 32, 32), 1, 0)
+    assert np.isfinite(found).all()
+    assert found.any()
 
 
 @pytest.mark.parametrize("name", ["GradCAM", "GradCAMPlusPlus", "LayerCAM"])
@@ -241,7 +248,7 @@ def test_grad_cam_is_what_grad_cam_returns(name):
     network, image = convolutional(), torch.rand(1, 3, 32, 32)
     ours = guests.pytorch_grad_cam(name, {"layer": "3"})(network, image, 1, 0)
     with getattr(library, name)(model=network, target_layers=[network.layer("3")]) as cam:
-        theirs = cam(image, targets=[ClassifierOutputTarget(1)])[0]
+        theirs = cam(image.clone().requires_grad_(), targets=[ClassifierOutputTarget(1)])[0]
     assert ours == pytest.approx(theirs, abs=1e-5)
 
 
@@ -273,6 +280,7 @@ def test_what_a_guest_would_miss_is_refused(module):
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
+        ("zennit.Epsilonplus", KeyError, "no composite 'Epsilonplus'.*EpsilonPlus"),
         ("salience", KeyError, "no method 'salience'.*saliency"),
         ("captam.Saliency", KeyError, "no library 'captam'.*captum"),
         ("captum.Salience", KeyError, "no class 'Salience'.*Saliency"),
@@ -283,6 +291,7 @@ def test_what_a_guest_would_miss_is_refused(module):
 )
 def test_names_that_cannot_be_compared(name, error, message):
     pytest.importorskip("captum.attr")
+    pytest.importorskip("zennit")
     with pytest.raises(error, match=message):
         attributions([name], {"saliency": defaults("method", "saliency")}, {})
 

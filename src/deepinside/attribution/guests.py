@@ -159,7 +159,7 @@ def captum(kind: str, arguments: Mapping[str, Any]) -> Work:
         if kind.removeprefix("Layer") in _HOOKED:
             check_modules(network, image, f"captum.{kind}")
         first = [network, _layer(network, layer, image)] if layered else [network]
-        inputs = image.to(network.device).requires_grad_()
+        inputs = image.to(network.device).clone().requires_grad_()
         more = {"baselines": _usual(network, inputs)} if "baselines" in needed else {}
         with _seeded(seed):
             found = chosen(*first, **built).attribute(inputs, target=target, **(more | asked))
@@ -202,21 +202,19 @@ def zennit(kind: str, arguments: Mapping[str, Any]) -> Work:
     composites = _library("zennit.composites")
     canonizers = importlib.import_module("zennit.canonizers")
     attribution = importlib.import_module("zennit.attribution")
-    core = importlib.import_module("zennit.core")
-    possible: dict[str, Any] = {
-        name: one
-        for name, one in vars(composites).items()
-        if inspect.isclass(one) and issubclass(one, core.Composite) and one.__module__ == composites.__name__
-    }
+    possible: dict[str, Any] = {one.__name__: one for one in composites.COMPOSITES.values()}
     if kind not in possible:
         raise KeyError(f"zennit has no composite {kind!r}; {closest(kind, sorted(possible))}")
     (built,) = _settled(f"zennit.{kind}", arguments, possible[kind])
+    boxed = "low" in inspect.signature(possible[kind]).parameters  # a rule for inputs of known range
 
     def work(network: Network, image: Tensor, target: int, seed: int) -> Float[ndarray, "h w"]:
         check_modules(network, image, f"zennit.{kind}")
         inputs = network.normalise(image.to(network.device)).detach()
+        box = {"low": torch.zeros_like(image), "high": torch.ones_like(image)} if boxed else {}
+        ends = {key: network.normalise(one.to(network.device)) for key, one in box.items()}
         with _seeded(seed):
-            composite = possible[kind](canonizers=[canonizers.SequentialMergeBatchNorm()], **built)
+            composite = possible[kind](**ends, canonizers=[canonizers.SequentialMergeBatchNorm()], **built)
             chosen = torch.eye(len(network.classes), device=inputs.device)[[target]]
             with attribution.Gradient(model=network.module, composite=composite) as attributor:
                 _, relevance = attributor(inputs, chosen)
@@ -255,7 +253,8 @@ def pytorch_grad_cam(kind: str, arguments: Mapping[str, Any]) -> Work:
     def work(network: Network, image: Tensor, target: int, seed: int) -> Float[ndarray, "h w"]:
         layers = [_layer(network, layer, image)]
         with _seeded(seed), possible[kind](model=network, target_layers=layers, **built) as cam:
-            found = cam(image.to(network.device), targets=[targets.ClassifierOutputTarget(target)], **asked)
+            inputs = image.to(network.device).clone().requires_grad_()  # the network's weights are frozen
+            found = cam(inputs, targets=[targets.ClassifierOutputTarget(target)], **asked)
         return np.asarray(found[0], dtype=np.float64)
 
     return work
