@@ -20,7 +20,7 @@ from deepinside.attribution.perturbation import Perturbed, perturbed
 from deepinside.data.index import BadImage, Entry, Index
 from deepinside.localisation import boxes
 from deepinside.localisation.maps import scene
-from deepinside.localisation.measure import THRESHOLDS, inside, measured
+from deepinside.localisation.measure import THRESHOLDS, measured
 from deepinside.localisation.segment import segment
 from deepinside.localisation.settings import Settings
 from deepinside.network import Network
@@ -227,7 +227,7 @@ class Comparison:
         canvas = image.numpy()
         covered = np.ones(canvas.shape[1:], dtype=bool)
         cut = segment(scene(np.stack(maps), covered, canvas, self.settings.side), self.settings)
-        room = float(inside(covered.shape, truth).mean())
+        room = float(measured(covered.astype(float), covered, truth).energy)  # the boxes' share of the area
         found: list[tuple[tuple[float, ...], Float[ndarray, " t"]]] = []
         for map_, part in zip(maps, cut, strict=True):
             one = measured(map_, covered, truth)

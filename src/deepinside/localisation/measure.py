@@ -41,24 +41,16 @@ def measured(map_: Float[ndarray, "h w"], covered: Bool[ndarray, "h w"], instanc
     Source: Choe et al. 2020, sec. 4.1 (boxes of every component, any instance); Zhang et al. 2018 (pointing game,
         without their tolerance of 15 pixels); Wang et al. 2020 (Score-CAM), sec. 4.3 (energy).
     """
-    there = inside(map_.shape, instances)
+    inside = _inside(map_.shape, instances)
     scale = normalised(map_, covered)
     place = np.unravel_index(np.argmax(scale), scale.shape)
     total = float((map_ * covered).sum())
-    energy = float((map_ * covered * there).sum()) / total if total > 0 else float("nan")
-    return Measured(_curve(scale, instances), np.asarray(float(there[place])), np.asarray(energy))
+    energy = float((map_ * covered * inside).sum()) / total if total > 0 else float("nan")
+    return Measured(_curve(scale, instances), np.asarray(float(inside[place])), np.asarray(energy))
 
 
-def inside(size: tuple[int, ...], instances: Float[ndarray, "b 4"]) -> Bool[ndarray, "h w"]:
-    """The pixels whose centre is in a box.
-
-    Args:
-        size: (h, w) of the image, in pixels.
-        instances: half-open boxes x0 y0 x1 y1, not rounded.
-
-    Returns:
-        (h, w).
-    """
+def _inside(size: tuple[int, ...], instances: Float[ndarray, "b 4"]) -> Bool[ndarray, "h w"]:
+    # A pixel is inside where its centre is.
     y, x = np.arange(size[0])[:, None] + 0.5, np.arange(size[1])[None, :] + 0.5
     found = [(x0 <= x) & (x < x1) & (y0 <= y) & (y < y1) for x0, y0, x1, y1 in instances]
     return np.any(found, axis=0)

@@ -1,6 +1,7 @@
 """Images and a network -> the maps of many attribution methods, measured alike."""
 
 import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -99,12 +100,15 @@ def opened(cfg: DictConfig, inputs: dict[str, Path]) -> Comparison:
     network = open_network(cfg, inputs["network"])
     index = matched(open_index(cfg, inputs["prepare"], inputs["network"]), network.classes)
     index = index.split(cfg.data.split).limit(cfg.data.limit)
-    if not len(labelled := index.labelled()):
+    known = tuple(entry for entry in index.entries if entry.label >= 0)
+    if not known:
         raise ValueError(
             f"benchmark needs images whose class is known to {network.name}, with boxes around it; none of the "
             f"{len(index)} in {index.root} has one: use data=ilsvrc, data=imagenette, or data=folder with boxes"
         )
-    index = labelled.boxed()
+    bare = (entry for entry in index.entries if entry.label < 0)
+    aside = tuple((entry.file, "expected a class, got none: benchmark requires one") for entry in bare)
+    index = replace(index, entries=known, set_aside=index.set_aside + aside).boxed()
     settings = Settings.of(OmegaConf.create(defaults("localise", "simonyan2013", {"side": cfg.benchmark.side})))
     return Comparison(network, index, _methods(cfg), cfg.benchmark, settings, cfg.seed)
 
