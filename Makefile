@@ -9,10 +9,11 @@ CHECKED := src tests benchmarks experiments notebooks
 .PHONY: reproduce photographs experiments benchmark test test-slow lint install clean
 
 reproduce: $(INSTALLED)
-	$(BIN)/deepinside experiment=reproduce report.benchmarks=benchmarks/results.csv report.networks=experiments/networks.csv
+	$(BIN)/deepinside experiment=reproduce report.benchmarks=benchmarks/results.csv report.networks=experiments/networks.csv \
+		report.register=experiments/claims.csv
 
 photographs: $(INSTALLED) # those of yours: make photographs WITH="data.root=IMAGENETTE concepts.root=BRODEN"
-	$(BIN)/deepinside experiment=photographs $(WITH)
+	$(BIN)/deepinside experiment=photographs report.register=experiments/claims.csv $(WITH)
 
 experiments: $(INSTALLED) # the cards, from what `make reproduce` left
 	$(BIN)/deepinside experiment=reproduce run=claims

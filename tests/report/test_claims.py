@@ -143,3 +143,46 @@ def test_the_markdown_has_every_claim_and_every_number_in_tables_that_hold(page)
     for table in tables:
         assert len({line.replace("\\|", "").count("|") for line in table}) == 1, table
     assert text.count("Top-1 error, centre crop") == 2  # among what was found, and in its section
+
+
+def test_an_earlier_register_fills_in_what_this_run_did_not_test(tmp_path):
+    head = [*CLAIMS[0], "null", "unit"]
+    earlier = [
+        head,
+        (*CLAIMS[1][:5], 9, 8, 10, *CLAIMS[1][8:], "the centre", ""),  # this run has its own
+        (
+            "C04",
+            "contradicted",
+            "GoogLeNet on ILSVRC",
+            "ilsvrc",
+            "error",
+            40,
+            35,
+            45,
+            50,
+            "",
+            "S13",
+            "localise/x",
+            "a",
+            "%",
+        ),
+        ("C05", "supported", "More", "photographs", "error", 4, 3, 5, 50, "", "S13", "localise/x", "a", "%"),
+        ("C06", "needs_data", "None", "photographs", "", "", "", "", "", "", "S13", "", "", ""),
+    ]
+    file = tmp_path / "claims.csv"
+    write(file, earlier)
+    inputs = world(tmp_path / "outputs") | {"claims": claims(tmp_path / "outputs")}
+    found = compose(inputs, settings(register=str(file)), "tried")[0]
+    lines = {line.cells[0].key: line.cells for line in found.claims.catalogue.lines}
+    assert sorted(lines) == ["C01", "C02", "C04", "C05"]
+    assert lines["C01"][3].text == "1.75"
+    assert (lines["C01"][2].note, lines["C04"][2].note) == ("", "measured before, not by this run")
+    assert lines["C05"][5].links == ()
+    assert "measured before" in render(found)
+    alone = compose(world(tmp_path / "other"), settings(register=str(file)), "tried")[0]
+    assert len(alone.claims.catalogue.lines) == 3
+    render(alone)
+    write(file, [head[1:], *(row[1:] for row in earlier[1:])])
+    spoilt = compose(world(tmp_path / "third"), settings(register=str(file)), "tried")[0]
+    assert spoilt.claims is None
+    assert any("claims.csv has no column id" in one for one in spoilt.missing)

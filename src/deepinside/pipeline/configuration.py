@@ -227,7 +227,9 @@ def portable(overrides: Sequence[str]) -> list[str]:
     kept = []
     for override in overrides:
         key, _, value = override.lstrip("+").partition("=")
-        if key in {"outputs", "report.benchmarks", "report.networks"} or key.startswith(("machine", "wandb")):
+        if key in {"outputs", "report.benchmarks", "report.networks", "report.register"} or key.startswith(
+            ("machine", "wandb")
+        ):
             continue
         if key in _PATHS and value not in _WORDS:
             kept.append(f"{key}={_name(key)}")

@@ -87,7 +87,7 @@ _ROWS = (
     Stage("score",     "table",   ("score", "data.split"),                       ("predictions", "score.blacklist"), _DATA, _pictures),
     Stage("claims",    "table",   ("claims",)),
     Stage("sweep",     "table",   ("sweep.stage", "sweep.grid", "sweep.metrics", "sweep.repeats", "sweep.says", "sweep.set_aside", "name")),
-    Stage("report",    "report",  ("report", "name"), ("report.benchmarks", "report.networks")),
+    Stage("report",    "report",  ("report", "name"), ("report.benchmarks", "report.networks", "report.register")),
 )
 # fmt: on
 STAGES = {stage.name: stage for stage in _ROWS}

@@ -109,6 +109,7 @@ COLUMNS = (
     Column("n", numeric=True),
     Column("Evidence"),
 )
+_EARLIER = "earlier"  # key of the remark on a row that this run did not measure
 _SHORT = 16  # characters of a unit
 
 
@@ -116,6 +117,30 @@ def register_rows(folders: Sequence[Folder]) -> list[dict[str, str]]:
     """The rows of all registers among the artifacts; damage is added to their problems."""
     holders = [folder for folder in folders if any(sheet.file == FILE for sheet in folder.sheets)]
     return [one for folder in holders for one in lines(folder, FILE, NEEDED)]
+
+
+def with_earlier(rows: Sequence[Mapping[str, str]], before: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    """The tests of this run, and in the place of those that it did not make those of an earlier register.
+
+    Args:
+        rows: of this run.
+        before: of the earlier register; what it did not decide is not taken.
+
+    Returns:
+        Rows; the earlier ones say so, and lead to no artifact, which may be on another machine.
+    """
+    known = {(one["id"], one["world"]): one for one in before if _tested(one)}
+    merged = [one if _tested(one) else _marked(known.get((one["id"], one["world"])), one) for one in rows]
+    there = {(one["id"], one["world"]) for one in rows}
+    return merged + [_marked(one, one) for key, one in known.items() if key not in there]
+
+
+def _tested(one: Mapping[str, str]) -> bool:
+    return one["verdict"] in {*DECIDED, "undecided"}
+
+
+def _marked(earlier: Mapping[str, str] | None, own: Mapping[str, str]) -> Mapping[str, str]:
+    return own if earlier is None else {**earlier, "artifact": "", _EARLIER: "measured before, not by this run"}
 
 
 def claims(
@@ -126,7 +151,7 @@ def claims(
         return None
     decided = [one for one in rows if _listed(one)]
     places = Places.of(artifacts, sections, settings.chapters)
-    holder = next(one for one in artifacts if any(sheet.file == FILE for sheet in one.sheets))
+    holder = next((one for one in artifacts if any(sheet.file == FILE for sheet in one.sheets)), None)
     listing = Catalogue(
         anchor=ANCHOR,
         title="",
@@ -136,7 +161,7 @@ def claims(
         lines=[Line(_row(one, places, settings.words)) for one in decided],
         total=len(decided),
         file=FILE,
-        href=f"{holder.href}{FILE}",
+        href=f"{holder.href}{FILE}" if holder else "",
     )
     return Claims(_tallies(rows), listing, verdict=1, world=2, counted=_counted(rows), rest=_rest(rows))
 
@@ -186,7 +211,7 @@ def _row(one: Mapping[str, str], places: Places, words: Mapping[str, str]) -> tu
     return (
         Cell(one["statement"], key=one["id"], note=f"{source}{f'. Predicted: {predicted}' if predicted else ''}"),
         Cell(text, key=_rank(verdict), tone=_tone(verdict), note=_corrected(one)),
-        Cell(WORLDS.get(one["world"], one["world"] or "not said")),
+        Cell(WORLDS.get(one["world"], one["world"] or "not said"), note=one.get(_EARLIER, "")),
         _measured(one, words),
         counted,
         Cell("", links=places.links(one.get("artifact") or "", one.get("metric") or "")),

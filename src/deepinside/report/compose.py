@@ -9,11 +9,11 @@ from deepinside.report import number
 from deepinside.report.atlas import atlas, units_of
 from deepinside.report.boxes import boxes, class_names
 from deepinside.report.catalogue import Catalogue
-from deepinside.report.claims import claims, register_rows
+from deepinside.report.claims import claims, register_rows, with_earlier
 from deepinside.report.describe import describe
 from deepinside.report.environment import environments, trace
 from deepinside.report.exhibit import Exhibits, hang, highlights
-from deepinside.report.external_tables import benchmarks, comparisons
+from deepinside.report.external_tables import benchmarks, comparisons, tested
 from deepinside.report.folder import Folder, read
 from deepinside.report.lineage import drawings
 from deepinside.report.measure import numbers
@@ -44,7 +44,8 @@ def compose(
     chosen, taken = trace(folders), set[str]()
     artifacts = [describe(folder, chosen[folder.key], settings, taken) for folder in folders]
     tables = _catalogues(folders, artifacts, exhibits, settings.rows_per_table, atlases)
-    register = register_rows(folders)  # reading may find more that is wrong
+    before, unread = tested(settings.register)
+    register = with_earlier(register_rows(folders), before)  # reading may find more that is wrong
     artifacts = [replace(one, problems=tuple(f.problems)) for f, one in zip(folders, artifacts, strict=True)]
     known = [n for f, one in zip(folders, artifacts, strict=True) for n in numbers(f.cells, one, settings.words)]
     sections = lay_out(chapters, artifacts, known, exhibits, settings.words, tables)
@@ -55,7 +56,7 @@ def compose(
         title=settings.title,
         name=name,
         lead=_lead(chosen, settings.words),
-        missing=[*settings.missing, *_missing(settings, artifacts), *filter(None, (untimed, uncompared))],
+        missing=[*settings.missing, *_missing(settings, artifacts), *filter(None, (untimed, uncompared, unread))],
         highlights=highlights(settings.showcase, sections, exhibits, budget),
         claims=claims(register, artifacts, sections, settings),
         found=found(known, settings.findings),

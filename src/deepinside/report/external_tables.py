@@ -1,4 +1,4 @@
-"""Tables from outside of artifacts: those of `make benchmark` and of `experiments/networks.py`."""
+"""Tables from outside of artifacts: `make benchmark`, `experiments/networks.py`, and claims that were tested before."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _BENCHMARKS = ("benchmark", "case", "beside", "ours", "theirs", "unit", "ratio", "lowest", "highest", "target", "met")
+_CLAIMS = ("id", "verdict", "statement", "world", "value", "ci_low", "ci_high", "n", "null", "unit", "metric")
 _NETWORKS = ("on", "network", "number", "value", "unit", "n", "ci_low", "ci_high", "artifact")
 
 
@@ -61,6 +62,11 @@ def comparisons(file: Path | None) -> tuple[Sequence[Comparison], str]:
     """The tables of `experiments/networks.py`, one per data set, and the problems of the file."""
     rows, problem = _read(file, _NETWORKS, "networks", "run python experiments/networks.py")
     return [_comparison(on, [row for row in rows if row["on"] == on]) for on in _each(rows, "on")], problem
+
+
+def tested(file: Path | None) -> tuple[Sequence[Mapping[str, str]], str]:
+    """The rows of a register of claims that was tested before, and its problems."""
+    return _read(file, _CLAIMS, "register", "run python experiments/cards.py ARTIFACT")
 
 
 def _read(file: Path | None, columns: Sequence[str], name: str, remedy: str) -> tuple[list[dict[str, str]], str]:

@@ -73,6 +73,7 @@ class Settings:
         command: overrides of the run itself; None if unknown.
         benchmarks: table of `make benchmark`; None: not shown.
         networks: table of `experiments/networks.py`; None: not shown.
+        register: table of claims that were tested before, `experiments/claims.csv`; None: not shown.
     """
 
     title: str
@@ -90,6 +91,7 @@ class Settings:
     command: tuple[str, ...] | None = None
     benchmarks: Path | None = None
     networks: Path | None = None
+    register: Path | None = None
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Self:
@@ -116,4 +118,5 @@ class Settings:
             command=None if command is None else tuple(map(str, command)),
             benchmarks=Path(config["benchmarks"]) if config.get("benchmarks") else None,
             networks=Path(config["networks"]) if config.get("networks") else None,
+            register=Path(config["register"]) if config.get("register") else None,
         )
