@@ -1,4 +1,4 @@
-"""How often a batch makes the host wait for a graphics card: values read one by one, and sizes that depend on values."""
+"""How often a batch makes the host wait for a graphics card: values read one by one, sizes that depend on values."""
 
 from collections import Counter
 
