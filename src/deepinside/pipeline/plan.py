@@ -272,7 +272,9 @@ def _planned_claims(planner: Planner, cfg: DictConfig, command: Sequence[str]) -
     for key, overrides in case.runs.items():
         try:
             further = beside(overrides, cfg)
-            inputs[key] = once.plan(further, further.run, portable(overrides))
+            own = any(word.startswith("seed=") for word in overrides)
+            words = overrides if own or not cfg.seed else [*overrides, f"seed={cfg.seed}"]
+            inputs[key] = once.plan(further, further.run, portable(words))
         except HydraException:
             check_overrides(overrides)  # says what was misspelt
             raise
