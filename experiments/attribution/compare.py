@@ -2,10 +2,10 @@
 
     python experiments/attribution/compare.py --ilsvrc PATH --imagenette PATH --squeezenet FILE --convnet FILE
     python experiments/attribution/compare.py --ilsvrc PATH --squeezenet FILE --only squeezenet.ilsvrc
-    python experiments/attribution/compare.py --join outputs/benchmark/ID ...      # writes results.csv from artifacts alone
+    python experiments/attribution/compare.py --join outputs/benchmark/ID ...      # results.csv from artifacts alone
 
-A part is a network on a data set; finished parts are not computed again, and an interrupted one continues. The methods are
-those of METHODS; those of other libraries run where they are installed (pip install 'deepinside[guests]').
+A part is a network on a data set; finished parts are not computed again, and an interrupted one continues. The methods
+are those of METHODS; those of other libraries run where they are installed (pip install 'deepinside[guests]').
 """
 
 import argparse
@@ -18,8 +18,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 METHODS = (
-    "saliency", "guided", "deconvnet", "input_x_gradient", "smooth_grad", "integrated_gradients", "grad_cam", "occlusion",
-    "rise", "captum.DeepLift", "zennit.EpsilonPlus", "centre", "noise", "sobel",
+    "saliency", "guided", "deconvnet", "input_x_gradient", "smooth_grad", "integrated_gradients", "grad_cam",
+    "occlusion", "rise", "captum.DeepLift", "zennit.EpsilonPlus", "centre", "noise", "sobel",
 )  # fmt: skip
 COLUMNS = ("network", "data", "method", "metric", "value", "unit", "n", "ci_low", "ci_high", "artifact")
 NULLS = ("untrained", "other_image")
@@ -95,7 +95,7 @@ def main() -> None:
         write(options.join, options.out)
         return
     for name, words in parts(options).items():
-        print(name, flush=True)  # noqa: T201
+        print(name, flush=True)
         command = [sys.executable, "-m", "deepinside", "run=benchmark", *words, *further]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         write([Path(done.stdout.splitlines()[-1].removeprefix("artifact: "))], options.out)
