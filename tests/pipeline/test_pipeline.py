@@ -358,7 +358,6 @@ def test_the_report_takes_all_artifacts_of_all_runs(tmp_path: Path) -> None:
     assert set(plan.inputs) == {
         *("prepare", "concepts", "train", "invert", "visualise", "localise", "dissect", "claims"),
         *(f"{stage}.photos.efficientnet_lite0" for stage in ("prepare", "load", "visualise")),
-        *("visualise.miniature.projected", "visualise.real.projected"),  # what the register rests on beside
     }
     evidence = plan.inputs["claims"].inputs
     assert evidence["miniature.boxes"].folder == plan.inputs["localise"].folder

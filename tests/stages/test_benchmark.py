@@ -108,6 +108,7 @@ def test_wrong_settings(tmp_path, changed, message):
         benchmark.check(configuration(tmp_path, **changed))
 
 
+@pytest.mark.slow
 @needs_shared
 def test_squeezenet_on_photographs(tmp_path):
     words = [
