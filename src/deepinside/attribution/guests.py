@@ -154,6 +154,8 @@ def captum(kind: str, arguments: Mapping[str, Any]) -> Work:
         if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD and key not in {"self", "inputs"}
     }  # fmt: skip
     _expect_all(f"captum.{kind}", needed - {"target", "baselines"} - asked.keys())
+    if "internal_batch_size" in inspect.signature(chosen.attribute).parameters:
+        asked = {"internal_batch_size": 8} | asked  # of the points of a path, which captum would compute all at once
 
     def work(network: Network, image: Tensor, target: int, seed: int) -> Float[ndarray, "h w"]:
         if kind.removeprefix("Layer") in _HOOKED:
