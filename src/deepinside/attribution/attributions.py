@@ -1,6 +1,6 @@
 """The maps that are compared: methods of this package, methods of other libraries, and baselines without a network."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from deepinside.attribution import guests
+from deepinside.attribution.guests import Work
 from deepinside.localisation.maps import window
 from deepinside.network import Network
 from deepinside.records import Batch, Maps
@@ -20,8 +21,6 @@ from deepinside.visualisation.method import Method, methods
 
 CENTRE = "centre"
 _DEVIATION = 0.25  # of the Gaussian about the centre, share of each side
-
-Work = Callable[[Network, Float[Tensor, "1 3 h w"], int, int], Float[ndarray, "h w"]]
 
 
 class Attribution(NamedTuple):

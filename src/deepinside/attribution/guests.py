@@ -111,6 +111,27 @@ def _layer(network: Network, name: str | None, image: Tensor) -> nn.Module:
     return network.layer(name or spatial_layer(network, image))
 
 
+def _captum_class(kind: str) -> Any:
+    attr = _library("captum.attr")
+    base = importlib.import_module("captum.attr._utils.attribution")
+    possible: dict[str, Any] = {
+        name: one
+        for name, one in vars(attr).items()
+        if inspect.isclass(one) and issubclass(one, base.Attribution) and "attribute" in vars(one)
+        and "target" in inspect.signature(one.attribute).parameters  # type: ignore[attr-defined]
+        and not issubclass(one, base.NeuronAttribution)
+        and {"forward_func", "model"} & set(inspect.signature(one).parameters)
+    }  # fmt: skip
+    if kind not in possible and inspect.isclass(getattr(attr, kind, None)):
+        raise ValueError(
+            f"captum.{kind} attributes to something else than an image's pixels or one layer: choose one of "
+            f"{', '.join(sorted(possible))}"
+        )
+    if kind not in possible:
+        raise KeyError(f"captum has no class {kind!r}; {closest(kind, sorted(possible))}")
+    return possible[kind]
+
+
 def captum(kind: str, arguments: Mapping[str, Any]) -> Work:
     """A class of `captum.attr` that attributes to the input or to one layer.
 
@@ -127,24 +148,7 @@ def captum(kind: str, arguments: Mapping[str, Any]) -> Work:
         ModuleNotFoundError: if captum is not installed.
         ValueError: for a class that attributes to something else, such as a neuron or words.
     """
-    attr = _library("captum.attr")
-    base = importlib.import_module("captum.attr._utils.attribution")
-    possible: dict[str, Any] = {
-        name: one
-        for name, one in vars(attr).items()
-        if inspect.isclass(one) and issubclass(one, base.Attribution) and "attribute" in vars(one)
-        and "target" in inspect.signature(one.attribute).parameters  # type: ignore[attr-defined]
-        and not issubclass(one, base.NeuronAttribution)
-        and {"forward_func", "model"} & set(inspect.signature(one).parameters)
-    }  # fmt: skip
-    if kind not in possible and inspect.isclass(getattr(attr, kind, None)):
-        raise ValueError(
-            f"captum.{kind} attributes to something else than an image's pixels or one layer: choose one of "
-            f"{', '.join(sorted(possible))}"
-        )
-    chosen = possible.get(kind)
-    if chosen is None:
-        raise KeyError(f"captum has no class {kind!r}; {closest(kind, sorted(possible))}")
+    chosen = _captum_class(kind)
     layered = "layer" in inspect.signature(chosen).parameters
     layer = arguments.get("layer")
     rest = {key: value for key, value in arguments.items() if key != "layer"}

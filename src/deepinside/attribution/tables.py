@@ -10,7 +10,7 @@ from numpy import ndarray
 from scipy import stats
 
 from deepinside.attribution.attributions import CENTRE, Attribution
-from deepinside.attribution.comparison import OTHER, OWN, SAMPLED, UNTRAINED
+from deepinside.attribution.comparison import OTHER, UNTRAINED
 from deepinside.localisation.measure import max_box_accuracy
 from deepinside.records import Row
 from deepinside.statistics import LEVEL, mean_row
@@ -268,19 +268,3 @@ def _cell(row: Row | None) -> str:
     if row.unit == "ms" or row.ci_low is None or not np.isfinite(row.ci_low):
         return f"{row.value:.3g}"
     return f"{row.value:.3g} [{row.ci_low:.3g}, {row.ci_high:.3g}]"
-
-
-def own(metric: str) -> bool:
-    """Whether a metric is of the method's own map, and not of a null.
-
-    Args:
-        metric: name.
-
-    Returns:
-        Whether it has no source before it.
-    """
-    return metric.rpartition(".")[0] == OWN
-
-
-__all__ = ["LOWER", "SAMPLED", "Measures", "agreement", "comparisons", "differences", "held_out", "holm", "latex",
-           "measures", "own", "per_image", "rows"]  # fmt: skip

@@ -206,6 +206,16 @@ class Index:
         dealt = (self.entries[position].label for position in order)
         return replace(self, entries=tuple(replace(e, label=own) for e, own in zip(self.entries, dealt, strict=True)))
 
+    def labelled(self) -> "Index":
+        """The images whose class is known; the others are skipped by name.
+
+        Returns:
+            The index of these images, maybe of none.
+        """
+        aside = tuple((e.file, "expected a class, got none: it is required here") for e in self.entries if e.label < 0)
+        kept = tuple(entry for entry in self.entries if entry.label >= 0)
+        return replace(self, entries=kept, set_aside=self.set_aside + aside)
+
     def boxed(self) -> "Index":
         """The images that have a box; the others are skipped by name.
 

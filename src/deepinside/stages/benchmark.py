@@ -1,7 +1,6 @@
 """Images and a network -> the maps of many attribution methods, measured alike."""
 
 import shutil
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -100,17 +99,13 @@ def opened(cfg: DictConfig, inputs: dict[str, Path]) -> Comparison:
     network = open_network(cfg, inputs["network"])
     index = matched(open_index(cfg, inputs["prepare"], inputs["network"]), network.classes)
     index = index.split(cfg.data.split).limit(cfg.data.limit)
-    known = tuple(entry for entry in index.entries if entry.label >= 0)
-    if not known:
+    if not len(labelled := index.labelled()):
         raise ValueError(
             f"benchmark needs images whose class is known to {network.name}, with boxes around it; none of the "
             f"{len(index)} in {index.root} has one: use data=ilsvrc, data=imagenette, or data=folder with boxes"
         )
-    bare = (entry for entry in index.entries if entry.label < 0)
-    aside = tuple((entry.file, "expected a class, got none: benchmark requires one") for entry in bare)
-    index = replace(index, entries=known, set_aside=index.set_aside + aside).boxed()
     settings = Settings.of(OmegaConf.create(defaults("localise", "simonyan2013", {"side": cfg.benchmark.side})))
-    return Comparison(network, index, _methods(cfg), cfg.benchmark, settings, cfg.seed)
+    return Comparison(network, labelled.boxed(), _methods(cfg), cfg.benchmark, settings, cfg.seed)
 
 
 def _draw(comparison: Comparison, numbers: list[Row], found: tables.Measures, images: list[str], out: Path) -> None:

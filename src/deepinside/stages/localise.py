@@ -4,7 +4,6 @@ import logging
 import shutil
 import time
 from concurrent.futures import Executor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -96,16 +95,13 @@ def usable(index: Index) -> Index:
     Raises:
         ValueError: if there are none.
     """
-    labelled = tuple(entry for entry in index.entries if entry.label >= 0)
-    if not labelled:
+    if not len(labelled := index.labelled()):
         raise ValueError(
             f"localise needs images whose class is known and boxes around it; none of the {len(index)} in "
             f"{index.root} has a class: use data=ilsvrc, data=miniature, or data=folder with boxes; for images without "
             "labels, run=visualise"
         )
-    bare = (entry for entry in index.entries if entry.label < 0)
-    aside = tuple((entry.file, "expected a class, got none: localise requires one") for entry in bare)
-    return replace(index, entries=labelled, set_aside=aside).boxed()
+    return labelled.boxed()
 
 
 def agree(index: Index, network: Network) -> None:
