@@ -13,15 +13,10 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy import stats
 
-from deepinside.claims.intervals import (
-    clustered_interval,
-    correlation_interval,
-    separate_shares_interval,
-    widened,
-)
-from deepinside.claims.measures import Folders, mean_estimate, seeds_estimate
+from deepinside.claims.measures import Folders, ends, mean_estimate, seeds_estimate
 from deepinside.claims.verdict import Estimate
 from deepinside.records import Table
+from deepinside.statistics import clustered_interval, correlation_interval, separate_shares_interval
 
 _RESAMPLES = 2000
 
@@ -84,10 +79,10 @@ def difference_of_rows(folders: Folders, first: str, second: str) -> Estimate:
     """
     places = [found[0] for found in folders.values()]
     a, b = Table.read(places[0])[first], Table.read(places[-1])[second]
-    ends = [widened(row.value, row.ci_low, row.ci_high, row.n) for row in (a, b)]
+    (low_a, high_a), (low_b, high_b) = ends(a), ends(b)
     value, n = a.value - b.value, min(a.n, b.n)
-    low = value - float(np.hypot(a.value - ends[0][0], ends[1][1] - b.value))
-    high = value + float(np.hypot(ends[0][1] - a.value, b.value - ends[1][0]))
+    low = value - float(np.hypot(a.value - low_a, high_b - b.value))
+    high = value + float(np.hypot(high_a - a.value, b.value - low_b))
     return Estimate(value, low, high, n, max(n - 1, 1), b.value)
 
 
@@ -95,10 +90,10 @@ def all_rows(folders: Folders, metrics: Sequence[str]) -> Estimate:
     """Several readings of one effect that must agree: their mean, from the lowest lower to the highest upper end."""
     table = Table.read(folders[_only(folders)][0])
     rows = [table[metric] for metric in metrics]
-    ends = np.array([widened(row.value, row.ci_low, row.ci_high, row.n) for row in rows])
     n = min(row.n for row in rows)
     value = float(np.mean([row.value for row in rows]))
-    return Estimate(value, float(ends[:, 0].min()), float(ends[:, 1].max()), n, max(n - 1, 1), 0.0)
+    lows, highs = np.transpose([ends(row) for row in rows])
+    return Estimate(value, float(np.min(lows)), float(np.max(highs)), n, max(n - 1, 1), 0.0)
 
 
 def detectors(

@@ -9,17 +9,11 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from deepinside.claims.intervals import (
-    mean_interval,
-    paired_shares_interval,
-    seeds_interval,
-    share_interval,
-    widened,
-)
 from deepinside.claims.register import Measure, Source
 from deepinside.claims.verdict import Estimate
-from deepinside.records import Table
+from deepinside.records import Row, Table
 from deepinside.spelling import resolved
+from deepinside.statistics import NONE, Interval, mean_interval, paired_shares_interval, share_interval, t_interval
 
 Folders = Mapping[str, Sequence[Path]]  # evidence -> an artifact per seed
 _REDUCE: Mapping[str, Callable] = {"mean": np.mean, "max": np.max, "min": np.min}
@@ -60,7 +54,12 @@ def estimate(measure: Measure, folders: Folders) -> Estimate:
 
 def _row(source: Source, folders: Folders) -> Estimate:
     row = Table.read(folders[source.evidence][0])[str(source.metric)]
-    return Estimate(row.value, *widened(row.value, row.ci_low, row.ci_high, row.n), row.n, max(row.n - 1, 1))
+    return Estimate(row.value, *ends(row), row.n, max(row.n - 1, 1))
+
+
+def ends(row: Row) -> Interval:
+    """The interval of a row of a table; NaN if it has no width: what did not vary in a few units may in the next."""
+    return (row.ci_low, row.ci_high) if row.ci_high > row.ci_low else NONE
 
 
 def shifted(found: Estimate, null: float) -> Estimate:
@@ -141,7 +140,7 @@ def mean_estimate(values: Float[ndarray, " n"], null: float) -> Estimate:
 
 def seeds_estimate(values: Float[ndarray, " n"], null: float) -> Estimate:
     """The mean of differences over seeds with its t-interval."""
-    return Estimate(float(np.mean(values)), *seeds_interval(values), len(values), max(len(values) - 1, 1), null)
+    return Estimate(float(np.mean(values)), *t_interval(values), len(values), max(len(values) - 1, 1), null)
 
 
 def shares_estimate(ours: Float[ndarray, " n"], theirs: Float[ndarray, " n"] | None, value: float | None) -> Estimate:

@@ -115,7 +115,7 @@ METRICS = {
 
 
 def row(column: str, wrong: Float[ndarray, " n"], prefix: str = "") -> Row:
-    """The mean of an error over the images that count, in percent, with its bootstrap interval over images.
+    """The mean of an error over the images that count, in percent, with the exact interval of a share of images.
 
     Args:
         column: a key of `METRICS`.

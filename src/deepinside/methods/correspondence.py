@@ -17,6 +17,7 @@ from deepinside.network import Network
 from deepinside.probe import activations, before_scores, convolutional
 from deepinside.records import Row
 from deepinside.spelling import closest
+from deepinside.statistics import LEVEL, widened
 from deepinside.study import Segments, Study
 
 _ELSEWHERE = ("-c", "-s")  # ends of Broden's names of colours and scenes, which are neither object nor part
@@ -332,7 +333,7 @@ def sign_distances(signs: Int8[Tensor, "n d"]) -> tuple[Float[Tensor, "n n"], Fl
 
 
 def pair_interval(
-    distances: Float[ndarray, "n n"], *, level: float = 0.95, resamples: int = 2000, seed: int = 0
+    distances: Float[ndarray, "n n"], *, level: float = LEVEL, resamples: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
     """The percentile bootstrap interval over images of a mean over pairs (n, n); NaN is ignored."""
     known = np.isfinite(distances) & ~np.eye(len(distances), dtype=bool)
@@ -368,9 +369,9 @@ def _rows(
 def _summary(matrix: Float[ndarray, "n n"], name: str) -> dict[str, float]:
     values = matrix[np.triu_indices(len(matrix), 1)]
     values = values[np.isfinite(values)]
-    low, high = pair_interval(matrix)
     error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
     mean = values.mean() if len(values) else np.nan
+    low, high = widened(mean, *pair_interval(matrix), len(matrix))
     return {name: mean, f"{name}_error": error, f"{name}_low": low, f"{name}_high": high}
 
 

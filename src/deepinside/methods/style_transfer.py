@@ -395,17 +395,12 @@ def _numbers(made: Mapping[tuple[str, str], _Made], layers: Layers) -> Iterator[
     yield Row("pairs", len(made), "pairs of images")
     for column in ("style", *(f"style.{layer}" for layer in layers.style)):
         ends = [(one.rows[0][column], one.rows[-1][column]) for one in made.values()]
-        yield _mean(
+        yield mean_row(
             f"{column}.reduction", [first / last if last else math.nan for first, last in ends], "times smaller"
         )
     distances = [one.distances for one in made.values()]
-    yield _mean("content.relative_distance", [one for one, _ in distances], "")
-    yield _mean("content.relative_distance_of_noise", [noise for _, noise in distances], "")
-
-
-def _mean(metric: str, values: Sequence[float], unit: str) -> Row:
-    row = mean_row(metric, values, unit)
-    return row if row.n > 1 else row._replace(ci_low=math.nan, ci_high=math.nan)  # one pair has no spread
+    yield mean_row("content.relative_distance", [one for one, _ in distances], "")
+    yield mean_row("content.relative_distance_of_noise", [noise for _, noise in distances], "")
 
 
 def _shown(

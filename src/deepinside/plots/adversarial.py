@@ -31,7 +31,7 @@ def attacked(study: Study) -> Iterator[Drawn]:
         "curves",
         "Success and effects of attacks",
         f"Means over {count} of {rows['counted'].n} images (correctly classified or without a label), bars: 95 % "
-        "bootstrap intervals, of zero width where all agree. Left: share of images whose class changes when every "
+        "intervals. Left: share of images whose class changes when every "
         "pixel changes by eps, along the gradient's sign or at random. Middle: relative distance of the features, "
         f"layer by layer, at eps {float(study.shown['middle']):g}/255 and for the nearest image classified as the "
         f"target (L-BFGS, which {box}). Right: rank correlation of the saliency map with that of the "

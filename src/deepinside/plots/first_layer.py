@@ -31,7 +31,7 @@ def filters(study: Study) -> Iterator[Drawn]:
         "to the highest peak frequency, each on its own scale, grey is zero; frames: dead (constant response) and weak "
         "(far smaller than the largest). Middle: power over frequency, as a share of each filter's total; line: mean "
         f"over the filters, band: their middle half; {low:g} to {high:g} cycles per pixel is called mid; frequencies "
-        "to the right of the dashed line are aliased by the stride. Right: means over the filters with 95 % bootstrap "
+        "to the right of the dashed line are aliased by the stride. Right: means over the filters with 95 % "
         "intervals; folded: share of a filter's power beyond the dashed line, and of its responses to the images. Grey "
         "marks: the same for random weights."
     )

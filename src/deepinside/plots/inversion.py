@@ -11,7 +11,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from deepinside.plots.gallery import Drawn
-from deepinside.statistics import bootstrap_interval
+from deepinside.statistics import mean_interval
 from deepinside.study import Study
 
 _WAYS = {"optimised": ("#0072B2", "o"), "learned": ("#D55E00", "s")}
@@ -44,7 +44,7 @@ def sheets(study: Study) -> Iterator[Drawn]:
         "errors",
         "Errors by depth",
         "Left: relative error of the features. Middle: relative error of the pixels, 1 for two random images. "
-        "Right: correlation of fine detail. Means over images with 95 % bootstrap intervals.",
+        "Right: correlation of fine detail. Means over images with 95 % intervals.",
     )
 
 
@@ -102,7 +102,7 @@ def _depth(table: pd.DataFrame, layers: list[str]) -> Figure:
                 for layer in known
             ]
             means = np.array([v.mean() for v in values])
-            ends = np.array([bootstrap_interval(v) for v in values]).T
+            ends = np.array([mean_interval(v) for v in values]).T
             places = [layers.index(layer) for layer in known]
             axis.errorbar(places, means, np.abs(ends - means), color=color, marker=marker, ms=5, capsize=3, label=way)
         axis.set_xticks(range(len(layers)), layers, rotation=30, ha="right", fontsize=7)

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy import ndarray
 
 from deepinside.plots.gallery import Drawn
-from deepinside.statistics import bootstrap_interval
+from deepinside.statistics import mean_interval
 from deepinside.study import Study
 
 
@@ -73,7 +73,7 @@ def cascade(study: Study) -> Iterator[Drawn]:
     axis = figure.subplots()
     for rule, curve, colour, marker in zip(study.shown["rules"].tolist(), values, _COLOURS, _MARKERS, strict=False):
         mean = np.nanmean(curve, axis=1)
-        low, high = np.array([bootstrap_interval(row[np.isfinite(row)]) for row in curve]).T
+        low, high = np.array([mean_interval(row[np.isfinite(row)]) for row in curve]).T
         axis.errorbar(counts, mean, (mean - low, high - mean), color=colour, marker=marker, capsize=3, label=rule)
     axis.axhline(0, color="0.4", lw=0.9, ls=":")
     axis.set_xlabel("layers with random weights, from the last to the first")
