@@ -326,7 +326,7 @@ def test_numbers_when_the_network_looks_into_the_box_and_when_not() -> None:
     drop = 1 / (1 + np.exp(-3.2)) - 1 / (1 + np.exp(-2.8))
     assert inside["probability_drop_in_box"].value == pytest.approx(drop, rel=1e-5)
     assert inside["probability_drop_outside_box"].value == 0
-    assert inside["probability_drop_in_box_above_outside"].ci_low == pytest.approx(drop, rel=1e-5)
+    assert inside["probability_drop_in_box_above_outside"].value == pytest.approx(drop, rel=1e-5)
     assert inside["largest_drop_in_box"][1:4] == (1.0, "share", 3)
     assert inside["positions_in_box"].value == pytest.approx(8 / 48)
     assert inside["label_changed"].value == 0

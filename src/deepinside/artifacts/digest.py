@@ -68,7 +68,7 @@ class RawDigests:
         state = [stat.st_size, stat.st_mtime_ns]
         if how == "stat":
             return hashlib.sha256(str(state).encode()).hexdigest()
-        key = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]  # the path would tell a home folder
+        key = hashlib.sha256(os.fsencode(_resolved(path))).hexdigest()[:32]  # the path would tell a home folder
         if self.known.get(key, [None])[:2] != state:
             self.known[key] = [*state, file_digest(path)]
             self._fresh = True
@@ -80,6 +80,15 @@ class RawDigests:
                 self.memory.parent.mkdir(parents=True, exist_ok=True)
                 write_text(self.memory, json.dumps(self.known))
                 self._fresh = False
+
+
+def _resolved(path: Path) -> Path:
+    return path.resolve() if path.is_symlink() else _folder(path.parent.absolute()) / path.name
+
+
+@cache
+def _folder(path: Path) -> Path:
+    return path.resolve()
 
 
 def walk(folder: Path) -> Iterator[tuple[str, Path]]:

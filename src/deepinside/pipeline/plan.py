@@ -213,6 +213,7 @@ def _targets(content: Any) -> set[str]:
 
 def planned(planner: Planner, cfg: DictConfig, command: Sequence[str]) -> Plan:
     """The plan of the requested stage; a report takes the stages of this configuration and of the further runs."""
+    planner = planner.steady()
     if cfg.run == "sweep":
         return _planned_sweep(planner, cfg, command)
     command = portable(command)
@@ -268,13 +269,13 @@ def _planned_claims(planner: Planner, cfg: DictConfig, command: Sequence[str]) -
     from deepinside.claims import evidence  # scipy is slow to import: not for `--help`
 
     case = evidence.case(cfg.claims, folder() / "claims" / "register", lambda overrides: beside(overrides, cfg))
-    inputs, missing, once = {}, [], planner.steady()
+    inputs, missing = {}, []
     for key, overrides in case.runs.items():
         try:
             further = beside(overrides, cfg)
             own = any(word.startswith("seed=") for word in overrides)
             words = overrides if own or not cfg.seed else [*overrides, f"seed={cfg.seed}"]
-            inputs[key] = once.plan(further, further.run, portable(words))
+            inputs[key] = planner.plan(further, further.run, portable(words))
         except HydraException:
             check_overrides(overrides)  # says what was misspelt
             raise
