@@ -34,7 +34,9 @@ STAGES = {  # what is run, and which of its numbers are taken: metric -> title
         "class_known_localisation_error": "localisation error, class known",
         "whole_image.class_known_localisation_error": "the whole image as box",
     },
-    "run=dissect dissect.layers=[{layer}]": {"{layer}.unique_detectors_per_category": "unique detectors"},
+    "run=dissect dissect.layers=[{layer}]": {
+        "{layer}.unique_detectors_above_null": "unique detectors above permuted labels"
+    },
     "run=visualise method=[inversion] method.inversion.layers=[{layer}] method.inversion.images=4 visualise.images=1 "
     "visualise.measured=1": {"inversion.{layer}.optimised.feature_error": "inversion error"},
     "run=visualise method=[am_best] visualise.images=1 visualise.measured=1 visualise.classes={classes}": {
