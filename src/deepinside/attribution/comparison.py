@@ -22,7 +22,7 @@ from deepinside.localisation import boxes
 from deepinside.localisation.maps import scene
 from deepinside.localisation.measure import THRESHOLDS, measured
 from deepinside.localisation.segment import segment
-from deepinside.localisation.settings import Settings
+from deepinside.localisation.settings import SALIENCY, Settings
 from deepinside.network import Network
 from deepinside.probe.randomise import randomised, with_weights
 
@@ -226,7 +226,7 @@ class Comparison:
     ) -> list[tuple[tuple[float, ...], Float[ndarray, " t"]]]:
         canvas = image.numpy()
         covered = np.ones(canvas.shape[1:], dtype=bool)
-        cut = segment(scene(np.stack(maps), covered, canvas, self.settings.side), self.settings)
+        cut = segment(scene({SALIENCY: np.stack(maps)}, covered, canvas, self.settings.side), self.settings)
         room = float(measured(covered.astype(float), covered, truth).energy)  # the boxes' share of the area
         found: list[tuple[tuple[float, ...], Float[ndarray, " t"]]] = []
         for map_, part in zip(maps, cut, strict=True):
