@@ -322,7 +322,8 @@ class Index:
         boxes: dict[str, list[list[float]]] = defaultdict(list)
         for image, *corners in _read(folder / "boxes.csv"):
             boxes[image].append([float(corner) for corner in corners])
-        masks = dict(map(tuple, _read(folder / "masks.csv"))) if (folder / "masks.csv").exists() else {}
+        outlines = _read(folder / "masks.csv") if (folder / "masks.csv").exists() else []
+        masks = {row[0]: row[1] for row in outlines}
         entries = tuple(
             Entry(
                 image=image,

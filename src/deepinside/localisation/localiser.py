@@ -30,7 +30,6 @@ from deepinside.localisation.settings import GRAD_CAM, Settings, from_maps
 from deepinside.methods.grad_cam import spatial_layer
 from deepinside.network import Network
 from deepinside.probe.randomise import randomised
-from deepinside.records import Batch, Maps
 
 T = TypeVar("T")
 
@@ -114,7 +113,7 @@ class Localiser:
     index: Index
     options: DictConfig
     pool: Executor
-    methods: Mapping[str, Callable[[Network, Batch], Maps]] = field(default_factory=dict)
+    methods: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def settings(self) -> Settings:
