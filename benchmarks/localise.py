@@ -32,7 +32,7 @@ from deepinside.records import Boxes
 SETTINGS = {
     "simonyan2013": Settings(),
     "best": Settings(
-        saliency=0.3, activation=0.7, smoothing=0.04, centre=0.35, segmentation="threshold", threshold=0.15
+        map={"saliency": 0.3, "grad_cam": 0.7}, smoothing=0.04, centre=0.35, segmentation="threshold", threshold=0.15
     ),
 }
 PHOTOGRAPHS = ("chelsea", "coffee", "astronaut", "rocket")
@@ -56,7 +56,8 @@ def photographed(name, side, grid, classes=CLASSES):
     bumps = np.stack([np.exp(-((y - v) ** 2 + (x - u) ** 2) / 0.06) for v, u in places])
     maps = (bumps * random.exponential(size=bumps.shape)).astype(np.float32)
     canvas = image.transpose(2, 0, 1).copy()
-    return scene(maps, np.ones(image.shape[:2], bool), canvas, grid, bumps.astype(np.float32))
+    every = {"saliency": maps, "grad_cam": bumps.astype(np.float32)}
+    return scene(every, np.ones(image.shape[:2], bool), canvas, grid)
 
 
 def median(work, repeats=7):
@@ -97,7 +98,7 @@ def cuts():
 
 
 def grabcut(cv2, shown):
-    front, back = seeds(shown.saliency[0], shown.covered, 0.95, 0.30)
+    front, back = seeds(shown.maps["saliency"][0], shown.covered, 0.95, 0.30)
     image = np.ascontiguousarray((255 * shown.picture[..., ::-1]).astype(np.uint8))
     start = np.full(front.shape, cv2.GC_PR_BGD, np.uint8)
     start[front], start[back] = cv2.GC_FGD, cv2.GC_BGD
@@ -117,7 +118,9 @@ def mixtures():
         ours, theirs = [], []
         for name in PHOTOGRAPHS:
             shown = photographed(name, 224, side)
-            sides = np.stack([part for map_ in shown.saliency for part in seeds(map_, shown.covered, 0.95, 0.30)])
+            sides = np.stack(
+                [part for map_ in shown.maps["saliency"] for part in seeds(map_, shown.covered, 0.95, 0.30)]
+            )
             ours.append(median(partial(color_model.unaries, shown.picture, sides), 3))
             theirs.append(median(partial(scikit_learns, shown.picture, sides), 3))
         each = [their / mine for mine, their in zip(ours, theirs, strict=True)]

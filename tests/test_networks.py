@@ -298,7 +298,7 @@ SMOOTH = {"copies": 3, "sigma": 0.1, "average": "signed", "batch_size": 2}
 CALLS: dict[str, Callable[[Network], object]] = {
     **{f"saliency {rule}": lambda net, rule=rule: saliency(net, pictures(), rule=rule).values for rule in RULES},
     "saliency of a unit": lambda net: saliency(net, pictures(), layer="relu5", unit=1, rule="guided").values,
-    "viewed": lambda net: viewed(net, (pictures().images[0] * 255).byte(), rule="guided").maps,
+    "viewed": lambda net: viewed(net, (pictures().images[0] * 255).byte(), rule="guided").maps["saliency"],
     "input x gradient": lambda net: input_x_gradient(net, pictures(), rule="deconvnet").values,
     "smooth grad": lambda net: smooth_grad(net, pictures(), **SMOOTH, rule="guided").values,
     "project": lambda net: project(net, pictures().images, layer="relu5", units=[0, 1]).pixels,

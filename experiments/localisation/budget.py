@@ -88,7 +88,7 @@ def overlaps(shown: Scene, instances: Float[ndarray, "b 4"], random: np.random.G
     Returns:
         IoU by name; those of thresholds as `threshold.<share>`.
     """
-    map_, covered = shown.saliency[0], shown.covered
+    map_, covered = shown.maps["saliency"][0], shown.covered
     size = covered.shape
 
     def met(box: Float[ndarray, " 4"]) -> float:

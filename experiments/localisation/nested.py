@@ -77,7 +77,7 @@ def store(folder: Path, words: Sequence[str]) -> None:
             continue
         shown = viewed(network, index.picture(entry), classes=[entry.label], layer=layer).scene(SIDE)
         truth = entry.boxes.xyxy / np.tile([entry.width, entry.height], 2)
-        np.savez(path, saliency=np.float16(shown.saliency[0]), activation=np.float16(shown.activation[0]),
+        np.savez(path, **{name: np.float16(maps[0]) for name, maps in shown.maps.items()},
                  covered=shown.covered, truth=truth)  # fmt: skip
 
 

@@ -76,7 +76,7 @@ def store(folder: Path, overrides: Sequence[str]) -> None:
         layer = layer or spatial_layer(net, image[None].float() / 255)
         shown = viewed(net, image, classes=[entry.label], layer=layer).scene(SIDE)
         truth = entry.boxes.xyxy / np.tile([entry.width, entry.height], 2)
-        np.savez(path, saliency=np.float16(shown.saliency[0]), activation=np.float16(shown.activation[0]),
+        np.savez(path, **{name: np.float16(maps[0]) for name, maps in shown.maps.items()},
                  covered=shown.covered, truth=truth)  # fmt: skip
 
 
@@ -92,13 +92,14 @@ def tried(path: Path, cells: Sequence[dict] | None = None) -> Float[ndarray, " s
     """
     with np.load(path) as kept:
         covered, truth = kept["covered"], kept["truth"]
-        saliency, activation = (kept[key].astype(np.float32)[None] for key in ("saliency", "activation"))
+        maps = {name: kept[name].astype(np.float32)[None] for name in ("saliency", "grad_cam")}
     picture = np.zeros((*covered.shape, 3))  # a threshold does not look at it
-    shown = Scene(picture, covered, saliency, activation, covered.shape)
+    shown = Scene(picture, covered, maps, covered.shape)
     plain = Settings(side=None, segmentation="threshold")
     found = []
     for cell in settings() if cells is None else cells:
-        one = replace(plain, saliency=1 - cell["activation"], **cell)
+        rest = {key: value for key, value in cell.items() if key != "activation"}
+        one = replace(plain, map={"saliency": 1 - cell["activation"], "grad_cam": cell["activation"]}, **rest)
         box = rescaled(segment(shown, one)[0].box, covered.shape, (1, 1))
         found.append(float(overlap(box, truth).max()))
     return np.array(found)

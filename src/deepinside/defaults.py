@@ -1,6 +1,6 @@
 """The defaults in `conf`, read without Hydra, so that Python and the command line share them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,13 +53,26 @@ def defaults(group: str, choice: str, overrides: Mapping[str, Any] | None = None
     """
     from omegaconf import OmegaConf  # not for what only imports this module
 
+    register()
     _check(choice, choices(group), f"{group} has no choice")
-    settings = _read(group, choice)
+    settings = unresolved(group, choice)
     for key in overrides or {}:
         _check(key, [str(name) for name in settings], f"{group}={choice} has no setting")
     merged = OmegaConf.merge(settings, dict(overrides or {}))
     whole = OmegaConf.create({group: merged})  # settings refer to one another by the group
     return OmegaConf.to_container(whole, resolve=True)[group]  # type: ignore[call-overload,index,return-value]
+
+
+def register() -> None:
+    """Lets yaml files refer to the settings of methods: `${method_settings:NAMES,WITHOUT}`."""
+    from omegaconf import OmegaConf
+
+    OmegaConf.register_new_resolver("method_settings", _method_settings, replace=True)
+
+
+def _method_settings(names: Iterable[str], without: Iterable[str] = ()) -> dict[str, Any]:
+    own = set(choices("method")) - set(without)
+    return {name: defaults("method", name) for name in names if name in own}
 
 
 def _check(name: str, known: list[str], message: str) -> None:
@@ -68,7 +81,16 @@ def _check(name: str, known: list[str], message: str) -> None:
 
 
 @cache
-def _read(group: str, choice: str) -> "DictConfig":
+def unresolved(group: str, choice: str) -> "DictConfig":
+    """The content of one file on top of those that it builds upon, with its references to other settings.
+
+    Args:
+        group: such as `method`.
+        choice: name of its file.
+
+    Returns:
+        Setting -> value; shared, not to be changed.
+    """
     from omegaconf import OmegaConf
 
     own: Any = OmegaConf.load(folder() / group / f"{choice}.yaml")
@@ -82,4 +104,4 @@ def _base(group: str, choice: str, item: str) -> Any:
     name, _, place = item.partition("@")
     for here in ("_here_", f"_global_.{group}.{choice}."):
         place = place.removeprefix(here)
-    return {place: _read(group, name)} if place else _read(group, name)
+    return {place: unresolved(group, name)} if place else unresolved(group, name)

@@ -5,6 +5,7 @@ crops are cut from the canvas. Ten crops are the four corners and the centre and
 (Krizhevsky et al. 2012, sec. 4.1).
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,9 @@ from numpy import ndarray
 from PIL import Image
 from torch import Tensor
 
-from deepinside.network import Preprocessing
+from deepinside.network import Network, Preprocessing
+from deepinside.records import Batch, Maps
+from deepinside.runtime.memory import halved
 
 CROPS = ("centre", "ten", "warp")  # ways to show a photograph to a network
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -208,3 +211,35 @@ def merged(
         total[window] += map_.flip(-1) if p.mirrored else map_
         count[window] += 1
     return total / count.clamp(min=1), count > 0
+
+
+def mapped(
+    network: Network,
+    view: Crops,
+    target: int,
+    method: Callable[[Network, Batch], Maps],
+    name: str,
+    work: str = "maps",
+) -> tuple[Float[Tensor, "H W"], bool]:
+    """The map of one class (or of the unit that the method is set to) on the whole image, from its crops.
+
+    Args:
+        network: to visualise.
+        view: crops of the image.
+        target: class.
+        method: is applied to every crop.
+        name: of the image, for messages.
+        work: name of the method, for the record of batches that did not fit into memory.
+
+    Returns:
+        The maps of all crops, un-mirrored, mapped back onto the canvas and averaged where they overlap, (H, W); and
+        whether they are signed.
+
+    Source: Simonyan et al. 2013, sec. 3.1.
+    """
+    count = len(view.pixels)
+    batch = Batch(view.pixels, tuple(f"{name}.{i}" for i in range(count)), torch.full((count,), target))
+    parts = halved(lambda part: method(network, batch[part]), count, f"crops of {work}")
+    values = torch.cat([part.values for part in parts]).cpu()
+    whole, _ = merged(values, view.places, view.canvas.shape[1], view.canvas.shape[2])
+    return whole[0], parts[0].signed

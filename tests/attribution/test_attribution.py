@@ -1,5 +1,7 @@
 """Maps of every origin, measured alike: planted maps win and lose, guests are equal to their libraries."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,7 @@ from torch import nn
 
 from deepinside.attribution import guests, tables
 from deepinside.attribution.attributions import BASELINES, Attribution, attributions
-from deepinside.attribution.comparison import Comparison, compared, placed
+from deepinside.attribution.comparison import Comparison, _timed, compared, placed
 from deepinside.attribution.perturbation import perturbed
 from deepinside.data.index import Entry, Index
 from deepinside.defaults import defaults
@@ -18,7 +20,8 @@ from deepinside.localisation.settings import Settings
 from deepinside.methods.integrated_gradients import integrated_gradients
 from deepinside.methods.rise import masks, rise
 from deepinside.network import Network, Preprocessing
-from deepinside.records import Batch, Boxes
+from deepinside.plots import attribution as plots
+from deepinside.records import Batch, Boxes, Row
 
 SIDE = 64
 BOXES = ((10, 20, 50, 44), (8, 6, 40, 30), (4, 30, 60, 58), (20, 8, 44, 56))
@@ -143,8 +146,22 @@ def test_holm_by_hand():
 
 def test_the_threshold_is_chosen_on_the_other_half():
     curves = np.array([[0.9, 0.1], [0.1, 0.9], [0.9, 0.1], [0.1, 0.9]])  # even images like the first threshold
-    assert not tables.held_out(curves, 0.5).any()
-    assert tables.held_out(np.array([[0.9, 0.1]] * 4), 0.5).all()
+    assert tables.held_out(curves).tolist() == [0.1] * 4
+    assert tables.held_out(np.array([[0.9, 0.1]] * 4)).tolist() == [0.9] * 4
+    assert tables.held_out(curves[:1]).tolist() == [0.9]
+    assert not tables.held_out(curves > 0.5).any()
+
+
+def test_the_peak_of_a_graphics_card_is_beyond_what_was_there_before(monkeypatch):
+    done = []
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _device: 3_000_000)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: done.append(device.type))
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _device: 8_500_000)
+    method = Attribution("flat", lambda *_: np.ones((2, 3)), learnt=True)
+    card = SimpleNamespace(module=nn.Identity(), device=torch.device("cuda"))
+    assert _timed(method, card, torch.zeros(3, 2, 3), 0, 0).memory == pytest.approx(5.5)
+    assert done == ["cuda"]
+    assert np.isnan(_timed(method, colours(), torch.zeros(3, 2, 3), 0, 0).memory)
 
 
 def test_batches_do_not_depend_on_interruptions(index, found):
@@ -252,6 +269,17 @@ def test_grad_cam_is_what_grad_cam_returns(name):
     assert ours == pytest.approx(theirs, abs=1e-5)
 
 
+def test_a_layer_must_be_there_and_have_positions():
+    pytest.importorskip("captum.attr")
+    network, image = convolutional(), torch.rand(1, 3, 32, 32)
+    with pytest.raises(KeyError, match="network 0 has no layer '9x'; known: 0, 1"):
+        guests.captum("LayerGradCam", {"layer": "9x"})(network, image, 1, 0)
+    with pytest.raises(
+        ValueError, match=r"captum\.LayerGradCam: expected maps .* of layer '7', got none: name another"
+    ):
+        guests.captum("LayerGradCam", {"layer": "7"})(network, image, 1, 0)
+
+
 class Functional(nn.Module):
     def __init__(self):
         super().__init__()
@@ -344,6 +372,15 @@ def test_rise_shows_what_the_class_needs():
     assert drawn.mean() == pytest.approx(0.5, abs=0.01)
     with pytest.raises(ValueError, match="expected a batch with labels"):
         rise(network, Batch(image, ("x",)))
+
+
+def test_the_names_of_methods_that_are_alike_do_not_cover_one_another():
+    names = ("saliency", "guided", "deconvnet", "input_x_gradient", "captum.DeepLift")
+    rows = {name: Row(name, 70 + number / 10, "%", 9, 60, 80) for number, name in enumerate(names)}
+    figure = plots.against_cost(rows, dict.fromkeys(names, 12.0), "pointing game", lower=False)
+    extents = [label.get_window_extent() for label in figure.axes[0].texts]
+    assert [label.get_text() for label in figure.axes[0].texts] == list(names)
+    assert [extent.count_overlaps(extents) for extent in extents] == [1] * 5  # itself
 
 
 def test_agreement_is_symmetric(found):

@@ -12,6 +12,7 @@ from scipy.io import savemat
 from tests.data.trees import picture, xml
 
 from deepinside.data import public
+from deepinside.data.broden.masks import BadMask
 from deepinside.data.broden.reader import Broden
 from deepinside.data.index import Index
 from deepinside.data.opening import open_index
@@ -51,6 +52,22 @@ def test_pets_have_boxes_around_the_foreground_of_their_trimaps(tmp_path: Path) 
     ]
     assert (index.ids, index.classes) == (("Abyssinian", "great_pyrenees"), ("Abyssinian", "great pyrenees"))
     assert len(public.index(tmp_path, "OxfordIIITPet", "val")) == 1
+
+
+def test_pets_have_masks_without_the_border_also_from_the_tables(tmp_path: Path) -> None:
+    index = public.index(pets(tmp_path), "OxfordIIITPet")
+    index.write(tmp_path)
+    for one in (index, Index.read(tmp_path, tmp_path)):
+        found = one.mask(one.entries[0])
+        assert found is not None
+        outlined, counted = found
+        assert outlined.shape == (30, 40)
+        assert outlined[3:10, 5:15].all()
+        assert outlined.sum() == 7 * 10
+        assert (~counted).sum() == 9 * 12 - 7 * 10  # the border
+    Image.fromarray(np.full((30, 41), 2, np.uint8)).save(tmp_path / str(index.entries[0].mask))
+    with pytest.raises(BadMask, match="a PNG mask of 40x30 pixels, got 41x30"):
+        index.mask(index.entries[0])
 
 
 def test_pets_without_a_fitting_trimap_are_set_aside(tmp_path: Path) -> None:

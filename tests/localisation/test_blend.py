@@ -11,13 +11,14 @@ COVERED = np.ones((2, 3), bool)
 
 def test_saliency_alone_is_taken_as_it_is():
     map_ = np.array([[3.0, 1, 2], [5, 4, 9]])
-    assert blended(map_, None, COVERED, Settings()) is map_
+    assert blended({"saliency": map_}, COVERED, Settings()) is map_
 
 
 def test_the_sum_by_hand():
     """Saliency 0 1/2 1 weighs 1, activation 0 0 1 weighs 3: 0, 0.5, 4 of 4."""
     saliency, activation = np.array([[2.0, 3, 4]]), np.array([[0.0, 0, 7]])
-    found = blended(saliency, activation, np.ones((1, 3), bool), Settings(saliency=1, activation=3))
+    settings = Settings(map={"saliency": 1, "grad_cam": 3})
+    found = blended({"saliency": saliency, "grad_cam": activation}, np.ones((1, 3), bool), settings)
     assert found.tolist() == [[0, 0.125, 1]]
 
 
@@ -25,8 +26,20 @@ def test_weights_count_by_their_ratio_only():
     random = np.random.default_rng(0)
     one, two = random.uniform(size=(2, 5, 7))
     covered = np.ones((5, 7), bool)
-    first = blended(one, two, covered, Settings(saliency=0.3, activation=0.7))
-    assert blended(9 * one, 0.01 * two, covered, Settings(saliency=3, activation=7)) == pytest.approx(first)
+    first = blended({"rise": one, "guided": two}, covered, Settings(map={"rise": 0.3, "guided": 0.7}))
+    scaled = {"guided": 0.01 * two, "rise": 9 * one}
+    assert blended(scaled, covered, Settings(map={"guided": 7, "rise": 3})) == pytest.approx(first)
+
+
+def test_every_map_but_grad_cam_is_smoothed():
+    map_ = np.zeros((9, 12))
+    map_[4, 5] = 1
+    spread = {}
+    for name in ("grad_cam", "occlusion", "saliency"):
+        found = blended({name: map_}, np.ones((9, 12), bool), Settings(map={name: 2.0}, smoothing=0.1))
+        assert found.argmax() == 4 * 12 + 5
+        spread[name] = int((found > 0.01 * found.max()).sum())
+    assert spread["grad_cam"] == 1 < 9 <= spread["occlusion"] == spread["saliency"]
 
 
 def test_uncovered_pixels_do_not_set_the_scale():
@@ -48,12 +61,29 @@ def test_the_window_by_hand():
 
 
 def test_a_map_that_is_asked_for_must_be_there():
-    with pytest.raises(ValueError, match="expected a class activation map"):
-        blended(np.zeros((2, 3)), None, COVERED, Settings(activation=1))
+    with pytest.raises(ValueError, match="expected a map of rise, because its weight is not 0, got saliency"):
+        blended({"saliency": np.zeros((2, 3))}, COVERED, Settings(map={"saliency": 1, "rise": 1}))
+
+
+def test_a_weight_of_zero_is_no_map_and_a_former_name_is_that_of_today():
+    assert Settings(map={"saliency": 1.0, "grad_cam": 0.0}) == Settings()
+    assert Settings(map={"activation": 0.5}).map == {"grad_cam": 0.5}
+    with pytest.raises(ValueError, match="grad_cam has two names here"):
+        Settings(map={"activation": 0.5, "grad_cam": 0.5})
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"segmentation": "cut"}, {"threshold": 1.0}, {"centre": 0.0}, {"saliency": 0.0}, {"activation": -1.0}]
+    "wrong",
+    [
+        {"segmentation": "cut"},
+        {"threshold": 1.0},
+        {"centre": 0.0},
+        {"map": {}},
+        {"map": {"saliency": 0.0}},
+        {"map": {"rise": -1.0}},
+        {"map": {"rise": True}},
+        {"map": {"rise": "x"}},
+    ],
 )
 def test_senseless_settings_are_refused(wrong):
     with pytest.raises(ValueError, match="expected"):

@@ -46,7 +46,7 @@ def seeded(name, classes):
     maps = (bumps * random.exponential(size=bumps.shape)).astype(np.float32)
     covered = np.ones(image.shape[:2], bool)
     sides = [side for map_ in maps for side in segment.seeds(map_, covered, 0.95, 0.30)]
-    return scene(maps, covered, image.transpose(2, 0, 1).copy()), np.stack(sides)
+    return scene({"saliency": maps}, covered, image.transpose(2, 0, 1).copy()), np.stack(sides)
 
 
 def test_mixtures_of_any_size_are_scikit_learns():

@@ -10,7 +10,7 @@ from deepinside.localisation.segment import segment
 from deepinside.localisation.settings import Settings, from_maps
 from deepinside.records import Boxes
 
-SETTINGS = Settings(side=None, activation=1.0, segmentation="threshold", threshold=0.6)
+SETTINGS = Settings(side=None, map={"saliency": 1.0, "grad_cam": 1.0}, segmentation="threshold", threshold=0.6)
 CLASSES = (7, 4)
 HEIGHT, WIDTH = 20, 30
 OBJECT = (10, 5, 25, 15)
@@ -23,7 +23,8 @@ def view(seed=0, height=HEIGHT, width=WIDTH, classes=CLASSES):
     maps[:, :, 5:15, 10:25] += 1
     maps, activation, canvas = map(torch.from_numpy, (*maps, canvas))
     covered = torch.ones(height, width, dtype=torch.bool)
-    return Viewed(torch.full((9,), 1 / 9), torch.tensor(classes), maps, covered, canvas, activation)
+    every = {"saliency": maps, "grad_cam": activation}
+    return Viewed(torch.full((9,), 1 / 9), torch.tensor(classes), every, covered, canvas)
 
 
 def entry(label, box=OBJECT, factor=1):
@@ -74,7 +75,9 @@ def test_other_boxes_end_with_that_of_the_true_class():
 def test_borrowed_maps_fit_the_picture_and_leave_it_as_it_is():
     own, other = view(), view(1, 40, 24, (3, 1, 2))
     mixed = borrowed(own, other, 2)
-    assert mixed.maps.shape == own.maps.shape
-    assert mixed.activation.shape == own.maps.shape
+    assert {name: maps.shape for name, maps in mixed.maps.items()} == {
+        name: maps.shape for name, maps in own.maps.items()
+    }
     assert mixed.canvas is own.canvas
-    assert torch.equal(borrowed(own, own, 4).maps, torch.stack([own.maps[1]] * 2))
+    for name, maps in borrowed(own, own, 4).maps.items():
+        assert torch.equal(maps, torch.stack([own.maps[name][1]] * 2))

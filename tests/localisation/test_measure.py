@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 from skimage import measure as outside
 
-from deepinside.localisation.measure import THRESHOLDS, max_box_accuracy, measured
+from deepinside.localisation.measure import THRESHOLDS, max_box_accuracy, measured, pixel_curve
 
 
 def test_a_map_by_hand():
@@ -61,6 +62,68 @@ def test_the_curve_against_a_plain_derivation(seed):
             union = (u1 - u0) * (v1 - v0) + (truth[2] - truth[0]) * (truth[3] - truth[1]) - shared
             ious.append(shared / union)
         assert best == pytest.approx(max(ious))
+
+
+def test_pixels_by_hand():
+    """1/2 and 1 of 2 x 3; the object is the left column and the middle one above, whose lower pixel is left open."""
+    map_ = np.array([[4.0, 2, 0], [2, 4, 2]])
+    object_ = np.array([[True, True, False], [True, False, False]])
+    counted = np.array([[True, True, True], [True, False, True]])
+    found = pixel_curve(map_, object_, counted)
+    assert found[0] == pytest.approx(3 / 5)
+    assert found[1:51] == pytest.approx(3 / 4)  # three of the object, and the right one below
+    assert found[51:] == pytest.approx(1 / 3)
+    assert pixel_curve(map_, object_, counted | True)[51:] == pytest.approx(1 / 4)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 10**6))
+def test_pixels_against_a_plain_derivation(seed):
+    random = np.random.default_rng(seed)
+    map_ = random.uniform(size=(5, 8)) ** 3
+    object_, counted = random.random((2, 5, 8)) < 0.6
+    object_[2, 3] = counted[2, 3] = True
+    found = pixel_curve(map_, object_, counted)
+    scale = (map_ - map_.min()) / (map_.max() - map_.min())
+    for threshold, iou in zip(THRESHOLDS, found, strict=True):
+        chosen = (scale >= threshold)[counted]
+        own = object_[counted]
+        assert iou == pytest.approx((chosen & own).sum() / (chosen | own).sum())
+
+
+def accuracy_v2(maps, truths):
+    """MaxBoxAccV2 as the paper defines it, by scikit-image: every component's box, any instance, the best threshold."""
+    found = np.zeros((3, len(THRESHOLDS), len(maps)))
+    for image, (map_, boxes) in enumerate(zip(maps, truths, strict=True)):
+        scale = (map_ - map_.min()) / (map_.max() - map_.min())
+        for number, threshold in enumerate(THRESHOLDS):
+            best = 0.0
+            for part in outside.regionprops(outside.label(scale >= threshold, connectivity=2)):
+                box = np.zeros(map_.shape, bool)
+                box[part.slice] = True
+                for x0, y0, x1, y1 in boxes:
+                    true = np.zeros(map_.shape, bool)
+                    true[y0:y1, x0:x1] = True
+                    best = max(best, (box & true).sum() / (box | true).sum())
+            found[:, number, image] = [best >= least for least in (0.3, 0.5, 0.7)]
+    return found.mean(axis=2).max(axis=1).mean()
+
+
+def test_max_box_accuracy_v2_against_its_definition():
+    random = np.random.default_rng(5)
+    maps, truths = [], []
+    for _ in range(12):
+        x0, y0 = random.integers(0, 14), random.integers(0, 8)
+        boxes = [(x0, y0, x0 + random.integers(4, 12), y0 + random.integers(4, 9)), (20, 12, 24, 16)]
+        map_ = ndimage.gaussian_filter(random.random((17, 26)), 2) * 3
+        map_[y0 + 1 : y0 + 5, x0 : x0 + 6] += random.uniform(0.05, 0.5)
+        maps.append(map_)
+        truths.append([(a, b, min(c, 26), min(d, 17)) for a, b, c, d in boxes])
+    covered = np.ones((17, 26), bool)
+    curves = np.stack([measured(m, covered, np.array(t, float)).curve for m, t in zip(maps, truths, strict=True)])
+    ours = np.mean([max_box_accuracy(curves, least)[1].mean() for least in (0.3, 0.5, 0.7)])
+    assert ours == pytest.approx(accuracy_v2(maps, truths))
+    assert 0.3 < ours < 1
 
 
 def test_one_threshold_for_all_images():

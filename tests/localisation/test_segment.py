@@ -15,7 +15,7 @@ FULL = Settings(side=None)
 
 
 def segmented(maps, covered, canvas, settings):
-    return segment(scene(maps, covered, canvas, settings.side), settings)
+    return segment(scene({"saliency": maps}, covered, canvas, settings.side), settings)
 
 
 def example(height=60, width=90, top=20, left=35, high=25, wide=40, noise=0.02):

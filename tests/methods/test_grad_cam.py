@@ -61,21 +61,21 @@ def test_over_crops_as_one_crop_at_a_time_and_saliency_is_the_same_without() -> 
     net = network()
     image = torch.randint(0, 256, (3, 16, 20), dtype=torch.uint8)
     seen, without = viewed(net, image, top=2, also=4, layer="features.1"), viewed(net, image, top=2, also=4)
-    assert torch.equal(seen.maps, without.maps)
-    assert without.activation is None
+    assert torch.equal(seen.maps["saliency"], without.maps["saliency"])
+    assert list(without.maps) == ["saliency"]
     canvas = views.canvas(image, net.preprocessing)
     places = views.placements(*canvas.shape[1:], 12, "ten")
     asked = seen.classes.expand(10, -1)
     alone = grad_cam(net, Batch(views.cut(canvas, places, 12), tuple("0123456789")), classes=asked)
     expected, _ = views.merged(alone.values, places, *canvas.shape[1:])
-    assert torch.allclose(seen.activation, expected, atol=1e-6)
+    assert torch.allclose(seen.maps["grad_cam"], expected, atol=1e-6)
 
 
 def test_classes_may_be_given() -> None:
     net, image = network(), torch.randint(0, 256, (3, 16, 20), dtype=torch.uint8)
     asked, all_ = viewed(net, image, classes=[3, 0]), viewed(net, image, top=5)
-    for label, map_ in zip([3, 0], asked.maps, strict=True):
-        assert torch.allclose(map_, all_.maps[all_.classes.tolist().index(label)])
+    for label, map_ in zip([3, 0], asked.maps["saliency"], strict=True):
+        assert torch.allclose(map_, all_.maps["saliency"][all_.classes.tolist().index(label)])
 
 
 def test_a_layer_without_positions_and_an_unknown_class_are_named() -> None:

@@ -10,7 +10,7 @@ from deepinside.methods.deconvnet import project
 from deepinside.methods.saliency import saliency
 from deepinside.network import Network, Preprocessing
 from deepinside.probe import RULES, UndefinedRule, capture, relu_rule
-from deepinside.records import Batch
+from deepinside.records import Batch, Maps
 
 
 class Linear(nn.Module):
@@ -73,8 +73,26 @@ def test_viewed_averages_magnitudes_and_not_gradients() -> None:
 
     net = Network(Odd(), Preprocessing((0, 0, 0), (1, 1, 1), 6, 6), ["odd", "zero"], "odd")
     seen = viewed(net, torch.randint(0, 256, (3, 6, 6), dtype=torch.uint8), top=2)
-    odd = seen.maps[seen.classes.tolist().index(0)]
+    odd = seen.maps["saliency"][seen.classes.tolist().index(0)]
     assert torch.allclose(odd[0], torch.linspace(-1, 1, 6).abs())
+
+
+def test_further_methods_are_seen_over_the_same_crops_without_sign() -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 7))
+    net = Network(module, Preprocessing(input=6, resize=8), [*"abcdefg"], "n")
+    names = []
+
+    def negative(network: Network, batch: Batch) -> Maps:
+        names.extend(batch.names)
+        return Maps(-saliency(network, batch).values, signed=True)
+
+    image = torch.randint(0, 256, (3, 16, 22), dtype=torch.uint8)
+    seen = viewed(net, image, top=2, also=6, methods={"negative": negative}, name="mine")
+    assert list(seen.maps) == ["saliency", "negative"]
+    assert len(seen.classes) == len(names) / 10
+    assert names[:10] == [f"mine.{crop}" for crop in range(10)]
+    assert torch.allclose(seen.maps["negative"], seen.maps["saliency"], atol=1e-7)
 
 
 def test_viewed_equals_a_loop_over_crops() -> None:
@@ -96,7 +114,7 @@ def test_viewed_equals_a_loop_over_crops() -> None:
         count[place.top : place.top + 6, place.left : place.left + 6] += 1
     assert torch.allclose(seen.probabilities, torch.stack(probabilities).mean(0), atol=1e-6)
     assert torch.equal(seen.covered, count > 0)
-    assert torch.allclose(seen.maps[0], total / count.clamp(min=1), atol=1e-6)
+    assert torch.allclose(seen.maps["saliency"][0], total / count.clamp(min=1), atol=1e-6)
     ranked = seen.probabilities.argsort(descending=True)[:5].tolist()
     assert seen.classes.tolist() == (ranked if 6 in ranked else [*ranked, 6])
 

@@ -73,6 +73,20 @@ def test_other_labels_of_the_same_pictures(tree: Path, tmp_path: Path) -> None:
         write_ilsvrc(tmp_path, seed=3, train=1, val=1, side=64, workers=1, labels="colours")
 
 
+def test_validation_images_have_masks_that_fill_their_boxes(tree: Path) -> None:
+    index = ilsvrc.index(root=tree, split="all")
+    for entry in index.split("val").entries:
+        found = index.mask(entry)
+        assert found is not None
+        outlined, counted = found
+        assert counted.all()
+        rows, columns = np.nonzero(outlined)
+        box = entry.boxes.xyxy
+        assert [columns.min(), rows.min()] == box[:, :2].min(axis=0).tolist()
+        assert [columns.max() + 1, rows.max() + 1] == box[:, 2:].max(axis=0).tolist()
+    assert index.mask(index.split("train").entries[0]) is None
+
+
 def test_the_loader_of_the_real_tree_reads_it(tree: Path) -> None:
     index = ilsvrc.index(root=tree, split="all")
     assert not index.set_aside

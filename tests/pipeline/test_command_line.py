@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from tests.own import HANGS, OWN, TINY, lay, program, searched
 
 from deepinside.artifacts.artifact import flat
+from deepinside.defaults import defaults
 from deepinside.pipeline import configuration
 from deepinside.records import Table
 from deepinside.visualisation.method import methods
@@ -91,6 +92,20 @@ def test_a_former_name_of_a_batch_size_is_answered_with_the_new_one(word: str, p
     for argument in (f"{former}=3", f"+{former}=3"):
         with pytest.raises(KeyError, match=f"no key '{former}'; it has been renamed to '{place}.batch_size'"):
             configuration.composed([word, argument])
+
+
+def test_maps_of_localise_are_replaced_as_a_whole_and_go_by_their_former_name() -> None:
+    best = ["run=localise", "localise=best"]
+    assert configuration.composed([*best, "localise.map={rise: 1}"]).localise.map == {"rise": 1}
+    settings = configuration.composed([*best, "localise.map={rise: 1, grad_cam: 2}"]).localise.settings
+    assert settings == {"rise": defaults("method", "rise")}
+    for name in ("grad_cam", "activation"):
+        found = configuration.composed([*best, f"localise.map.{name}=0.5"]).localise.map
+        assert found == {"saliency": 0.3, "grad_cam": 0.5}
+    arguments = "benchmark.arguments={captum.Occlusion: {sliding_window_shapes: [3, 45, 45]}}"
+    assert configuration.composed(["run=benchmark", arguments]).benchmark.arguments == {
+        "captum.Occlusion": {"sliding_window_shapes": [3, 45, 45]}
+    }
 
 
 def test_every_batch_size_is_tried() -> None:

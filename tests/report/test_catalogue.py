@@ -9,6 +9,7 @@ from deepinside.records import Row
 from deepinside.report.catalogue import Catalogue, Cell, Column, Line, measured, slider
 from deepinside.report.compose import compose
 from deepinside.report.exhibit import LONG, split_caption
+from deepinside.report.page import render
 
 
 def tables(inputs, **changes):
@@ -135,3 +136,45 @@ def test_the_pictures_at_the_top_are_those_asked_for_while_there_is_room(tmp_pat
     room = hung + len(page.highlights[0].picture.embedded.uri)
     tight = compose(inputs, settings(showcase=wanted), "tried", budget=room)[0]
     assert len(tight.highlights) == 1
+
+
+@pytest.fixture
+def compared(tmp_path):
+    rows = [Row("images", 40, "images")]
+    for number, method in enumerate(("saliency", "captum.DeepLift", "centre")):
+        rows.append(Row(f"{method}.pointing_game", 50 + number, "%", 40, 40, 60))
+        rows.append(Row(f"{method}.ms_per_image", 12.5, "ms", 40, 12, 13))
+        if method != "centre":
+            rows.append(Row(f"{method}.untrained.pointing_game", 30, "%", 40, 20, 40))
+            rows.append(Row(f"{method}.pointing_game_above_centre", number - 2, "percentage points", 40, -9, 9))
+    rows.append(Row("saliency.deletion", 0.125, "probability", 20, 0.1, 0.15))
+    tests = [("metric", "method", "against", "n", "difference", "p", "p_holm"),
+             ("pointing_game", "saliency", "centre", 40, -2, 0.01, 0.04)]  # fmt: skip
+    config = {"benchmark": {"methods": ["saliency", "captum.DeepLift", "centre"]}}
+    inputs = {"benchmark": artifact(tmp_path, "benchmark", "b9", rows=rows, config=config,
+                                    pictures=[("attribution", "agreement", "of all")],
+                                    sheets={"comparisons.csv": tests})}  # fmt: skip
+    return tables(inputs)
+
+
+def test_attribution_methods_have_a_row_each_that_sorts_by_every_measure(compared):
+    found, page = compared
+    table = found["Methods"]
+    assert [column.title for column in table.columns] == [
+        "Method", "Pointing game", "Time, ms", "Deletion (lower is better)",
+    ]  # fmt: skip
+    assert [line.cells[0].text for line in table.lines] == ["Saliency", "DeepLift, captum", "Centre"]
+    first, last = table.lines[0].cells, table.lines[-1].cells
+    assert (first[1].text, first[1].between, first[1].order) == ("50.0\u00a0%", "40.0 to 60.0", "50")
+    assert (first[2].text, first[3].text, last[3].text, last[3].order) == ("12.5", "0.125", "–", "")
+    assert table.first
+    assert "browse" in render(page).partition('class="gallery"')[0]  # the table is above the images
+
+
+def test_differences_from_the_nulls_have_their_corrected_p(compared):
+    table = compared[0]["Differences from the nulls"]
+    assert [[cell.text for cell in line.cells] for line in table.lines] == [
+        ["Saliency", "Pointing game", "Centre", "−2", "0.0400"],
+        ["DeepLift, captum", "Pointing game", "Centre", "−1", "–"],
+    ]
+    assert {title for _, title, _ in table.choices()} == {"Method"}  # one measure and one null need no menu

@@ -3,15 +3,18 @@
 import csv
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from PIL import Image
 from tests.shared import SHARED, needs_shared
 from tests.stages.test_localise import draw, network
 
+from deepinside.data.index import Index
 from deepinside.defaults import defaults
 from deepinside.pipeline.configuration import composed
 from deepinside.records import Table
@@ -81,6 +84,36 @@ def test_the_tables(artifact):
     assert "pictures/agreement.png" in pictures
     assert sum("maps_" in file for file in pictures) == 1
     assert not (artifact / "parts").exists()
+
+
+def masked(folder):
+    """The data with a trimap of every image but the last: its box, without a border of a pixel that was left open."""
+    index = Index.read(draw(folder), folder)
+    entries = []
+    for entry in index.entries[:-1]:
+        values = np.full((entry.height, entry.width), 2, np.uint8)
+        x0, y0, x1, y1 = entry.boxes.xyxy[0].astype(int)
+        values[y0:y1, x0:x1] = 3
+        values[y0 + 1 : y1 - 1, x0 + 1 : x1 - 1] = 1
+        Image.fromarray(values).save(folder / f"{entry.image}.mask.png")
+        entries.append(replace(entry, mask=f"{entry.image}.mask.png"))
+    replace(index, entries=(*entries, index.entries[-1])).write(folder / "prepared")
+    return folder / "prepared"
+
+
+def test_pixels_are_measured_where_there_are_masks(tmp_path, monkeypatch):
+    prepared, out = masked(tmp_path), tmp_path / "out"
+    out.mkdir()
+    monkeypatch.setattr(benchmark, "open_network", lambda _cfg, _path: network(module=Convolved()))
+    cfg = configuration(tmp_path, nulls=False, pictures=0)
+    benchmark.run(cfg, {"prepare": prepared, "network": tmp_path}, out)
+    table = Table.read(out)
+    assert (table["saliency.pixel_iou"].n, table["saliency.pixel_iou"].unit) == (4, "IoU")
+    # Of plain colours the gradient is the object itself; in the image that shows another class it is zero.
+    assert table["saliency.pixel_iou"].value == pytest.approx(0.75, abs=0.02)
+    assert table["noise.pixel_iou"].value < 0.5
+    assert table["saliency.pixel_iou_above_centre"].n == 4
+    assert not [row.metric for row in table.rows if "peak_memory" in row.metric]  # on a CPU
 
 
 def test_a_broken_image_is_set_aside(tmp_path, monkeypatch):

@@ -310,6 +310,31 @@ def test_all_baselines_stand_beside_any_preset_and_workers_change_nothing(tmp_pa
     assert table["class_known_localisation_error"].value <= 20
 
 
+@pytest.mark.parametrize("name", ["input_x_gradient", "occlusion", "guided"])
+def test_the_map_of_any_method_leads_to_a_box(tmp_path, monkeypatch, name):
+    options = {"segmentation": "threshold", "smoothing": 0.02, "crops": "centre", "baselines": "all"}
+    chosen = {"map": {"saliency": 0.0, name: 1.0}, "arguments": {"occlusion": {"stride": 0.15}}}
+    chosen["arguments"] = {key: value for key, value in chosen["arguments"].items() if key == name}
+    table = Table.read(located(tmp_path, monkeypatch, net=convolved(), pictures=1, **options, **chosen))
+    assert table["class_known_localisation_error"].value <= 40
+    assert table["random_weights.class_known_localisation_error"].n == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"map": {"ris": 1}}, KeyError, r"localise\.map: no method 'ris'; expected one of .*rise, saliency"),
+        ({"map": {"class_model": 1}}, ValueError, "returns Images; expected a method that returns Maps: .*rise"),
+        ({"map": {"saliency": 0.0}}, ValueError, "expected a weight above 0"),
+        ({"map": {"rise": 1}, "arguments": {"rise": {"cuont": 9}}}, ValueError, "no parameter.*did you mean 'count'"),
+        ({"map": {"rise": 1}, "arguments": {"saliency": {}}}, KeyError, r"localise\.arguments\.saliency"),
+    ],
+)  # fmt: skip
+def test_a_method_without_maps_is_refused_before_any_work(tmp_path, options, error, message):
+    with pytest.raises(error, match=message):
+        localise.check(configuration(tmp_path, **options))
+
+
 def test_a_broken_picture_among_all_baselines(tmp_path, monkeypatch):
     prepared = draw(tmp_path, broken=True)
     out = located(tmp_path, monkeypatch, prepared=prepared, net=convolved(), pictures=0, baselines="all", **OURS)

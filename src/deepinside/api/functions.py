@@ -30,7 +30,7 @@ from deepinside.defaults import defaults
 from deepinside.localisation.crops import viewed
 from deepinside.localisation.localiser import last_positions, on_photograph
 from deepinside.localisation.segment import segment
-from deepinside.localisation.settings import Settings
+from deepinside.localisation.settings import GRAD_CAM, Settings
 from deepinside.methods.activation_maximization import activation_maximization
 from deepinside.methods.inversion import inversion
 from deepinside.network import Network, chosen_class
@@ -40,7 +40,6 @@ from deepinside.stages import dissect as dissect_stage
 from deepinside.stages import localise as localise_stage
 from deepinside.stages.visualise import methods
 from deepinside.study import Pictures, Study
-from deepinside.visualisation.maps import mapped
 from deepinside.visualisation.studies import shown
 
 Found = TypeVar("Found")
@@ -101,7 +100,7 @@ def saliency(
         view = views.crops_of(picture, network.preprocessing, crops)
         shares = network.scores(view.pixels).softmax(dim=1).mean(dim=0).cpu().numpy()
         shown_classes = classes or [int(shares.argmax())]
-        found = [mapped(network, view, one, partial(function, **keys), name, method) for one in shown_classes]
+        found = [views.mapped(network, view, one, partial(function, **keys), name, method) for one in shown_classes]
         return Saliency(
             image=view.canvas.permute(1, 2, 0).numpy(),
             maps=np.stack([map_.numpy() for map_, _ in found]),
@@ -234,14 +233,14 @@ def localise(
         image: one, or several.
         target: name or number of a class, or several; None: the `top` most probable classes.
         preset: a choice of `conf/localise`: `simonyan2013` (the paper's GraphCut) or `best`.
-        **settings: keys of `conf/localise/<preset>.yaml` to change.
+        **settings: keys of `conf/localise/<preset>.yaml` to change; `map` replaces that of the preset.
 
     Returns:
         One box per class; a list for several images.
 
     Raises:
-        KeyError: if there is no such class, preset or setting, with the closest names.
-        ValueError: if a setting is out of range.
+        KeyError: if there is no such class, preset, setting or method, with the closest names.
+        ValueError: if a setting is out of range, or a method of `map` returns no maps.
 
     Source: Simonyan et al. 2013, sec. 3.2.
 
@@ -252,14 +251,16 @@ def localise(
     ((1, 4), ('tabby',), True)
     """
     options = defaults("localise", preset, settings)
+    options["map"] = settings.get("map", options["map"])
     localise_stage.check(OmegaConf.create({"localise": options}))
     grid = Settings.of(options)
     viewing: dict[str, Any] = {key: options[key] for key in ("crops", "top", "rule")}
     viewing["classes"] = _classes(network, target) or None
-    viewing["layer"] = last_positions(network) if grid.activation else None
+    viewing["layer"] = last_positions(network) if GRAD_CAM in grid.map else None
+    viewing["methods"] = localise_stage.map_methods(OmegaConf.create(options))
 
-    def compute(picture: Tensor, _name: str) -> Localisation:
-        view = viewed(network, picture, **viewing)
+    def compute(picture: Tensor, name: str) -> Localisation:
+        view = viewed(network, picture, **viewing, name=name)
         scene = view.scene(grid.side)
         with threadpoolctl.threadpool_limits(1):  # as in the stage's workers, on which the last bits depend
             parts = segment(scene, grid)

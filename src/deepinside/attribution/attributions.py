@@ -15,9 +15,9 @@ from deepinside.attribution import guests
 from deepinside.attribution.guests import Work
 from deepinside.localisation.maps import window
 from deepinside.network import Network
-from deepinside.records import Batch, Maps
+from deepinside.records import Batch
 from deepinside.spelling import closest
-from deepinside.visualisation.method import Method, methods
+from deepinside.visualisation.method import Method, map_method
 
 CENTRE = "centre"
 _DEVIATION = 0.25  # of the Gaussian about the centre, share of each side
@@ -73,12 +73,9 @@ def _attribution(name: str, settings: Mapping[str, Mapping[str, Any]], arguments
         if arguments:
             raise ValueError(f"benchmark.arguments.{name}: this baseline has no settings")
         return Attribution(name, BASELINES[name], learnt=False)
-    if name not in settings:
-        known = [*BASELINES, *settings, *(f"{library}.CLASS" for library in guests.LIBRARIES)]
-        raise KeyError(f"benchmark.methods: no method {name!r}; {closest(name, known)}")
-    method = methods({name: {**settings[name], **arguments}})[name]
-    if method.returns is not Maps:
-        raise ValueError(f"benchmark.methods: {name} returns {method.returns.__name__}, expected a method with Maps")
+    others = [*BASELINES, *(f"{library}.CLASS" for library in guests.LIBRARIES)]
+    own = {one: {**keys, **(arguments if one == name else {})} for one, keys in settings.items()}
+    method = map_method("benchmark.methods", name, own, others)
     return Attribution(name, partial(_own, method), learnt=True)
 
 

@@ -7,7 +7,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
+import torch
+from jaxtyping import Bool, Float, UInt8
 from numpy import ndarray
 from omegaconf import DictConfig
 from PIL import Image
@@ -17,12 +18,13 @@ from torch import Tensor
 from deepinside import views
 from deepinside.attribution.attributions import Attribution
 from deepinside.attribution.perturbation import Perturbed, perturbed
-from deepinside.data.index import BadImage, Entry, Index
+from deepinside.data.index import Entry, Index
+from deepinside.data.reading import BadFile
 from deepinside.localisation import boxes
 from deepinside.localisation.maps import scene
-from deepinside.localisation.measure import THRESHOLDS, measured
+from deepinside.localisation.measure import THRESHOLDS, measured, pixel_curve
 from deepinside.localisation.segment import segment
-from deepinside.localisation.settings import Settings
+from deepinside.localisation.settings import SALIENCY, Settings
 from deepinside.network import Network
 from deepinside.probe.randomise import randomised, with_weights
 
@@ -30,6 +32,7 @@ OWN, UNTRAINED, OTHER = "", "untrained", "other_image"  # whose map is measured
 SOURCES = (OWN, UNTRAINED, OTHER)
 LOCATED = ("pointing_game", "energy_in_box", "class_known_localisation_error", "iou")
 SAMPLED = (*Perturbed._fields, "randomisation", "randomisation_last", "class_sensitivity")
+COST = ("ms_per_image", "passes", "peak_memory")
 SIDE = 56  # of the maps whose ranks are compared, in pixels
 
 
@@ -71,11 +74,30 @@ class Timed(NamedTuple):
         map: without sign, (h, w).
         ms: wall time.
         passes: images that went through the network.
+        memory: the most that was allocated at once beyond what was before, in MB; NaN on a CPU, where torch does not
+            count it.
     """
 
     map: Float[ndarray, "h w"]
     ms: float
     passes: int
+    memory: float
+
+
+class Seen(NamedTuple):
+    """An image as the network sees it.
+
+    Attributes:
+        position: in the index.
+        entry: of the index.
+        image: RGB in [0, 1], (3, h, w).
+        outline: the pixels of its object and those that count, (h, w) each; None where it has no trimap.
+    """
+
+    position: int
+    entry: Entry
+    image: Float[Tensor, "3 h w"]
+    outline: tuple[Bool[ndarray, "h w"], Bool[ndarray, "h w"]] | None
 
 
 @dataclass(frozen=True)
@@ -134,16 +156,15 @@ class Comparison:
         Returns:
             Arrays with an axis of images in front, and of methods where a measure is of one.
         """
-        seen: list[tuple[int, Entry, Tensor]] = []
+        seen: list[Seen] = []
         reasons = dict.fromkeys(positions, "")
         for position in positions:
-            entry = self.index.entries[position]
             try:
-                seen.append((position, entry, views.warped(self.index.picture(entry), self.network.preprocessing)))
-            except BadImage as error:
+                seen.append(self._seen(position))
+            except BadFile as error:
                 reasons[position] = error.reason
-        maps = [self._maps(self.network, *one) for one in seen]
-        found = {one[0]: self._measures(one, maps, row) for row, one in enumerate(seen)}
+        maps = [self._maps(self.network, one) for one in seen]
+        found = {one.position: self._measures(one, maps, row) for row, one in enumerate(seen)}
         blank = self._blank()
         rows = [found.get(position, blank) for position in positions]
         arrays = {key: np.stack([row[key] for row in rows]) for key in blank}
@@ -158,9 +179,7 @@ class Comparison:
         Returns:
             Method -> its map without sign, and what it cost.
         """
-        entry = self.index.entries[position]
-        image = views.warped(self.index.picture(entry), self.network.preprocessing)
-        return self._maps(self.network, position, entry, image)
+        return self._maps(self.network, self._seen(position))
 
     def skipped(self, positions: range, reason: str) -> dict[str, ndarray]:
         """What a batch that could not be computed leaves.
@@ -175,26 +194,31 @@ class Comparison:
         arrays = {key: np.stack([values] * len(positions)) for key, values in self._blank().items()}
         return arrays | {"reason": np.array([reason] * len(positions), dtype=np.str_)}
 
+    def _seen(self, position: int) -> Seen:
+        entry = self.index.entries[position]
+        image = views.warped(self.index.picture(entry), self.network.preprocessing)
+        outline = self.index.mask(entry)
+        return Seen(position, entry, image, outline and _reduced(outline, image.shape[1], image.shape[2]))
+
     def _blank(self) -> dict[str, ndarray]:
         count, nan = len(self.methods), np.nan
         found = {f"{source}.{metric}": np.full(count, nan) for source in SOURCES for metric in LOCATED}
-        found |= {metric: np.full(count, nan) for metric in (*SAMPLED, "ms_per_image", "passes")}
-        found |= {"curve": np.full((count, len(THRESHOLDS)), nan), "rank": np.array(-1)}
+        found |= {metric: np.full(count, nan) for metric in (*SAMPLED, *COST)}
+        found |= {curve: np.full((count, len(THRESHOLDS)), nan) for curve in ("curve", "pixel_curve")}
+        found |= {"rank": np.array(-1)}
         return found | {"agreement": np.full((count, count), nan)}
 
-    def _maps(self, network: Network, position: int, entry: Entry, image: Tensor) -> dict[str, Timed]:
-        chosen = self.asked(position)
+    def _maps(self, network: Network, seen: Seen) -> dict[str, Timed]:
+        chosen = self.asked(seen.position)
         own = chosen if network is self.network else [one for one in chosen if one.learnt]
-        return {one.name: _timed(one, network, image, entry.label, position + self.seed) for one in own}
+        return {one.name: _timed(one, network, seen.image, seen.entry.label, seen.position + self.seed) for one in own}
 
-    def _measures(
-        self, one: tuple[int, Entry, Tensor], maps: Sequence[Mapping[str, Timed]], row: int
-    ) -> dict[str, ndarray]:
-        position, entry, image = one
+    def _measures(self, one: Seen, maps: Sequence[Mapping[str, Timed]], row: int) -> dict[str, ndarray]:
+        position, entry, image, outline = one
         found, names = self._blank(), [method.name for method in self.methods]
         scores = self.network.scores(image[None])[0]
         found["rank"] = np.array(int((scores > scores[entry.label]).sum()))
-        blind = self._maps(self.untrained, position, entry, image) if self.options.nulls else {}
+        blind = self._maps(self.untrained, one) if self.options.nulls else {}
         following = maps[(row + 1) % len(maps)] if len(maps) > 1 and self.options.nulls else {}
         every = {(OWN, name): timed.map for name, timed in maps[row].items()}
         every |= {(UNTRAINED, name): timed.map for name, timed in blind.items()}
@@ -208,7 +232,10 @@ class Comparison:
             if source == OWN:
                 found["curve"][names.index(name)] = curve
         for name, timed in maps[row].items():
-            found["ms_per_image"][names.index(name)], found["passes"][names.index(name)] = timed.ms, timed.passes
+            for metric, value in zip(COST, timed[1:], strict=True):
+                found[metric][names.index(name)] = value
+            if outline and (outline[0] & outline[1]).any():
+                found["pixel_curve"][names.index(name)] = pixel_curve(timed.map, *outline)
         ranks = {name: compared(timed.map) for name, timed in maps[row].items()}
         for name, own in ranks.items():
             for other, theirs in ranks.items():
@@ -226,7 +253,7 @@ class Comparison:
     ) -> list[tuple[tuple[float, ...], Float[ndarray, " t"]]]:
         canvas = image.numpy()
         covered = np.ones(canvas.shape[1:], dtype=bool)
-        cut = segment(scene(np.stack(maps), covered, canvas, self.settings.side), self.settings)
+        cut = segment(scene({SALIENCY: np.stack(maps)}, covered, canvas, self.settings.side), self.settings)
         room = float(measured(covered.astype(float), covered, truth).energy)  # the boxes' share of the area
         found: list[tuple[tuple[float, ...], Float[ndarray, " t"]]] = []
         for map_, part in zip(maps, cut, strict=True):
@@ -239,13 +266,13 @@ class Comparison:
     def _sampled(
         self,
         method: Attribution,
-        one: tuple[int, Entry, Tensor],
+        one: Seen,
         map_: Float[ndarray, "h w"],
         ranks: Float[ndarray, " k"],
         floors: Mapping[str, float],
         blind: Mapping[str, Timed],
     ) -> dict[str, float]:
-        position, entry, image = one
+        position, entry, image, _ = one
         values: dict[str, float] = perturbed(self.network, image[None], entry.label, map_)._asdict()
         if not method.learnt:
             return values
@@ -267,12 +294,27 @@ def _timed(method: Attribution, network: Network, image: Tensor, target: int, se
         passes += len(inputs[0])
 
     handle = network.module.register_forward_hook(counted)
+    cuda = network.device.type == "cuda"
+    before = torch.cuda.memory_allocated(network.device) if cuda else 0
+    if cuda:
+        torch.cuda.reset_peak_memory_stats(network.device)
     started = time.perf_counter()
     try:
         found = method.work(network, image[None], target, seed)
     finally:
         handle.remove()
-    return Timed(np.abs(found).astype(np.float64), 1000 * (time.perf_counter() - started), passes)
+    elapsed = 1000 * (time.perf_counter() - started)
+    memory = (torch.cuda.max_memory_allocated(network.device) - before) / 1e6 if cuda else float("nan")
+    return Timed(np.abs(found).astype(np.float64), elapsed, passes, memory)
+
+
+def _reduced(
+    outline: tuple[Bool[ndarray, "H W"], Bool[ndarray, "H W"]], height: int, width: int
+) -> tuple[Bool[ndarray, "h w"], Bool[ndarray, "h w"]]:
+    outlined, counted = (
+        np.asarray(Image.fromarray(part).resize((width, height), Image.Resampling.NEAREST)) for part in outline
+    )
+    return outlined, counted
 
 
 def picture(index: Index, entry: Entry, network: Network) -> UInt8[ndarray, "h w 3"]:

@@ -35,7 +35,8 @@ def _library(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"benchmark.methods: {name} is not installed: {_INSTALL}") from error
+        library = name.partition(".")[0]
+        raise ModuleNotFoundError(f"benchmark.methods: {library} is not installed: {_INSTALL}") from error
 
 
 def _settled(kind: str, arguments: Mapping[str, Any], *functions: Callable) -> list[dict[str, Any]]:
@@ -170,6 +171,8 @@ def captum(kind: str, arguments: Mapping[str, Any]) -> Work:
         with _seeded(seed):
             found = chosen(*first, **built).attribute(inputs, target=target, **(more | asked))
         found = (found[0] if isinstance(found, tuple) else found).detach().sum(dim=1, keepdim=True)
+        if layered and found.ndim != 4:
+            raise ValueError(f"captum.{kind}: expected maps (n, u, y, x) of layer {layer!r}, got none: name another")
         if layered:
             found = functional.interpolate(found, size=tuple(image.shape[2:]), mode="bilinear")
         return _array(found[0, 0])

@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from numpy import ndarray
 from scipy import stats
 
 from deepinside.attribution.attributions import CENTRE, Attribution
-from deepinside.attribution.comparison import OTHER, UNTRAINED
+from deepinside.attribution.comparison import COST, OTHER, UNTRAINED
 from deepinside.localisation.measure import max_box_accuracy
 from deepinside.records import Row
 from deepinside.statistics import LEVEL, mean_row
@@ -19,7 +19,8 @@ _LEAST = 0.5  # overlap of a correct box
 _OVERLAPS = (0.3, 0.5, 0.7)  # of MaxBoxAccV2
 _ERRORS = {f"{kind}_localisation_error" for kind in ("class_known", "top1", "top5", "threshold")}
 _SHARES = {"pointing_game", "max_box_accuracy_v2", *_ERRORS}
-_UNITS = {"energy_in_box": "ratio", "iou": "IoU", "ms_per_image": "ms", "passes": "images"}
+_UNITS = {"energy_in_box": "ratio", "iou": "IoU", "pixel_iou": "IoU", "ms_per_image": "ms", "passes": "images"}
+_UNITS |= {"peak_memory": "MB"}
 _SPARED = ("class_sensitivity", "randomisation", "randomisation_last")  # are differences from a null already
 LOWER = {*_ERRORS, "deletion", "deletion_blur", "randomisation", "randomisation_last"}  # less of it is better
 
@@ -57,29 +58,35 @@ def measures(arrays: Mapping[str, ndarray]) -> Measures:
     for method, there in enumerate(known.T):
         own = curves[there, method]
         if len(own):
-            values["threshold_localisation_error"][there, method] = ~held_out(own, _LEAST)
+            values["threshold_localisation_error"][there, method] = ~held_out(own > _LEAST)
             values["max_box_accuracy_v2"][there, method] = np.mean(
                 [max_box_accuracy(own, least)[1] for least in _OVERLAPS], axis=0
             )
+    values["pixel_iou"] = np.stack([_at_the_others_best(own) for own in arrays["pixel_curve"][good].swapaxes(0, 1)], 1)
     return Measures(values, arrays["agreement"][good])
 
 
-def held_out(curves: Float[ndarray, "n t"], least: float) -> Bool[ndarray, " n"]:
-    """Which boxes are correct by a threshold that was chosen on other images: two halves, each for the other.
+def held_out(values: Float[ndarray, "n t"]) -> Float[ndarray, " n"]:
+    """Values at a threshold that was chosen on other images, by the highest sum: two halves, each for the other.
 
     Args:
-        curves: the best overlap at each threshold.
-        least: overlap of a correct box.
+        values: at each threshold; higher is better.
 
     Returns:
         (n,); with one image its own threshold.
     """
-    right = curves > least
-    half = np.arange(len(right)) % 2 == 0
-    found = np.zeros(len(right), dtype=bool)
+    half = np.arange(len(values)) % 2 == 0
+    found = np.zeros_like(values[:, 0])
     for mine in (half, ~half):
-        others = right[~mine] if (~mine).any() else right
-        found[mine] = right[mine][:, int(np.argmax(others.sum(axis=0)))]
+        others = values[~mine] if (~mine).any() else values
+        found[mine] = values[mine][:, int(np.argmax(others.sum(axis=0)))]
+    return found
+
+
+def _at_the_others_best(curves: Float[ndarray, "n t"]) -> Float[ndarray, " n"]:
+    found, there = np.full(len(curves), np.nan), np.isfinite(curves).all(axis=1)
+    if there.any():
+        found[there] = held_out(curves[there])
     return found
 
 
@@ -127,7 +134,7 @@ def differences(
     """
     names = [method.name for method in methods]
     for metric, values in found.values.items():
-        if "." in metric or metric in {*_SPARED, "ms_per_image", "passes"}:
+        if "." in metric or metric in {*_SPARED, *COST}:
             continue
         nulls = {}
         if CENTRE in names and names[column] != CENTRE:
@@ -159,7 +166,7 @@ def comparisons(found: Measures, methods: Sequence[Attribution]) -> pd.DataFrame
         for null, metric, values in differences(found, methods, column)
     ]
     for metric, values in found.values.items():
-        if "." not in metric and metric not in {"ms_per_image", "passes"}:
+        if "." not in metric and metric not in COST:
             for first in range(len(methods)):
                 for second in range(first + 1, len(methods)):
                     both = values[:, first] - values[:, second]

@@ -23,7 +23,8 @@ def index(root: Path | str, split: str = "val") -> Index:
 
     Labels index the sorted WordNet ids, the order of network outputs. Validation images need a label and, if the tree
     has any boxes, a box of their class; all sources (solution, ground truth, XML) must agree. Training images have the
-    label of their folder, and boxes from an XML file, of which an invalid one is skipped without its image.
+    label of their folder, and boxes from an XML file, of which an invalid one is skipped without its image. Validation
+    images of the synthetic data set have a trimap.
 
     Args:
         root: of the tree.
@@ -110,10 +111,13 @@ class _Sources:
     annotations: Path | None
     truth: Mapping[str, str]
     solution: Mapping[str, str]
+    masks: Path | None = None
 
     def entry(self, split: str, path: Path, size: tuple[int, int], wnid: str, boxes: Boxes) -> Entry:
         file = path.relative_to(self.root).as_posix()
-        return Entry(path.stem, file, split, self.labels[wnid], boxes, *size)
+        mask = self.masks and self.masks / f"{path.stem}.png"
+        outline = mask.relative_to(self.root).as_posix() if mask and mask.exists() else None
+        return Entry(path.stem, file, split, self.labels[wnid], boxes, *size, mask=outline)
 
     # The solution first, for it has boxes, too.
     def known(self, path: Path) -> _Truth | None:
@@ -162,7 +166,7 @@ def _validation(root: Path, classes: Synsets) -> Survey[Entry]:
     annotations = layout.annotation_folder(root, "val")
     truth = layout.ground_truth(root, classes.numbered, tuple(path.stem for path in paths))
     labels = {wnid: label for label, wnid in enumerate(classes.ids)}
-    sources = _Sources(root, classes, labels, annotations, truth, layout.solution(root))
+    sources = _Sources(root, classes, labels, annotations, truth, layout.solution(root), layout.mask_folder(root))
     if not (truth or sources.solution or annotations):
         what = "labels in LOC_val_solution.csv, data/ILSVRC2012_validation_ground_truth.txt or XML files, got none"
         raise FileNotFoundError(f"{root}: expected {what}.\n{layout.HOW.format(root=root)}")

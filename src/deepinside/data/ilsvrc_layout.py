@@ -30,6 +30,7 @@ _ANNOTATIONS = {
         "Annotations/train",
     ),
 }
+_MASKS = ("ILSVRC/Masks/CLS-LOC/val", "Masks/CLS-LOC/val")  # ILSVRC has none, the synthetic data set does
 _LIST = ("ILSVRC/ImageSets/CLS-LOC/val.txt", "ImageSets/CLS-LOC/val.txt")
 _LISTS = (
     "LOC_synset_mapping.txt",
@@ -81,6 +82,18 @@ def annotation_folder(root: Path, split: str) -> Path | None:
         The folder of XML files, or None.
     """
     return _first(root, _ANNOTATIONS[split])
+
+
+def mask_folder(root: Path) -> Path | None:
+    """The folder of the trimaps of the validation images.
+
+    Args:
+        root: of the data.
+
+    Returns:
+        The folder of PNG files, or None.
+    """
+    return _first(root, _MASKS)
 
 
 def beside(root: Path, name: str) -> Path | None:

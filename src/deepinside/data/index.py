@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
+from numpy import ndarray
 from torch import Tensor
 
+from deepinside.data.broden.masks import read_values
 from deepinside.data.image import BadImage, read_image
 from deepinside.data.reading import brief
 from deepinside.data.tar import MARK, Span
@@ -22,6 +24,7 @@ __all__ = ["NO_BOXES", "PICTURES", "SPLITS", "BadImage", "Entry", "Index"]
 SPLITS = ("train", "val", "all")
 PICTURES = "pictures"  # folder of an artifact that the images of a data set without files are written to
 NO_BOXES = Boxes(np.empty((0, 4)))
+FOREGROUND, BORDER = 1, 3  # of a trimap; any other value is background
 HELD_OUT = 0.1  # share of the images without a split of their own that `divided` puts into `val`
 
 
@@ -38,6 +41,7 @@ class Entry:
         width: in pixels.
         height: in pixels.
         span: its position in a tar; None for a separate file.
+        mask: posix path of its trimap, relative to the root; None without one. See `Index.mask`.
 
     Raises:
         ValueError: if a box is outside the image.
@@ -51,6 +55,7 @@ class Entry:
     width: int
     height: int
     span: Span | None = None
+    mask: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.boxes) and min(self.width, self.height) > 0 and not self.boxes.inside(self.width, self.height):
@@ -111,6 +116,24 @@ class Index:
         """
         path = self.root / entry.file
         return read_image(path) if entry.span is None else read_image(path, entry.span.opener(self.root, entry.file))
+
+    def mask(self, entry: Entry) -> tuple[Bool[ndarray, "h w"], Bool[ndarray, "h w"]] | None:
+        """Where the object of an image is, by its trimap: a PNG file of its size, in the values of Oxford-IIIT Pet.
+
+        Args:
+            entry: of this index.
+
+        Returns:
+            The pixels of the object (1), and those that count: all but the border that was left open (3). None
+            without a trimap.
+
+        Raises:
+            BadMask: if it cannot be decoded or has another size.
+        """
+        if entry.mask is None:
+            return None
+        values = read_values(self.root / entry.mask, entry.height, entry.width)
+        return values == FOREGROUND, values != BORDER
 
     def split(self, name: str) -> "Index":
         """The images of a split; those of `all` belong to every split.
@@ -243,11 +266,11 @@ class Index:
         Returns:
             The index of these images; carriage returns in other names are escaped.
         """
-        kept = tuple(entry for entry in self.entries if "\r" not in entry.file + entry.image)
+        kept = tuple(entry for entry in self.entries if "\r" not in _names(entry))
         reason = (
             "expected a name without a carriage return, which would break a line of a table, got one: rename the file"
         )
-        aside = [(entry.file, reason) for entry in self.entries if "\r" in entry.file + entry.image]
+        aside = [(entry.file, reason) for entry in self.entries if "\r" in _names(entry)]
         printable = tuple(
             (file.replace("\r", "\\r"), reason.replace("\r", "\\r")) for file, reason in (*self.set_aside, *aside)
         )
@@ -255,7 +278,7 @@ class Index:
         return replace(self, ids=ids, classes=classes, entries=kept, set_aside=printable)
 
     def write(self, folder: str | Path) -> None:
-        """Writes `images.csv`, `boxes.csv` (half-open), `classes.csv` and `set_aside.csv`.
+        """Writes `images.csv`, `boxes.csv` (half-open), `classes.csv`, `set_aside.csv` and, if any, `masks.csv`.
 
         Args:
             folder: where to.
@@ -267,6 +290,8 @@ class Index:
         _write(folder / "images.csv", ("split", "image", "file", "label", "width", "height", "start", "length"), images)
         _write(folder / "boxes.csv", ("image", "x0", "y0", "x1", "y1"), boxes)
         _write(folder / "classes.csv", ("label", "id", "name"), classes)
+        if masks := [(entry.image, entry.mask) for entry in self.entries if entry.mask is not None]:
+            _write(folder / "masks.csv", ("image", "file"), masks)
         write_set_aside(folder, self.set_aside)
 
     @classmethod
@@ -297,6 +322,8 @@ class Index:
         boxes: dict[str, list[list[float]]] = defaultdict(list)
         for image, *corners in _read(folder / "boxes.csv"):
             boxes[image].append([float(corner) for corner in corners])
+        outlines = _read(folder / "masks.csv") if (folder / "masks.csv").exists() else []
+        masks = {row[0]: row[1] for row in outlines}
         entries = tuple(
             Entry(
                 image=image,
@@ -307,6 +334,7 @@ class Index:
                 width=int(width),
                 height=int(height),
                 span=Span(int(start), int(length)) if start else None,
+                mask=masks.get(image),
             )
             for split, image, file, label, width, height, start, length in _read(folder / "images.csv")
         )
@@ -324,9 +352,14 @@ def _check(entry: Entry, classes: int) -> None:
         raise ValueError(f"{entry.file}: expected a size in pixels, got {entry.width}x{entry.height}")
     if entry.span and (MARK not in entry.file or entry.span.start < 0 or entry.span.length < 0):
         raise ValueError(f"{entry.file}: expected a place in a tar, got {entry.span}")
-    path = PurePosixPath(entry.file)
-    if path.is_absolute() or ".." in path.parts or "\0" in entry.file:
-        raise ValueError(f"{entry.file}: expected a path inside the root, relative to it")
+    for file in filter(None, (entry.file, entry.mask)):
+        path = PurePosixPath(file)
+        if path.is_absolute() or ".." in path.parts or "\0" in file:
+            raise ValueError(f"{file}: expected a path inside the root, relative to it")
+
+
+def _names(entry: Entry) -> str:
+    return "/".join((entry.file, entry.image, entry.mask or ""))
 
 
 def _shortest(value: float) -> str:

@@ -14,23 +14,23 @@ from deepinside.data.annotation import Annotation
 from deepinside.data.broden.masks import read_values
 from deepinside.data.broden.writer import Outlined, Regions, write_broden
 from deepinside.data.image import read_header
-from deepinside.data.index import NO_BOXES, PICTURES, Entry, Index
+from deepinside.data.index import FOREGROUND, NO_BOXES, PICTURES, Entry, Index
 from deepinside.data.reading import BadFile, survey
 from deepinside.records import Boxes
 from deepinside.runtime.progress import track
 
 log = logging.getLogger(__name__)
-FOREGROUND = 1  # in the trimaps of Oxford-IIIT Pet; 2 is background, 3 the border that was left open
 Options = Mapping[str, Any] | None
 _MEND = "unpack the archive again"
 _REFUSED = (RuntimeError, OSError, ValueError, LookupError, TypeError)  # what the classes raise for what is not there
 
 
 class _Picture(NamedTuple):
-    """An image, and a function from its width and height to its label (-1: unknown) and boxes."""
+    """An image, a function from its width and height to its label (-1: unknown) and boxes, and its trimap, if any."""
 
     path: Path
     about: Callable[[int, int], tuple[int, Boxes]]
+    mask: Path | None = None
 
 
 class _Content(NamedTuple):
@@ -212,7 +212,8 @@ def _look(root: Path, labels: Mapping[int, int], task: tuple[str, _Picture]) -> 
     width, height = read_header(picture.path)
     label, boxes = picture.about(width, height)
     file = picture.path.relative_to(root).as_posix()
-    yield Entry(file, file, split, labels.get(label, -1), boxes, width, height)
+    mask = picture.mask.relative_to(root).as_posix() if picture.mask else None
+    yield Entry(file, file, split, labels.get(label, -1), boxes, width, height, mask=mask)
 
 
 def _labelled(label: int, _width: int, _height: int) -> tuple[int, Boxes]:
@@ -222,7 +223,8 @@ def _labelled(label: int, _width: int, _height: int) -> tuple[int, Boxes]:
 def _pets(dataset: Any, _folder: Path) -> _Content:
     rows = list(zip(dataset._images, dataset._segs, dataset._labels, strict=True))
     classes = {label: _breed(picture) for picture, _, label in rows}
-    return _Content(classes, [_Picture(picture, partial(_foreground, mask, label)) for picture, mask, label in rows])
+    pictures = [_Picture(picture, partial(_foreground, mask, label), mask) for picture, mask, label in rows]
+    return _Content(classes, pictures)
 
 
 def _breed(picture: Path) -> str:

@@ -6,7 +6,7 @@ from deepinside.data.index import Entry
 from deepinside.localisation.localiser import Localiser
 from deepinside.localisation.outcome import Outcome
 from deepinside.localisation.segment import SEGMENTATIONS
-from deepinside.localisation.settings import Settings
+from deepinside.localisation.settings import SALIENCY, Settings
 from deepinside.plots.gallery import Gallery
 from deepinside.plots.localisation import Case, steps
 
@@ -52,9 +52,9 @@ def _caption(entry: Entry, name: str, localiser: Localiser, rule: str, count: in
 
 
 def _scale(settings: Settings) -> str:
-    if settings.activation == 0:
+    if list(settings.map) == [SALIENCY]:
         return "|score change| per unit of intensity"
-    return f"{settings.saliency:g} x saliency + {settings.activation:g} x class activation, each 0 to 1"
+    return " + ".join(f"{weight:g} x {name}" for name, weight in settings.map.items()) + ", each 0 to 1"
 
 
 def chosen(outcome: Outcome, each: int) -> list[tuple[str, int, int]]:

@@ -1,6 +1,6 @@
 """Classes and their maps for an image of any size, from its crops."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -10,10 +10,12 @@ from torch import Tensor
 
 from deepinside import views
 from deepinside.localisation.maps import Scene, scene
+from deepinside.localisation.settings import GRAD_CAM, SALIENCY
 from deepinside.methods.grad_cam import evidence
 from deepinside.methods.saliency import forward
 from deepinside.network import Network
 from deepinside.probe.activations import capture
+from deepinside.records import Batch, Maps
 from deepinside.runtime.memory import halved
 
 
@@ -23,18 +25,17 @@ class Viewed(NamedTuple):
     Attributes:
         probabilities: mean softmax over the crops, (k,).
         classes: most probable first, then the one added by `also`, (t,).
-        maps: saliency on the canvas, averaged over the crops that cover each pixel, (t, H, W).
+        maps: method -> one per class on the canvas, averaged over the crops that cover each pixel, (t, H, W), not
+            negative.
         covered: pixels that a crop covers, (H, W).
         canvas: RGB in [0, 1], (3, H, W).
-        activation: class activation likewise, (t, H, W); None without a layer.
     """
 
     probabilities: Float[Tensor, " k"]
     classes: Int[Tensor, " t"]
-    maps: Float[Tensor, "t H W"]
+    maps: Mapping[str, Float[Tensor, "t H W"]]
     covered: Bool[Tensor, "H W"]
     canvas: Float[Tensor, "3 H W"]
-    activation: Float[Tensor, "t H W"] | None = None
 
     def scene(self, side: int | None) -> Scene:
         """The image and its maps on the working grid, as arrays, which `segment.segment` takes.
@@ -45,8 +46,8 @@ class Viewed(NamedTuple):
         Returns:
             The scene.
         """
-        maps, covered, canvas = (tensor.cpu().numpy() for tensor in (self.maps, self.covered, self.canvas))
-        return scene(maps, covered, canvas, side, None if self.activation is None else self.activation.cpu().numpy())
+        maps = {name: values.cpu().numpy() for name, values in self.maps.items()}
+        return scene(maps, self.covered.cpu().numpy(), self.canvas.cpu().numpy(), side)
 
 
 def viewed(
@@ -59,12 +60,15 @@ def viewed(
     rule: str = "gradient",
     layer: str | None = None,
     classes: Sequence[int] | None = None,
+    methods: Mapping[str, Callable[[Network, Batch], Maps]] | None = None,
+    name: str = "image",
 ) -> Viewed:
     """Classes and their maps for an image of any size, by one forward pass over its crops.
 
     If memory is insufficient for all crops, the classes are computed first, and then the maps of some crops at a time.
     Magnitude and maximum over channels are taken per crop; then maps are un-mirrored, mapped back onto the canvas and
-    averaged where they overlap. Class activation is a by-product of the same backward pass.
+    averaged where they overlap. Grad-CAM is a by-product of the same backward pass. Further methods are called once
+    per class, and the magnitude of their maps is taken last.
 
     Args:
         network: to analyse.
@@ -73,8 +77,10 @@ def viewed(
         top: number of most probable classes.
         also: a class to add if it is not among them.
         rule: backward rule of the ReLUs.
-        layer: for class activation (see `methods.grad_cam.spatial_layer`); None: none.
+        layer: of Grad-CAM (see `methods.grad_cam.spatial_layer`); None: no such map.
         classes: instead of the most probable ones.
+        methods: further ones by name.
+        name: of the image, by which methods draw random numbers.
 
     Returns:
         Probabilities, classes, maps; on the network's device.
@@ -103,7 +109,12 @@ def viewed(
     shares, chosen, maps = zip(*halved(look, len(pixels), "crops"), strict=True)
     merged, covered = views.merged(torch.cat(maps), places, canvas.shape[1], canvas.shape[2])
     probabilities, count = torch.cat(shares).mean(dim=0), len(chosen[0])
-    return Viewed(probabilities, chosen[0], merged[:count], covered, canvas, merged[count:] if layer else None)
+    found = {SALIENCY: merged[:count]} | ({GRAD_CAM: merged[count:]} if layer else {})
+    view = views.Crops(canvas, places, pixels)
+    for title, method in (methods or {}).items():
+        own = [views.mapped(network, view, label, method, name, title)[0].abs() for label in chosen[0].tolist()]
+        found[title] = torch.stack(own).to(merged)
+    return Viewed(probabilities, chosen[0], found, covered, canvas)
 
 
 def _asked(probabilities: Float[Tensor, " k"], top: int, also: int | None) -> Int[Tensor, " t"]:

@@ -3,10 +3,10 @@
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -26,7 +26,7 @@ from deepinside.localisation.maps import Scene
 from deepinside.localisation.measure import measured
 from deepinside.localisation.outcome import Located
 from deepinside.localisation.segment import Segmentation, object_box, segment
-from deepinside.localisation.settings import Settings, from_maps
+from deepinside.localisation.settings import GRAD_CAM, Settings, from_maps
 from deepinside.methods.grad_cam import spatial_layer
 from deepinside.network import Network
 from deepinside.probe.randomise import randomised
@@ -92,10 +92,9 @@ def borrowed(own: Viewed, other: Viewed, theirs: int) -> Viewed:
     def stretched(maps: Float[Tensor, "t h w"]) -> Float[Tensor, "k H W"]:
         size = own.canvas.shape[2], own.canvas.shape[1]
         image = Image.fromarray(maps[place].cpu().numpy()).resize(size, Image.Resampling.BILINEAR)
-        return torch.from_numpy(np.asarray(image).copy()).expand(len(own.maps), -1, -1)
+        return torch.from_numpy(np.asarray(image).copy()).expand(len(own.classes), -1, -1)
 
-    activation = None if other.activation is None else stretched(other.activation)
-    return own._replace(maps=stretched(other.maps), activation=activation)
+    return own._replace(maps={name: stretched(maps) for name, maps in other.maps.items()})
 
 
 @dataclass(frozen=True)
@@ -107,12 +106,14 @@ class Localiser:
         index: of the images.
         options: the group localise.
         pool: see `worker_pool`, or `Inline`.
+        methods: whose maps are used beside saliency and Grad-CAM, by name.
     """
 
     network: Network
     index: Index
     options: DictConfig
     pool: Executor
+    methods: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def settings(self) -> Settings:
@@ -131,8 +132,8 @@ class Localiser:
 
     @cached_property
     def layer(self) -> str | None:
-        """Whose class activation is needed, if any is."""
-        return None if self.settings.activation == 0 and not self.others else last_positions(self.network)
+        """The layer of Grad-CAM, if its maps are needed."""
+        return last_positions(self.network) if GRAD_CAM in self.settings.map or self.others else None
 
     @cached_property
     def control(self) -> Network:
@@ -158,7 +159,7 @@ class Localiser:
             except BadImage as error:
                 located[entry.image] = Located.blank(self.options.top, len(self.baselines), error.reason)
                 continue
-            seen.append((entry, image, self._viewed(image, top=self.options.top, also=entry.label)))
+            seen.append((entry, image, self._viewed(entry, image, top=self.options.top, also=entry.label)))
             if len(seen) > lag:
                 located[seen[-1 - lag][0].image] = self._submit(*seen[-1 - lag], seen[-1])
         if seen and lag:
@@ -185,14 +186,16 @@ class Localiser:
         scene = view.scene(settings.side)
         others = [(scene, other) for other in self.others.values()]
         if self.others:
-            blind = self._viewed(image, self.control, classes=classes)
+            blind = self._viewed(entry, image, self.control, classes=classes)
             mixed = borrowed(view, following[2], following[0].label)  # what is left is what all maps have in common
             others += [(other.scene(settings.side), settings) for other in (blind, mixed)]
         return self.pool.submit(locate, scene, classes, entry, settings, self.options.top, others)
 
-    def _viewed(self, image: UInt8[Tensor, "3 h w"], network: Network | None = None, **choice: Any) -> Viewed:
+    def _viewed(
+        self, entry: Entry, image: UInt8[Tensor, "3 h w"], network: Network | None = None, **choice: Any
+    ) -> Viewed:
         options = {"crops": self.options.crops, "rule": self.options.rule, "layer": self.layer}
-        return viewed(network or self.network, image, **options, **choice)
+        return viewed(network or self.network, image, **options, methods=self.methods, name=entry.image, **choice)
 
     def segmentation(self, entry: Entry, image: UInt8[Tensor, "3 h w"]) -> Segmentation:
         """Everything that led to the box of the true class, once more.
@@ -204,7 +207,7 @@ class Localiser:
         Returns:
             The same segmentation.
         """
-        scene = self._viewed(image, classes=[entry.label]).scene(self.settings.side)
+        scene = self._viewed(entry, image, classes=[entry.label]).scene(self.settings.side)
         return self.pool.submit(segment, scene, self.settings).result()[0]
 
 
@@ -213,7 +216,7 @@ def _stacked(rows: Sequence[Located]) -> dict[str, ndarray]:
 
 
 def last_positions(network: Network) -> str:
-    """The layer of the class activation maps.
+    """The layer of the maps of Grad-CAM.
 
     Args:
         network: any with a convolution.

@@ -1,6 +1,7 @@
 """An image and its maps on the grid on which they are segmented."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy import ndarray
 from PIL import Image
 from scipy import ndimage
 
-from deepinside.localisation.settings import Settings
+from deepinside.localisation.settings import GRAD_CAM, SALIENCY, Settings
 
 
 class Scene(NamedTuple):
@@ -18,33 +19,29 @@ class Scene(NamedTuple):
     Args:
         picture: RGB in [0, 1], (h, w, 3).
         covered: pixels that some crop saw, (h, w).
-        saliency: per class, (k, h, w), not negative.
-        activation: likewise, or None.
+        maps: method -> one per class, (k, h, w), not negative.
         size: (height, width) of the canvas that all this was reduced from.
     """
 
     picture: Float[ndarray, "h w 3"]
     covered: Bool[ndarray, "h w"]
-    saliency: Float[ndarray, "k h w"]
-    activation: Float[ndarray, "k h w"] | None
+    maps: Mapping[str, Float[ndarray, "k h w"]]
     size: tuple[int, int]
 
 
 def scene(
-    maps: Float[ndarray, "k H W"],
+    maps: Mapping[str, Float[ndarray, "k H W"]],
     covered: Bool[ndarray, "H W"],
     canvas: Float[ndarray, "3 H W"],
     side: int | None = None,
-    activation: Float[ndarray, "k H W"] | None = None,
 ) -> Scene:
     """An image and its maps reduced to the working grid; what its classes share is computed once.
 
     Args:
-        maps: saliency per class on the canvas, (k, H, W), non-negative.
+        maps: method -> one per class on the canvas, (k, H, W), non-negative.
         covered: pixels of the canvas that are in a crop; only these can be seeds.
         canvas: RGB in [0, 1], (3, H, W).
         side: shorter side of the grid, in pixels, where the canvas is larger; None for the canvas itself.
-        activation: class activation per class, (k, H, W).
 
     Returns:
         The scene.
@@ -53,10 +50,8 @@ def scene(
     grid = _grid(size, side)
     picture = np.stack([_resized(channel, grid) for channel in canvas], axis=-1)
     seen = _resized(covered.astype(np.float32), grid) > 0.5
-    small = np.stack([_resized(map_, grid) for map_ in maps])
-    return Scene(
-        picture, seen, small, None if activation is None else np.stack([_resized(m, grid) for m in activation]), size
-    )
+    small = {name: np.stack([_resized(map_, grid) for map_ in values]) for name, values in maps.items()}
+    return Scene(picture, seen, small, size)
 
 
 def _grid(size: Sequence[int], side: int | None) -> tuple[int, int]:
@@ -72,18 +67,14 @@ def _resized(values: Float[ndarray, "H W"], grid: tuple[int, int]) -> Float[ndar
 
 
 def blended(
-    saliency: Float[ndarray, "h w"],
-    activation: Float[ndarray, "h w"] | None,
-    covered: Bool[ndarray, "h w"],
-    settings: Settings,
+    maps: Mapping[str, Float[ndarray, "h w"]], covered: Bool[ndarray, "h w"], settings: Settings
 ) -> Float[ndarray, "h w"]:
-    """(w_s n(G * saliency) + w_a n(activation)) exp(-d^2 / 2 centre^2), n(m) = (m - min m) / (max m - min m).
+    """n(sum_m w_m n(G * m)) exp(-d^2 / 2 centre^2), n(m) = (m - min m) / (max m - min m).
 
-    Saliency alone is only smoothed.
+    Saliency alone is only smoothed, and Grad-CAM, which is smooth, is not.
 
     Args:
-        saliency: (h, w), non-negative.
-        activation: likewise; may be None if its weight is 0.
+        maps: method -> its map, (h, w), non-negative; all that have a weight.
         covered: the pixels to use.
         settings: weights, smoothing, centre.
 
@@ -91,14 +82,17 @@ def blended(
         (h, w), zero outside `covered` unless it was only smoothed.
 
     Raises:
-        ValueError: if the activation is required and missing.
+        ValueError: if a map is required and missing.
     """
-    out = smoothed(saliency, covered, settings.smoothing * min(saliency.shape))
-    if settings.activation > 0:
-        if activation is None:
-            raise ValueError("expected a class activation map, because its weight is not 0, got none: name a layer")
-        mixed = settings.saliency * normalised(out, covered) + settings.activation * normalised(activation, covered)
-        out = normalised(mixed, covered)
+    if missing := [name for name in settings.map if name not in maps]:
+        raise ValueError(f"expected a map of {missing[0]}, because its weight is not 0, got {', '.join(maps)}")
+    sigma = settings.smoothing * min(covered.shape)
+    smooth = {n: maps[n] if n == GRAD_CAM else smoothed(maps[n], covered, sigma) for n in settings.map}
+    if list(smooth) == [SALIENCY]:
+        out = smooth[SALIENCY]
+    else:
+        weighted = [settings.map[name] * normalised(map_, covered) for name, map_ in smooth.items()]
+        out = normalised(reduce(np.add, weighted), covered)
     return out if settings.centre is None else out * covered * window(out.shape, settings.centre)
 
 

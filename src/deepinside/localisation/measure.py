@@ -67,6 +67,26 @@ def _curve(scale: Float[ndarray, "h w"], instances: Float[ndarray, "b 4"]) -> Fl
     return curve
 
 
+def pixel_curve(
+    map_: Float[ndarray, "h w"], outlined: Bool[ndarray, "h w"], counted: Bool[ndarray, "h w"]
+) -> Float[ndarray, " t"]:
+    """The IoU of an object's pixels with those from each of `THRESHOLDS` on.
+
+    Args:
+        map_: (h, w), non-negative.
+        outlined: the pixels of the object; at least one counts.
+        counted: the pixels that count.
+
+    Returns:
+        (t,).
+    """
+    reached = np.searchsorted(THRESHOLDS, normalised(map_, np.ones_like(counted)), side="right")  # so many thresholds
+    steps = len(THRESHOLDS) + 1
+    hits, all_ = (np.bincount(reached[chosen], minlength=steps) for chosen in (outlined & counted, counted))
+    common, chosen = (values[:0:-1].cumsum()[::-1] for values in (hits, all_))  # at each threshold
+    return common / (chosen + hits.sum() - common)
+
+
 def max_box_accuracy(curves: Float[ndarray, "n t"], least: float) -> tuple[float, Bool[ndarray, " n"]]:
     """The common threshold with the most images of at least that overlap, and which images these are.
 

@@ -117,19 +117,19 @@ def segment(scene: Scene, settings: Settings) -> list[Segmentation]:
     """Segments the object of every class of one image.
 
     Args:
-        scene: the image and its maps, with class activation where its weight is not 0.
+        scene: the image and its maps, of every method whose weight is not 0.
         settings: weights of the maps, quantiles, colour models, cut.
 
     Returns:
         One segmentation per class.
 
     Raises:
-        ValueError: if class activation is required and missing.
+        ValueError: if a map is required and missing.
 
     Source: Simonyan et al. 2013, sec. 3.2.
     """
-    activation = [None] * len(scene.saliency) if scene.activation is None else scene.activation
-    maps = [blended(s, a, scene.covered, settings) for s, a in zip(scene.saliency, activation, strict=True)]
+    each = (dict(zip(scene.maps, own, strict=True)) for own in zip(*scene.maps.values(), strict=True))
+    maps = [blended(own, scene.covered, settings) for own in each]
     parts = SEGMENTATIONS[settings.segmentation].run(maps, scene, settings)
     return [_segmentation(map_, part, scene, settings) for map_, part in zip(maps, parts, strict=True)]
 

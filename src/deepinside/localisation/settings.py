@@ -3,7 +3,7 @@
 import importlib.util
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -12,7 +12,8 @@ from numpy import ndarray
 
 from deepinside.localisation.boxes import whole_pixels
 
-_WEIGHTS = ("saliency", "activation")
+SALIENCY, GRAD_CAM = "saliency", "grad_cam"  # the maps of all classes that one backward pass each gives together
+_FORMER = {"activation": GRAD_CAM}  # name of a map -> name today
 
 
 def has_grab_cut() -> bool:
@@ -30,10 +31,10 @@ class Settings:
 
     Args:
         side: shorter side of the working grid, in pixels, if the canvas is larger; None for the canvas itself.
-        saliency: weight of the saliency map, key `map.saliency`; unchanged if it is the only one.
-        activation: weight of the class activation map, key `map.activation`.
-        smoothing: standard deviation of the Gaussian that smooths the saliency map, as a share of the shorter side; 0
-            for none.
+        map: method -> weight of its map; without those of weight 0. Saliency alone is not scaled. `activation`, a
+            former name, is `grad_cam`.
+        smoothing: standard deviation of the Gaussian that smooths every map but that of Grad-CAM, which is smooth, as a
+            share of the shorter side; 0 for none.
         centre: standard deviation of a Gaussian window about the centre, as a share of each side; None for none.
         segmentation: a rule of `segment.SEGMENTATIONS`: `graph_cut`, or `threshold`: all from a share of the map's
             maximum on, or `grab_cut`: OpenCV's, from the same seeds, if cv2 is installed.
@@ -52,8 +53,7 @@ class Settings:
     """
 
     side: int | None = 112
-    saliency: float = 1.0
-    activation: float = 0.0
+    map: Mapping[str, float] = field(default_factory=lambda: {SALIENCY: 1.0})
     smoothing: float = 0.0
     centre: float | None = None
     segmentation: str = "graph_cut"
@@ -81,25 +81,37 @@ class Settings:
             raise ValueError("segmentation grab_cut is OpenCV's: pip install opencv-python-headless")
         if not (0 < self.threshold < 1 and (self.centre is None or self.centre > 0)):
             raise ValueError(f"expected 0 < threshold < 1 and centre > 0, got {self.threshold} and {self.centre}")
-        least = {"components": 1, "samples": 1, "gamma": 0, "smoothing": 0, "saliency": 0, "activation": 0}
+        least = {"components": 1, "samples": 1, "gamma": 0, "smoothing": 0}
         for key, value in (least | ({} if self.side is None else {"side": 1})).items():
             if getattr(self, key) < value:
                 raise ValueError(f"expected {key} of at least {value}, got {getattr(self, key)}")
-        if self.saliency + self.activation <= 0:
-            raise ValueError("expected map.saliency or map.activation above 0, got none: nothing to segment")
+        object.__setattr__(self, "map", _weights(self.map))
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
         """The settings among other options.
 
         Args:
-            options: by name, all of these and any others; the weights of the maps under `map`.
+            options: by name, all of these and any others.
 
         Returns:
             The settings.
         """
-        own = [field.name for field in fields(cls) if field.name not in _WEIGHTS]
-        return cls(**{name: options[name] for name in own}, **{name: options["map"][name] for name in _WEIGHTS})
+        return cls(**{one.name: options[one.name] for one in fields(cls)})
+
+
+def _weights(given: Mapping[str, float]) -> dict[str, float]:
+    names = [_FORMER.get(name, name) for name in given]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"expected each map once, got {', '.join(given)}: {twice[0]} has two names here")
+    weights = dict(zip(names, given.values(), strict=True))
+    for name, weight in weights.items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+            raise ValueError(f"map.{name}: expected a weight of at least 0, got {weight!r}")
+    positive = {name: weight for name, weight in weights.items() if weight > 0}
+    if not positive:
+        raise ValueError(f"map: expected a weight above 0, got {weights}: nothing to segment")
+    return positive
 
 
 def whole_image(size: tuple[int, int]) -> Float[ndarray, " 4"]:
@@ -154,5 +166,5 @@ def from_maps(settings: Settings) -> dict[str, Settings]:
     return cut | {
         "cam_rule": replace(plain, smoothing=0.05, threshold=0.2),
         "tuned_threshold": replace(plain, smoothing=0.08, threshold=0.35),
-        "grad_cam": replace(plain, saliency=0.0, activation=1.0, threshold=0.2),
+        "grad_cam": replace(plain, map={GRAD_CAM: 1.0}, threshold=0.2),
     }

@@ -40,6 +40,8 @@ def drawn(draw: Callable[[int], Result], count: int, workers: int, description: 
 _TRAIN, _VAL = 1, 2  # what tells the streams of random numbers apart
 ASPECTS = (1.0, 1.0, 1.25, 4 / 3, 1.5)  # longer over shorter side
 _QUALITY = 93  # of the JPEG files
+MASKS = "ILSVRC/Masks/CLS-LOC/val"  # the layout's own place for what ILSVRC itself does not have
+FOREGROUND, BACKGROUND = 1, 2  # of a trimap, as in `data.index`, which loads torch
 LABELS = {  # what an image's class may be -> (number, names) of each class
     "objects": tuple((kind.wnid, kind.names) for kind in KINDS),
     "scenes": tuple((f"n91{place:06d}", name) for place, name in enumerate(SCENES, start=1)),
@@ -124,6 +126,10 @@ def _draw(out: Path, seed: int, side: int, world: World, labels: str, train: int
     folder = f"train/{wnid}" if split == "train" else "val"
     file = out / "ILSVRC/Data/CLS-LOC" / folder / f"{name}.JPEG"
     Image.fromarray(pixels).save(file, format="JPEG", quality=_QUALITY)
+    if split == "val" and labels == "objects":
+        object_ = picture.maps["instance"] > 0
+        trimap = np.where(object_, FOREGROUND, BACKGROUND).astype(np.uint8)
+        Image.fromarray(trimap).save(out / MASKS / f"{name}.png")
     return Drawn(name, folder, wnid, (height, width), boxes)
 
 
@@ -151,7 +157,7 @@ def write_ilsvrc(
     labels: str = "objects",
     world: World | None = None,
 ) -> None:
-    """Writes the synthetic data set as an ILSVRC CLS-LOC tree.
+    """Writes the synthetic data set as an ILSVRC CLS-LOC tree, with a trimap of each validation image's objects.
 
     The first images of a larger data set are those of a smaller one.
 
@@ -177,6 +183,8 @@ def write_ilsvrc(
         (out / "ILSVRC" / tree / "CLS-LOC/val").mkdir(parents=True, exist_ok=True)
         for wnid, _ in LABELS[labels]:
             (out / "ILSVRC" / tree / "CLS-LOC/train" / wnid).mkdir(parents=True, exist_ok=True)
+    if labels == "objects":
+        (out / MASKS).mkdir(parents=True, exist_ok=True)
     draw = partial(_draw, out, seed, side, world, labels, train)
     rows = []
     for row in drawn(draw, train + val, workers, "drawing the synthetic data set"):

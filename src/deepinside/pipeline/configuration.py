@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import hydra
 from hydra import compose, initialize_config_dir
@@ -24,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from deepinside.artifacts.artifact import flat
-from deepinside.defaults import choices, defaults, folder
+from deepinside.defaults import folder, register
 from deepinside.pipeline import table
 from deepinside.spelling import closest, renamed
 
@@ -39,7 +38,11 @@ _PATHS = {key for stage in table.STAGES.values() for key in (*stage.files, *stag
 _PATHS |= {"judge.weights"}
 _WORDS = {"random", "null"}  # what a path may be, too
 _ABSOLUTE = re.compile(r"([\w.]+)=(['\"]?)[/~][^\s,'\"\]]*\2")  # any other key that names a place, also of another run
-_FORMER = re.compile(r"^(\+{0,2}(?:train|dissect|localise|invert)\.)batch=")
+_FORMER = {  # words with a key that has been renamed -> the same of today
+    re.compile(r"^(\+{0,2}(?:train|dissect|localise|invert)\.)batch="): r"\g<1>batch_size=",
+    re.compile(r"^(localise\.map\.)activation="): r"\g<1>grad_cam=",
+}
+_WHOLE = re.compile(r"^((?:localise\.map|localise\.arguments|benchmark\.arguments)=\{.*)", re.DOTALL)
 _OWN = ("--config-dir", "-cd")  # the flag of Hydra's that adds a folder of configuration files
 _VALUED = {"--cfg", "-c", "--package", "-p", *_OWN}  # flags of Hydra's that take the word after them
 _REQUIRED = {  # keys that every choice of a group states, and the choice to look at
@@ -87,12 +90,7 @@ def _here(item: object) -> object:
     return f"{item}@_here_" if isinstance(item, str) and "@" not in item and item != "_self_" else item
 
 
-def _method_settings(names: Iterable[str]) -> dict[str, Any]:
-    own = choices("method")
-    return {name: defaults("method", name) for name in names if name in own}
-
-
-OmegaConf.register_new_resolver("method_settings", _method_settings, replace=True)
+register()
 Plugins.instance()  # registers Hydra's own sources, of which the next line replaces one
 SourcesRegistry.instance().types[_Files.scheme()] = _Files
 
@@ -243,11 +241,18 @@ def _name(key: str) -> str:
 
 
 def current(arguments: Sequence[str]) -> list[str]:
-    """The arguments with the keys of stages that have been renamed under their names of today, with a warning."""
-    words = [_FORMER.sub(r"\g<1>batch_size=", word) for word in arguments]
-    for word, today in zip(arguments, words, strict=True):
+    """The arguments with the keys of stages that have been renamed under their names of today, with a warning.
+
+    A mapping whose keys are free replaces the former one, to which Hydra would add it: `~KEY +KEY={...}`.
+    """
+    words = []
+    for word in arguments:
+        today = word
+        for former, name in _FORMER.items():
+            today = former.sub(name, today)
         if word != today:
             log.warning("%s has been renamed: %s", word, today)
+        words += [f"~{today.partition('=')[0]}", f"+{today}"] if _WHOLE.match(today) else [today]
     return words
 
 

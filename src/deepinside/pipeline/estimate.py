@@ -27,7 +27,7 @@ BUDGET = 15.0  # seconds for the trials of a stage; a first trial that takes hal
 WORLD = 576  # images, at most, of a synthetic data set that replaces one that does not exist yet
 _SPLITS = ("train", "val")
 RESTED = ("prepare", "concepts", "load")  # stages that everything rests on: they are made, not estimated
-_PREPARED = ("images.csv", "boxes.csv", "classes.csv", "set_aside.csv")  # what an index consists of
+_PREPARED = ("images.csv", "boxes.csv", "masks.csv", "classes.csv", "set_aside.csv")  # what an index consists of
 
 Count = Callable[[DictConfig, dict[str, Path]], int]
 

@@ -7,6 +7,8 @@ import pandas as pd
 from jaxtyping import Float, UInt8
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
 from numpy import ndarray
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
@@ -26,19 +28,32 @@ def against_cost(rows: Mapping[str, Row], costs: Mapping[str, float], title: str
         lower: whether less of it is better.
     """
     figure, axis = plt.subplots(figsize=(7.2, 4.2), layout="constrained")
+    labels = []
     for name, row in rows.items():
         axis.errorbar(
             costs[name], row.value, [[max(0, row.value - row.ci_low)], [max(0, row.ci_high - row.value)]],
             fmt="o", markersize=4, capsize=2, color="#0072B2", ecolor="#9ecae1",
         )  # fmt: skip
-        axis.annotate(name, (costs[name], row.value), xytext=(5, 4), textcoords="offset points", fontsize=8)
+        place = costs[name], row.value
+        labels.append(axis.annotate(name, place, xytext=(5, 4), textcoords="offset points", fontsize=8))
     axis.set_xscale("log")
     axis.set_xlabel("time of one map, ms")
     axis.set_ylabel(f"{title}{', ' + unit if (unit := next(iter(rows.values())).unit) else ''}")
     axis.set_title(f"{title} ({'lower' if lower else 'higher'} is better)", fontsize=10)
     axis.grid(alpha=0.3)
     axis.margins(x=0.25)
+    _move_apart(figure, labels)
     return figure
+
+
+def _move_apart(figure: Figure, labels: list[Annotation]) -> None:
+    # From the lowest to the highest, each up until it is free of those before it.
+    figure.draw_without_rendering()
+    placed: list[Bbox] = []
+    for label in sorted(labels, key=lambda one: one.xy[1]):
+        while label.get_window_extent().count_overlaps(placed):
+            label.xyann = (label.xyann[0], label.xyann[1] + 2)
+        placed.append(label.get_window_extent())
 
 
 def agreement(table: pd.DataFrame) -> Figure:

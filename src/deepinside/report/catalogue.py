@@ -105,6 +105,7 @@ class Catalogue:
         href: of that file.
         slider: a numeric filter.
         chips: suggested search terms, with the number of matching rows.
+        first: whether it comes before the images.
     """
 
     anchor: str
@@ -118,6 +119,7 @@ class Catalogue:
     href: str
     slider: Slider | None = None
     chips: Sequence[tuple[str, int]] = ()
+    first: bool = False
 
     @property
     def pictured(self) -> bool:

@@ -17,6 +17,7 @@ from deepinside.report.external_tables import benchmarks, comparisons, tested
 from deepinside.report.folder import Folder, read
 from deepinside.report.lineage import drawings
 from deepinside.report.measure import numbers
+from deepinside.report.methods import methods
 from deepinside.report.page import Artifact, Number, Page, Section
 from deepinside.report.results import found
 from deepinside.report.section import lay_out, place
@@ -43,7 +44,7 @@ def compose(
     exhibits = hang(folders, most=settings.pictures_per_gallery, budget=budget, workers=workers)
     chosen, taken = trace(folders), set[str]()
     artifacts = [describe(folder, chosen[folder.key], settings, taken) for folder in folders]
-    tables = _catalogues(folders, artifacts, exhibits, settings.rows_per_table, atlases)
+    tables = _catalogues(folders, artifacts, exhibits, settings.rows_per_table, atlases, settings.words)
     before, unread = tested(settings.register)
     register = with_earlier(register_rows(folders), before)  # reading may find more that is wrong
     artifacts = [replace(one, problems=tuple(f.problems)) for f, one in zip(folders, artifacts, strict=True)]
@@ -94,6 +95,7 @@ def _catalogues(
     exhibits: Exhibits,
     most: int,
     atlases: Mapping[str, Atlas],
+    words: Mapping[str, str],
 ) -> dict[str, list[Catalogue]]:
     known = {folder.fingerprint: folder for folder in folders}
     tables = {}
@@ -103,7 +105,7 @@ def _catalogues(
             atlas(folder, artifact, units, exhibits, most, pictures),
             boxes(folder, artifact, class_names(folder, known), exhibits, most),
         )
-        tables[folder.key] = [one for one in both if one is not None]
+        tables[folder.key] = [*(one for one in both if one is not None), *methods(folder, artifact, words)]
     return tables
 
 

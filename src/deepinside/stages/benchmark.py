@@ -21,6 +21,8 @@ from deepinside.plots.gallery import Gallery
 from deepinside.records import Row, Table, write_set_aside
 from deepinside.runtime.progress import resumable
 
+_PLOTTED = ("pointing_game", "energy_in_box", "class_known_localisation_error", "max_box_accuracy_v2", "pixel_iou",
+            "insertion", "deletion", "randomisation", "class_sensitivity")  # fmt: skip
 _LEAST = {"sample": 1, "batch_size": 1, "pictures": 0, "side": 8}
 
 
@@ -112,8 +114,10 @@ def _draw(comparison: Comparison, numbers: list[Row], found: tables.Measures, im
     gallery, methods, network = Gallery(out), comparison.methods, comparison.network
     known = {row.metric: row for row in numbers}
     names = [method.name for method in methods]
-    for metric in ("pointing_game", "energy_in_box", "class_known_localisation_error", "insertion", "deletion"):
+    for metric in _PLOTTED:
         rows = {name: known[f"{name}.{metric}"] for name in names if f"{name}.{metric}" in known}
+        if not rows:
+            continue
         costs = {name: known[f"{name}.ms_per_image"].value for name in rows}
         title, lower = metric.replace("_", " "), metric in tables.LOWER
         gallery.add(

@@ -6,9 +6,10 @@ import time
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from deepinside.data.imagenet import matched
 from deepinside.data.index import Index
@@ -17,7 +18,7 @@ from deepinside.localisation import submission, tables
 from deepinside.localisation.cases import draw
 from deepinside.localisation.localiser import Inline, Localiser, worker_pool
 from deepinside.localisation.outcome import Located, Outcome
-from deepinside.localisation.settings import Settings
+from deepinside.localisation.settings import GRAD_CAM, SALIENCY, Settings
 from deepinside.localisation.tables import table
 from deepinside.models.saved import open_network
 from deepinside.network import Network
@@ -25,6 +26,7 @@ from deepinside.probe import RULES
 from deepinside.records import Row, Table, write_set_aside
 from deepinside.runtime.progress import resumable
 from deepinside.spelling import closest
+from deepinside.visualisation.method import Method, map_method
 
 log = logging.getLogger(__name__)
 
@@ -70,17 +72,34 @@ def opened(cfg: DictConfig, inputs: dict[str, Path], pool: Executor) -> Localise
     network = open_network(cfg, inputs["network"])
     index = matched(index, network.classes)
     agree(index, network)
-    return Localiser(network, index, cfg.localise, pool)
+    return Localiser(network, index, cfg.localise, pool, map_methods(cfg.localise))
+
+
+def map_methods(options: DictConfig) -> dict[str, Method]:
+    """The methods of the group localise whose maps are needed beside saliency and Grad-CAM.
+
+    Raises:
+        KeyError: if there is no such method, with those that there are.
+        ValueError: if it returns no maps, or one of its settings is wrong.
+    """
+    own: dict[str, Any] = OmegaConf.to_container(options, resolve=True)  # type: ignore[assignment]
+    names = [name for name in Settings.of(own).map if name not in {SALIENCY, GRAD_CAM}]
+    if unused := sorted(own["arguments"].keys() - set(names)):
+        expected = f"expected methods of localise.map other than {SALIENCY} and {GRAD_CAM}, which are {names}"
+        raise KeyError(f"localise.arguments.{unused[0]}: {expected}")
+    settings = {name: {**keys, **own["arguments"].get(name, {})} for name, keys in own["settings"].items()}
+    return {name: map_method("localise.map", name, settings) for name in names}
 
 
 def check(cfg: DictConfig) -> None:
     """Checks the configuration before any work.
 
     Raises:
-        ValueError: if a choice is unknown, or a number is out of range.
+        KeyError: if a method of the map is unknown, with those that there are.
+        ValueError: if a choice is unknown, a number is out of range, or a method of the map returns no maps.
     """
     options = cfg.localise
-    Settings.of(options)
+    map_methods(options)
     for key, known in (("crops", ("ten", "centre", "warp")), ("rule", RULES), ("baselines", ("plain", "all"))):
         if options[key] not in known:
             raise ValueError(f"localise.{key}: no choice {options[key]!r}; {closest(str(options[key]), known)}")

@@ -8,11 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
-from jaxtyping import Float
 from numpy import ndarray
 from omegaconf import DictConfig
-from torch import Tensor
 
 from deepinside import views
 from deepinside.data.index import Entry, Index
@@ -22,8 +19,7 @@ from deepinside.network import Network
 from deepinside.plots.gallery import Gallery
 from deepinside.plots.maps import beside
 from deepinside.probe.randomise import randomised
-from deepinside.records import Batch, Boxes, Maps, Row
-from deepinside.runtime.memory import halved
+from deepinside.records import Boxes, Row
 from deepinside.runtime.progress import resumable
 from deepinside.statistics import mean_row
 
@@ -113,38 +109,6 @@ def draw_pictures(mapper: Mapper, gallery: Gallery, out: Path, worker: Callable[
     return Seen(_measures(table, methods), classes, aside)
 
 
-def mapped(
-    network: Network,
-    view: views.Crops,
-    target: int,
-    method: Callable[[Network, Batch], Maps],
-    name: str,
-    work: str = "maps",
-) -> tuple[Float[Tensor, "H W"], bool]:
-    """The map of one class (or of the unit that the method is set to) on the whole image, from its crops.
-
-    Args:
-        network: to visualise.
-        view: crops of the image.
-        target: class.
-        method: is applied to every crop.
-        name: of the image, for messages.
-        work: name of the method, for the record of batches that did not fit into memory.
-
-    Returns:
-        The maps of all crops, un-mirrored, mapped back onto the canvas and averaged where they overlap, (H, W); and
-        whether they are signed.
-
-    Source: Simonyan et al. 2013, sec. 3.1.
-    """
-    count = len(view.pixels)
-    batch = Batch(view.pixels, tuple(f"{name}.{i}" for i in range(count)), torch.full((count,), target))
-    parts = halved(lambda part: method(network, batch[part]), count, f"crops of {work}")
-    values = torch.cat([part.values for part in parts]).cpu()
-    merged, _ = views.merged(values, view.places, view.canvas.shape[1], view.canvas.shape[2])
-    return merged[0], parts[0].signed
-
-
 def _chosen(index: Index, images: int) -> Index:
     labelled = any(entry.label >= 0 for entry in index.entries)
     return index.balanced(images) if labelled else index.limit(images)
@@ -172,7 +136,7 @@ def _seen(
         for suffix, seer in (("", network), (f".{RANDOM}", control)):
             if seer is None or (seer is control and not len(boxes)):
                 continue
-            map_, signed = mapped(seer, view, predicted, method, entry.image, name)
+            map_, signed = views.mapped(seer, view, predicted, method, entry.image, name)
             if seer is network:
                 result[f"map.{name}"] = map_.numpy()
                 result[f"signed.{name}"] = np.array(signed)

@@ -11,6 +11,7 @@ from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin
 
+from deepinside.defaults import choices, unresolved
 from deepinside.records import Images, Maps
 from deepinside.spelling import closest, resolved
 from deepinside.study import Study
@@ -95,6 +96,34 @@ def methods(chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, Method]:
             _check_type(f"method.{name}.{key}", value, signature.parameters[key].annotation)
         found[name] = Method(name, work, settings, signature.return_annotation, keys.get("plot"))
     return found
+
+
+def map_method(key: str, name: str, settings: Mapping[str, Mapping[str, Any]], others: Sequence[str] = ()) -> Method:
+    """A method of this package that returns maps.
+
+    Args:
+        key: of the configuration that names it.
+        name: of its yaml.
+        settings: content of the yaml files of the chosen methods, by name.
+        others: further names that the key accepts, for the message.
+
+    Raises:
+        KeyError: if there is no such method, with those that there are.
+        ValueError: if it returns something else, or a setting is wrong.
+    """
+    if name not in settings:
+        raise KeyError(f"{key}: no method {name!r}; expected one of {', '.join([*returning_maps(), *others])}")
+    method = methods({name: settings[name]})[name]
+    if method.returns is not Maps:
+        expected = f"expected a method that returns Maps: {', '.join(returning_maps())}"
+        raise ValueError(f"{key}: {name} returns {method.returns.__name__}; {expected}")
+    return method
+
+
+def returning_maps() -> list[str]:
+    """The names of this package's methods that return maps."""
+    targets = {name: unresolved("method", name)["_target_"] for name in choices("method")}
+    return [name for name, target in targets.items() if inspect.signature(resolved(target)).return_annotation is Maps]
 
 
 def _check_type(key: str, value: Any, annotation: Any) -> None:
