@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,7 @@ from deepinside.runtime.engine import Conditions, Engine, PoisonBatch
 from deepinside.runtime.progress import resumable
 
 HERE, MODULES = Path(__file__).parent, frozenset({"deepinside.runtime.memory"})
+SILENT = engine.SILENT
 MACHINE = {"device": "cpu", "threads": None, "workers": 2, "engine": "dask", "scheduler": None, "cluster": None}
 COUNT, SIZE = 14, 2
 
@@ -43,7 +45,9 @@ class Cluster:
     def start(self, *words: str) -> subprocess.Popen:
         paths = {"PYTHONPATH": searched(HERE.parents[1]), "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "2"}
         command = [str(Path(sys.executable).with_name("dask")), *words, "--scheduler-file", str(self.file)]
-        process = subprocess.Popen(command, env=os.environ | paths, cwd=self.place, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, env=os.environ | paths, cwd=self.place, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         self.processes.append(process)
         return process
 
@@ -59,8 +63,8 @@ class Cluster:
 
     def close(self) -> None:
         for process in reversed(self.processes):
-            process.send_signal(signal.SIGCONT)
-            process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # a nanny and its worker
             process.wait()
 
 
@@ -126,12 +130,54 @@ def test_a_worker_that_dies_costs_one_batch(cluster: Cluster, tmp_path: Path) ->
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("on")
-def test_a_worker_that_stops_is_passed_over(cluster: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_node_that_dies_costs_one_batch(cluster: Cluster, tmp_path: Path) -> None:
+    nodes = [cluster.worker("--nanny"), cluster.worker("--nanny")]
+    assert found(tmp_path, work.node, tmp_path) == SQUARES
+    worker, nanny = map(int, (tmp_path / "came").read_text().split())
+    assert worker != nanny
+    assert [node.pid for node in nodes if node.poll() is not None] == [nanny]
+    assert not Path(f"/proc/{worker}").exists()
+
+
+@pytest.mark.slow
+def test_a_worker_that_stops_is_passed_over(
+    cluster: Cluster, on: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(engine, "SILENT", SILENT)
     cluster.worker(), cluster.worker()
+    on.client.wait_for_workers(2)  # so that the one that stops has returned a result before
     assert found(tmp_path, work.once, tmp_path, signal.SIGSTOP) == SQUARES
-    assert "no sign of life for 4 s; continuing without it" in caplog.text
+    written = (tmp_path / "parts" / "00000004.npz").stat().st_mtime
+    assert SILENT - 1 < written - (tmp_path / "came").stat().st_mtime < 30
+    assert "no sign of life for 20 s; continuing without it" in caplog.text
     assert int((tmp_path / "came").read_text()) in {process.pid for process in cluster.processes}
     assert all(process.poll() is None for process in cluster.processes)  # it is still there
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("on")
+def test_a_driver_that_is_killed_continues(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.worker(), cluster.worker()
+    command = [sys.executable, "-m", "tests.runtime.driver", str(cluster.file), str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": searched(HERE.parents[1])}
+    begun = subprocess.Popen(command, env=environment)
+    while len(list((tmp_path / "parts").glob("*.npz"))) < 3:
+        assert begun.poll() is None
+        time.sleep(0.01)
+    begun.kill()
+    begun.wait()
+    written = list((tmp_path / "parts").glob("*.npz"))
+    assert len(written) < COUNT / SIZE
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in written}
+    time.sleep(1)  # batches at hand end without a driver
+    done = (tmp_path / "computed").read_text().split()
+    assert subprocess.run(command, env=environment, check=False, timeout=HANGS).returncode == 0
+    again = (tmp_path / "computed").read_text().split()[len(done) :]
+    assert sorted(again, key=int) == [
+        str(n) for n in range(0, COUNT, SIZE) if tmp_path / "parts" / f"{n:08d}.npz" not in before
+    ]
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in before} == before
+    assert np.load(tmp_path / "squares.npy").tolist() == SQUARES
 
 
 @pytest.mark.slow
@@ -161,10 +207,11 @@ def test_a_batch_that_kills_its_workers_is_skipped(
         assert "squares from 4: every worker that computed it died" in reason
         return {"square": np.full(len(positions), -1)}
 
-    assert found(tmp_path, work.always, skipped=skipped) == [*SQUARES[:4], -1, -1, *SQUARES[6:]]
+    assert found(tmp_path, work.always, tmp_path, skipped=skipped) == [*SQUARES[:4], -1, -1, *SQUARES[6:]]
+    assert len(set((tmp_path / "killed").read_text().split())) == 3
     assert "its 2 items are skipped" in caplog.text
     with pytest.raises(PoisonBatch, match="from 4"):
-        found(tmp_path / "again", work.always)
+        found(tmp_path / "again", work.always, tmp_path)
 
 
 @pytest.mark.usefixtures("on")

@@ -31,8 +31,27 @@ def once(place, sign, positions):
     return squares(positions)
 
 
-def always(positions):
+def node(place, positions):
+    """The process that comes first to the batch from 4 is killed with its nanny, as where a machine is lost."""
+    time.sleep(0.1)
+    if positions.start == 4 and not (place / "came").exists():
+        (place / "came").write_text(f"{os.getpid()} {os.getpgrp()}")
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+    return squares(positions)
+
+
+def noted(place, positions):
+    """Slow squares; names the batch in a file before it is returned."""
+    time.sleep(0.3)
+    with (place / "computed").open("a") as file:
+        file.write(f"{positions.start}\n")
+    return squares(positions)
+
+
+def always(place, positions):
     if positions.start == 4:
+        with (place / "killed").open("a") as file:
+            file.write(f"{os.getpid()}\n")
         os.kill(os.getpid(), signal.SIGKILL)
     return squares(positions)
 
