@@ -122,6 +122,8 @@ def test_the_sheets_are_drawn(tmp_path) -> None:
     study = inversion(network(), pictures(2), **keys)
     study.write(tmp_path, "inversion")
     assert [drawn.name for drawn in sheets(Study.read(tmp_path, "inversion"))] == ["pictures", "repeats", "errors"]
+    keys |= {"layers": ["1"], "repeats": 1}
+    assert [drawn.name for drawn in sheets(inversion(network(), pictures(2), **keys))] == ["pictures"]  # no curve
 
 
 def test_a_rate_that_is_too_fast_is_slowed_until_the_error_falls() -> None:

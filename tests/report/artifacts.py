@@ -29,17 +29,35 @@ def picture(path, height=40, width=60, seed=0):
 
 
 def artifact(
-    outputs, stage, fingerprint, *, rows=(), pictures=(), config=None, inputs=None, sheets=None, names=None, **more
+    outputs,
+    stage,
+    fingerprint,
+    *,
+    rows=(),
+    pictures=(),
+    config=None,
+    inputs=None,
+    sheets=None,
+    names=None,
+    about=(),
+    panes=(),
+    **more,
 ):
     folder = Path(outputs) / stage / fingerprint
     folder.mkdir(parents=True)
     Table(rows).write(folder)
     if pictures:
         names = names or [str(n) for n in range(len(pictures))]
-        listed = [(f"pictures/{name}.png", *words) for name, words in zip(names, pictures, strict=True)]
+        listed = [(f"pictures/{name}.png", *words, "", "") for name, words in zip(names, pictures, strict=True)]
+        listed = [(*one[:5], text) for one, text in zip(listed, about, strict=True)] if about else listed
         for seed, (file, *_) in enumerate(listed):
             picture(folder / file, seed=seed)
-        write(folder / "pictures.csv", [("file", "group", "title", "caption"), *listed])
+        write(folder / "pictures.csv", [("file", "group", "title", "caption", "settings", "about"), *listed])
+    if panes:  # of the first image
+        parts = [(f"pictures/panes/{n}.png", listed[0][0], len(panes), *words) for n, words in enumerate(panes)]
+        for seed, (file, *_) in enumerate(parts):
+            picture(folder / file, seed=100 + seed)
+        write(folder / "panes.csv", [("file", "of", "columns", "kind", "title", "note"), *parts])
     for name, lines in (sheets or {}).items():
         write(folder / name, lines)
     made_from = {"stage": stage, "seed": 0, "config": config or {}, "inputs": inputs or {}, "raw": {}, "source": "0"}
@@ -120,6 +138,7 @@ def world(outputs):
             inputs={"concepts": "f0", "network": "e0"},
             config={"dissect": {"iou": 0.4}},
             names=[f"unit_conv{n % 2 + 1}_{n:04d}" for n in range(8)],
+            about=[f"unit/conv{n % 2 + 1}/{n}" for n in range(8)],
             sheets={"units.csv": UNITS},
         ),
         "prepare": artifact(
@@ -167,10 +186,17 @@ def world(outputs):
                 ("best boxes", "mug, IoU 0.96", "img_24: a case."),
                 ("worst boxes", "hen, IoU 0.00", "img_00: a case."),
             ],
+            about=["image/img_24", "image/img_00"],
             inputs={"prepare": "c0", "network": "e0"},
             sheets={"per_image.csv": BOXES},
         ),
         "visualise.photos.lite": artifact(
-            outputs, "visualise", "b1", pictures=[("saliency", "a real cat", "A cat.")], inputs={"network": "gone"}
+            outputs,
+            "visualise",
+            "b1",
+            pictures=[("maps", "cat (97%)", "A photograph and its map."), ("saliency", "a real cat", "A cat.")],
+            about=["image/chelsea", ""],
+            panes=[("image", "image", ""), ("map", "saliency", "black 0, light 1")],
+            inputs={"network": "gone"},
         ),
     }

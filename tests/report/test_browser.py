@@ -13,6 +13,7 @@ from deepinside.stages import report
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed; it comes with the dev extra")
 By = pytest.importorskip("selenium.webdriver.common.by").By
 Select = pytest.importorskip("selenium.webdriver.support.select").Select
+WebDriverWait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait
 
 CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
 pytestmark = [
@@ -281,7 +282,11 @@ def test_units_are_found_by_concept_layer_and_overlap(opened):
     assert driver.find_element(By.CSS_SELECTOR, f"#{table} output").text == "0.5"
 
 
-def test_a_unit_opens_its_card_and_gives_the_focus_back(opened):
+def entry(driver):
+    return driver.find_element(By.CSS_SELECTOR, ".entry:target")
+
+
+def test_a_unit_opens_with_all_about_it_and_the_way_back_gives_the_focus_back(opened):
     driver, table = opened(), "artifact-dissect-atlas"
     press_clear = driver.find_element(By.CSS_SELECTOR, f"#{table} input[type=search]")
     click(driver, press_clear)
@@ -289,10 +294,72 @@ def test_a_unit_opens_its_card_and_gives_the_focus_back(opened):
     link = driver.find_element(By.XPATH, f"//*[@id='{table}']//a[text()='conv1 6']")
     assert link.find_element(By.TAG_NAME, "img").get_attribute("src").startswith("data:image/png")
     click(driver, link)
-    assert driver.find_element(By.ID, "zoom-title").text == "unit 6"
+    assert driver.current_url.endswith("#unit/conv1/6")
+    assert driver.switch_to.active_element == entry(driver)
+    assert "conv1, unit 6" in entry(driver).text
+    assert "zebra (object)" in entry(driver).text
+    assert entry(driver).find_element(By.CSS_SELECTOR, "figure img").is_displayed()  # its card
     press(driver, webdriver.Keys.ESCAPE)
-    assert not driver.find_element(By.ID, "zoom").is_displayed()
+    wait(driver, lambda: not driver.find_elements(By.CSS_SELECTOR, ".entry:target"))
     assert driver.switch_to.active_element == link
+    assert press_clear.get_attribute("value") == "leg zebra conv1 6"  # the filter is still there
+
+
+def wait(driver, condition):
+    WebDriverWait(driver, 5).until(lambda _: condition())
+
+
+def test_an_address_opens_its_image_and_the_way_back_leads_to_the_page(opened, address):
+    driver = opened()
+    driver.get(f"{address}#image/chelsea")
+    assert [one.text for one in entry(driver).find_elements(By.CSS_SELECTOR, ".panes p")] == ["image", "saliency"]
+    image, map_ = (one.rect for one in entry(driver).find_elements(By.CSS_SELECTOR, ".panes img"))
+    assert (image["y"], image["width"], image["height"]) == (map_["y"], map_["width"], map_["height"])
+    click(driver, entry(driver).find_element(By.CSS_SELECTOR, ".figures a"))
+    assert driver.current_url.endswith("#figure/visualise.photos.lite/0")
+    assert not driver.find_elements(By.CSS_SELECTOR, ".entry:target")
+    driver.execute_script("history.back()")
+    wait(driver, lambda: entry(driver).is_displayed())
+    click(driver, entry(driver).find_element(By.CSS_SELECTOR, ".back"))
+    wait(driver, lambda: not driver.find_elements(By.CSS_SELECTOR, ".entry:target"))
+
+
+def test_a_filter_is_an_address_and_the_way_back_undoes_it(opened):
+    driver, table = opened(), "claims-table"
+    choose(driver, table, "Verdict", "supported")
+    there = driver.current_url
+    assert there.endswith("#table/claims-table?Verdict=supported")
+    choose(driver, table, "Data set", "ILSVRC")
+    assert shown(driver, table) == []
+    driver.execute_script("history.back()")
+    wait(driver, lambda: shown(driver, table) == ["Maps lie on it"])
+    driver.execute_script("history.back()")
+    wait(driver, lambda: len(shown(driver, table)) == 2)
+    driver.get("about:blank")
+    driver.get(there)
+    assert shown(driver, table) == ["Maps lie on it"]
+
+
+def test_the_way_back_closes_an_enlarged_figure(opened):
+    driver = opened()
+    click(driver, card(driver, "unit 6"))
+    assert driver.current_url.endswith("#figure/dissect/unit_conv1_0006")
+    driver.execute_script("history.back()")
+    wait(driver, lambda: not driver.find_element(By.ID, "zoom").is_displayed())
+    assert "#" not in driver.current_url
+
+
+def test_a_table_is_saved_from_the_page_as_it_is_filtered(opened):
+    driver, table = opened(), "artifact-localise-boxes"
+    choose(driver, table, "Drawn", "best")
+    driver.execute_script("URL.createObjectURL = (file) => { window.saved = file; return '#top'; }")
+    driver.execute_script("HTMLAnchorElement.prototype.click = function () { window.name = this.download; }")
+    click(driver, driver.find_element(By.CSS_SELECTOR, f"#{table} .csv"))
+    text = driver.execute_async_script("saved.text().then(arguments[0])")
+    header, *rows = text.splitlines()
+    assert header.startswith("Image,True class,IoU of the box,")
+    assert rows == ["img_24,mug,0.96,0.25,0.5,right,first,best"]
+    assert driver.execute_script("return window.name") == "section-localisation-every-image.csv"
 
 
 def test_the_pictures_of_a_unit_are_enlarged_and_the_keys_walk_through_the_rows(opened):
@@ -313,19 +380,34 @@ def test_the_pictures_of_a_unit_are_enlarged_and_the_keys_walk_through_the_rows(
     assert driver.find_element(By.ID, "zoom-place").text == "1 of 1"  # only of rows that fit the filter
 
 
-def test_localised_pictures_are_browsed_by_how_good_they_are(opened):
+def test_localised_images_are_browsed_by_how_good_they_are(opened):
     driver, table = opened(), "artifact-localise-boxes"
     choose(driver, table, "Drawn", "best")
     assert shown(driver, table) == ["img_24"]
     click(driver, driver.find_element(By.XPATH, f"//*[@id='{table}']//a[text()='img_24']"))
-    assert driver.find_element(By.ID, "zoom-title").text == "mug, IoU 0.96"
+    assert driver.current_url.endswith("#image/img_24")
+    assert entry(driver).find_element(By.CSS_SELECTOR, "figcaption b").text == "mug, IoU 0.96"
+    assert "0.960" in entry(driver).find_element(By.CSS_SELECTOR, ".facts").text
 
 
-def test_a_picture_at_the_top_is_enlarged_too(opened):
+def test_the_figure_at_the_top_goes_from_the_image_to_its_map(opened):
     driver = opened()
-    click(driver, driver.find_element(By.CSS_SELECTOR, "a.highlight"))
-    assert driver.find_element(By.ID, "zoom").is_displayed()
-    assert driver.find_element(By.ID, "zoom-title").text == "a real cat"
+    slider = driver.find_element(By.CSS_SELECTOR, ".overlay input")
+    image, map_ = driver.find_elements(By.CSS_SELECTOR, ".overlay img")
+    assert (image.location, image.size) == (map_.location, map_.size)
+    for value in (0, 100):
+        driver.execute_script(f"arguments[0].value = {value}; arguments[0].dispatchEvent(new Event('input'))", slider)
+        assert map_.value_of_css_property("opacity") == f"{value / 100:g}"
+
+
+def test_the_first_screen_answers_what_was_looked_at_and_found(opened):
+    driver = opened(1280, 900)
+    questions = driver.find_elements(By.CSS_SELECTOR, ".answers dt")
+    assert [one.text for one in questions] == [
+        "What was looked at", "Which network", "What was found", "How sure it is", "What failed",
+    ]  # fmt: skip
+    for one in (*questions, driver.find_element(By.CSS_SELECTOR, ".papers")):
+        assert one.location["y"] + one.size["height"] <= 900
 
 
 def test_a_table_is_a_list_of_cards_on_a_phone(opened):
@@ -339,7 +421,7 @@ def test_a_table_is_a_list_of_cards_on_a_phone(opened):
 def test_links_beside_the_page_resolve(opened, address):
     driver = opened()
     links = driver.execute_script("return [...document.querySelectorAll('a')].map((a) => a.href.baseVal ?? a.href)")
-    files = {link.split("#")[0] for link in links} - {address, ""}
+    files = {link.split("#")[0] for link in links if not link.startswith(("https:", "data:"))} - {address, ""}
     assert [file for file in files if not Path(file.removeprefix("file://")).exists()] == []
     assert len(files) > 12
 

@@ -8,7 +8,6 @@ from tests.report.artifacts import LABELS, artifact, settings, world, write
 from deepinside.records import Row
 from deepinside.report.catalogue import Catalogue, Cell, Column, Line, measured, slider
 from deepinside.report.compose import compose
-from deepinside.report.exhibit import LONG, split_caption
 from deepinside.report.page import render
 
 
@@ -109,15 +108,6 @@ def test_values_to_choose_are_counted_in_order():
     assert made.choices() == [(0, "letter", [("b", 2), ("a", 1)])]
 
 
-def test_a_long_caption_says_what_it_is_and_keeps_its_settings_for_later():
-    short = "A map. Made by the gradient."
-    assert split_caption(short) == (short, "")
-    start = "The image that each score likes best, and its rank"
-    rest = "(place centre, " + "x" * LONG + ")."
-    assert split_caption(f"{start} {rest}") == (f"{start}.", rest)
-    assert split_caption("y" * (LONG + 1)) == ("y" * (LONG + 1) + ".", "")
-
-
 def test_things_that_share_no_metric_stand_in_tables_of_their_own(tmp_path):
     rows = [Row(f"{of}.{what}", 1) for of in ("a", "b") for what in ("x", "y")]
     rows += [Row(f"{of}.{what}", 2) for of in ("c", "d") for what in ("v", "w")] + [Row("e.z", 3), Row("alone", 4)]
@@ -127,15 +117,16 @@ def test_things_that_share_no_metric_stand_in_tables_of_their_own(tmp_path):
     assert [one.metric for one in part.numbers] == ["e.z", "alone"]
 
 
-def test_the_pictures_at_the_top_are_those_asked_for_while_there_is_room(tmp_path):
-    wanted = [{"title": "t", "says": "s", "pictures": ["nothing:*", "visualise:saliency:c*"]}] * 2
-    inputs = {"visualise": world(tmp_path)["visualise"]}
+def test_the_figure_at_the_top_is_the_one_asked_for_while_there_is_room(tmp_path):
+    wanted = ["nothing:*", "visualise:saliency:*", "visualise.photos*:maps:*"]  # the second has no map
+    inputs = world(tmp_path)
+    inputs = {key: inputs[key] for key in ("visualise", "visualise.photos.lite")}
     page = compose(inputs, settings(showcase=wanted), "tried")[0]
-    assert [one.picture.title for one in page.highlights] == ["cat", "cat"]
-    hung = page.weight - sum(len(one.picture.embedded.uri) for one in page.highlights)
-    room = hung + len(page.highlights[0].picture.embedded.uri)
-    tight = compose(inputs, settings(showcase=wanted), "tried", budget=room)[0]
-    assert len(tight.highlights) == 1
+    top = page.opening.overlay
+    assert (top.image.title, top.map.title, top.map.kind) == ("image", "saliency", "map")
+    assert top.anchor == "figure/visualise.photos.lite/0"
+    room = page.weight - len(top.map.embedded.uri)
+    assert compose(inputs, settings(showcase=wanted), "tried", budget=room)[0].opening.overlay is None
 
 
 @pytest.fixture

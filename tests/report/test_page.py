@@ -77,22 +77,23 @@ def test_nothing_is_loaded_and_links_lead_to_the_artifacts(made):
     assert not re.search(r"@import|url\(\s*['\"]?(?!#)", document.inside["style"])
     ids = {a["id"] for _, a in document.tags if "id" in a}
     assert len(ids) == len([a for _, a in document.tags if "id" in a])
+    papers = set(settings().references.values())
     for anchor in document.all("a"):
         href = anchor["href"]
         good = (
             href[1:] in ids
             if href.startswith("#")
-            else re.match(r"(\.\./\.\./\w+/\w\d/|(results|tables)\.csv$|report\.md$)", href)
+            else href in papers or re.match(r"(\.\./\.\./\w+/\w\d/|report\.md$|data:text/csv;)", href)
         )
         assert good, href
     hosts = set(re.findall(r"https?://[^'\"\s<]+", html))
-    assert hosts == {"http://www.w3.org/2000/svg"}  # a name, not an address
+    assert hosts - papers == {"http://www.w3.org/2000/svg"}  # a name, not an address
 
 
 def test_every_picture_is_embedded_with_a_text_in_its_place(made):
     document = made[3]
     pictures = [a for a in document.all("img") if a.get("id") != "zoom-image"]
-    assert len(pictures) == 8 + 2 + 3 + 1 + len(made[1].highlights)
+    assert len(pictures) == 8 + 2 + 3 + 3 + 2  # the last two are at the top
     assert all(a["alt"] and int(a["width"]) == 60 and int(a["height"]) == 40 for a in pictures)
 
 
@@ -148,7 +149,9 @@ def test_names_come_from_the_inputs_and_commands_from_the_run(made):
     assert artifacts["localise"].detail == "drawn · smallnet"
     assert artifacts["localise"].command == "deepinside run=localise train.epochs=3"
     assert artifacts["visualise.photos.lite"].command == ""  # not among the further runs of the configuration
-    assert "smallnet on drawn" in made[1].lead
+    answers = dict(made[1].opening.answers)
+    assert answers["Which network"] == ["Smallnet."]
+    assert answers["What was looked at"] == ["Drawn."]
 
 
 def test_further_runs_are_quoted_from_the_configuration(tmp_path):

@@ -202,12 +202,12 @@ def test_pictures_say_by_which_rule_the_object_was_found(tmp_path, monkeypatch, 
     rows = lines(located(tmp_path, monkeypatch, **options), "pictures.csv")
     assert all(f"crops ten, {caption}" in row["caption"] for row in rows)
     titles = [[axis.get_title() for axis in figure.axes[:5]] for figure in figures]
-    assert titles == [["photograph", "map", *panels, "box"]] * len(rows)
+    assert titles == [["image", "map", *panels, "box"]] * len(rows)
 
 
 def test_nothing_but_the_artifact_is_left(artifact):
     assert sorted(path.name for path in artifact.iterdir()) == [
-        "per_class.csv", "per_image.csv", "per_size.csv", "pictures", "pictures.csv", "predictions.txt",
+        "panes.csv", "per_class.csv", "per_image.csv", "per_size.csv", "pictures", "pictures.csv", "predictions.txt",
         "set_aside.csv", "table.csv",
     ]  # fmt: skip
 

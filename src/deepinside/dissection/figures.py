@@ -190,7 +190,8 @@ def draw_cards(
         figure = unit_card(images, masks, unit=name, detector=row["score"] > chosen.iou, **about)
         title = f"{name}: {row['label']}, IoU {row['score']:.3f}"
         caption = _card_caption(row, len(images), chosen)
-        gallery.add(figure, f"unit_{slug(layer)}_{unit:04d}", group=f"units of {layer}", title=title, caption=caption)
+        name, subject = f"unit_{slug(layer)}_{unit:04d}", (f"unit/{layer}/{unit}",)
+        gallery.add(figure, name, group=f"units of {layer}", title=title, caption=caption, about=subject)
 
 
 def _card_caption(row: Mapping, count: int, chosen: DictConfig) -> str:

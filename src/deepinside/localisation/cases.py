@@ -8,7 +8,7 @@ from deepinside.localisation.outcome import Outcome
 from deepinside.localisation.segment import SEGMENTATIONS
 from deepinside.localisation.settings import SALIENCY, Settings
 from deepinside.plots.gallery import Gallery
-from deepinside.plots.localisation import Case, steps
+from deepinside.plots.localisation import Case, panes, steps
 
 
 def draw(outcome: Outcome, localiser: Localiser, out: Path) -> None:
@@ -38,6 +38,8 @@ def draw(outcome: Outcome, localiser: Localiser, out: Path) -> None:
             group=f"{rule} boxes",
             title=f"{name}, IoU {overlap:.2f}",
             caption=_caption(entry, name, localiser, rule, len(outcome.images)),
+            panes=panes(case),
+            about=(f"image/{entry.image}",),
         )
     gallery.write()
 

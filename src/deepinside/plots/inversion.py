@@ -23,7 +23,7 @@ _ERRORS = (
 
 
 def sheets(study: Study) -> Iterator[Drawn]:
-    """Images across, layers down; the repetitions of the first image; both errors by depth."""
+    """Images across, layers down; the repetitions of the first image; with several layers, both errors by depth."""
     layers = study.shown["layers"].tolist()
     yield Drawn(
         _sheet(study, layers),
@@ -39,13 +39,14 @@ def sheets(study: Study) -> Iterator[Drawn]:
             "Several starts",
             "Pre-images of the first image from different starts: they differ where the layer has no information.",
         )
-    yield Drawn(
-        _depth(study.table, layers),
-        "errors",
-        "Errors by depth",
-        "Left: relative error of the features. Middle: relative error of the pixels, 1 for two random images. "
-        "Right: correlation of fine detail. Means over images with 95 % intervals.",
-    )
+    if len(layers) > 1:
+        yield Drawn(
+            _depth(study.table, layers),
+            "errors",
+            "Errors by depth",
+            "Left: relative error of the features. Middle: relative error of the pixels, 1 for two random images. "
+            "Right: correlation of fine detail. Means over images with 95 % intervals.",
+        )
 
 
 def _sheet(study: Study, layers: list[str]) -> Figure:

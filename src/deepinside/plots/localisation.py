@@ -1,20 +1,28 @@
 """From image to box in five panels, as in figure 3 of Simonyan et al. 2013."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 from matplotlib.ticker import MaxNLocator
 from numpy import ndarray
+
+from deepinside.plots.gallery import Pane
 
 # Okabe & Ito's colours, distinguishable with any kind of colour vision.
 FOREGROUND, BACKGROUND = "#E69F00", "#56B4E9"
 OURS, TRUTH = "#E69F00", "#56B4E9"
+_OUTLINE: list[AbstractPathEffect] = [withStroke(linewidth=3.6, foreground="black")]
 _PANEL = 2.5  # inches high
+_SIDE = 4.2  # inches, longest side of a pane
 
 
 class Case(NamedTuple):
@@ -54,23 +62,57 @@ def steps(case: Case, title: str) -> Figure:
     figure = Figure(figsize=(across, _PANEL))
     figure.subplots_adjust(left=0, right=1, bottom=0, top=1, wspace=0.03)
     axes = figure.subplots(1, 5)
-    for axis, name in zip(axes, ("photograph", "map", *case.panels, "box"), strict=True):
+    for axis, name in zip(axes, ("image", "map", *case.panels, "box"), strict=True):
         axis.set_title(name, fontsize=10)
         axis.set_xticks([])
         axis.set_yticks([])
     axes[0].imshow(case.image)
     _map(figure, axes[1], case)
     _seeds(axes[2], case)
+    _legend(axes[2], [Patch(color=FOREGROUND, label="object"), Patch(color=BACKGROUND, label="background")])
     _segmentation(axes[3], case)
     _boxes(axes[4], case)
+    _legend(axes[4], [_line(OURS, "-", label="predicted"), _line(TRUTH, "--", label="truth")])
     figure.text(0, 1 + 0.3 / _PANEL, title, fontsize=11, va="bottom")  # in the margin, which is kept on saving
     return figure
 
 
-def _map(figure: Figure, axis: Axes, case: Case) -> None:
+def panes(case: Case) -> list[Pane]:
+    """The same five parts as images of one size, without text."""
+    seeds, mask = case.panels
+    found = "outlined in orange" if case.mask.any() else "no object found"
+    return [
+        Pane(_drawn(case, lambda axis: axis.imshow(case.image)), "image", kind="image"),
+        Pane(_drawn(case, lambda axis: _heat(axis, case)), "map", f"black 0, light {_top(case):.2g}", "map"),
+        Pane(_drawn(case, lambda axis: _seeds(axis, case)), seeds, "object orange, background blue"),
+        Pane(_drawn(case, lambda axis: _segmentation(axis, case)), mask, found),
+        Pane(_drawn(case, lambda axis: _boxes(axis, case)), "box", "predicted: orange line; true: blue dashes"),
+    ]
+
+
+def _drawn(case: Case, draw: Callable[[Axes], object]) -> UInt8[ndarray, "h w 3"]:
+    height, width = case.image.shape[:2]
+    figure = Figure(figsize=(_SIDE * width / max(height, width), _SIDE * height / max(height, width)), dpi=100)
+    canvas = FigureCanvasAgg(figure)
+    axis = figure.add_axes((0, 0, 1, 1))
+    draw(axis)
+    axis.set_aspect("auto")
+    axis.set_axis_off()
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _top(case: Case) -> float:
     # One pixel may be far above all others; the scale ends at the 99.5 % quantile and says so by its arrow.
-    top = float(np.quantile(case.map, 0.995)) or None
-    drawn = axis.imshow(case.map, cmap="magma", vmin=0, vmax=top, interpolation="nearest")
+    return float(np.quantile(case.map, 0.995))
+
+
+def _heat(axis: Axes, case: Case) -> AxesImage:
+    return axis.imshow(case.map, cmap="magma", vmin=0, vmax=_top(case) or None, interpolation="nearest")
+
+
+def _map(figure: Figure, axis: Axes, case: Case) -> None:
+    drawn = _heat(axis, case)
     place = axis.inset_axes((0.02, -0.08, 0.96, 0.04))
     bar = figure.colorbar(drawn, cax=place, orientation="horizontal", extend="max", ticks=MaxNLocator(4))
     bar.ax.tick_params(labelsize=7)
@@ -82,7 +124,6 @@ def _seeds(axis: Axes, case: Case) -> None:
     for seeds, colour in ((case.background, BACKGROUND), (case.foreground, FOREGROUND)):
         shown[seeds] = 0.25 * shown[seeds] + 0.75 * _rgb(colour)
     axis.imshow(shown, interpolation="nearest")
-    _legend(axis, [Patch(color=FOREGROUND, label="object"), Patch(color=BACKGROUND, label="background")])
 
 
 def _segmentation(axis: Axes, case: Case) -> None:
@@ -103,17 +144,18 @@ def _boxes(axis: Axes, case: Case) -> None:
     for box in case.truth:
         _frame(axis, box, TRUTH, "--")
     _frame(axis, case.box, OURS, "-")
-    ours, truth = Line2D([], [], color=OURS, label="predicted"), Line2D([], [], color=TRUTH, ls="--", label="truth")
-    _legend(axis, [ours, truth])
+
+
+def _line(colour: str, style: str, label: str) -> Line2D:
+    return Line2D([], [], color=colour, ls=style, lw=2.0, label=label, path_effects=_OUTLINE)
 
 
 def _frame(axis: Axes, box: Float[ndarray, " 4"], colour: str, style: str) -> None:
     # Pixel i is drawn from i - 0.5 to i + 0.5.
     x0, y0, x1, y1 = (float(edge) - 0.5 for edge in box)
-    for line, thickness, dashes in (("black", 3.6, "-"), (colour, 2.0, style)):
-        axis.add_patch(
-            Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, ec=line, lw=thickness, ls=dashes, clip_on=False)
-        )
+    shape = Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, ec=colour, lw=2.0, ls=style, clip_on=False)
+    shape.set_path_effects(_OUTLINE)  # also of the dashes, as in the legend
+    axis.add_patch(shape)
 
 
 def _dimmed(picture: Float[ndarray, "h w 3"]) -> Float[ndarray, "h w 3"]:

@@ -4,14 +4,16 @@ from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
+from matplotlib import colormaps
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy import ndarray
 
-from deepinside.plots.gallery import Drawn
+from deepinside.plots.gallery import Drawn, Pane, to_pixels
 from deepinside.statistics import mean_interval
 from deepinside.study import Study
 
@@ -33,6 +35,25 @@ def draw_map(axis: Axes, map_: Float[ndarray, "h w"], title: str, *, signed: boo
     bar.ax.tick_params(labelsize=5)
     bar.ax.ticklabel_format(axis="x", scilimits=(-2, 2))
     bar.ax.xaxis.get_offset_text().set_fontsize(5)
+
+
+def coloured(map_: Float[ndarray, "h w"], *, signed: bool = False) -> UInt8[ndarray, "h w 3"]:
+    """One map (h, w) as RGB bytes, on the scale of `draw_map`."""
+    top = max(float(np.quantile(np.abs(map_), 0.995)), 1e-12)
+    colours, low = (colormaps["RdBu_r"], -top) if signed else (colormaps["magma"], 0.0)
+    return colours(Normalize(low, top, clip=True)(map_), bytes=True)[..., :3]
+
+
+def panes(picture: ndarray, maps: Mapping[str, Float[ndarray, "h w"]], signed: Collection[str] = ()) -> list[Pane]:
+    """An image (h, w, 3), bytes or floats in [0, 1], and its maps as images of one size; the notes state the scales."""
+    whole = Pane(to_pixels(picture), "image", kind="image")
+    return [whole, *(_pane(name, map_, signed=name in signed) for name, map_ in maps.items())]
+
+
+def _pane(name: str, map_: Float[ndarray, "h w"], *, signed: bool) -> Pane:
+    top = float(np.quantile(np.abs(map_), 0.995))
+    note = f"blue −{top:.2g}, white 0, red {top:.2g}" if signed else f"black 0, light {top:.2g}"
+    return Pane(coloured(map_, signed=signed), name, note if map_.any() else "all zero", kind="map")
 
 
 def beside(

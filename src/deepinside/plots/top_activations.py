@@ -35,6 +35,7 @@ def sheets(study: Study) -> Iterator[Drawn]:
             f"{layer}: for each unit its strongest activation in each of its strongest images, in descending order, "
             "row by row. Left: projection of that activation (grey is zero, each on its own scale), right: its "
             "receptive field in the image.",
+            about=[f"unit/{layer}/{unit}" for unit in units[part]],
         )
 
 

@@ -25,6 +25,7 @@ def cards(study: Study) -> Iterator[Drawn]:
             "From the left: the image that maximises the unit; the pre-image of its activations on its strongest "
             "image; its strongest image patches, one per image, in descending order; their projections by DeconvNet, "
             "each on its own scale, grey is zero.",
+            about=(f"unit/{layer}/{unit}",),
         )
 
 

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from deepinside.report import number
 from deepinside.report.catalogue import Catalogue, Cell, Column, Line, Shown, measured, slider
+from deepinside.report.entries import Subjects, strip_anchor
 from deepinside.report.exhibit import Exhibits
 from deepinside.report.folder import Folder, lines
 from deepinside.report.page import Artifact
@@ -40,17 +41,18 @@ def atlas(
     exhibits: Exhibits,
     most: int,
     pictures: Mapping[tuple[str, str], Strip],
+    subjects: Subjects,
 ) -> Catalogue | None:
     """The table of all units of a dissection, at most `most` rows; None without units.
 
-    `pictures` are the strips of top images by (layer, unit).
+    `pictures` are the strips of top images by (layer, unit), `subjects` the units of the page.
     """
     if not units:
         return None
     border = _border(folder)
     detectors = Counter(unit["label"] for unit in units if _score(unit["score"]) > border)
     cards = {one.file: exhibits.anchor(folder.key, one) for one in folder.pictures}
-    shown = _rows(units[:most], cards, pictures, artifact)
+    shown = _rows(units[:most], cards, pictures, folder, artifact, subjects)
     return Catalogue(
         anchor=f"{artifact.anchor}-atlas",
         title="Atlas of units",
@@ -86,14 +88,16 @@ def _says(units: int, detectors: int, concepts: int, border: float, pictured: bo
         f"{border:g} of their union (IoU). "
     )
     shown = "The images are those with the highest activations, bright above the threshold. " if pictured else ""
-    return f"{message}{shown}A name that is a link opens the unit's card."
+    return f"{message}{shown}A name that is a link opens all that is known about the unit."
 
 
 def _rows(
     units: Sequence[Mapping[str, str]],
     cards: Mapping[str, str],
     pictures: Mapping[tuple[str, str], Strip],
+    folder: Folder,
     artifact: Artifact,
+    subjects: Subjects,
 ) -> list[Line]:
     end = max((_score(unit["score"]) for unit in units), default=0.0)
     return [
@@ -111,6 +115,7 @@ def _rows(
                 Cell(_also(unit)),
             ),
             cards.get(_card(unit), ""),
+            subjects.anchor(folder, f"unit/{unit['layer']}/{unit['unit']}"),
         )
         for unit in units
     ]
@@ -122,7 +127,7 @@ def _shown(unit: Mapping[str, str], strip: Strip | None, artifact: Artifact) -> 
     title = f"{unit['layer']} unit {unit['unit']}: {unit['label'] or 'no concept'}, IoU {measured(unit['score']).text}"
     also = f" Also: {others}." if (others := _also(unit)) else ""
     alt = f"The images with its highest activations, bright where it exceeds its threshold.{also}"
-    return Shown(strip.embedded, title, alt, artifact.href + quote(strip.file))
+    return Shown(strip.embedded, title, alt, artifact.href + quote(strip.file), strip_anchor(artifact, unit))
 
 
 def _card(unit: Mapping[str, str]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from deepinside.report.catalogue import Catalogue, Cell, Column, Line, measured, slider
+from deepinside.report.entries import Subjects
 from deepinside.report.exhibit import Exhibits
 from deepinside.report.folder import Folder, Listed, lines
 from deepinside.report.page import Artifact
@@ -10,7 +11,7 @@ from deepinside.report.page import Artifact
 FILE = "per_image.csv"
 NEEDED = ("image", "label", "iou_known")
 COLUMNS = (
-    Column("Picture"),
+    Column("Image"),
     Column("True class"),
     Column("IoU of the box", numeric=True),
     Column("Whole image", numeric=True),
@@ -24,18 +25,24 @@ HIT = 0.5  # IoU from which on ILSVRC counts a box as right
 
 
 def boxes(
-    folder: Folder, artifact: Artifact, classes: Mapping[str, str], exhibits: Exhibits, most: int
+    folder: Folder,
+    artifact: Artifact,
+    classes: Mapping[str, str],
+    exhibits: Exhibits,
+    most: int,
+    subjects: Subjects,
 ) -> Catalogue | None:
     """The table of all localised images, in the file's order, at most `most` rows; None if the folder has none.
 
-    `classes` are the names by label, empty where the images' artifact is not on the page.
+    `classes` are the names by label, empty where the images' artifact is not on the page; `subjects` are the images of
+    the page.
     """
     if folder.stage != "localise" or not any(sheet.file == FILE for sheet in folder.sheets):
         return None
     found = lines(folder, FILE, NEEDED)
     drawn = _drawn(folder.pictures)
     found.sort(key=lambda one: one["image"] not in drawn)
-    rows = [_row(one, classes, drawn.get(one["image"]), exhibits, folder.key) for one in found[:most]]
+    rows = [_row(one, classes, drawn.get(one["image"]), exhibits, folder, subjects) for one in found[:most]]
     if not rows:
         return None
     return Catalogue(
@@ -43,7 +50,7 @@ def boxes(
         title="Every image",
         says=(
             f"IoU of the box for the true class with the nearest true box (correct from {HIT:g} on), beside two boxes "
-            "that ignore the image. Images with figures come first; they open step by step."
+            "that ignore the image. Images with figures come first; an image opens with all that is known about it."
         ),
         noun="images",
         columns=COLUMNS,
@@ -64,18 +71,25 @@ def class_names(folder: Folder, known: Mapping[str, Folder]) -> dict[str, str]:
 
 
 def _drawn(pictures: Sequence[Listed]) -> dict[str, Listed]:
-    # The caption of a case begins with the name of its image; the group says why it was chosen.
-    return {one.caption.partition(":")[0]: one for one in pictures if one.group.endswith(" boxes")}
+    # The group of a case says why it was chosen.
+    return {
+        about.removeprefix("image/"): one for one in pictures if one.group.endswith(" boxes") for about in one.about
+    }
 
 
 def _row(
-    one: Mapping[str, str], classes: Mapping[str, str], drawn: Listed | None, exhibits: Exhibits, key: str
+    one: Mapping[str, str],
+    classes: Mapping[str, str],
+    drawn: Listed | None,
+    exhibits: Exhibits,
+    folder: Folder,
+    subjects: Subjects,
 ) -> Line:
     ours = measured(one["iou_known"], 1.0)
     right = isinstance(ours.key, float) and ours.key >= HIT
     return Line(
         (
-            Cell(one["image"]),
+            Cell(folder.named(one["image"])),
             Cell(classes.get(one["label"], one["label"])),
             ours,
             measured(one.get("iou_whole_image") or "", 1.0),
@@ -84,7 +98,8 @@ def _row(
             Cell(_class(one)),
             Cell(drawn.group.removesuffix(" boxes") if drawn else "no"),
         ),
-        exhibits.anchor(key, drawn) if drawn else "",
+        exhibits.anchor(folder.key, drawn) if drawn else "",
+        subjects.anchor(folder, f"image/{one['image']}"),
     )
 
 

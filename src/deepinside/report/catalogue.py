@@ -12,12 +12,13 @@ STEPS = 50  # of a slider
 
 @dataclass(frozen=True)
 class Shown:
-    """An image of a row: caption, and the file that contains it, larger or with others."""
+    """An image of a row: caption, the file that contains it, larger or with others, and its anchor."""
 
     embedded: Embedded
     title: str
     alt: str
     href: str
+    anchor: str
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Cell:
         bar: drawn behind the text, in percent of the column; None for none.
         links: further links, text and address.
         shown: an image before the text.
+        cites: whether the note names papers, which are then links.
     """
 
     text: str
@@ -45,6 +47,7 @@ class Cell:
     bar: float | None = None
     links: Sequence[tuple[str, str]] = ()
     shown: Shown | None = None
+    cites: bool = False
 
     @property
     def order(self) -> str:
@@ -73,10 +76,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Line:
-    """A row; `picture` is the anchor of its image, empty for none."""
+    """A row; `entry` is the address of all about it, `picture` the anchor of its image, each empty for none."""
 
     cells: Sequence[Cell]
     picture: str = ""
+    entry: str = ""
 
 
 @dataclass(frozen=True)

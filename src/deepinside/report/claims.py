@@ -190,7 +190,7 @@ def _rest(rows: Sequence[Mapping[str, str]]) -> list[Rest]:
         lines = [
             (f"{one['id']}, {WORLDS.get(one['world'], one['world'])}", one["statement"], _why(one)) for one in mine
         ]
-        groups += [Rest(words, _tone(verdict), lines)] if lines else []
+        groups += [Rest(words, tone(verdict), lines)] if lines else []
     return groups
 
 
@@ -209,8 +209,13 @@ def _row(one: Mapping[str, str], places: Places, words: Mapping[str, str]) -> tu
     predicted = one.get("predicted") or ""
     counted = measured(one.get("n") or "") if one.get("value") else measured("")
     return (
-        Cell(one["statement"], key=one["id"], note=f"{source}{f'. Predicted: {predicted}' if predicted else ''}"),
-        Cell(text, key=_rank(verdict), tone=_tone(verdict), note=_corrected(one)),
+        Cell(
+            one["statement"],
+            key=one["id"],
+            cites=True,
+            note=f"{source}{f'. Predicted: {predicted}' if predicted else ''}",
+        ),
+        Cell(text, key=_rank(verdict), tone=tone(verdict), note=_corrected(one)),
         Cell(WORLDS.get(one["world"], one["world"] or "not said"), note=one.get(_EARLIER, "")),
         _measured(one, words),
         counted,
@@ -228,7 +233,8 @@ def _corrected(one: Mapping[str, str]) -> str:
     return "" if strict == one["verdict"] else f"{VERDICTS.get(strict, strict)} with all claims counted (Holm)"
 
 
-def _tone(verdict: str) -> str:
+def tone(verdict: str) -> str:
+    """The class that colours a verdict."""
     return verdict.replace("_", "-") if verdict in VERDICTS else "undecided"
 
 
@@ -266,4 +272,4 @@ def _tallies(rows: Sequence[Mapping[str, str]]) -> list[Tally]:
 
 def _tally(title: str, world: str, members: Sequence[Mapping[str, str]]) -> Tally:
     counts = Counter(one["verdict"] for one in members)
-    return Tally(title, world, [(words, _tone(verdict), counts[verdict]) for verdict, words in VERDICTS.items()])
+    return Tally(title, world, [(words, tone(verdict), counts[verdict]) for verdict, words in VERDICTS.items()])

@@ -1,5 +1,6 @@
 """From folders to the page: order and content of its sections."""
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,22 +10,25 @@ from deepinside.report import number
 from deepinside.report.atlas import atlas, units_of
 from deepinside.report.boxes import boxes, class_names
 from deepinside.report.catalogue import Catalogue
+from deepinside.report.citation import citation
 from deepinside.report.claims import claims, register_rows, with_earlier
 from deepinside.report.describe import describe
+from deepinside.report.entries import Subjects
 from deepinside.report.environment import environments, trace
-from deepinside.report.exhibit import Exhibits, hang, highlights
+from deepinside.report.exhibit import Exhibits, hang
 from deepinside.report.external_tables import benchmarks, comparisons, tested
+from deepinside.report.findings import TOPICS, Finding, of_artifact
 from deepinside.report.folder import Folder, read
 from deepinside.report.lineage import drawings
 from deepinside.report.measure import numbers
 from deepinside.report.methods import methods
+from deepinside.report.opening import opening
 from deepinside.report.page import Artifact, Number, Page, Section
-from deepinside.report.results import found
+from deepinside.report.results import files, found
 from deepinside.report.section import lay_out, place
 from deepinside.report.settings import Settings
 from deepinside.report.strips import Strip, strips
 
-SUMMARIES = ("claims", "sweep")  # stages that join what was made of several data and networks
 PICTURES = 0.9  # share of the page's weight that images may take; the rest is text
 ATLAS = 0.4  # share of these that the images of all units may take
 
@@ -39,26 +43,34 @@ def compose(
     chapters = settings.chapters
     folders = sorted((read(*item) for item in inputs.items()), key=lambda one: (place(one.key, chapters), one.key))
     budget = settings.megabytes * 1e6 * PICTURES if budget is None else budget
+    chosen, taken = trace(folders), set[str]()
+    for folder in folders:
+        folder.synthetic = chosen[folder.key].get("data") in settings.synthetic
+        folder.pictures = [
+            replace(one, title=folder.named(one.title), caption=folder.named(one.caption)) for one in folder.pictures
+        ]
     atlases = _atlases(folders, settings.rows_per_table, budget * ATLAS, workers)
     budget -= sum(len(strip.embedded.uri) for _, found in atlases.values() for strip in found.values())
     exhibits = hang(folders, most=settings.pictures_per_gallery, budget=budget, workers=workers)
-    chosen, taken = trace(folders), set[str]()
     artifacts = [describe(folder, chosen[folder.key], settings, taken) for folder in folders]
-    tables = _catalogues(folders, artifacts, exhibits, settings.rows_per_table, atlases, settings.words)
+    subjects = _subjects(
+        folders, artifacts, exhibits, atlases, Subjects(chosen, settings.words), settings.rows_per_table
+    )
+    tables = _catalogues(folders, artifacts, exhibits, settings.rows_per_table, atlases, subjects)
     before, unread = tested(settings.register)
     register = with_earlier(register_rows(folders), before)  # reading may find more that is wrong
     artifacts = [replace(one, problems=tuple(f.problems)) for f, one in zip(folders, artifacts, strict=True)]
     known = [n for f, one in zip(folders, artifacts, strict=True) for n in numbers(f.cells, one, settings.words)]
-    sections = lay_out(chapters, artifacts, known, exhibits, settings.words, tables)
+    findings = _findings(folders, known, settings)
+    sections = lay_out(chapters, artifacts, known, exhibits, settings.words, tables, findings)
     timed, untimed = benchmarks(settings.benchmarks)
     compared, uncompared = comparisons(settings.networks)
     wide, narrow = drawings(folders, artifacts, _worded(chosen, settings.words))
     page = Page(
         title=settings.title,
         name=name,
-        lead=_lead(chosen, settings.words),
+        opening=opening(folders, artifacts, known, _in_order(findings), register, chosen, exhibits, settings, budget),
         missing=[*settings.missing, *_missing(settings, artifacts), *filter(None, (untimed, uncompared, unread))],
-        highlights=highlights(settings.showcase, sections, exhibits, budget),
         claims=claims(register, artifacts, sections, settings),
         found=found(known, settings.findings),
         sections=sections,
@@ -72,6 +84,10 @@ def compose(
         benchmarks=timed,
         comparisons=compared,
         glossary=settings.glossary,
+        entries=subjects.entries(),
+        citation=citation(folders),
+        references=tuple(settings.references.items()),
+        files=files(folders, sections),
     )
     return page, folders
 
@@ -95,17 +111,17 @@ def _catalogues(
     exhibits: Exhibits,
     most: int,
     atlases: Mapping[str, Atlas],
-    words: Mapping[str, str],
+    subjects: Subjects,
 ) -> dict[str, list[Catalogue]]:
     known = {folder.fingerprint: folder for folder in folders}
     tables = {}
     for folder, artifact in zip(folders, artifacts, strict=True):
         units, pictures = atlases.get(folder.key, ([], {}))
         both = (
-            atlas(folder, artifact, units, exhibits, most, pictures),
-            boxes(folder, artifact, class_names(folder, known), exhibits, most),
+            atlas(folder, artifact, units, exhibits, most, pictures, subjects),
+            boxes(folder, artifact, class_names(folder, known), exhibits, most, subjects),
         )
-        tables[folder.key] = [*(one for one in both if one is not None), *methods(folder, artifact, words)]
+        tables[folder.key] = [*(one for one in both if one is not None), *methods(folder, artifact, subjects.words)]
     return tables
 
 
@@ -113,16 +129,41 @@ def _worded(chosen: Mapping[str, Mapping[str, str]], words: Mapping[str, str]) -
     return {key: {group: words.get(name, name) for group, name in names.items()} for key, names in chosen.items()}
 
 
-def _lead(chosen: Mapping[str, Mapping[str, str]], words: Mapping[str, str]) -> str:
-    main_first = sorted(chosen, key=lambda key: "." in key)
-    main_keys = [key for key in main_first if key.partition(".")[0] not in SUMMARIES]
-    pairs = dict.fromkeys((chosen[key].get("model"), chosen[key].get("data")) for key in main_keys)
-    subjects = [f"{words.get(model, model)} on {words.get(data, data)}" for model, data in pairs if model and data]
-    subject = f" of {', and of '.join(subjects)}" if subjects else ""
-    return (
-        f"Class models, saliency, localisation and dissection{subject}; "
-        "every number and every image links to the folder of its artifact."
-    )
+def _subjects(
+    folders: Sequence[Folder],
+    artifacts: Sequence[Artifact],
+    exhibits: Exhibits,
+    atlases: Mapping[str, Atlas],
+    subjects: Subjects,
+    most: int,
+) -> Subjects:
+    known = {folder.fingerprint: folder for folder in folders}
+    for folder, artifact in zip(folders, artifacts, strict=True):
+        units, pictured = atlases.get(folder.key, ([], {}))
+        subjects.add_units(folder, artifact, units[:most], pictured)
+        subjects.add_images(folder, artifact, class_names(folder, known), most)
+    for folder, artifact in zip(folders, artifacts, strict=True):
+        subjects.add_figures(folder, artifact, exhibits)
+    return subjects
+
+
+def _findings(folders: Sequence[Folder], known: Sequence[Number], settings: Settings) -> dict[str, list[Finding]]:
+    # The number of classes is that of the data that an artifact was made from, where it is on the page.
+    prints = {folder.fingerprint: folder.key for folder in folders}
+    classes = {one.artifact.key: one.value for one in known if one.metric == "classes"}
+    return {
+        folder.key: of_artifact(
+            [one for one in known if one.artifact.key == folder.key],
+            settings.words,
+            classes.get(prints.get(folder.inputs.get("prepare", ""), ""), math.nan),
+        )
+        for folder in folders
+    }
+
+
+def _in_order(findings: Mapping[str, Sequence[Finding]]) -> list[Finding]:
+    found = [one for own in findings.values() for one in own]
+    return sorted(found, key=lambda one: TOPICS.index(one.topic))
 
 
 def _missing(settings: Settings, artifacts: Sequence[Artifact]) -> list[str]:

@@ -41,7 +41,7 @@ def describe(folder: Folder, chosen: Mapping[str, str], settings: Settings, take
         settings=_settings(folder),
         inputs=tuple(folder.inputs.items()),
         sheets=_sheets(folder, href),
-        set_aside=tuple(folder.set_aside),
+        set_aside=tuple((folder.named(file), reason) for file, reason in folder.set_aside),
         problems=tuple(folder.problems),
     )
 
@@ -61,8 +61,8 @@ def _sheets(folder: Folder, href: str) -> tuple[Sheet, ...]:
             file=one.file,
             href=href + quote(one.file),
             header=one.header,
-            first=[[_short(cell) for cell in line] for line in one.first],
-            count=number.shown(one.count),
+            first=[[_short(folder.named(cell)) for cell in line] for line in one.first],
+            count=f"{number.shown(one.count)} row{'' if one.count == 1 else 's'}",
         )
         for one in folder.sheets
     )

@@ -2,17 +2,21 @@
 
 import base64
 import io
+import re
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+from xml.etree import ElementTree
 
 from PIL import Image
 
 AS_IT_IS = 24_000  # bytes: below this a file is embedded unchanged
 DRAWN = 0.3  # bytes per pixel of a PNG: line drawings lie below, photographs above
+VECTOR = 300_000  # bytes of the largest drawing that is embedded as SVG
+_POINT = 110 / 72  # pixels, as large as the PNG beside it
 _KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 
 
@@ -44,6 +48,11 @@ class Embedded:
     width: int
     height: int
 
+    @property
+    def vector(self) -> bool:
+        """Whether it is a drawing of lines and letters on a transparent ground."""
+        return self.uri.startswith("data:image/svg+xml;")
+
 
 def embed(path: Path, within: Path, level: Level = LEVELS[0]) -> Embedded:
     """An image file as a data URI; large ones are re-encoded, drawings losslessly, photographs lossily.
@@ -51,10 +60,28 @@ def embed(path: Path, within: Path, level: Level = LEVELS[0]) -> Embedded:
     Raises:
         BadPicture: if it is missing, outside the folder `within`, or no image.
     """
+    if path.suffix == ".svg" and (drawing := _drawing(path, within)):
+        return drawing
+    other = path.with_suffix(".png")
+    path = other if path.suffix == ".svg" and other.is_file() else path
     with opened(path, within) as picture:
         if max(picture.size) <= level.side and path.stat().st_size <= AS_IT_IS:
             return _uri(path.read_bytes(), _KINDS[str(picture.format)], picture.size)
         return _encoded(picture, path.stat().st_size, level)
+
+
+def _drawing(path: Path, within: Path) -> Embedded | None:
+    # A vector drawing, which an <img> shows without running or loading anything; None if it is none, or large.
+    try:
+        content = path.read_bytes() if path.resolve().is_relative_to(within.resolve()) else b""
+        root = ElementTree.fromstring(content) if len(content) <= VECTOR else None
+    except (OSError, ValueError, ElementTree.ParseError):
+        return None
+    sizes = () if root is None else (root.get("width", ""), root.get("height", ""))
+    points = [float(size.removesuffix("pt")) for size in sizes if re.fullmatch(r"\d+(\.\d+)?pt", size)]
+    if len(points) < len(("width", "height")):
+        return None
+    return _uri(content, "image/svg+xml", (round(points[0] * _POINT), round(points[1] * _POINT)))
 
 
 @contextmanager

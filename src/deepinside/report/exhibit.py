@@ -1,8 +1,8 @@
 """The galleries: selection, size and grid of the images."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from statistics import median
 from urllib.parse import quote
@@ -10,19 +10,18 @@ from urllib.parse import quote
 from deepinside.report import number
 from deepinside.report.embed import Embedded, embed_all
 from deepinside.report.folder import Folder, Listed
-from deepinside.report.page import Artifact, Gallery, Highlight, Picture, Section
-from deepinside.report.settings import Showcase
+from deepinside.report.page import Artifact, Gallery, Picture, View
 
+PANES = 3  # figures of several images that are shown at once
 TINY = 160  # pixels: below this an image is enlarged as squares instead of being smoothed
 FEWEST = 4  # a gallery is not cut below this to keep the page small
 COMFORT = 0.62  # of its own width: how far a figure can shrink before its letters cannot be read
 STRIP = 2.0  # width / height from which on an image may take a whole row
 _GRIDS = ((170, "small"), (340, "medium"), (640, "large"))  # (comfortable width below, class in style.css)
-_FIRST = {"single": 1, "banner": 2, "large": 6, "medium": 9, "small": 12, "tiny": 32}
+_FIRST = {"panes": PANES, "single": 1, "banner": 2, "large": 6, "medium": 9, "small": 12, "tiny": 32}
 _NARROW = {"small", "medium", "large"}
-LONG = 200  # characters: what a caption says at once; the rest is shown on demand
 _SLACK = {"banner": 1} | dict.fromkeys(
-    ("single", "large", "medium", "small", "tiny"), 3
+    ("panes", "single", "large", "medium", "small", "tiny"), 3
 )  # so few more are shown at once rather than hidden
 
 
@@ -35,11 +34,16 @@ class Exhibits:
     most: int
     groups: dict[tuple[str, str], list[Listed]] = field(default_factory=dict)
     anchors: dict[tuple[str, str], str] = field(default_factory=dict)
+    entries: dict[tuple[str, str], list[tuple[str, str]]] = field(default_factory=dict)
 
     def anchor(self, key: str, one: Listed) -> str:
         """The anchor of an image; empty if it is not embedded or exceeds the size of its gallery."""
-        shown = one in self.groups.get((key, one.group), ())[: self.most] and one.path in self.embedded
+        shown = one in self.groups.get((key, one.group), ())[: self.most] and self.shows(one)
         return self.anchors[key, one.file] if shown else ""
+
+    def shows(self, one: Listed) -> bool:
+        """Whether any of its images is embedded."""
+        return any(path in self.embedded for path in one.paths)
 
     @property
     def weight(self) -> int:
@@ -54,33 +58,65 @@ def hang(folders: Sequence[Folder], *, most: int, budget: float, workers: int = 
         for one in folder.pictures:
             groups.setdefault((folder.key, one.group), []).append(one)
     homes = {folder.key: folder.path for folder in folders}
-    wanted = [(one.path, homes[key]) for (key, _), ones in groups.items() for one in ones[:most]]
+    wanted = [(path, homes[key]) for (key, _), ones in groups.items() for one in ones[:most] for path in one.paths]
     embedded, bad = embed_all(wanted, budget, workers)
     for folder in folders:
-        folder.problems += [f"{one.file} {bad[one.path]}" for one in folder.pictures if one.path in bad]
+        files = [pair for one in folder.pictures for pair in _files(one)]
+        folder.problems += [f"{file} {bad[path]}" for file, path in files if path in bad]
     while most > FEWEST and _weight(groups, embedded, most) > budget:
         most = max(FEWEST, most // 2)
-    listed = dict.fromkeys((key, one.file) for (key, _), ones in groups.items() for one in ones)
-    return Exhibits(embedded, bad, most, groups, {name: f"picture-{n}" for n, name in enumerate(listed)})
+    return Exhibits(embedded, bad, most, groups, _anchors(groups))
+
+
+def _files(one: Listed) -> list[tuple[str, Path]]:
+    return [(pane.file, pane.path) for pane in one.panes] or [(one.file, one.path)]
+
+
+def _anchors(groups: Mapping[tuple[str, str], Sequence[Listed]]) -> dict[tuple[str, str], str]:
+    # `figure/ARTIFACT/NAME`, with a number where two would be the same.
+    anchors: dict[tuple[str, str], str] = {}
+    for (key, _), ones in groups.items():
+        for one in ones:
+            name = one.file.removeprefix("pictures/").removesuffix(".png")
+            anchors.setdefault((key, one.file), unique(f"figure/{key}/{name}", set(anchors.values())))
+    return anchors
+
+
+def unique(address: str, taken: Collection[str]) -> str:
+    """An address as an anchor, without characters that have to be escaped, numbered if it is taken."""
+    anchor = base = re.sub(r"[^A-Za-z0-9_./-]+", "-", address)
+    number = 1
+    while anchor in taken:
+        number += 1
+        anchor = f"{base}~{number}"
+    return anchor
 
 
 def _weight(groups: Mapping[tuple[str, str], list[Listed]], embedded: Mapping[Path, Embedded], most: int) -> int:
-    kept = {one.path for ones in groups.values() for one in ones[:most]}
+    kept = {path for ones in groups.values() for one in ones[:most] for path in one.paths}
     return sum(len(embedded[path].uri) for path in kept if path in embedded)
 
 
 def gallery(exhibits: Exhibits, artifact: Artifact, group: str, words: Mapping[str, str]) -> Gallery:
     """One group of `pictures.csv` as a gallery, without the bad images."""
     listed = exhibits.groups[artifact.key, group]
-    pictures = [picture(one, exhibits, artifact) for one in listed[: exhibits.most] if one.path in exhibits.embedded]
+    pictures = [picture(one, exhibits, artifact) for one in listed[: exhibits.most] if exhibits.shows(one)]
     size = _grid(pictures)
     if size in _NARROW:
         pictures = [replace(one, long=one.embedded.width >= STRIP * one.embedded.height) for one in pictures]
     first = _FIRST[size] if len(pictures) > _FIRST[size] + _SLACK[size] else len(pictures)
-    captions = {one.caption for one in pictures}
+    several = len(pictures) > 1
+    captions, settings = ({one.caption for one in pictures}, {tuple(one.settings) for one in pictures})
+    common = settings.pop() if several and len(settings) == 1 else ()
+    caption = captions.pop() if several and len(captions) == 1 else ""
+    if common:
+        pictures = [replace(one, settings=()) for one in pictures]
+    if caption:
+        pictures = [replace(one, caption="") for one in pictures]
     return Gallery(
         title=words.get(group) or number.spelt(group) or "Pictures",
-        caption=captions.pop() if len(pictures) > 1 and len(captions) == 1 else ("", ""),
+        caption=caption,
+        settings=common,
         size=size,
         pictures=pictures[:first],
         rest=pictures[first:],
@@ -89,27 +125,41 @@ def gallery(exhibits: Exhibits, artifact: Artifact, group: str, words: Mapping[s
 
 
 def picture(one: Listed, exhibits: Exhibits, artifact: Artifact) -> Picture:
-    """An embedded image as the page shows it."""
-    embedded = exhibits.embedded[one.path]
-    alt = ". ".join(filter(None, (one.title, one.caption))) or one.file
-    tiny = max(embedded.width, embedded.height) <= TINY
+    """An embedded figure as the page shows it."""
     anchor = exhibits.anchors.get((artifact.key, one.file), "")
-    return Picture(embedded, one.title, split_caption(one.caption), alt, artifact.href + quote(one.file), tiny, anchor)
+    alt = ". ".join(filter(None, (one.title, one.caption))) or one.file
+    if one.panes:
+        views = [
+            _view(
+                pane.path, exhibits, artifact, pane.file, pane.title, pane.note, f"{pane.title}: {one.title}", pane.kind
+            )
+            for pane in one.panes
+            if pane.path in exhibits.embedded
+        ]
+    else:
+        views = [_view(one.path, exhibits, artifact, _shown(one), "", "", alt)]
+    entries = exhibits.entries.get((artifact.key, one.file), ())
+    return Picture(views, one.title, one.caption, one.settings, anchor, len(one.panes) and one.columns, entries=entries)
 
 
-def split_caption(caption: str) -> tuple[str, str]:
-    """A caption in two parts: its first sentence, or the text before a long bracket; and the rest."""
-    if len(caption) <= LONG:
-        return caption, ""
-    ends = [place for mark in (". ", " (", "; ") if (place := caption.find(mark, 40)) >= 0]
-    end = min(ends, default=len(caption))
-    return caption[:end].rstrip(".") + ".", caption[end:].lstrip(".; ")
+def _shown(one: Listed) -> str:
+    return one.file.removesuffix(".png") + one.path.suffix if one.path.suffix == ".svg" else one.file
+
+
+def _view(
+    path: Path, exhibits: Exhibits, artifact: Artifact, file: str, title: str, note: str, alt: str, kind: str = "other"
+) -> View:
+    embedded = exhibits.embedded[path]
+    tiny = max(embedded.width, embedded.height) <= TINY
+    return View(embedded, title, note, alt, artifact.href + quote(file), tiny, kind)
 
 
 def _grid(pictures: Sequence[Picture]) -> str:
     if not pictures:
         return "small"
-    if all(one.tiny for one in pictures):
+    if any(one.columns for one in pictures):
+        return "panes"
+    if all(one.views[0].tiny for one in pictures):
         return "tiny"
     if len(pictures) == 1:
         return "single"
@@ -118,40 +168,3 @@ def _grid(pictures: Sequence[Picture]) -> str:
     possible = (name for limit, name in _GRIDS if median(widths) * COMFORT < limit)
     size = next(possible, "banner")
     return "banner" if strip and size == "large" else size
-
-
-def highlights(
-    showcase: Iterable[Showcase], sections: Sequence[Section], exhibits: Exhibits, budget: float
-) -> list[Highlight]:
-    """The images of the showcase that exist, as far as they fit into `budget` bytes."""
-    taken: list[Highlight] = []
-    room = budget - exhibits.weight
-    for wish in showcase:
-        found = _first(wish, sections, exhibits)
-        if found is not None and len(found.picture.embedded.uri) <= room:
-            taken.append(found)
-            room -= len(found.picture.embedded.uri)
-    return taken
-
-
-def _first(wish: Showcase, sections: Sequence[Section], exhibits: Exhibits) -> Highlight | None:
-    # The galleries know the images as they are shown; the groups know the names that patterns are about.
-    homes = {
-        one.anchor: (section, part.artifact)
-        for section in sections
-        for part in section.parts
-        for gallery in part.galleries
-        for one in (*gallery.pictures, *gallery.rest)
-    }
-    for pattern in wish.pictures:
-        for (key, _), ones in exhibits.groups.items():
-            for one in ones:
-                anchor = exhibits.anchor(key, one)
-                if _fits(key, one, pattern) and anchor in homes:
-                    section, artifact = homes[anchor]
-                    return Highlight(wish.title, wish.says, picture(one, exhibits, artifact), section.title)
-    return None
-
-
-def _fits(key: str, one: Listed, pattern: str) -> bool:
-    return fnmatchcase(f"{key}:{one.group}:{one.title}", pattern)

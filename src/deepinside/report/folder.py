@@ -4,27 +4,62 @@ import csv
 import json
 import math
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from deepinside.artifacts.artifact import flat
 from deepinside.records import Row
 
+_PHOTOGRAPH = re.compile(r"ILSVRC2012_[a-z]+_0*(\d+)(?:\.JPEG)?")
 PREVIEW = 8  # rows of a sheet shown on the page
-_OWN_FILES = {"table.csv", "pictures.csv", "set_aside.csv", "manifest.json"}
+_OWN_FILES = {"table.csv", "pictures.csv", "panes.csv", "set_aside.csv", "manifest.json"}
+
+
+@dataclass(frozen=True)
+class Pane:
+    """One line of `panes.csv`: a part of a figure, without text. `kind` is `image`, `map` or `other`."""
+
+    file: str
+    kind: str
+    title: str
+    note: str
+    path: Path
 
 
 @dataclass(frozen=True)
 class Listed:
-    """One line of `pictures.csv`; `path` is the image file."""
+    """One line of `pictures.csv`.
+
+    Args:
+        file: that is named there, and the key of the image.
+        group: of images.
+        title: a few words.
+        caption: its content.
+        path: of the file that the page shows, the vector drawing where there is one.
+        settings: name and value.
+        about: what it shows, `image/NAME` or `unit/LAYER/NUMBER`.
+        panes: its parts, in rows; empty if it is shown as it is.
+        columns: of these rows.
+    """
 
     file: str
     group: str
     title: str
     caption: str
     path: Path
+    settings: Sequence[tuple[str, str]] = ()
+    about: Sequence[str] = ()
+    panes: Sequence[Pane] = ()
+    columns: int = 0
+
+    @property
+    def paths(self) -> list[Path]:
+        """Of the files that the page shows."""
+        return [pane.path for pane in self.panes] or [self.path]
 
 
 @dataclass(frozen=True)
@@ -63,6 +98,11 @@ class Folder:
     sheets: list[Sheet] = field(default_factory=list)
     set_aside: list[tuple[str, str]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    synthetic: bool = False
+
+    def named(self, text: str) -> str:
+        """Text in which images of a synthetic data set do not have the names of ILSVRC's photographs."""
+        return _PHOTOGRAPH.sub(r"drawn image \1", text) if self.synthetic else text
 
     def chosen(self, group: str) -> str:
         """The choice of a configuration group such as `data`; empty if the manifest does not record it."""
@@ -78,7 +118,8 @@ def read(key: str, path: Path) -> Folder:
     manifest = _manifest(folder)
     _lineage(folder, manifest)
     folder.cells = _table(folder)
-    folder.pictures = [_listed(folder, line) for line in lines(folder, "pictures.csv", ("file", "group"))]
+    panes = _panes(folder)
+    folder.pictures = [_listed(folder, line, panes) for line in lines(folder, "pictures.csv", ("file", "group"))]
     folder.set_aside = [
         (line["file"], line.get("reason") or "") for line in lines(folder, "set_aside.csv", ("file", "reason"))
     ]
@@ -159,9 +200,43 @@ def _number(cell: str) -> float:
     return float(cell) if cell else math.nan
 
 
-def _listed(folder: Folder, line: dict[str, str]) -> Listed:
-    title, caption = line.get("title") or "", line.get("caption") or ""
-    return Listed(line["file"], line["group"], title, caption, folder.path / line["file"])
+def _panes(folder: Folder) -> dict[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = {}
+    for line in lines(folder, "panes.csv", ("file", "of", "columns", "kind")):
+        found.setdefault(line["of"], []).append(line)
+    return found
+
+
+def _listed(folder: Folder, line: dict[str, str], panes: Mapping[str, Sequence[dict[str, str]]]) -> Listed:
+    own = [
+        Pane(one["file"], one["kind"], one.get("title") or "", one.get("note") or "", folder.path / one["file"])
+        for one in panes.get(line["file"], ())
+    ]
+    columns = panes[line["file"]][0]["columns"] if own else ""
+    return Listed(
+        line["file"], line["group"], line.get("title") or "", line.get("caption") or "",
+        _vector(folder.path, line["file"]) or folder.path / line["file"],
+        _settings(folder, line), tuple(filter(None, (line.get("about") or "").split("\n"))), own,
+        int(columns) if columns.isdecimal() else 0,
+    )  # fmt: skip
+
+
+def _vector(folder: Path, file: str) -> Path | None:
+    path = folder / f"{file.removesuffix('.png')}.svg"
+    return path if file.endswith(".png") and os.path.isfile(path) else None
+
+
+def _settings(folder: Folder, line: Mapping[str, str]) -> list[tuple[str, str]]:
+    text = line.get("settings")
+    if not text:
+        return []
+    try:
+        found = _mapping(json.loads(text))
+    except (ValueError, RecursionError) as error:
+        folder.problems.append(f"pictures.csv, {line['file']}: its settings cannot be read ({error})")
+        return []
+    leaves = flat({str(name): value for name, value in found.items()})
+    return [(name, "null" if value is None else str(value)) for name, value in leaves.items()]
 
 
 def _sheets(folder: Folder) -> list[Sheet]:

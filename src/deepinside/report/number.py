@@ -7,7 +7,7 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _FRACTIONS = {"fraction", "share"}
 _UNSAID = {"ratio"}  # has no unit
 _SPELT = {
-    "top1": "top-1", "top5": "top-5", "iou": "IoU", "map": "mAP", "l2": "L2", "ms": "ms", "ap": "AP", "gmm": "GMM",
+    "top1": "top-1", "top5": "top-5", "iou": "IoU", "l2": "L2", "ms": "ms", "ap": "AP", "gmm": "GMM",
     "tv": "TV", "relu": "ReLU", "cls": "class", "loc": "localisation", "pct": "percent",
 }  # fmt: skip
 

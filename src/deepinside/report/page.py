@@ -5,9 +5,11 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
 
 from deepinside.report.catalogue import Catalogue, Claims
 from deepinside.report.embed import Embedded
@@ -54,21 +56,46 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An image of a gallery, whose file in the artifact is `href`.
-
-    A `tiny` one is enlarged without smoothing, a `long` one has double width. The caption is in two parts: its content,
-    and the settings, shown on demand.
-    """
+class View:
+    """An image with the words beside it, whose file in the artifact is `href`; a `tiny` one is not smoothed."""
 
     embedded: Embedded
     title: str
-    caption: tuple[str, str]
+    note: str
     alt: str
     href: str
     tiny: bool
+    kind: str = "other"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of a gallery: one image, or several of one size in rows of `columns`.
+
+    Args:
+        views: its images.
+        title: a few words.
+        caption: its content.
+        settings: name and value.
+        anchor: its address on the page.
+        columns: of its images; 0 if it is one image.
+        long: whether it has double width.
+        entries: text and address of what it is about.
+    """
+
+    views: Sequence[View]
+    title: str
+    caption: str
+    settings: Sequence[tuple[str, str]]
     anchor: str
+    columns: int = 0
     long: bool = False
+    entries: Sequence[tuple[str, str]] = ()
+
+    @property
+    def embedded(self) -> Embedded:
+        """The first image."""
+        return self.views[0].embedded
 
 
 @dataclass(frozen=True)
@@ -77,7 +104,8 @@ class Gallery:
 
     Args:
         title: of the group.
-        caption: common to all of them, and its settings; empty if each has its own.
+        caption: common to all of them; empty if each has its own.
+        settings: common to all of them; empty if each has its own.
         size: class of the grid.
         pictures: shown at once.
         rest: shown on demand.
@@ -85,7 +113,8 @@ class Gallery:
     """
 
     title: str
-    caption: tuple[str, str]
+    caption: str
+    settings: Sequence[tuple[str, str]]
     size: str
     pictures: Sequence[Picture]
     rest: Sequence[Picture]
@@ -142,22 +171,76 @@ class Part:
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the page."""
+    """A section of the page: what its numbers mean, and what they are."""
 
     anchor: str
     title: str
     says: str
+    found: Sequence[str]
     parts: Sequence[Part]
 
 
 @dataclass(frozen=True)
-class Highlight:
-    """An image at the top of the page, with its title, a sentence and its section."""
+class Overlay:
+    """The figure at the top: an image, its map, what they show, and the address of the whole figure."""
 
-    title: str
+    image: View
+    map: View
     says: str
-    picture: Picture
-    section: str
+    anchor: str
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Number of tests of a paper's claims by verdict: name, address, and words, tone and count of each."""
+
+    name: str
+    href: str
+    verdicts: Sequence[tuple[str, str, int]]
+
+    @property
+    def total(self) -> int:
+        """Of all tests."""
+        return sum(count for _, _, count in self.verdicts)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """The first screen: question and sentences of each answer, a figure, and the verdicts by paper."""
+
+    answers: Sequence[tuple[str, Sequence[str]]]
+    overlay: Overlay | None
+    papers: Sequence[Paper]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Everything known about one image or unit.
+
+    Args:
+        anchor: its address on the page.
+        title: its name.
+        kind: `image` or `unit`.
+        facts: a title and, in order, name and value.
+        figures: title and anchor.
+        strip: anchor of its top images in a table; empty for none.
+    """
+
+    anchor: str
+    title: str
+    kind: str
+    facts: Sequence[tuple[str, Sequence[tuple[str, str]]]]
+    figures: Sequence[tuple[str, str]]
+    strip: str = ""
+
+
+@dataclass(frozen=True)
+class Citation:
+    """How to cite the software: version, commit, and the entry for BibTeX; text without a value is empty."""
+
+    version: str
+    commit: str
+    bibtex: str
 
 
 @dataclass(frozen=True)
@@ -206,9 +289,8 @@ class Page:
 
     title: str
     name: str
-    lead: str
+    opening: Opening
     missing: Sequence[str]
-    highlights: Sequence[Highlight]
     claims: Claims | None
     found: Sequence[Found]
     sections: Sequence[Section]
@@ -222,15 +304,19 @@ class Page:
     benchmarks: Sequence[Benchmark]
     comparisons: Sequence[Comparison]
     glossary: Mapping[str, str]
+    entries: Sequence[Entry]
+    citation: Citation
+    references: Sequence[tuple[str, str]]
+    files: Sequence[tuple[str, str]]  # name, and the csv as a data URI
 
     @property
     def weight(self) -> int:
         """Bytes of its images."""
         galleries = [one for section in self.sections for part in section.parts for one in part.galleries]
-        hung = [picture for one in galleries for picture in (*one.pictures, *one.rest)]
+        hung = [view for one in galleries for picture in (*one.pictures, *one.rest) for view in picture.views]
         tables = [one for section in self.sections for part in section.parts for one in part.catalogues]
-        pictures = (*hung, *(one.picture for one in self.highlights))
-        return sum(len(one.embedded.uri) for one in pictures) + sum(one.weight for one in tables)
+        top = [] if self.opening.overlay is None else [self.opening.overlay.image, self.opening.overlay.map]
+        return sum(len(one.embedded.uri) for one in (*hung, *top)) + sum(one.weight for one in tables)
 
 
 SCRIPTS = ("page.js", "browse.js")
@@ -256,8 +342,18 @@ def policy(style: str, script: str) -> str:
 def render(page: Page) -> str:
     """The page as one HTML document that loads nothing."""
     style, script = _source("style.css"), "\n".join(map(_source, SCRIPTS))
-    template = _environment(escape=True).get_template("index.html")
+    environment = _environment(escape=True)
+    environment.filters["cited"] = partial(cited, references=dict(page.references))
+    template = environment.get_template("index.html")
     return template.render(page=page, style=style, script=script, policy=policy(style, script))
+
+
+def cited(text: str, references: Mapping[str, str]) -> Markup:
+    """Text in which the papers are links to where they can be read."""
+    names = "|".join(map(re.escape, sorted(references, key=len, reverse=True)))
+    pieces = re.split(f"({names})", text) if names else [text]
+    link = Markup('<a href="{}">{}</a>')
+    return Markup("").join(link.format(references[one], one) if one in references else one for one in pieces)
 
 
 def written(page: Page) -> str:

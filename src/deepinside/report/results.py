@@ -1,8 +1,10 @@
 """The key results, and every number of all artifacts in one table."""
 
+import base64
 import csv
+import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -18,8 +20,20 @@ FOUND = ("group", "name", "text", "interval", "n", "artifact", "metric")
 
 def write_results(folders: Sequence[Folder], path: Path) -> None:
     """Writes every number of every artifact, exactly as in its `table.csv`."""
-    lines = ((one.key, one.stage, one.fingerprint, *cells.text) for one in folders for cells in one.cells)
-    _write(path, RESULTS, lines)
+    path.write_text(_text(RESULTS, _results(folders)), encoding="utf-8", newline="")
+
+
+def files(folders: Sequence[Folder], sections: Iterable[Section]) -> list[tuple[str, str]]:
+    """Name and data URI of the files that the page holds itself: `results.csv` and `tables.csv`."""
+    texts = {"results.csv": _text(RESULTS, _results(folders)), "tables.csv": _text(TABLES, _tables(sections))}
+    return [
+        (name, f"data:text/csv;charset=utf-8;base64,{base64.b64encode(text.encode()).decode('ascii')}")
+        for name, text in texts.items()
+    ]
+
+
+def _results(folders: Sequence[Folder]) -> Iterator[Sequence[str]]:
+    return ((one.key, one.stage, one.fingerprint, *cells.text) for one in folders for cells in one.cells)
 
 
 def write_found(groups: Sequence[Found], path: Path) -> None:
@@ -29,13 +43,16 @@ def write_found(groups: Sequence[Found], path: Path) -> None:
         for group in groups
         for n, _ in group.numbers
     )
-    _write(path, FOUND, lines)
+    path.write_text(_text(FOUND, lines), encoding="utf-8", newline="")
 
 
 def write_tables(sections: Iterable[Section], path: Path) -> None:
     """Writes every number of the page in its words, section by section; an unknown number is an empty cell."""
-    lines = (_worded(section.title, one) for section in sections for part in section.parts for one in _numbers(part))
-    _write(path, TABLES, lines)
+    path.write_text(_text(TABLES, _tables(sections)), encoding="utf-8", newline="")
+
+
+def _tables(sections: Iterable[Section]) -> Iterator[Sequence[str]]:
+    return (_worded(section.title, one) for section in sections for part in section.parts for one in _numbers(part))
 
 
 def _worded(section: str, one: Number) -> tuple[str, ...]:
@@ -51,11 +68,12 @@ def _numbers(part: Part) -> list[Number]:
     return [*(one for one in cells if one is not None), *part.numbers]
 
 
-def _write(path: Path, header: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(lines)
+def _text(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(lines)
+    return file.getvalue()
 
 
 def found(numbers: Sequence[Number], findings: Iterable[Finding]) -> list[Found]:

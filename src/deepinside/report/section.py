@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from deepinside.report.catalogue import Catalogue
 from deepinside.report.describe import slug
 from deepinside.report.exhibit import Exhibits, gallery
+from deepinside.report.findings import Finding
 from deepinside.report.measure import side_by_side
 from deepinside.report.page import Artifact, Number, Part, Section
 from deepinside.report.settings import Chapter
@@ -58,10 +59,12 @@ def lay_out(
     exhibits: Exhibits,
     words: Mapping[str, str],
     catalogues: Mapping[str, Sequence[Catalogue]] | None = None,
+    findings: Mapping[str, Sequence[Finding]] | None = None,
 ) -> list[Section]:
     """Sorts numbers and galleries into sections; an artifact without either still appears, with its problems.
 
-    `catalogues` are long tables by key of the artifact, shown where it is described.
+    `catalogues` are long tables by key of the artifact, shown where it is described; `findings` are sentences likewise,
+    shown in the section of their topic.
     """
     shelves: dict[tuple[int, str], _Shelf] = {}
     for value in known:
@@ -82,7 +85,9 @@ def lay_out(
                 part = _part(one, shelves[index, one.key], exhibits, words, "" if own else anchor)
                 parts.append(replace(part, catalogues=(catalogues or {}).get(one.key, ()) if own else ()))
         if parts:
-            sections.append(Section(anchor, chapter.title, chapter.says, parts))
+            said = [one for part in parts for one in (findings or {}).get(part.artifact.key, ())]
+            own_topic = [one.says for one in said if one.topic == chapter.topic]
+            sections.append(Section(anchor, chapter.title, chapter.says, own_topic, parts))
     return sections
 
 

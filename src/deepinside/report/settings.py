@@ -12,15 +12,17 @@ class Chapter:
 
     Args:
         title: its heading.
-        says: one sentence under the heading.
+        says: one sentence under the heading: what its numbers mean.
         keys: patterns (`fnmatch`) of the artifacts shown here, in order.
         about: patterns of the image groups and metrics shown here.
+        topic: of the findings stated here, see `findings`.
     """
 
     title: str
     says: str
     keys: tuple[str, ...]
     about: tuple[str, ...] = ("*",)
+    topic: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,21 +41,6 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Showcase:
-    """An image at the top of the page.
-
-    Args:
-        title: a few words.
-        says: one sentence for newcomers.
-        pictures: patterns `artifact key:group:title`, the first with a match is used.
-    """
-
-    title: str
-    says: str
-    pictures: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Settings:
     """Settings of the page.
 
@@ -64,9 +51,12 @@ class Settings:
         megabytes: size limit of the page.
         findings: the key results at the top.
         chapters: the sections; what matches none gets its own.
-        showcase: the images at the top.
+        showcase: patterns `artifact key:group:title` of the figure at the top, the first with a match is used.
         rows_per_table: of the long tables, at most; the others remain in the artifact.
         glossary: terms and their definitions.
+        plain: data sets and networks in plain words.
+        synthetic: data sets whose images are drawn by the program.
+        references: papers and their addresses.
         words: readable names of metrics, their prefixes, image groups and artifacts.
         also: overrides of the further runs.
         missing: parts that were skipped because their data or weights are missing, with the reasons.
@@ -82,10 +72,13 @@ class Settings:
     megabytes: float
     findings: tuple[Finding, ...]
     chapters: tuple[Chapter, ...]
-    showcase: tuple[Showcase, ...] = ()
+    showcase: tuple[str, ...] = ()
     rows_per_table: int = 1000
     glossary: Mapping[str, str] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
+    plain: Mapping[str, str] = field(default_factory=dict)
+    synthetic: tuple[str, ...] = ()
+    references: Mapping[str, str] = field(default_factory=dict)
     also: tuple[tuple[str, ...], ...] = ()
     missing: tuple[str, ...] = ()
     command: tuple[str, ...] | None = None
@@ -106,13 +99,22 @@ class Settings:
                 Finding(one["title"], tuple(one["numbers"]), one.get("most") or 9) for one in config["findings"]
             ),
             chapters=tuple(
-                Chapter(one["title"], one["says"], tuple(one["keys"]), tuple(one.get("about") or ("*",)))
+                Chapter(
+                    one["title"],
+                    one["says"],
+                    tuple(one["keys"]),
+                    tuple(one.get("about") or ("*",)),
+                    one.get("topic") or "",
+                )
                 for one in config["chapters"]
             ),
-            showcase=tuple(Showcase(one["title"], one["says"], tuple(one["pictures"])) for one in config["showcase"]),
+            showcase=tuple(config["showcase"]),
             rows_per_table=config["rows_per_table"],
             glossary=dict(config["glossary"]),
             words=dict(config["words"]),
+            plain=dict(config["plain"]),
+            synthetic=tuple(config["synthetic"]),
+            references=dict(config["references"]),
             also=tuple(tuple(map(str, overrides)) for overrides in config["also"]),
             missing=tuple(map(str, config.get("missing", ()))),
             command=None if command is None else tuple(map(str, command)),

@@ -146,6 +146,7 @@ def _draw(comparison: Comparison, numbers: list[Row], found: tables.Measures, im
             title=title,
             caption=f"{image}: magnitude of the maps for its class in {network.name}, each on its own scale up to its "
             "99.5 % quantile; below each the energy in the box, relative to the box's area: 1 is expected by chance.",
+            about=(f"image/{image}",),
         )  # fmt: skip
     gallery.write()
 

@@ -194,13 +194,15 @@ def _draw(
     settings: Mapping[str, Any],
     gallery: Gallery,
 ) -> None:
-    listing = ", ".join(f"{key} {value}" for key, value in settings.items() if value not in (None, {}, []))
-    caption = f"Images that maximise each score, with their scores and ranks ({listing})."
-    labels = {"group": "class models" if "class" in frame else "units", "title": name, "caption": caption}
-    gallery.add(grid(pictures, images.titles, _notes(frame)), name, **labels)
-    caption = f"Gradient ascent of {name}: score and RMS of the image over the steps ({listing})."
+    chosen = {key: value for key, value in settings.items() if value not in (None, {}, [])}
+    caption = "Images that maximise each score, with their scores and ranks."
+    group = "class models" if "class" in frame else "units"
+    sheet = grid(pictures, images.titles, _notes(frame))
+    gallery.add(sheet, name, group=group, title=name, caption=caption, settings=chosen)
+    caption = f"Gradient ascent of {name}: score and RMS of the image over the steps."
     drawn = traces(images.traces["score"].numpy(), images.traces["norm"].numpy(), images.titles)
-    gallery.add(drawn, f"{name}_traces", **labels | {"title": f"{name}: gradient ascent", "caption": caption})
+    title = f"{name}: gradient ascent"
+    gallery.add(drawn, f"{name}_traces", group=group, title=title, caption=caption, settings=chosen)
 
 
 def _notes(frame: pd.DataFrame) -> list[str]:

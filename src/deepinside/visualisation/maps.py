@@ -17,7 +17,7 @@ from deepinside.data.reading import BadFile
 from deepinside.metrics import energy_ratio
 from deepinside.network import Network
 from deepinside.plots.gallery import Gallery
-from deepinside.plots.maps import beside
+from deepinside.plots.maps import beside, panes
 from deepinside.probe.randomise import randomised
 from deepinside.records import Boxes, Row
 from deepinside.runtime.progress import resumable
@@ -184,6 +184,8 @@ def _draw(
         caption=f"{entry.image}{truth}. Effect of each pixel on the score of {predicted}, or on the unit named, in "
         f"{network.name}: maps {crops}each on its own scale up to its 99.5 % quantile; signed maps have zero in the "
         "middle.",
+        panes=panes(result["canvas"], maps, signed),
+        about=(f"image/{entry.image}",),
     )
 
 

@@ -69,12 +69,15 @@ def conduct(
 
 
 def _draw(gallery: Gallery, name: str, method: Any, study: Study, network: Network, out: Path) -> None:
-    listing = ", ".join(f"{key} {value}" for key, value in method.settings.items() if value is not None)
-    about = f" Network {network.name}; {listing}; artifact {out.name.removesuffix('.part')}."
+    chosen = {key: value for key, value in method.settings.items() if value is not None}
+    settings = {"network": network.name, **chosen, "artifact": out.name.removesuffix(".part")}
     for drawn in resolved(method.plot)(study):
         group = name.replace("_", " ")
         file = f"{name}_{drawn.name}" if drawn.name else name
-        gallery.add(drawn.picture, file, group=group, title=drawn.title, caption=drawn.caption + about)
+        gallery.add(
+            drawn.picture, file, group=group, title=drawn.title, caption=drawn.caption, settings=settings,
+            panes=drawn.panes, about=drawn.about,
+        )  # fmt: skip
 
 
 def material(

@@ -7,8 +7,8 @@
 
   // A picture hangs once in its gallery; the row borrows it when it is first shown.
   const thumbnail = (row) => {
-    const link = row.querySelector("a.show:not(:has(img), .strip ~ *)");
-    const source = link && document.getElementById(link.hash.slice(1))?.querySelector("img");
+    const link = row.querySelector("a[data-picture]:not(:has(img), .strip ~ *)");
+    const source = link && document.getElementById(link.dataset.picture)?.querySelector("img");
     if (!source) return;
     const image = new Image();
     image.className = "thumb";
@@ -42,7 +42,10 @@
     };
     const update = () => {
       const fitting = rows.filter(fits);
-      for (const one of rows) one.row.hidden = true;
+      for (const one of rows) {
+        one.row.hidden = true;
+        one.row.toggleAttribute("data-out", !fitting.includes(one)); // not in the file of the table
+      }
       for (const one of fitting.slice(0, limit)) {
         one.row.hidden = false;
         thumbnail(one.row);
@@ -61,6 +64,17 @@
         chip.setAttribute("aria-pressed", String(search.value === chip.dataset.term));
       }
     };
+    // The filter is part of the address, and the way back leads through the filters.
+    const prefix = `#table/${root.id}?`;
+    const record = (anew) => {
+      const query = new URLSearchParams();
+      if (search.value) query.set("words", search.value);
+      for (const select of choices) if (select.value) query.set(select.dataset.name, select.value);
+      if (slider && Number(slider.value)) query.set("least", slider.value);
+      const address = query.size ? prefix + query : `#${root.id}`;
+      if (anew || !location.hash.startsWith(prefix)) history.pushState(null, "", address);
+      else history.replaceState(null, "", address);
+    };
     const filter = () => {
       limit = FEW;
       update();
@@ -70,6 +84,18 @@
       for (const select of choices) select.value = "";
       if (slider) slider.value = 0;
       filter();
+    };
+    const restore = () => {
+      if (location.hash.startsWith(prefix)) {
+        const query = new URLSearchParams(location.hash.slice(prefix.length));
+        search.value = query.get("words") ?? "";
+        for (const select of choices) select.value = query.get(select.dataset.name) ?? "";
+        if (slider) slider.value = query.get("least") ?? 0;
+        filter();
+        return true;
+      }
+      if (location.hash === "" || location.hash === `#${root.id}`) clear();
+      return false;
     };
     const sort = (place, heading) => {
       const numeric = heading.classList.contains("number");
@@ -96,18 +122,23 @@
       heading.replaceChildren(button);
       button.addEventListener("click", () => sort(place, heading));
     }
-    for (const control of [search, slider]) control?.addEventListener("input", filter);
-    for (const select of choices) select.addEventListener("change", filter);
+    const changed = (anew) => () => {
+      filter();
+      record(anew);
+    };
+    for (const control of [search, slider]) control?.addEventListener("input", changed(false));
+    for (const select of choices) select.addEventListener("change", changed(true));
     for (const button of root.querySelectorAll(".clear")) {
       button.addEventListener("click", () => {
         clear();
+        record(true);
         search.focus();
       });
     }
     for (const chip of root.querySelectorAll(".chips button")) {
       chip.addEventListener("click", () => {
         search.value = search.value === chip.dataset.term ? "" : chip.dataset.term;
-        filter();
+        changed(true)();
       });
     }
     further.addEventListener("click", () => {
@@ -121,8 +152,10 @@
     browsers.set(root.id, (values) => {
       clear();
       for (const select of choices) select.value = values[select.dataset.column] ?? "";
-      filter();
+      changed(true)();
     });
+    addEventListener("popstate", restore);
+    if (restore()) root.scrollIntoView({ behavior: "instant" });
   };
   for (const root of document.querySelectorAll(".browse")) start(root);
 
