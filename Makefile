@@ -54,12 +54,12 @@ $(TOOLS): $(INSTALLED) requirements-dev.lock
 	$(INSTALL) --no-deps --require-hashes -r requirements-dev.lock
 	touch $@
 
-# Both files from pyproject.toml. Versions stay as they are while they fit; without a file, its versions are the newest.
-LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
-lock:
+# Both files from pyproject.toml, by uv. Versions stay as they are while they fit.
+LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --python-version 3.11 --generate-hashes $(UPGRADE)
+lock: # one version: make lock UPGRADE="--upgrade-package NAME"
 	$(LOCK) pyproject.toml -o requirements.lock
 	$(LOCK) pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock \
-		$$(sed -n 's/^\([^ #]*\)==.*/--no-emit-package \1/p' requirements.lock)
+		$$(sed -n "/ 'win32'/! s/^\([^ #]*\)==.*/--no-emit-package \1/p" requirements.lock)
 
 clean:
 	rm -rf build dist site .mypy_cache .ruff_cache .pytest_cache
