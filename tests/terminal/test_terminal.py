@@ -300,16 +300,16 @@ def test_help_on_a_stage_shows_its_settings_with_their_comments(stage: str, say)
     assert status == 0
     assert out.startswith(f"deepinside run={stage} [group=choice ...] [key=value ...]\n  {helping.WHAT[stage]}\n")
     shown = {line.strip() for line in out.splitlines()}
-    default = configuration.composed([]).get(stage)
-    file = {"localise": "simonyan2013", "concepts": "miniature"}.get(stage, "default")
-    if stage in configuration.groups() and default is not None:
-        text = (configuration.folder() / stage / f"{file}.yaml").read_text(encoding="utf-8")
-        assert {line.strip() for line in text.splitlines()} <= shown
+    name = {"localise": "simonyan2013", "concepts": "miniature"}.get(stage, "default")
+    file = configuration.folder() / stage / f"{name}.yaml"
+    assert file.is_file() == (stage in configuration.groups() and stage != "sweep")  # a sweep has no default
+    if file.is_file():
+        assert {line.strip() for line in file.read_text(encoding="utf-8").splitlines()} <= shown
 
 
 def test_help_on_a_stage_names_what_it_takes(say) -> None:
     out = say("help", "localise")[1]
-    assert "  from prepare, train: computed first" in out
+    assert "  from prepare, train (with the default choices): computed first unless cached\n" in out
     assert re.search(r"^  model=convnet_mini +or 17 others$", out, re.MULTILINE)
     assert re.search(r"^  data=miniature +or folder, ilsvrc, ", out, re.MULTILINE)
     assert re.search(r"^  best +Ours, with the same inputs as the paper's method", out, re.MULTILINE)
@@ -336,6 +336,9 @@ def test_help_on_a_choice_shows_its_file_and_what_it_varies(say) -> None:
     assert "method=saliency." in both
     assert "watch=saliency." in both
     assert say("help", "data.root")[1] == say("help", "data")[1]
+    recipe = say("help", "recipe/convnet_imagenette")[1]
+    assert recipe.startswith("recipe@train=convnet_imagenette. To change a setting: train.KEY=VALUE")
+    configuration.check_overrides(["recipe@train=convnet_imagenette", "train.epochs=2"])
     assert terminal.usage("clean") in say("help", "clean")[1]
 
 

@@ -31,6 +31,7 @@ WHAT = {
     "sweep": "run a grid of any of these, sweep=NAME",
     "report": "show all results on one page",
 }
+_PLACES = {"recipe": "train"}  # groups whose keys go under those of another
 _EXAMPLES = (
     "deepinside experiment=reproduce                          # everything, as `make reproduce` does",
     "deepinside run=visualise data=photos data.root=FOLDER model=efficientnet_lite0",
@@ -120,7 +121,7 @@ def _stage(name: str) -> Iterator[str]:
     yield f"deepinside run={name} [group=choice ...] [key=value ...]"
     yield f"  {WHAT[name]}"
     if needed:
-        yield f"  from {', '.join(needed)}: computed first unless cached (which ones, depends on the choices)"
+        yield f"  from {', '.join(needed)} (with the default choices): computed first unless cached"
     others = [group for group in groups if group != name]
     if others:
         yield ""
@@ -159,7 +160,7 @@ def _group(group: str) -> Iterator[str]:
         return
     several = isinstance(default, list)
     by_default = f", by default {','.join(default) if several else default}" if default else ""
-    word = f"'{group}=[CHOICE,...]'" if several else f"{group}=CHOICE"
+    word = f"'{group}=[CHOICE,...]'" if several else f"{_typed(group)}=CHOICE"
     yield f"{word}{by_default}. The settings of one: deepinside help {group}/CHOICE"
     yield ""
     width = max(map(len, known)) + 4
@@ -172,8 +173,9 @@ def _group(group: str) -> Iterator[str]:
 
 def _choice(group: str, choice: str) -> Iterator[str]:
     text = (folder() / group / f"{choice}.yaml").read_text(encoding="utf-8")
-    place = "" if "# @package _global_" in text else f"{group}.{choice}." if group == "method" else f"{group}."
-    yield f"{group}={choice}. To change a setting: {place}KEY=VALUE, a nested one {place}KEY.KEY=VALUE"
+    place = "" if "# @package _global_" in text else f"{_PLACES.get(group, group)}."
+    place = f"{place}{choice}." if group == "method" else place
+    yield f"{_typed(group)}={choice}. To change a setting: {place}KEY=VALUE, a nested one {place}KEY.KEY=VALUE"
     yield ""
     yield from indent(text.rstrip(), "  ").splitlines()
     for base in _bases(text):
@@ -182,9 +184,13 @@ def _choice(group: str, choice: str) -> Iterator[str]:
             yield from _choice(group, base)
 
 
+def _typed(group: str) -> str:
+    return f"{group}@{_PLACES[group]}" if group in _PLACES else group
+
+
 def _bases(text: str) -> list[str]:
-    listed: Any = OmegaConf.create(text).get("defaults", [])
-    return [item for item in listed if isinstance(item, str)]
+    content: Any = OmegaConf.create(text)
+    return [item for item in content.get("defaults", []) if isinstance(item, str)]
 
 
 def _title(file: Path) -> str:
