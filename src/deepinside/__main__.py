@@ -39,6 +39,8 @@ def _dispatched(arguments: Sequence[str]) -> int:
         return 0
     if arguments and arguments[0] in terminal.COMMANDS:
         return terminal.run(arguments[0], arguments[1:])
+    if {"--help", "-h"} & set(arguments):  # of the stage that is named, if one is
+        return terminal.run("help", [word for word in arguments if word.startswith("run=")][-1:])
     from deepinside.pipeline import configuration  # Hydra is slow to import: not for the commands of the terminal
 
     sys.argv[1:] = arguments = configuration.current(arguments)  # where Hydra reads them
@@ -65,7 +67,7 @@ def _run(cfg: "DictConfig", command: list[str]) -> None:
     with opened(cfg.machine):
         plan = (settled if cfg.run == "sweep" else planned)(planner, cfg, command)
         folder = execute(plan)
-    for line in summary.lines(folder):
+    for line in (*summary.lines(folder), *summary.places(folder)):
         print(line)
     print(f"artifact: {folder}")
 

@@ -60,3 +60,29 @@ def test_the_verdicts_of_a_few_claims_follow(tmp_path):
     more = [f"X{number:02d},supported,real,1,1,1,nat," for number in range(3, 8)]
     (folder / "claims.csv").write_text("\n".join([header, *rows, *more]) + "\n")
     assert summary.lines(folder) == ["claims  2\u00a0claims"]
+
+
+def test_the_predictions_for_the_images_and_where_they_are_follow(tmp_path):
+    folder = artifact(tmp_path, "visualise", "e0", rows=[Row("images", 2, "images")])
+    rows = [
+        "image,label,name,predicted,predicted_name,probability",
+        'cat,-1,,285,"Egyptian cat, mau",0.512871',
+        "cup,504,coffee mug,967,espresso,0.25",
+        "mug,504,coffee mug,504,coffee mug,0.75",
+    ]
+    (folder / "per_image.csv").write_text("\n".join(rows) + "\n")
+    assert summary.lines(folder)[1:] == [
+        "cat  Egyptian cat  51.3\u00a0%",
+        "cup  espresso      25.0\u00a0%  labelled coffee mug",
+        "mug  coffee mug    75.0\u00a0%",
+    ]
+    assert summary.places(folder) == []
+    (folder / "pictures").mkdir()
+    (folder / "pictures" / "maps_001.png").touch()
+    (folder / "index.html").touch()
+    assert summary.places(folder) == [
+        f"page: {folder}/index.html (deepinside open)",
+        f"images: 1 in {folder}/pictures",
+    ]
+    (folder / "per_image.csv").write_text("\n".join([*rows[:1], *rows[1:2] * 14]) + "\n")
+    assert summary.lines(folder)[-1] == "... and 2 more in per_image.csv"

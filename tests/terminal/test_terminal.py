@@ -4,9 +4,11 @@ import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
+import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +21,7 @@ from deepinside import terminal
 from deepinside.artifacts import artifact
 from deepinside.pipeline import configuration
 from deepinside.records import Row, Table
+from deepinside.terminal import helping
 from deepinside.terminal.inventory import Inventory, in_words
 from deepinside.terminal.screen import aligned
 
@@ -263,6 +266,7 @@ def test_the_commands_do_not_wait_for_torch(world: SimpleNamespace) -> None:
         ["verify", late],
         ["diff", late, late],
         ["clean", "-h"],
+        ["help", "localise"],
     ):
         code = f"import sys; sys.argv = ['deepinside', *{words!r}]\nfrom deepinside.__main__ import main\n"
         code += "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
@@ -271,13 +275,127 @@ def test_the_commands_do_not_wait_for_torch(world: SimpleNamespace) -> None:
         assert done.stderr == "set()\n", words
 
 
-def test_help_names_every_command_and_stage(tmp_path: Path) -> None:
+def test_help_is_one_screen_with_every_command_and_stage(tmp_path: Path, say) -> None:
     done = program("--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for command in terminal.COMMANDS:
-        assert f"\n  deepinside {command} " in done.stdout
-    for stage in configuration.table.STAGES:
-        assert re.search(rf"^  {stage}  +\w", done.stdout, re.MULTILINE), stage
+    for word in (*terminal.COMMANDS, *configuration.table.STAGES):
+        assert re.search(rf"^  {word} .* [a-z]", done.stdout, re.MULTILINE), word
+    lines = done.stdout.splitlines()
+    assert 24 <= len(lines) <= 40
+    assert max(map(len, lines)) <= 110
+    assert say("help") == (0, done.stdout)
+    assert list(helping.WHAT) == list(configuration.table.STAGES)
+    examples = [shlex.split(line, comments=True)[1:] for line in lines if re.match(r"  deepinside \w+=[a-z]", line)]
+    assert len(examples) == 3
+    for words in examples:
+        configuration.check_overrides(words)
+
+
+# --------------------------------------------------------------------------------------------------------------- help
+
+
+@pytest.mark.parametrize("stage", configuration.table.STAGES)
+def test_help_on_a_stage_shows_its_settings_with_their_comments(stage: str, say) -> None:
+    status, out = say("help", stage)
+    assert status == 0
+    assert out.startswith(f"deepinside run={stage} [group=choice ...] [key=value ...]\n  {helping.WHAT[stage]}\n")
+    shown = {line.strip() for line in out.splitlines()}
+    name = {"localise": "simonyan2013", "concepts": "miniature"}.get(stage, "default")
+    file = configuration.folder() / stage / f"{name}.yaml"
+    assert file.is_file() == (stage in configuration.groups() and stage != "sweep")  # a sweep has no default
+    if file.is_file():
+        assert {line.strip() for line in file.read_text(encoding="utf-8").splitlines()} <= shown
+
+
+def test_help_on_a_stage_names_what_it_takes(say) -> None:
+    out = say("help", "localise")[1]
+    assert "  from prepare, train (with the default choices): computed first unless cached\n" in out
+    assert re.search(r"^  model=convnet_mini +or 17 others$", out, re.MULTILINE)
+    assert re.search(r"^  data=miniature +or folder, ilsvrc, ", out, re.MULTILINE)
+    assert re.search(r"^  best +Ours, with the same inputs as the paper's method", out, re.MULTILINE)
+    assert "  method=[saliency,guided,deconvnet,class_model,class_model_softmax]  or" in say("help", "visualise")[1]
+    assert program("run=localise", "--help", cwd=configuration.folder()).stdout == out
+
+
+@pytest.mark.parametrize("group", configuration.groups())
+def test_help_on_a_group_describes_every_choice(group: str, say) -> None:
+    out = say("help", group)[1]
+    known = configuration.groups()[group]
+    for choice in known if len(known) > 1 else ():
+        assert re.search(rf"^  {choice}  +\S", out, re.MULTILINE), choice
+
+
+def test_help_on_a_choice_shows_its_file_and_what_it_varies(say) -> None:
+    out = say("help", "method/guided")[1]
+    assert "method=guided. To change a setting: method.guided.KEY=VALUE" in out
+    assert "  rule: guided\n" in out
+    assert "  layer: null # dotted name; null: the score of the class\n" in out  # of saliency, which it varies
+    assert say("help", "method=guided")[1] == out
+    assert say("help", "guided")[1].strip() == out.strip()  # no other group has such a choice
+    both = say("help", "saliency")[1]
+    assert "method=saliency." in both
+    assert "watch=saliency." in both
+    assert say("help", "data.root")[1] == say("help", "data")[1]
+    recipe = say("help", "recipe/convnet_imagenette")[1]
+    assert recipe.startswith("recipe@train=convnet_imagenette. To change a setting: train.KEY=VALUE")
+    configuration.check_overrides(["recipe@train=convnet_imagenette", "train.epochs=2"])
+    assert terminal.usage("clean") in say("help", "clean")[1]
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("localize", "'localise'"), ("method/salency", "'saliency'"), ("hlep", "'help'"), ("data/x", "known: folder")],
+)
+def test_help_on_an_unknown_word_suggests_the_closest(word: str, said: str, say) -> None:
+    with pytest.raises(KeyError, match=said):
+        say("help", word)
+
+
+# --------------------------------------------------------------------------------------------------------------- open
+
+
+@pytest.fixture
+def browser(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses that a browser was asked for."""
+    asked: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", lambda address: asked.append(address) or True)
+    return asked
+
+
+def report(outputs: Path, name: str) -> Path:
+    folder = made(outputs, "report", {"name": name, "report": {}})
+    (folder / "index.html").write_text(name)
+    return folder
+
+
+def test_open_shows_the_newest_report_or_the_one_named(tmp_path: Path, say, browser: list[str]) -> None:
+    outputs = tmp_path / "my outputs"
+    first, second = report(outputs, "first"), report(outputs, "second")
+    words = ([], ["first"], [first.name[:6]], [second.name], [outputs / "report" / "latest"])
+    for given in words:
+        assert say("open", *given, "--outputs", outputs)[0] == 0
+    expected = (second, first, first, second, second)
+    assert browser == [(folder / "index.html").as_uri() for folder in expected]
+
+
+def test_open_says_how_to_make_a_report(tmp_path: Path, world: SimpleNamespace, say, browser: list[str]) -> None:
+    for outputs in (tmp_path / "absent", world.outputs):
+        with pytest.raises(FileNotFoundError, match="deepinside run=report` makes one"):
+            say("open", "--outputs", outputs)
+    with pytest.raises(FileNotFoundError, match=r"expected the folder of a report, got no index\.html"):
+        say("open", world.new[2])
+    report(world.outputs, "first")
+    with pytest.raises(KeyError, match=r"no report 'frist'.*'first'"):
+        say("open", "frist", "--outputs", world.outputs)
+    assert browser == []
+
+
+def test_open_without_a_browser_names_the_file(tmp_path: Path, say, monkeypatch: pytest.MonkeyPatch) -> None:
+    report(tmp_path, "first")
+    monkeypatch.setattr(webbrowser, "open", lambda _: False)
+    status, out = say("open", "--outputs", tmp_path)
+    assert status == 1
+    assert out.splitlines()[0] == str(tmp_path / "report" / "latest" / "index.html")
 
 
 @pytest.mark.parametrize("command", terminal.COMMANDS)

@@ -4,13 +4,14 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import hydra
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.sources_registry import SourcesRegistry
+from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -22,7 +23,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from deepinside.artifacts.artifact import flat
+from deepinside.artifacts.artifact import MANIFEST, flat
 from deepinside.defaults import folder, register
 from deepinside.pipeline import table
 from deepinside.spelling import closest, renamed
@@ -45,6 +46,9 @@ _FORMER = {  # words with a key that has been renamed -> the same of today
 _WHOLE = re.compile(r"^((?:localise\.map|localise\.arguments|benchmark\.arguments)=\{.*)", re.DOTALL)
 _OWN = ("--config-dir", "-cd")  # the flag of Hydra's that adds a folder of configuration files
 _VALUED = {"--cfg", "-c", "--package", "-p", *_OWN}  # flags of Hydra's that take the word after them
+_PLACES = {  # how a path is given that was typed as the choice of a group
+    "data": "data=photos data.root", "concepts": "concepts=broden concepts.root", "model": "model=NAME model.weights",
+}  # fmt: skip
 _REQUIRED = {  # keys that every choice of a group states, and the choice to look at
     "data": ("folder", ("name", "root", "draw", "index._target_", "split", "limit", "digest")),
     "model": ("convnet", ("_target_", "name", "weights", "fit")),
@@ -141,10 +145,10 @@ def check_overrides(arguments: Sequence[str], commands: Iterable[str] = ()) -> N
         ValueError: for a word that is no override, or a file in that folder whose name is taken.
     """
     own, overrides = _own_folder(arguments), _overrides(arguments)
-    wrong = [word for word in overrides if "=" not in word and not word.startswith("~")]
-    if wrong:
-        first = [*(f"run={stage}" for stage in table.STAGES), *commands]
-        raise ValueError(f"expected key=value, got {wrong[0]!r}; {closest(wrong[0], first)}")
+    _check_flags(arguments)
+    for word in overrides:
+        if "=" not in word and not word.startswith("~"):
+            raise ValueError(f"expected key=value, got {word!r}; {_meant(word, groups(own), commands)}")
     parsed = OverridesParser.create().parse_overrides(overrides)
     if any(override.key_or_group == "hydra.searchpath" for override in parsed):
         raise ValueError(f"hydra.searchpath cannot be set; {_OWN[0]} FOLDER adds FOLDER/method/NAME.yaml")
@@ -155,6 +159,33 @@ def check_overrides(arguments: Sequence[str], commands: Iterable[str] = ()) -> N
     rest = [o for o in parsed if o not in chosen and not o.is_add() and not o.key_or_group.startswith("hydra")]
     if rest:
         _check_keys(rest, _keys(_compose([str(o.input_line) for o in chosen], own)), known)
+
+
+def _check_flags(arguments: Sequence[str]) -> None:
+    known = list(get_args_parser()._option_string_actions)
+    for word in arguments:
+        flag, assigned, _ = word.partition("=")
+        if flag in known or not word.startswith("--" if not assigned else "-"):
+            continue
+        if assigned:
+            raise ValueError(f"expected key=value, got {word!r}; did you mean {word.lstrip('-')!r}, without a dash?")
+        raise ValueError(f"there is no flag {flag!r}; {closest(flag, known, count=1)}")
+
+
+def _meant(word: str, known: Mapping[str, list[str]], commands: Iterable[str]) -> str:
+    # What a word without a value was meant to be.
+    homes = [group for group, names in known.items() if word in names]
+    if word in table.STAGES:
+        return f"did you mean 'run={word}'?"
+    if homes:
+        return f"did you mean {' or '.join(repr(f'{group}={word}') for group in homes)}?"
+    if word in {*known, "run"} or word.partition(".")[0] in known:
+        return f"write '{word}=VALUE', without spaces; `deepinside help` lists them"
+    if (Path(word) / MANIFEST).is_file():
+        return f"did you mean `deepinside show {word}`?"
+    if Path(word).exists():
+        return f"a path follows a key, as in 'data=photos data.root={word}'"
+    return closest(word, [*(f"run={stage}" for stage in table.STAGES), *commands, "--help", "--version"], count=1)
 
 
 def _overrides(arguments: Sequence[str]) -> list[str]:
@@ -172,7 +203,9 @@ def _check_choice(override: Override, choices: list[str]) -> None:
         return
     for choice in _values(override):
         if choice not in choices:
-            raise KeyError(f"{override.key_or_group} has no choice {choice!r}; {closest(choice, choices)}")
+            example = _PLACES.get(override.key_or_group) if Path(choice).exists() or "/" in choice else None
+            hint = f"a path follows a key, as in '{example}={choice}'" if example else closest(choice, choices)
+            raise KeyError(f"{override.key_or_group} has no choice {choice!r}; {hint}")
 
 
 def _check_keys(overrides: list[Override], known: set[str], groups: Iterable[str]) -> None:
@@ -181,7 +214,7 @@ def _check_keys(overrides: list[Override], known: set[str], groups: Iterable[str
         if key not in known:
             raise KeyError(f"there is no key {key!r}; {closest(key, [*known, *groups])}")
         if key == "run" and not override.is_sweep_override() and override.value() not in table.STAGES:
-            raise KeyError(f"no stage {override.value()!r}; {closest(str(override.value()), table.STAGES)}")
+            raise KeyError(f"no stage {override.value()!r}; {closest(str(override.value()), table.STAGES, 1)}")
         if key == "seed" and not override.is_sweep_override() and not isinstance(override.value(), int):
             raise ValueError(f"expected a whole number, got seed={override.value()}")
 

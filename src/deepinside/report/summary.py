@@ -7,12 +7,13 @@ from deepinside.report import number
 
 MOST = 16  # lines: what a person reads at a glance
 _CLAIMS = 6  # whose verdicts are listed
+_IMAGES = 12  # whose predictions are listed
 
 
 def lines(folder: Path) -> list[str]:
     """A short aligned table of an artifact's numbers, at most 16 lines; of a report its key results (`found.csv`).
 
-    The verdicts of up to six claims follow.
+    The verdicts of up to six claims follow, or the predictions for up to twelve images.
     """
     files = ("found.csv", "results.csv", "table.csv")
     file, rows = next(((file, rows) for file in files if (rows := _read(folder / file))), ("", []))
@@ -20,7 +21,31 @@ def lines(folder: Path) -> list[str]:
     table = _aligned([_worded(line) for line in shown])
     everything = file if file == "table.csv" else "results.csv"
     rest = [] if shown is rows else [f"... and {len(rows) - len(shown)} more in {everything}"]
-    return [*table, *rest, *(_verdicts(folder) if file == "table.csv" else ())]
+    return [*table, *rest, *((*_verdicts(folder), *_predictions(folder)) if file == "table.csv" else ())]
+
+
+def places(folder: Path) -> list[str]:
+    """Where an artifact has its page and its images, in at most two lines."""
+    pictures = folder / "pictures"
+    count = sum(1 for _ in pictures.iterdir()) if pictures.is_dir() else 0
+    page = [f"page: {folder / 'index.html'} (deepinside open)"] if (folder / "index.html").is_file() else []
+    return [*page, *([f"images: {count} in {pictures}"] if count else [])]
+
+
+def _predictions(folder: Path) -> list[str]:
+    # What the network takes each image for, where that is what was looked at.
+    rows = [row for row in _read(folder / "per_image.csv") if row.get("predicted_name")]
+    rest = [f"... and {len(rows) - _IMAGES} more in per_image.csv"] if len(rows) > _IMAGES else []
+    return [*_aligned([_predicted(row) for row in rows[:_IMAGES]]), *rest] if rows else []
+
+
+def _predicted(row: dict[str, str]) -> tuple[str, str, str, str]:
+    truth = "" if row["name"] in {"", row["predicted_name"]} else f"labelled {_first(row['name'])}"
+    return row["image"], _first(row["predicted_name"]), number.shown(float(row["probability"]), "fraction"), truth
+
+
+def _first(names: str) -> str:
+    return names.split(",")[0]
 
 
 def _verdicts(folder: Path) -> list[str]:

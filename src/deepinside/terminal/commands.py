@@ -3,6 +3,7 @@
 import argparse
 import importlib
 from collections.abc import Sequence
+from types import ModuleType
 from typing import NamedTuple, NoReturn
 
 
@@ -15,6 +16,8 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "help": Command("[WORD]", "explains a stage, a group, a choice or a command", "helping"),
+    "open": Command("[REPORT]", "shows the newest report, or one of this name or fingerprint", "opening"),
     "list": Command("[OUTPUTS]", "lists the artifacts with their inputs, dates and sizes", "listing"),
     "show": Command("PATH", "shows an artifact: inputs, settings, numbers and files", "showing"),
     "diff": Command("PATH PATH", "compares two artifacts", "comparing"),
@@ -40,9 +43,19 @@ def usage(command: str) -> str:
     return f"deepinside {command} {COMMANDS[command].arguments}"
 
 
+def described(command: str) -> list[str]:
+    """The help of a command, in lines."""
+    return _parser(command)[0].format_help().splitlines()
+
+
 def run(command: str, arguments: Sequence[str]) -> int:
     """Runs a command and returns its exit status."""
+    parser, module = _parser(command)
+    return module.run(parser.parse_args(list(arguments)))
+
+
+def _parser(command: str) -> tuple[Parser, ModuleType]:
     module = importlib.import_module(f"deepinside.terminal.{COMMANDS[command].module}")
     parser = Parser(command)
     module.expects(parser)
-    return module.run(parser.parse_args(list(arguments)))
+    return parser, module

@@ -1,16 +1,16 @@
 """`deepinside diff`: the differences of two artifacts."""
 
 import argparse
-from pathlib import Path
 
 from deepinside.artifacts.excerpt import difference
+from deepinside.terminal.inventory import artifact_folder
 from deepinside.terminal.screen import say
 
 
 def expects(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument("left", type=Path, metavar="PATH", help="of an artifact")
-    parser.add_argument("right", type=Path, metavar="PATH", help="of another")
+    parser.add_argument("left", type=artifact_folder, metavar="PATH", help="of an artifact")
+    parser.add_argument("right", type=artifact_folder, metavar="PATH", help="of another")
 
 
 def run(arguments: argparse.Namespace) -> int:

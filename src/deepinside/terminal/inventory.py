@@ -1,5 +1,6 @@
 """The artifacts in an outputs folder and their inputs."""
 
+import argparse
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -126,6 +127,19 @@ def _telling(word: str, config: dict[str, Any]) -> bool:
 
 def _few(words: list[str], most: int = 3) -> list[str]:
     return words if len(words) <= most + 1 else [*words[:most], f"+{len(words) - most}"]
+
+
+def artifact_folder(text: str) -> Path:
+    """The path of an artifact that was typed.
+
+    Raises:
+        ArgumentTypeError: if there is no such folder.
+    """
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(
+            f"{text} is not a finished artifact, there is no such folder; `deepinside list` names those that exist"
+        )
+    return Path(text)
 
 
 def _folders(place: Path) -> Iterator[Path]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from deepinside.artifacts.artifact import MANIFEST, flat, read_manifest
 from deepinside.report import summary
-from deepinside.terminal.inventory import Inventory, in_words
+from deepinside.terminal.inventory import Inventory, artifact_folder, in_words
 from deepinside.terminal.screen import aligned, say
 
 FILES = 20  # shown of each artifact; the largest folder has thousands
@@ -15,7 +15,9 @@ FILES = 20  # shown of each artifact; the largest folder has thousands
 
 def expects(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument("path", type=Path, metavar="PATH", help="of an artifact, such as outputs/localise/latest")
+    parser.add_argument(
+        "path", type=artifact_folder, metavar="PATH", help="of an artifact, such as outputs/localise/latest"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

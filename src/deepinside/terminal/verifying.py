@@ -1,15 +1,15 @@
 """`deepinside verify`: checks the hashes of an artifact."""
 
 import argparse
-from pathlib import Path
 
 from deepinside.artifacts import artifact
+from deepinside.terminal.inventory import artifact_folder
 from deepinside.terminal.screen import say
 
 
 def expects(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument("path", type=Path, metavar="PATH", help="of an artifact")
+    parser.add_argument("path", type=artifact_folder, metavar="PATH", help="of an artifact")
 
 
 def run(arguments: argparse.Namespace) -> int:
