@@ -78,7 +78,7 @@ def _data(known: Sequence[Number], chosen: Mapping[str, Mapping[str, str]], sett
         counts = {
             one.metric: one.text
             for one in known
-            if one.artifact.stage == "prepare" and chosen[one.artifact.key].get("data") == name
+            if one.value and one.artifact.stage == "prepare" and chosen[one.artifact.key].get("data") == name
         }
         parts = [f"{counts[metric]} {use}".strip() for metric, use in _COUNTED if metric in counts]
         if "classes" in counts and parts:
