@@ -87,7 +87,7 @@ def test_a_method(tmp_path: Path) -> None:
     made_from = json.loads((artifact / "manifest.json").read_text(encoding="utf-8"))["made_from"]
     exponents = {name: settings.get("exponent") for name, settings in made_from["config"]["method"].items()}
     assert exponents == {"saliency": None, "gradient_power": 3.0, "gradient_root": 0.5}
-    assert len(list((artifact / "pictures").iterdir())) == 2
+    assert len(list((artifact / "pictures").glob("*.png"))) == 2
 
 
 def test_a_data_set(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_model(tmp_path: Path) -> None:
     network = json.loads((trained / "network.json").read_text(encoding="utf-8"))
     assert "conv2" in network["layers"]
     assert Table.read(trained)["training_images"].value == 200
-    assert len(list((tmp_path / "outputs" / "visualise" / "latest" / "pictures").iterdir())) == 4
+    assert len(list((tmp_path / "outputs" / "visualise" / "latest" / "pictures").glob("*.png"))) == 4
 
 
 def test_a_claim(tmp_path: Path) -> None:

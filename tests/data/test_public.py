@@ -12,8 +12,8 @@ from scipy.io import savemat
 from tests.data.trees import picture, xml
 
 from deepinside.data import public
-from deepinside.data.broden.masks import BadMask
 from deepinside.data.broden.reader import Broden
+from deepinside.data.image import BadMask
 from deepinside.data.index import Index
 from deepinside.data.opening import open_index
 from deepinside.pipeline import configuration

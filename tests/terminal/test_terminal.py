@@ -307,7 +307,8 @@ def test_help_on_a_stage_shows_its_settings_with_their_comments(stage: str, say)
         assert {line.strip() for line in file.read_text(encoding="utf-8").splitlines()} <= shown
 
 
-def test_help_on_a_stage_names_what_it_takes(say) -> None:
+def test_help_on_a_stage_names_what_it_takes(say, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     out = say("help", "localise")[1]
     assert "  from prepare, train (with the default choices): computed first unless cached\n" in out
     assert re.search(r"^  model=convnet_mini +or 17 others$", out, re.MULTILINE)

@@ -10,7 +10,7 @@ from typing import IO
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Num, UInt8
 from numpy import ndarray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
@@ -55,6 +55,10 @@ BROKEN = (
     zlib.error,
     Image.DecompressionBombError,
 )
+
+
+class BadMask(BadFile):
+    """A mask that is broken, of another size than its image, or without one."""
 
 
 class BadImage(BadFile):
@@ -258,6 +262,32 @@ def _ends(file: IO[bytes], kind: str) -> bool:
     length = file.seek(0, os.SEEK_END)
     file.seek(max(0, length - _TAIL))
     return _ENDS[kind] in file.read(_TAIL)
+
+
+def read_values(path: Path, height: int, width: int) -> Num[ndarray, "h w"]:
+    """The stored values of a PNG file: palette indices, grey values, or the largest of red, green, blue.
+
+    Args:
+        path: of the file.
+        height: that it must have, in pixels;
+        width: likewise.
+
+    Returns:
+        (h, w); transparency is ignored.
+
+    Raises:
+        BadMask: if it is broken or of another size.
+    """
+    expected, mend = f"a PNG mask of {width}x{height} pixels", "save it again in the size of its image"
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            size, values = image.size, np.asarray(image)
+            bands = len(image.getbands()) - ("A" in image.getbands())
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise BadMask(path, expected, str(error).replace(str(path), path.name), mend) from error
+    if size != (width, height):
+        raise BadMask(path, expected, f"{size[0]}x{size[1]}", mend)
+    return values if values.ndim == 2 else values[..., :bands].max(axis=-1)
 
 
 def pictures(folder: str | Path) -> list[Path]:

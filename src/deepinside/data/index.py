@@ -12,8 +12,7 @@ from jaxtyping import Bool, UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from deepinside.data.broden.masks import read_values
-from deepinside.data.image import BadImage, read_image
+from deepinside.data.image import BadImage, read_image, read_values
 from deepinside.data.reading import brief
 from deepinside.data.tar import MARK, Span
 from deepinside.records import Boxes, write_set_aside

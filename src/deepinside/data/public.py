@@ -11,9 +11,8 @@ from PIL import Image
 
 from deepinside.data import matlab
 from deepinside.data.annotation import Annotation
-from deepinside.data.broden.masks import read_values
 from deepinside.data.broden.writer import Outlined, Regions, write_broden
-from deepinside.data.image import read_header
+from deepinside.data.image import read_header, read_values
 from deepinside.data.index import FOREGROUND, NO_BOXES, PICTURES, Entry, Index
 from deepinside.data.reading import BadFile, survey
 from deepinside.records import Boxes

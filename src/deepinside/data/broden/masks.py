@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Num
+from jaxtyping import Bool
 from numpy import ndarray
-from PIL import Image
 
 from deepinside.data.broden.writer import Outlined, Regions, write_broden
-from deepinside.data.image import pictures, unread
+from deepinside.data.image import BadMask, pictures, read_values, unread
 from deepinside.data.layouts import concepts_instead
-from deepinside.data.reading import BadFile
 from deepinside.spelling import readable
 
 HOW = """Expected
@@ -20,10 +18,6 @@ HOW = """Expected
     {root}/{masks}/CONCEPT/NAME.png               non-zero where the concept is
     {root}/{masks}/CATEGORY/CONCEPT/NAME.png      the same, with your own categories"""
 Key = tuple[str, str]  # category, concept
-
-
-class BadMask(BadFile):
-    """A mask that is broken, of another size than its image, or without one."""
 
 
 def write_masks(
@@ -118,32 +112,6 @@ class _Read:
         for (category, concept), path in self.masks.items():
             regions.setdefault(category, {})[concept] = read_values(path, height, width) != 0
         return regions
-
-
-def read_values(path: Path, height: int, width: int) -> Num[ndarray, "h w"]:
-    """The stored values of a PNG file: palette indices, grey values, or the largest of red, green, blue.
-
-    Args:
-        path: of the file.
-        height: that it must have, in pixels;
-        width: likewise.
-
-    Returns:
-        (h, w); transparency is ignored.
-
-    Raises:
-        BadMask: if it is broken or of another size.
-    """
-    expected, mend = f"a PNG mask of {width}x{height} pixels", "save it again in the size of its image"
-    try:
-        with Image.open(path, formats=("PNG",)) as image:
-            size, values = image.size, np.asarray(image)
-            bands = len(image.getbands()) - ("A" in image.getbands())
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise BadMask(path, expected, str(error).replace(str(path), path.name), mend) from error
-    if size != (width, height):
-        raise BadMask(path, expected, f"{size[0]}x{size[1]}", mend)
-    return values if values.ndim == 2 else values[..., :bands].max(axis=-1)
 
 
 BACKGROUND, VOID = 0, 255  # VOID: the border that VOC's annotators left open
