@@ -140,6 +140,8 @@ def test_t_against_scipy():
         ([0, 0, 0, 0, 0, 0, 0], "%", np.multiply(100, statistics.share_interval(0, 7))),
         ([1, 0, 1, math.nan], "share", statistics.share_interval(2, 3)),
         ([100, -100, 0, 0, 0], "percentage points", np.multiply(100, statistics.paired_shares_interval(1, 1, 5))),
+        ([100, 0, 0], "percentage points", np.multiply(100, statistics.paired_shares_interval(1, 0, 3))),
+        ([0, 0, 0], "percentage points", np.multiply(100, statistics.paired_shares_interval(0, 0, 3))),
         ([0, 1, 1, 0, 1], "IoU", statistics.mean_interval(np.array([0, 1, 1, 0, 1.0]))),  # no share
         ([0, 0.5, 1, 0.25], "share", statistics.mean_interval(np.array([0, 0.5, 1, 0.25]))),
         ([0.5, 0.5, 0.5], "", (math.nan, math.nan)),

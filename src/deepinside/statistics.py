@@ -21,14 +21,15 @@ LEVEL = 0.95  # coverage of every interval
 NONE: Interval = (math.nan, math.nan)
 _TAIL = (1 - LEVEL) / 2
 _Z = float(stats.norm.ppf(1 - _TAIL))
-_WHOLE = {"share": 1.0, "%": 100.0, "percentage points": 100.0}  # unit -> what a yes counts
+_WHOLE = {"share": 1.0, "%": 100.0}  # unit of a share -> what a yes counts
+_DIFFERENCE = "percentage points"  # unit of a difference of shares in percent
 
 
 def mean_row(metric: str, values: ArrayLike, unit: str = "") -> Row:
     """A mean over images, classes or units with its interval.
 
-    Yes/no data, and their paired differences, have the interval of a share where the unit is one ("share", "%",
-    "percentage points"); all else that of a mean.
+    Yes/no data in "share" or "%" have the interval of a share, their paired differences in "percentage points" that of
+    such a difference; all else has that of a mean.
 
     Args:
         metric: name.
@@ -40,17 +41,17 @@ def mean_row(metric: str, values: ArrayLike, unit: str = "") -> Row:
     """
     known = np.asarray(values, dtype=np.float64).ravel()
     known = known[np.isfinite(known)]
-    n, whole = len(known), _WHOLE.get(unit)
+    n = len(known)
     mean = float(known.mean()) if n else math.nan
-    ends: Interval
-    if whole and n and set(known.tolist()) <= {0.0, whole}:
-        ends = share_interval(int((known > 0).sum()), n)
-    elif whole and n and set(known.tolist()) <= {-whole, 0.0, whole}:
-        ends = paired_shares_interval(int((known > 0).sum()), int((known < 0).sum()), n)
+    found, more, less = set(known.tolist()), int((known > 0).sum()), int((known < 0).sum())
+    if n and unit == _DIFFERENCE and found <= {-100.0, 0.0, 100.0}:
+        scale, ends = 100.0, paired_shares_interval(more, less, n)
+    elif n and unit in _WHOLE and found <= {0.0, _WHOLE[unit]}:
+        scale, ends = _WHOLE[unit], share_interval(more, n)
     else:
         low, high = mean_interval(known)
-        return Row(metric, mean, unit, n, float(low), float(high))
-    return Row(metric, mean, unit, n, whole * ends[0], whole * ends[1])
+        scale, ends = 1.0, (float(low), float(high))
+    return Row(metric, mean, unit, n, scale * ends[0], scale * ends[1])
 
 
 def mean_interval(values: Float[ndarray, "*runs n"]) -> tuple[Float[ndarray, "*runs"], Float[ndarray, "*runs"]]:

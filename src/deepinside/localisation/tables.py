@@ -127,8 +127,9 @@ def _numbers(outcome: Outcome, chosen: Bool[ndarray, " n"]) -> tuple:
     if not kept.any():
         return (0, *("",) * (len(_HEAD) - 1))  # no images, no answer
     known, first, fifth = (100 * errors[key][kept] for key in ("known_error", "loc_error_1", "loc_error_5"))
-    interval = mean_row("", known, "%")[-2:]
-    numbers = (outcome.known_overlaps[kept].mean(), known.mean(), *interval, first.mean(), fifth.mean())
+    error = mean_row("", known, "%")
+    overlap = outcome.known_overlaps[kept].mean()
+    numbers = (overlap, error.value, error.ci_low, error.ci_high, first.mean(), fifth.mean())
     return (int(kept.sum()), *(f"{number:.6g}" for number in numbers))
 
 
