@@ -130,6 +130,8 @@ def test_seeds_are_paired_and_have_a_t_interval(tmp_path):
     assert found.value == 2
     assert found.high - 2 == pytest.approx(4.3027 * 1 / np.sqrt(3), rel=1e-4)  # t of 2 degrees of freedom
     assert (found.freedom, found.null) == (2, pytest.approx(14 / 3))
+    fewer = {"one": folders["one"], "two": folders["two"][:2]}  # the third seed has no partner
+    assert estimate(Measure.read({"evidence": "one", "metric": "error"}, {"name": "two", "evidence": "two"}), fewer).value == 1.5
 
 
 @pytest.mark.parametrize(

@@ -318,7 +318,7 @@ def test_an_address_opens_its_image_and_the_way_back_leads_to_the_page(opened, a
     click(driver, entry(driver).find_element(By.CSS_SELECTOR, ".figures a"))
     assert driver.current_url.endswith("#figure/visualise.photos.lite/0")
     assert not driver.find_elements(By.CSS_SELECTOR, ".entry:target")
-    driver.execute_script("history.back()")
+    driver.back()
     wait(driver, lambda: entry(driver).is_displayed())
     click(driver, entry(driver).find_element(By.CSS_SELECTOR, ".back"))
     wait(driver, lambda: not driver.find_elements(By.CSS_SELECTOR, ".entry:target"))
@@ -331,9 +331,9 @@ def test_a_filter_is_an_address_and_the_way_back_undoes_it(opened):
     assert there.endswith("#table/claims-table?Verdict=supported")
     choose(driver, table, "Data set", "ILSVRC")
     assert shown(driver, table) == []
-    driver.execute_script("history.back()")
+    driver.back()
     wait(driver, lambda: shown(driver, table) == ["Maps lie on it"])
-    driver.execute_script("history.back()")
+    driver.back()
     wait(driver, lambda: len(shown(driver, table)) == 2)
     driver.get("about:blank")
     driver.get(there)
@@ -344,7 +344,7 @@ def test_the_way_back_closes_an_enlarged_figure(opened):
     driver = opened()
     click(driver, card(driver, "unit 6"))
     assert driver.current_url.endswith("#figure/dissect/unit_conv1_0006")
-    driver.execute_script("history.back()")
+    driver.back()
     wait(driver, lambda: not driver.find_element(By.ID, "zoom").is_displayed())
     assert "#" not in driver.current_url
 

@@ -23,8 +23,9 @@ _BOOLEAN = {"True": 1.0, "False": 0.0}
 def estimate(measure: Measure, folders: Folders) -> Estimate:
     """The difference between a claim's number and its null, with its interval.
 
-    With several seeds the mean over seeds and its t-interval, paired by seed. With one seed the mean over the units of
-    replication, paired likewise, with the interval of a mean or of a share. A row of `table.csv` comes with its own.
+    With several seeds the mean over seeds and its t-interval, paired by seed; where one of the two has more seeds, over
+    the first ones, which both have. With one seed the mean over the units of replication, paired likewise, with the
+    interval of a mean or of a share. A row of `table.csv` comes with its own.
 
     Raises:
         KeyError: if a metric or a column is missing, with the existing ones.
@@ -39,6 +40,8 @@ def estimate(measure: Measure, folders: Folders) -> Estimate:
     if max(len(folders[name]) for source in sources for name in source.named) > 1:
         ours = _per_seed(measure.of, folders)
         theirs = _per_seed(null.of, folders) if null.of else np.full(len(ours), null.value)
+        both = min(len(values) for values in (ours, theirs) if len(values) > 1)
+        ours, theirs = ours[:both], theirs[:both]
         return seeds_estimate(ours - theirs, float(np.mean(theirs)))
     if measure.of.metric is not None:
         if null.of is not None or measure.of.over is not None:
