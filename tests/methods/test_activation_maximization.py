@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deepinside.methods.activation_maximization import activation_maximization
+from deepinside.methods.synthesis.canvas import _COLOURS, Generators, mean_magnitude, phase
 from deepinside.network import Network, Preprocessing
 from deepinside.pipeline.configuration import folder
 from deepinside.probe.activations import activations
@@ -169,6 +170,23 @@ def test_a_picture_depends_on_its_seed_and_not_on_its_batch(kind: str, layer: st
     for size in (1, 2):
         assert (made(net, **common, batch_size=size).values - together).abs().max() <= 1e-4
     assert (made(net, **common, seed=1).values - together).abs().max() > 1e-3
+
+
+def test_the_phase_moves_and_the_magnitude_is_that_of_the_photographs() -> None:
+    colour, images = MEAN.flatten(), torch.stack([photographs(6).read(i) for i in range(6)])  # type: ignore[list-item]
+    magnitude = mean_magnitude(images, colour)
+    canvas = phase(Generators([0, 1]), (19, 19), colour, magnitude)
+    ours = (canvas.paint(canvas.start) / 255 + MEAN).logit()  # far from the ends of the sigmoid's clamp at this spread
+    apart = torch.einsum("cr,nrhw->nchw", torch.linalg.inv(_COLOURS), ours - MEAN.logit())
+    found = torch.fft.rfft2(apart, norm="ortho").abs()
+    inner = (slice(None), slice(None), slice(None), slice(1, None))  # elsewhere coefficients come in conjugate pairs
+    assert (found[inner] - magnitude.expand_as(found)[inner]).abs().max() <= 1e-3
+    options = {"canvas": {"kind": "phase", "photographs": 4}, "step": {"policy": "adam", "rate": 0.1}, "steps": 20}
+    first, last = made(network(), 1, pictures=photographs(6), **options | {"steps": 1}), None
+    last = made(network(), 1, pictures=photographs(6), **options)
+    assert last.measured["score"][0] > first.measured["score"][0]
+    with pytest.raises(ValueError, match="photographs for the canvas `phase`"):
+        made(network(), 1, **options)
 
 
 def test_score_rises_and_the_network_stays_as_it_was() -> None:

@@ -62,7 +62,8 @@ def activation_maximization(
         relative: whether the objective is divided by its largest value over the images first.
         start: `kind` and `sigma`, see `synthesis.canvas.pixels`; `mean`, of the images of the class; or `facet` with
             `facets`, `which`, `nearest`, see `synthesis.photographs.facet`.
-        canvas: `kind`: `pixels`; `fourier` with `decay`; or `generator` with the `code` that is its input (of
+        canvas: `kind`: `pixels`; `fourier` with `decay` and `chroma`; `phase` with the number of `photographs` whose
+            mean magnitude of the spectrum it keeps; or `generator` with the `code` that is its input (of
             `inverters`) and the code's upper limit `high`, a number or `3 std`.
         margin: pixels by which the canvas is larger than the network's input; see the prior `crop`.
         steps: of gradient ascent.

@@ -369,7 +369,7 @@ def _link(outputs: Path, folder: Path) -> None:
         for made in outputs.glob(f"{name}/*/{artifact.MANIFEST}"):
             place = folder / name / made.parent.name
             place.parent.mkdir(exist_ok=True)
-            if not place.exists():
+            if not made.parent.is_symlink() and not place.exists():  # `latest` is the trial's own
                 place.symlink_to(made.parent.resolve())
     if (outputs / ".digests.json").exists():
         shutil.copy(outputs / ".digests.json", folder)

@@ -1,4 +1,4 @@
-"""Parameterisations of an image: its pixels, its spectrum, or the code of a generator.
+"""Parameterisations of an image: its pixels, its spectrum, the phase of its spectrum, or the code of a generator.
 
 A canvas maps a variable to images in grey levels of 0..255 from which the mean colour is subtracted.
 """
@@ -53,7 +53,7 @@ class Generators:
 # image vary together as in photographs. Olah et al. 2017 (facts from their library's documentation of the figure).
 _COLOURS = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
 _COLOURS = _COLOURS / _COLOURS.norm(dim=0).max()
-CANVASES = ("pixels", "fourier", "generator")
+CANVASES = ("pixels", "fourier", "phase", "generator")
 STARTS = ("zero", "normal", "uniform", "grey")
 
 
@@ -127,21 +127,72 @@ def fourier(
     """
     height, width = side
     start = sigma * generators.normal(3, height, width // 2 + 1, 2)
+    painted = _coloured(colour, chroma, side)
     y = torch.fft.fftfreq(height, device=start.device)[:, None]
     x = torch.fft.rfftfreq(width, device=start.device)[None]
     frequency = (y.square() + x.square()).sqrt().clamp(min=1 / max(side))
     scale = (height * width) ** 0.5 / 4 / (frequency * max(side)).pow(decay)  # the quarter is their library's
-    mixing = _COLOURS.to(start) * start.new_tensor([1.0, chroma, chroma])
+
+    def paint(variable: Tensor) -> Float[Tensor, "n 3 h w"]:
+        return painted(torch.view_as_complex(variable.contiguous()) * scale)
+
+    return Canvas(start, paint)
+
+
+def phase(
+    generators: Generators,
+    side: tuple[int, int],
+    colour: Float[Tensor, "3"],
+    magnitude: Float[Tensor, "3 h w"],
+) -> Canvas:
+    """Images parameterised by the phase of their spectrum; its magnitude is that of photographs and does not change.
+
+    Args:
+        generators: a random generator per image.
+        side: (h, w) in pixels.
+        colour: the mean colour, RGB in [0, 1].
+        magnitude: of the spectrum, (3, h, w//2 + 1); see `mean_magnitude`.
+
+    Returns:
+        The canvas; its variable is (n, 3, h, w//2 + 1), in radians.
+
+    Source: Fel et al. 2023, *Unlocking Feature Visualization for Deeper Networks with MAgnitude Constrained
+        Optimization* (MaCo), sec. 3. Deviation: no map of importance for the opacity.
+    """
+    start = 2 * torch.pi * generators.uniform(*magnitude.shape)
+    painted = _coloured(colour, 1.0, side)
+    return Canvas(start, lambda variable: painted(torch.polar(magnitude.expand_as(variable), variable)))
+
+
+def mean_magnitude(images: Float[Tensor, "n 3 h w"], colour: Float[Tensor, "3"]) -> Float[Tensor, "3 h w"]:
+    """The mean magnitude of photographs' spectra, in the decorrelated colours of `phase` before the sigmoid.
+
+    Args:
+        images: RGB in [0, 1].
+        colour: the mean colour, RGB in [0, 1].
+
+    Returns:
+        (3, h, w//2 + 1).
+    """
+    logits = images.clamp(0.02, 0.98).logit() - colour.view(1, 3, 1, 1).clamp(0.02, 0.98).logit()
+    apart = torch.einsum("cr,nrhw->nchw", torch.linalg.inv(_COLOURS.to(images)), logits)
+    return torch.fft.rfft2(apart, norm="ortho").abs().mean(dim=0)
+
+
+def _coloured(
+    colour: Float[Tensor, "3"], chroma: float, side: tuple[int, int]
+) -> Callable[[Tensor], Float[Tensor, "n 3 h w"]]:
+    # Spectrum -> grey levels, mean subtracted: colours are mixed and pass through a sigmoid about the mean colour.
+    mixing = _COLOURS.to(colour) * colour.new_tensor([1.0, chroma, chroma])
     mean = colour.view(1, 3, 1, 1)
     middle = mean.clamp(0.02, 0.98).logit()
 
-    def paint(variable: Tensor) -> Float[Tensor, "n 3 h w"]:
-        spectrum = torch.view_as_complex(variable.contiguous()) * scale
+    def painted(spectrum: Tensor) -> Float[Tensor, "n 3 h w"]:
         flat = torch.fft.irfft2(spectrum, s=side, norm="ortho")
-        coloured = torch.einsum("rc,nchw->nrhw", mixing, flat)
-        return 255 * ((middle + coloured).sigmoid() - mean)
+        mixed = torch.einsum("rc,nchw->nrhw", mixing, flat)
+        return 255 * ((middle + mixed).sigmoid() - mean)
 
-    return Canvas(start, paint)
+    return painted
 
 
 def enlarged(grey: Float[Tensor, "n 3 h w"], side: tuple[int, int]) -> Float[Tensor, "n 3 H W"]:

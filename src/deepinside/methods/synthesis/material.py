@@ -6,7 +6,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from deepinside.methods.synthesis.canvas import CANVASES, Canvas, Generators, centred, fourier, pixels
+from deepinside.methods.synthesis.canvas import (
+    CANVASES,
+    Canvas,
+    Generators,
+    centred,
+    fourier,
+    mean_magnitude,
+    phase,
+    pixels,
+)
 from deepinside.methods.synthesis.photographs import bank, mean_pictures
 from deepinside.methods.synthesis.target import Frame, Target
 from deepinside.network import Network
@@ -78,6 +87,9 @@ def prepared(
     if kind == "fourier":
         shape_of = {key: plan.canvas[key] for key in ("decay", "chroma")}
         return fourier(generators, side, colour, **shape_of, sigma=plan.start["sigma"]), available
+    if kind == "phase":
+        photographs = _photographs(needed(plan.pictures, "the canvas `phase`"), plan.canvas["photographs"], side)
+        return phase(generators, side, colour, mean_magnitude(photographs.to(colour), colour)), available
     if kind != "pixels":
         raise ValueError(f"no canvas {kind!r}; {closest(kind, CANVASES)}")
     if plan.start["kind"] in {"mean", "facet"}:
@@ -86,10 +98,19 @@ def prepared(
     return Canvas(start, lambda grey: grey), available
 
 
+def _photographs(pictures: Pictures, count: int, side: tuple[int, int]) -> Tensor:
+    # Evenly spaced over the data set, so that all classes are among them.
+    chosen = sorted({len(pictures) * i // count for i in range(count)})
+    _, batch = pictures.batch(chosen)
+    if batch is None:
+        raise ValueError(f"expected photographs that can be read, got none of {len(chosen)}")
+    return torch.nn.functional.interpolate(batch.images, side, mode="bilinear", antialias=True)
+
+
 def _means(network: Network, goal: Target, shape: Frame, plan: Plan, colour: Tensor) -> Tensor:
     if goal.layer is not None:
         raise ValueError(
-            f"the start `{plan.start['kind']}`is a mean of a class's images; units of a layer have none: use zero"
+            f"the start `{plan.start['kind']}` is a mean of a class's images; units of a layer have none: use zero"
         )
     labels = goal.weights.argmax(dim=1).tolist()
     pictures = needed(plan.pictures, f"the start `{plan.start['kind']}`")
