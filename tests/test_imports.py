@@ -19,7 +19,7 @@ FLOORS = (  # a module imports from its own room and from lower floors; docs/arc
     ("records", "study", "network", "probe", "views", "statistics", "metrics", "spelling", "defaults"),
     ("data", "models", "miniature"),
     ("methods", "plots"),
-    ("visualisation", "localisation", "dissection", "inversion"),
+    ("visualisation", "localisation", "dissection", "inversion", "diagnosis"),
     ("attribution",),
     ("claims", "report", "tracking"),
     ("stages",),

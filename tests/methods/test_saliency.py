@@ -122,7 +122,7 @@ def test_viewed_equals_a_loop_over_crops() -> None:
 def test_weights_gradients_and_modes_stay_as_they_were() -> None:
     net = linear()
     before = net.module.weights.clone()
-    saliency(net, Batch(torch.rand(1, 3, 4, 5), ("x",), torch.tensor([0])), rule="guided")
+    saliency(net, Batch(torch.rand(1, 3, 4, 5), ("x",), torch.tensor([0])), rule="gradient")
     assert torch.equal(net.module.weights, before)
     assert net.module.weights.grad is None
     assert not net.training

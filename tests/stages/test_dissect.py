@@ -473,3 +473,24 @@ def test_none_are_drawn_where_none_are_asked_for(broden, network, tmp_path):
     out = made(config(broden, layers=["relu2"], atlas=0, **QUICK), network, tmp_path / "out")
     assert not (out / "atlas").exists()
     assert not (out / "atlas.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "layer", "tiny"),
+    [
+        ("recurrent", "rows1", {"stem": [4], "width": 5, "layers": 1}),
+        ("attention", "block1", {"stem": [4, 6], "depth": 1, "heads": 2}),
+        ("attention", "block1.gelu", {"stem": [4, 6], "depth": 1, "heads": 2}),
+    ],
+)
+def test_units_of_a_recurrent_network_and_of_tokens(broden, tmp_path, kind, layer, tiny):
+    model = OmegaConf.merge(OmegaConf.load(CONF / "model" / f"{kind}.yaml"), tiny, {"input": 16, "resize": 16})
+    torch.manual_seed(0)
+    (tmp_path / "network").mkdir()
+    load.run(OmegaConf.create({"model": model}), {}, tmp_path / "network")
+    units = pd.read_csv(
+        made(config(broden, layers=[layer], input=16, **QUICK), tmp_path / "network", tmp_path / "out") / "units.csv"
+    )
+    assert len(units) == {"rows1": 5, "block1": 6, "block1.gelu": 12}[layer]
+    assert units["color-iou"].between(0, 1).all()
+    assert (units["color-activation"] > 0).any()

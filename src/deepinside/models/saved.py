@@ -39,6 +39,18 @@ def open_network(cfg: DictConfig, artifact: Path, epoch: int | None = None) -> N
     return network.to(machine.device(cfg.machine.device))
 
 
+def builder_settings(artifact: Path) -> dict[str, Any]:
+    """The group `model` from which a network of an artifact was built.
+
+    Args:
+        artifact: of `train` or `load`.
+
+    Returns:
+        `_target_`, name and the builder's own keys.
+    """
+    return json.loads((artifact / "network.json").read_text(encoding="utf-8"))["model"]
+
+
 def early_weights(epoch: int) -> str:
     """The file of the weights of an early epoch.
 

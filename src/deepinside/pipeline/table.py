@@ -3,6 +3,7 @@
 prepare ───► train ───► visualise
    └──────────┼───────► localise        every arrow is a finished artifact;
               ├───────► benchmark
+              ├───────► diagnose
 concepts ─────┴───────► dissect         the report takes them all
 """
 
@@ -84,6 +85,7 @@ _ROWS = (
     Stage("localise",  "maps",    ("localise", *_SHOWN),                         (),             _DATA,      _pictures_and_network, lower="localise.batch_size"),
     Stage("benchmark", "table",   ("benchmark", *_SHOWN),                        (),             _DATA,      _pictures_and_network, lower="benchmark.batch_size"),
     Stage("dissect",   "table",   ("dissect", "concepts.limit"),                 ("dissect.from_csv",), _CONCEPTS, _concepts_and_network, lower="dissect.batch_size"),
+    Stage("diagnose",  "table",   ("diagnose", *_SHOWN),                         (),             _DATA,      _pictures_and_network, lower="diagnose.batch_size"),
     Stage("score",     "table",   ("score", "data.split"),                       ("predictions", "score.blacklist"), _DATA, _pictures),
     Stage("claims",    "table",   ("claims",)),
     Stage("sweep",     "table",   ("sweep.stage", "sweep.grid", "sweep.metrics", "sweep.repeats", "sweep.says", "sweep.set_aside", "name")),

@@ -27,6 +27,15 @@ def _named(module: nn.Module, layers: Sequence[str]) -> dict[str, nn.Module]:
     return {name: known[name] for name in layers}
 
 
+def _one_tensor(name: str, output: Any) -> Tensor:
+    if not isinstance(output, Tensor):
+        raise ValueError(
+            f"expected layer {name!r} to return a tensor, got {type(output).__name__}: name the layer that contains "
+            "it, or the one that follows"
+        )
+    return output
+
+
 @contextmanager
 def capture(module: nn.Module, layers: Sequence[str]) -> Generator[dict[str, Tensor]]:
     """Captures the activations of layers during the block.
@@ -48,7 +57,8 @@ def capture(module: nn.Module, layers: Sequence[str]) -> Generator[dict[str, Ten
     runs: dict[str, int] = {}
 
     def keep(name: str) -> Callable[..., None]:
-        def hook(_module: nn.Module, _args: Any, output: Tensor) -> None:
+        def hook(_module: nn.Module, _args: Any, output: Any) -> None:
+            output = _one_tensor(name, output)
             captured[name], versions[name] = output, output._version
             runs[name] = runs.get(name, 0) + 1
 
@@ -120,7 +130,8 @@ def reached(
     wanted = set(layers)
 
     def keep(name: str) -> Callable[..., None]:
-        def hook(_module: nn.Module, _args: Any, output: Tensor) -> None:
+        def hook(_module: nn.Module, _args: Any, output: Any) -> None:
+            output = _one_tensor(name, output)
             # What follows in the same forward pass may still overwrite it in place.
             captured[name] = output if captured.keys() | {name} == wanted else output.clone()
             if captured.keys() == wanted:

@@ -40,6 +40,22 @@ class ReceptiveField(NamedTuple):
         ]
         return ReceptiveField(*zip(*axes, strict=True))
 
+    def around(self, image: tuple[int, int]) -> "ReceptiveField":
+        """The field enlarged so that it covers the image at every position.
+
+        Args:
+            image: (h, w).
+
+        Returns:
+            The field, with the same centre.
+        """
+        size = (self.size[0] + 2 * image[0], self.size[1] + 2 * image[1])
+        return ReceptiveField(size, self.stride, (self.offset[0] - image[0], self.offset[1] - image[1]))
+
+
+# Backward nodes whose output depends on all positions: products of attention, recurrent layers, a stack of their steps.
+_MIXING = ("Bmm", "ScaledDotProduct", "MkldnnRnn", "CudnnRnn", "Stack")
+
 
 def _pair(saved: Sequence[int]) -> tuple[int, int]:
     return (saved[0], saved[-1])
@@ -63,7 +79,8 @@ def _window(node: Any) -> tuple[Sequence[int], Sequence[int], Sequence[int]] | N
 def receptive_fields(network: Network, layers: Sequence[str], size: tuple[int, int]) -> dict[str, ReceptiveField]:
     """Receptive fields of layers, composed along the graph of one forward pass.
 
-    Where paths join (residual, inception) the larger field is used, as in NetDissect.
+    Where paths join (residual, inception) the larger field is used, as in NetDissect. Attention and recurrent layers
+    mix positions: from there on a field covers the whole image, wherever the unit is, around the same centre.
 
     Args:
         network: with the layers.
@@ -85,10 +102,10 @@ def receptive_fields(network: Network, layers: Sequence[str], size: tuple[int, i
         if activation.ndim != 4:
             shape = tuple(activation.shape)
             raise ValueError(f"layer {name!r} has activations of shape {shape}; a receptive field needs (n, u, h, w)")
-    return {name: _field(outputs[name]) for name in layers}
+    return {name: _field(outputs[name], size) for name in layers}
 
 
-def _field(activation: Tensor) -> ReceptiveField:
+def _field(activation: Tensor, image: tuple[int, int]) -> ReceptiveField:
     fields: dict[Any, ReceptiveField] = {}
     pending = [activation.grad_fn]
     while pending:  # depth first, without recursion: networks are deeper than Python's stack
@@ -104,4 +121,6 @@ def _field(activation: Tensor) -> ReceptiveField:
         below = max((fields[p] for p in parents), key=lambda f: f.size, default=ReceptiveField((1, 1), (1, 1), (0, 0)))
         window = _window(node)
         fields[node] = below.after(*window) if window else below
+        if node.name().startswith(_MIXING) and min(below.size[i] - 2 * image[i] for i in (0, 1)) < 0:
+            fields[node] = below.around(image)
     return fields[activation.grad_fn]

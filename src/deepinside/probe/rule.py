@@ -11,6 +11,7 @@ from torch.nn import functional
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 
+from deepinside.network import Network
 from deepinside.spelling import closest
 
 RULES = ("gradient", "deconvnet", "guided")
@@ -86,6 +87,7 @@ class _Rule(TorchFunctionMode):
     def __init__(self, rule: str) -> None:
         super().__init__()
         self.rule = rule
+        self.used = 0  # rectifiers that followed the rule
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple = (), kwargs: Mapping[str, Any] | None = None
@@ -93,6 +95,7 @@ class _Rule(TorchFunctionMode):
         options = dict(kwargs or {})
         if func not in _TOPS:
             return func(*args, **options)
+        self.used += 1
         x, *rest = args if args else (options.pop("input"),)
         # nn.ReLU hands over `inplace` by position in some versions, by name in others.
         in_place = options.pop("inplace", False) or func in _IN_PLACE
@@ -108,6 +111,8 @@ _UNRULED = (
     "Prelu", "RreluWithNoise", "Hardswish", "Mish", "Softplus", "Sigmoid", "Tanh", "Glu", "Hardsigmoid",
     "LogSigmoid", "Softshrink", "Hardshrink", "Fmax", "Minimum", "DifferentiableGraph", "CompiledFunction",
     "Where",
+    # attention, whose weights are a softmax, and recurrent layers, whose gates are sigmoids, each in one node
+    "Softmax", "LogSoftmax", "ScaledDotProduct", "MkldnnRnn", "CudnnRnn", "ThnnFused",
 )  # fmt: skip
 
 
@@ -171,7 +176,8 @@ def relu_rule(rule: str) -> Generator[None]:
 
     Raises:
         ValueError: for an unknown rule.
-        UndefinedRule: at the end of a forward pass, for a rectifier that the rule did not reach.
+        UndefinedRule: at the end of a forward pass, for a rectifier that the rule did not reach, or for a network that
+            has none: its map would be the plain gradient under another name.
 
     Source: Simonyan et al. 2013, sec. 4; Zeiler & Fergus 2014, sec. 2.1; Springenberg et al. 2015, sec. 3.
     """
@@ -180,21 +186,23 @@ def relu_rule(rule: str) -> Generator[None]:
     if rule == "gradient":
         yield
         return
-    depth = 0
+    depth, mode = 0, _Rule(rule)
 
     def enter(_module: nn.Module, _args: Any) -> None:
         nonlocal depth
         depth += 1
 
-    def leave(_module: nn.Module, _args: Any, output: Any) -> None:
+    def leave(module: nn.Module, _args: Any, output: Any) -> None:
         nonlocal depth
         depth -= 1
         if depth == 0:
             check_ruled(output, rule)
+            if isinstance(module, Network) and output is not None and not mode.used:  # None: it was interrupted
+                raise UndefinedRule(f"{module.name}, which has no ReLU")
 
     handles = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave, always_call=True)]
     try:
-        with _Rule(rule):
+        with mode:
             yield
     finally:
         for handle in handles:

@@ -26,6 +26,7 @@ WHAT = {
     "localise": "find boxes by saliency and GraphCut, and measure the errors",
     "benchmark": "compare attribution methods, also those of other libraries",
     "dissect": "find the concept that each unit detects",
+    "diagnose": "measure the layers of a network, and propose changes of its design",
     "score": "measure the errors of predictions=FILE",
     "claims": "test the claims of the papers",
     "sweep": "run a grid of any of these, sweep=NAME",
