@@ -152,8 +152,8 @@ def _attacked(
             if attack == "fgsm":
                 yield attack, radius, ascent(network, images, labels, radius=radius, step=radius), None
             elif attack == "pgd":
-                steps = {"radius": radius, "steps": plan.steps, "generator": generator}
-                yield attack, radius, projected(network, images, labels, **steps), None
+                changed = projected(network, images, labels, radius=radius, steps=plan.steps, generator=generator)
+                yield attack, radius, changed, None
             elif attack == "random":
                 signs = torch.randint(2, images.shape, generator=generator).to(images) * 2 - 1
                 yield attack, radius, (images + radius / BYTE * signs).clamp(0, 1), None
