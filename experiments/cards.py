@@ -156,7 +156,7 @@ def write(artifacts: list[Path], folder: Path = HERE) -> int:
         places = (artifact.resolve().parents[1] / word / "manifest.json" for artifact in artifacts)
         for place in (place for place in places if place.exists()):
             made[word] = run(word, json.loads(place.read_text(encoding="utf-8"))["record"])
-    for path in folder.glob("*/[CPS][0-9][0-9].md"):
+    for path in folder.glob("*/[CFPS][0-9][0-9].md"):
         if path.stem not in claims:
             path.unlink()
     for name, rows in claims.items():

@@ -218,3 +218,26 @@ def test_splits_of_their_own_are_left_as_they_are(tmp_path: Path) -> None:
     assert len(pd.read_csv(out / "per_image.csv")) == 10
     assert Table.read(out)["training_images"].value == 30
     assert json.loads((out / "network.json").read_text())["classes"] == ["class 00", "class 01"]
+
+
+def test_adversarial_training_adds_its_keys_to_the_recipe_and_its_errors_to_the_tables(tmp_path: Path) -> None:
+    with initialize_config_dir(str(configuration.folder()), version_base="1.3"):
+        plain, robust = (
+            compose("config", overrides=["model=convnet_imagenette_micro", *words]).train
+            for words in ([], ["train=robust"])
+        )
+    added = {"classifier", "attacks"}
+    assert {key: value for key, value in robust.items() if key not in added} == plain  # epochs, noise, and all else
+    assert added <= robust.keys()
+    words = ["train=robust", "train.attacks.radii=[2,8]", "train.attacks.steps=3", "train.attacks.images=3"]
+    out = ran(tmp_path, laid(tmp_path / "pictures"), *words)
+    rows = {row.metric: row for row in Table.read(out).rows}
+    for name in ("fgsm_2", "pgd_2", "fgsm_8", "pgd_8"):
+        row = rows[f"top1_error_{name}"]
+        assert (row.unit, 0 <= row.ci_low <= row.value <= row.ci_high <= 100) == ("%", True)
+    assert "train_pgd_error" in (out / "history.csv").read_text(encoding="utf-8")
+
+
+def test_an_impossible_radius_is_named_before_any_step(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"train\.classifier\.radius above 0 .* got 0"):
+        ran(tmp_path, laid(tmp_path / "pictures"), "train=robust", "train.classifier.radius=0")

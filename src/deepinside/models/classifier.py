@@ -24,7 +24,8 @@ FEW_CLASSES = 10  # with no more than these, five guesses name half of them or a
 class Epoch(NamedTuple):
     """One row of `history.csv`; errors are shares of the validation images, by their centre crop.
 
-    The top-5 error is None, and has no column, for at most `FEW_CLASSES` classes.
+    The top-5 error is None, and has no column, for at most `FEW_CLASSES` classes. So are the errors on attacked
+    training images, by one step and by PGD, without adversarial training.
     """
 
     epoch: int
@@ -33,6 +34,8 @@ class Epoch(NamedTuple):
     val_top1_error: float
     learning_rate: float
     val_top5_error: float | None = None
+    train_fgsm_error: float | None = None
+    train_pgd_error: float | None = None
 
 
 History = tuple[Epoch, ...]
@@ -101,6 +104,7 @@ class Classifier(LightningModule):
         self.seed = seed
         self.memory = torch.channels_last if channels_last else torch.contiguous_format
         self.sums: dict[str, Float[Tensor, " 4"]] = {}
+        self.further: dict[str, float] = {}  # columns of the history that a kind of training adds
 
     def on_train_epoch_start(self) -> None:
         """Forgets the sums of the last epoch."""
@@ -122,7 +126,7 @@ class Classifier(LightningModule):
         torch.manual_seed(
             int(np.random.SeedSequence((self.seed, self.global_step, self.global_rank)).generate_state(1)[0])
         )
-        scores, labels = self._scores(batch), batch[1]
+        scores, labels = self.training_scores(batch), batch[1]
         loss = cross_entropy(scores, labels, label_smoothing=self.label_smoothing, ignore_index=-1)
         if not bool(loss.isfinite()):
             raise FloatingPointError(
@@ -139,10 +143,42 @@ class Classifier(LightningModule):
             batch: RGB bytes and labels.
             step: within the epoch.
         """
-        self._add("val", self._scores(batch), batch[1])
+        self._add("val", self.checked(self.network(self.pixels(batch))), batch[1])
 
-    def _scores(self, batch: Pairs) -> Float[Tensor, "n k"]:
-        scores = self.network(batch[0].to(memory_format=self.memory).float().div_(255))
+    def training_scores(self, batch: Pairs) -> Float[Tensor, "n k"]:
+        """Scores of the images to learn from.
+
+        Args:
+            batch: RGB bytes and labels.
+
+        Returns:
+            Before softmax.
+        """
+        return self.checked(self.network(self.pixels(batch)))
+
+    def pixels(self, batch: Pairs) -> Float[Tensor, "n 3 h w"]:
+        """The images of a batch.
+
+        Args:
+            batch: RGB bytes and labels.
+
+        Returns:
+            RGB in [0, 1].
+        """
+        return batch[0].to(memory_format=self.memory).float().div_(255)
+
+    def checked(self, scores: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
+        """The scores, if they are as many as the classes.
+
+        Args:
+            scores: before softmax.
+
+        Returns:
+            The same.
+
+        Raises:
+            ValueError: if they are not.
+        """
         if scores.shape[1] != len(self.network.classes):
             raise ValueError(
                 f"{self.network.name} gives {scores.shape[1]} scores for {len(self.network.classes)} classes: "
@@ -239,7 +275,8 @@ class Keep(Callback):
         rate = float(trainer.optimizers[0].param_groups[0]["lr"])
         train_loss, (val_loss, top1, top5) = pl_module.measured("train")[0], pl_module.measured("val")
         many = len(pl_module.network.classes) > FEW_CLASSES
-        self.rows.append(Epoch(trainer.current_epoch, train_loss, val_loss, top1, rate, top5 if many else None))
+        errors = {"val_top5_error": top5 if many else None, **pl_module.further}
+        self.rows.append(Epoch(trainer.current_epoch, train_loss, val_loss, top1, rate, **errors))
         folder = self.out / "checkpoints"
         trainer.save_checkpoint(folder / "last.tmp")
         if trainer.is_global_zero:

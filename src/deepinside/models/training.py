@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -98,6 +98,7 @@ def fit(
     channels_last: bool = True,
     keep: Sequence[int] = (),
     callbacks: Sequence[Callback] = (),
+    kind: Callable[..., Classifier] = Classifier,
 ) -> History:
     """Trains a network, which then has the weights of the last epoch and is frozen.
 
@@ -121,6 +122,7 @@ def fit(
         channels_last: memory format in training.
         keep: epochs whose weights are stored as `epochs/<number>.safetensors`.
         callbacks: of Lightning; they run before the epoch's checkpoint is written.
+        kind: of training: `Classifier`, or one that learns from other images, such as `RobustClassifier`.
 
     Returns:
         One row per epoch.
@@ -139,7 +141,7 @@ def fit(
         workers=workers,
         cache_gb=cache_gb,
     )
-    classifier = Classifier(network, seed=seed, channels_last=channels_last, **optimiser)
+    classifier = kind(network, seed=seed, channels_last=channels_last, **optimiser)
     checkpoint = out / "checkpoints" / "last.ckpt"
     watching = [Bar("train"), *callbacks, Keep(out, keep)]
     with _trainable(network, channels_last):

@@ -13,7 +13,8 @@ from numpy import ndarray
 def learning(history: pd.DataFrame) -> Figure:
     """Loss and error over the epochs, in two panels.
 
-    `history` has the columns train_loss, val_loss, val_top1_error and perhaps val_top5_error (shares), a row per epoch.
+    `history` has the columns train_loss, val_loss, val_top1_error and perhaps val_top5_error (shares), a row per epoch;
+    after adversarial training also the errors on attacked training images.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
     epochs = range(1, len(history) + 1)
@@ -23,7 +24,13 @@ def learning(history: pd.DataFrame) -> Figure:
     right.plot(epochs, 100 * history["val_top1_error"], "-", color="#0072B2", label="top-1")
     if "val_top5_error" in history:
         right.plot(epochs, 100 * history["val_top5_error"], "--", color="#D55E00", label="top-5")
-    right.set_ylabel("validation error (%)")
+    for column, look, word in (
+        ("train_fgsm_error", "C2-.", "training, one step"),
+        ("train_pgd_error", "C3:", "training, PGD"),
+    ):
+        if column in history:
+            right.plot(epochs, 100 * history[column], look, label=word)
+    right.set_ylabel("error (%)" if "train_pgd_error" in history else "validation error (%)")
     right.set_ylim(bottom=0)
     for axis in (left, right):
         axis.set_xlabel("epoch")

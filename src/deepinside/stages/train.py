@@ -5,7 +5,7 @@ or a tenth of the images, where these have no split (`Index.divided`).
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -80,12 +80,16 @@ def run(cfg: DictConfig, inputs: dict[str, Path], out: Path) -> None:
     runs_on = {"device": cfg.machine.device, "workers": cfg.machine.workers}
     watch = _watch(settings.pop("watch"), network, val, out / "watch")
     watchers = [watch] if watch else []
+    kind, attacks = settings.pop("classifier", None), settings.pop("attacks", None)
+    if kind:
+        settings["kind"] = _method(kind)
     history = fit(network, train, val, out=out, seed=cfg.seed, callbacks=watchers, **runs_on, **settings)
     save(network, cfg.model, out)
     moved, last = _moved(start, first, network), _first(network)
     network.to(machine.device(cfg.machine.device))  # training leaves it where it was built
     rows = [Row("epochs", len(history), "epochs"), Row("training_images", len(train), "images"), *described(network)]
-    Table([*rows, *_tested(network, val, out), *moved]).write(out)
+    attacked = _attacked(network, val, attacks, cfg.seed) if attacks else []
+    Table([*rows, *_tested(network, val, out), *attacked, *moved]).write(out)
     _draw(pd.read_csv(out / "history.csv"), network, (first, last), watch, out)
     shutil.rmtree(out / "checkpoints")
     if watch:
@@ -148,6 +152,23 @@ def _tested(network: Network, val: Index, out: Path) -> list[Row]:
             rows.append(mean_row(f"{name}_error_{crops}_crop", 100.0 * wrong, "%"))
     pd.DataFrame(columns).to_csv(out / "per_image.csv", index=False, lineterminator="\n")
     return [*rows, Row("images_set_aside", len(val) - len(columns["image"]), "images")]
+
+
+def _attacked(network: Network, val: Index, attacks: dict[str, Any], seed: int) -> list[Row]:
+    # Errors after attacks, over the radius; `_method` names the function in the configuration.
+    chosen = val.balanced(attacks["images"])
+    views = Views(Canvases(chosen, network.preprocessing, cache_gb=0), augmentation=None, seed=0)
+
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        for start in range(0, len(chosen), attacks["batch_size"]):
+            end = min(start + attacks["batch_size"], len(chosen))
+            pixels, labels = views.__getitems__([(0, position) for position in range(start, end)])
+            kept = labels >= 0  # a broken image has no label
+            yield pixels[kept].float() / 255, labels[kept]
+
+    work = {key: value for key, value in attacks.items() if key not in {"images", "batch_size"}}
+    errors = _method(work)(network, batches(), seed=seed)
+    return [mean_row(f"top1_error_{name}_{radius:g}", 100.0 * wrong, "%") for (name, radius), wrong in errors.items()]
 
 
 def _first(network: Network) -> First | None:
