@@ -15,8 +15,8 @@ pytest.importorskip("panel", reason="panel is not installed; it comes with the a
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed; it comes with the dev extra")
 WebDriverWait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait
 
-from tornado.httpclient import HTTPClientError, HTTPRequest
-from tornado.websocket import websocket_connect
+httpclient = pytest.importorskip("tornado.httpclient")
+websocket = pytest.importorskip("tornado.websocket")
 
 CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
 pytestmark = [
@@ -39,8 +39,7 @@ def server(tmp_path_factory):
     folder, here = tmp_path_factory.mktemp("explore"), tmp_path_factory.mktemp("here")
     command = [sys.executable, "-m", "deepinside", "explore", *words(folder), "--port", "0", "--no-browser"]
     process = subprocess.Popen(command, cwd=here, stdout=subprocess.PIPE, text=True, env=os.environ)
-    address = re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())[0]
-    yield address
+    yield re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())[0]
     process.send_signal(signal.SIGINT)
     assert process.wait(PATIENCE) == 0
     assert list(here.iterdir()) == []  # nothing was written
@@ -132,10 +131,10 @@ def test_the_page_is_as_wide_as_the_screen(page, width):
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "http://127.0.0.1:1"])
 def test_pages_of_other_origins_are_refused(server, origin):
-    request = HTTPRequest(server.replace("http", "ws") + "ws", headers={"Origin": origin})
+    request = httpclient.HTTPRequest(server.replace("http", "ws") + "ws", headers={"Origin": origin})
 
     async def connect():
-        await websocket_connect(request, subprotocols=["bokeh", "token"])
+        await websocket.websocket_connect(request, subprotocols=["bokeh", "token"])
 
-    with pytest.raises(HTTPClientError, match="403"):
+    with pytest.raises(httpclient.HTTPClientError, match="403"):
         asyncio.run(connect())
