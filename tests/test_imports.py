@@ -24,7 +24,9 @@ FLOORS = (  # a module imports from its own room and from lower floors; docs/arc
     ("claims", "report", "tracking"),
     ("stages",),
     ("pipeline",),
-    ("api", "terminal", "__main__"),
+    ("api",),
+    ("explore",),
+    ("terminal", "__main__"),
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 NEIGHBOURS = {  # imports within a floor, besides those of the second, whose modules know one another
@@ -36,6 +38,7 @@ ONLY = {
     "hydra": ("pipeline", "stages"),
     "wandb": ("tracking",),
     "matplotlib": ("plots",),
+    "panel": ("explore",),
     "pytorch_lightning": ("models", "data/datamodule.py", "inversion", "stages"),
 }
 

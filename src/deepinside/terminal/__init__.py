@@ -1,4 +1,4 @@
-"""Commands that compute nothing: help, open, list, show, compare, verify, publish and remove artifacts."""
+"""Commands that leave no artifact: help, open, explore, list, show, compare, verify, publish and remove artifacts."""
 
 from deepinside.terminal.commands import COMMANDS, run, usage
 

@@ -18,6 +18,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "help": Command("[WORD]", "explains a stage, a group, a choice or a command", "helping"),
     "open": Command("[REPORT]", "shows the newest report, or one of this name or fingerprint", "opening"),
+    "explore": Command("[KEY=VALUE ...]", "shows live what a network sees in a photograph of yours", "exploring"),
     "list": Command("[OUTPUTS]", "lists the artifacts with their inputs, dates and sizes", "listing"),
     "show": Command("PATH", "shows an artifact: inputs, settings, numbers and files", "showing"),
     "diff": Command("PATH PATH", "compares two artifacts", "comparing"),
@@ -51,7 +52,7 @@ def described(command: str) -> list[str]:
 def run(command: str, arguments: Sequence[str]) -> int:
     """Runs a command and returns its exit status."""
     parser, module = _parser(command)
-    return module.run(parser.parse_args(list(arguments)))
+    return module.run(parser.parse_intermixed_args(list(arguments)))
 
 
 def _parser(command: str) -> tuple[Parser, ModuleType]:
