@@ -103,7 +103,8 @@ def _designs(
     found: list[Proposal], recipe: Recipe, layers: pd.DataFrame, cost: Callable, own: int, random: np.random.Generator,
     out: Path,
 ) -> pd.DataFrame:  # fmt: skip
-    rows, proposed = [], {_word(one.change) for one in found}
+    rows: list[Recipe] = []
+    proposed = {_word(one.change) for one in found}
     others = [one for one in candidates(recipe, layers) if _word(one) not in proposed]
     for number, one in enumerate(found, start=1):
         row = {
@@ -113,7 +114,7 @@ def _designs(
         }  # fmt: skip
         design = _changed(recipe, one.change)
         price = cost(design) if design else None
-        if price is None:  # no key makes it, or it does not fit
+        if design is None or price is None:  # no key makes it, or it does not fit
             rows.append(row if design is None else row | {"override": "", "reason": f"{one.reason} (does not fit)"})
             continue
         row["operations"] = price / own
@@ -139,7 +140,7 @@ def _changed(recipe: Recipe, change: Change) -> Recipe | None:
 
 def _write(out: Path, name: str, prefix: str, recipe: Recipe, design: Recipe, own: int, cost: Callable) -> Recipe:
     # The design as a choice of the group model, at the network's own operations where its widths allow that.
-    design = at_equal_cost(design, own, cost) or design
+    design = dict(at_equal_cost(design, own, cost) or design)
     settings = {**design, "name": name, "weights": None, "fit": True}
     for group, content in (("model", settings), ("recipe", _recipe(str(recipe["name"])))):
         if content:
