@@ -20,6 +20,7 @@ websocket = pytest.importorskip("tornado.websocket")
 
 CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.browser,
     pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no chromium and chromedriver: apt install chromium-driver"),
 ]
