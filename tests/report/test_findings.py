@@ -95,3 +95,11 @@ def test_the_software_is_cited_as_the_manifests_say_and_papers_are_links(tmp_pat
     html = render(compose(folders, settings(references=changed), "tried")[0])
     assert "@software{deepinside," in html
     assert html.count('<a href="https://arxiv.org/abs/1312.6034">S13</a>') >= len(CLAIMS) - 2
+
+
+def test_class_models_of_networks_trained_on_imagenet_come_first(tmp_path):
+    keys = ("visualise", "visualise.imagenette.squeezenet", "visualise.imagenette.efficientnet_lite0")
+    rows = [Row("class_model.judge_top1", 0.5, "share", 10, 0.2, 0.8)]
+    page = compose({key: artifact(tmp_path, key, key, rows=rows) for key in keys}, settings(), "tried")[0]
+    (section,) = [one for one in page.sections if one.title == "Class models"]
+    assert [part.artifact.key for part in section.parts] == [keys[1], keys[2], keys[0]]

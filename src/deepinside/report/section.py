@@ -26,8 +26,11 @@ class _Shelf:
 def place(key: str, chapters: Sequence[Chapter]) -> tuple[int, int]:
     """Index of an artifact's section, the number of sections if it has none; and its index among the patterns."""
     index = _own(key, chapters)[0]
-    patterns = chapters[index].keys if index < len(chapters) else ()
-    return index, next((rank for rank, pattern in enumerate(patterns) if fnmatchcase(key, pattern)), 0)
+    return index, _rank(key, chapters[index]) if index < len(chapters) else 0
+
+
+def _rank(key: str, chapter: Chapter) -> int:
+    return next((rank for rank, pattern in enumerate(chapter.keys) if fnmatchcase(key, pattern)), len(chapter.keys))
 
 
 def titled(title: str) -> str:
@@ -63,6 +66,8 @@ def lay_out(
 ) -> list[Section]:
     """Sorts numbers and galleries into sections; an artifact without either still appears, with its problems.
 
+    Within a section artifacts follow the order of its patterns, then that in which they come.
+
     `catalogues` are long tables by key of the artifact, shown where it is described; `findings` are sentences likewise,
     shown in the section of their topic.
     """
@@ -79,7 +84,7 @@ def lay_out(
     for index, chapter in enumerate((*chapters, OTHER)):
         anchor = titled(chapter.title)
         parts = []
-        for one in artifacts:
+        for one in sorted(artifacts, key=lambda one: _rank(one.key, chapter)):
             if (index, one.key) in shelves:
                 own = first[one.key] == index
                 part = _part(one, shelves[index, one.key], exhibits, words, "" if own else anchor)
