@@ -29,6 +29,7 @@ NOT_CHECKED = {  # what a line may begin with, too, and why it is not tried here
     "pytest ": "a file of tests: the next test",
     "pip install ": "needs a registry; the next test looks for the extras",
     "deepinside --config-dir FOLDER ": "needs such a folder; tests/pipeline/test_command_line.py has one",
+    "deepinside --config-dir outputs/diagnose/": "needs what run=diagnose writes; tests/stages/test_diagnose.py has it",
     "source .venv/bin/activate": "changes the shell",
     "export PYTHONPATH=.": "changes the shell",
     "dask scheduler ": "runs until it is stopped; tests/runtime/test_engine.py starts one",

@@ -72,6 +72,7 @@ def opened(chromium, address):
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
         chromium.get("about:blank")
+        chromium.execute_cdp_cmd("Page.resetNavigationHistory", {})  # full, at 50, it drops entries between others
         chromium.get(address)
         return chromium
 
