@@ -30,14 +30,16 @@ def test_what_is_not_better_than_its_null_is_a_failure(tmp_path, low, high, foun
     made = answers({"localise": artifact(tmp_path, "localise", "a0", rows=[*rows, Row(GAIN, 2.0, "%", 40, low, high)])})
     (said,) = [one for one in made[FAILED] if "box" in one]
     assert found in said
-    assert "wrong in 50.0\u00a0% [40.0 to 60.0]" in made[FOUND][0]
+    assert "wrong (IoU below 0.5) in 50.0\u00a0% [40.0 to 60.0]" in made[FOUND][0]
 
 
 def test_the_most_selective_layer_is_named_and_the_ones_like_chance_failed(tmp_path):
     above = "unique_detectors_above_null"
     rows = [Row("conv1." + above, 1, "concepts", 8, -2, 4), Row("conv5." + above, 9, "concepts", 64, 7, 11)]
     made = answers({"dissect": artifact(tmp_path, "dissect", "d0", rows=rows)})
-    assert made[FOUND][0].startswith("Units of conv5 detect 9 [7 to 11] more different concepts")
+    assert made[FOUND][0].startswith(
+        "Units of conv5, the most selective of 2 layers, detect 9 [7 to 11] more different concepts"
+    )
     assert "conv1 (1 [−2 to 4])" in made[FAILED][0]
 
 
@@ -63,7 +65,7 @@ def test_verdicts_are_counted_by_the_first_paper_that_a_source_names():
     ]
     references = {"Nie et al. 2018": "n", "Adebayo et al. 2018": "a"}
     made = papers(rows, references)
-    assert [(one.name, one.href, one.total) for one in made] == [("Adebayo et al. 2018", "a", 2), (OURS, "", 1)]
+    assert [(one.name, one.href, one.decided) for one in made] == [("Adebayo et al. 2018", "a", 2), (OURS, "", 1)]
     assert {words: count for words, _, count in made[0].verdicts if count} == {"supported": 1, "contradicted": 1}
 
 

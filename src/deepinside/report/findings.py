@@ -83,7 +83,9 @@ def _localisation(numbers: Numbers) -> _Sentences:
     if not numbers.has(error):
         return
     others = [name for name in _BASELINES if numbers.has(f"{name}.{error}")]
-    says = f"The box that saliency gives for the true class is wrong in {numbers.text(error)} of the images"
+    images = f"{numbers.known[error].count} images".strip()
+    wrong = f"wrong (IoU below 0.5) in {numbers.text(error)} of {images}"
+    says = f"The box that saliency gives for the true class is {wrong}"
     against = " and ".join(f"{_BASELINES[name]} in {numbers.text(f'{name}.{error}')}" for name in others)
     yield f"{says}; {against}." if against else f"{says}.", False
     for name in others:
@@ -104,7 +106,7 @@ def _saliency(numbers: Numbers) -> _Sentences:
             continue
         if numbers.beyond_zero(gain) > 0:
             says = f"{method} is {numbers.text(ours)} times as dense in the object's box as in the whole image"
-            yield f"{says}, {numbers.text(gain)} more than in the same network with random weights.", False
+            yield f"{says}; the difference from the same network with random weights is {numbers.text(gain)}.", False
         else:
             says = f"{method} is not shown to be denser in the object's box than in a network with random weights"
             yield f"{says}: {numbers.text(ours)} times as dense as in the whole image, {numbers.text(gain)} more.", True
@@ -116,12 +118,12 @@ def _dissection(numbers: Numbers) -> _Sentences:
     if not layers:
         return
     best = max(layers, key=lambda layer: numbers.known[f"{layer}.{above}"].value)
-    expected = f", which give {numbers.plain(f'{best}.{null}')}" if numbers.has(f"{best}.{null}") else ""
+    mean = f"; their mean is {numbers.plain(f'{best}.{null}')}" if numbers.has(f"{best}.{null}") else ""
     gain = f"{best}.{above}"
     if numbers.beyond_zero(gain) > 0:
-        more = f"detect {numbers.plain(gain)} more different concepts than with permuted labels"
-        says = f"Units of {best} {more}{expected} (in brackets, over the permutations)"
-        yield f"{says}, the most of {number.shown(len(layers))} layers." if len(layers) > 1 else f"{says}.", False
+        most = f", the most selective of {number.shown(len(layers))} layers," if len(layers) > 1 else ""
+        more = f"detect {numbers.plain(gain)} more different concepts than when the labels of the images are permuted"
+        yield f"Units of {best}{most} {more} (brackets: 95 % of the permutations{mean}).", False
     failed = [layer for layer in layers if numbers.beyond_zero(f"{layer}.{above}") <= 0]
     if failed:
         named = ", ".join(f"{layer} ({numbers.plain(f'{layer}.{above}')})" for layer in failed)

@@ -106,8 +106,10 @@ def _sure(folders: Iterable[Folder], rows: Sequence[Mapping[str, str]]) -> list[
     decided = sum(one["verdict"] in DECIDED for one in rows)
     if rows:
         seen = sum(one.get("seen") == "yes" for one in rows)
-        known = f"; before the rules of {seen} were set, figures of the same kind had been seen" if seen else ""
-        sentences.append(f"{decided} of {len(rows)} tests of claims decide{known}.")
+        others = "; the others are listed with what they need" if decided < len(rows) else ""
+        sentences.append(f"{decided} of {len(rows)} tests of the papers' claims have a verdict{others}.")
+        if seen:
+            sentences.append(f"The rules of {seen} of them were set after figures of the same kind had been seen.")
     return sentences
 
 
@@ -147,23 +149,25 @@ def _pair(figure: Picture, anchor: str, artifact: Artifact) -> Overlay | None:
     map_ = next((view for view in figure.views if view.kind == "map"), None)
     if image is None or map_ is None:
         return None
-    says = f"{figure.title}, and what its score depends on: the lighter the map ({map_.title}), the more"
+    says = f"The lighter a pixel of the map ({map_.title}), the more the score depends on it. Score: {figure.title}"
     return Overlay(image, map_, f"{says}. {artifact.name}", anchor)
 
 
 def papers(rows: Sequence[Mapping[str, str]], references: Mapping[str, str]) -> list[Paper]:
-    """The verdicts on the claims of each paper, the most tested first; a claim belongs to the first paper it names."""
+    """The verdicts on the claims of each paper, the most decided first; a claim belongs to the first paper it names."""
     members: dict[str, Counter[str]] = {}
     for one in rows:
         places = {name: place for name in references if (place := (one.get("source") or "").find(name)) >= 0}
         name = min(places, key=lambda name: places[name], default=OURS)
         members.setdefault(name, Counter())[one["verdict"]] += 1
-    order = sorted(members, key=lambda name: (name == OURS, -members[name].total(), name))
+    decided = {name: sum(own[verdict] for verdict in DECIDED) for name, own in members.items()}
+    order = sorted(members, key=lambda name: (name == OURS, -decided[name], -members[name].total(), name))
     return [
         Paper(
             name,
             references.get(name, ""),
             [(words, tone(verdict), members[name][verdict]) for verdict, words in VERDICTS.items()],
+            decided[name],
         )
         for name in order
     ]

@@ -192,16 +192,12 @@ class Overlay:
 
 @dataclass(frozen=True)
 class Paper:
-    """Number of tests of a paper's claims by verdict: name, address, and words, tone and count of each."""
+    """Tests of a paper's claims by verdict: name, address, words, tone and count of each; and how many are decided."""
 
     name: str
     href: str
-    verdicts: Sequence[tuple[str, str, int]]
-
-    @property
-    def total(self) -> int:
-        """Of all tests."""
-        return sum(count for _, _, count in self.verdicts)
+    verdicts: Sequence[tuple[str, str, int]]  # the decided ones first
+    decided: int
 
 
 @dataclass(frozen=True)
