@@ -19,6 +19,7 @@ import resource
 import tempfile
 import time
 from pathlib import Path
+from queue import Empty
 
 import dissect as pictures_of
 import matplotlib as mpl
@@ -138,7 +139,7 @@ def measured(method, parameters, side, folder, device):
         try:
             found = queue.get(timeout=1)
             break
-        except Exception:  # nothing yet
+        except Empty:  # nothing yet
             if not process.is_alive():
                 found = (math.nan, math.nan, f"the process ended with {process.exitcode}: too little memory?")
                 break

@@ -1,6 +1,7 @@
 """A compact transformer: a convolutional stem, then blocks of self-attention over the positions of its grid."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, layer_norm
 
-from deepinside.models.checkpoint import class_names, load_tensors, output_count, read_weights
+from deepinside.models.checkpoint import assembled
 from deepinside.models.stem import grid_side, stem_layers
 from deepinside.network import Network, Preprocessing
 
@@ -214,19 +215,13 @@ def attention(
     Returns:
         The network, frozen.
     """
-    tensors = None if weights in {None, "random"} else read_weights(str(weights))
-    count = output_count(classes, tensors, "fc.bias", weights)
-    module = Transformer(
-        count,
-        stem=tuple(stem),
-        depth=depth,
-        heads=heads,
-        ratio=ratio,
-        dropout=dropout,
-        input=input,
-    )
-    if tensors is not None:
-        load_tensors(module, tensors, str(weights))
-    return Network(
-        module, Preprocessing.of("attention", input=input, **preprocessing), class_names(classes, count), name
-    )
+    sizes: dict[str, Any] = {
+        "stem": tuple(stem),
+        "depth": depth,
+        "heads": heads,
+        "ratio": ratio,
+        "dropout": dropout,
+        "input": input,
+    }
+    settings = Preprocessing.of("attention", input=input, **preprocessing)
+    return assembled(partial(Transformer, **sizes), weights, "fc.bias", settings, classes, name)

@@ -1,12 +1,14 @@
 """Weights on disk: read without running anybody's code, checked against the network before they are loaded."""
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from deepinside.network import Network, Preprocessing
 
 _PREFIXES = ("module.", "model.", "network.")
 _SHOWN = 5
@@ -268,3 +270,36 @@ def class_names(classes: Sequence[str] | None, count: int) -> tuple[str, ...]:
     from torchvision.models._meta import _IMAGENET_CATEGORIES  # slow to import, and not always needed
 
     return tuple(_IMAGENET_CATEGORIES)
+
+
+def assembled(
+    module: Callable[[int], nn.Module],
+    weights: str | Path | None,
+    head: str,
+    preprocessing: Preprocessing,
+    classes: Sequence[str] | None,
+    name: str,
+) -> Network:
+    """A network of an architecture of this package, with random or stored weights.
+
+    Args:
+        module: builds it, given the number of outputs.
+        weights: safetensors or state-dict file; None or `random`: as `module` starts.
+        head: key of the last layer's bias.
+        preprocessing: of its images.
+        classes: one name per output; None: as many outputs as `weights` has (1000 without), ImageNet's names for 1000.
+        name: for titles.
+
+    Returns:
+        The network, frozen.
+
+    Raises:
+        FileNotFoundError: if the file is missing.
+        ValueError: if the weights are of another architecture or number of classes.
+    """
+    tensors = None if weights in {None, "random"} else read_weights(str(weights))
+    count = output_count(classes, tensors, head, weights)
+    built = module(count)
+    if tensors is not None:
+        load_tensors(built, tensors, str(weights))
+    return Network(built, preprocessing, class_names(classes, count), name)

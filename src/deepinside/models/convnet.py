@@ -2,12 +2,13 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from deepinside.models.checkpoint import class_names, load_tensors, output_count, read_weights
+from deepinside.models.checkpoint import assembled
 from deepinside.network import Network, Preprocessing
 
 _NORMALISATIONS = ("lrn", "batch", "none")
@@ -184,10 +185,8 @@ def convnet(
 
     Source: Simonyan et al. 2013, sec. 1; Chatfield et al. 2014, CNN-F.
     """
-    tensors = None if weights in {None, "random"} else read_weights(str(weights))
-    count = output_count(classes, tensors, "fc8.bias", weights)
-    module = ConvNet(
-        count,
+    module = partial(
+        ConvNet,
         widths=tuple(widths),
         hidden=tuple(hidden),
         kernel=kernel,
@@ -199,7 +198,5 @@ def convnet(
         groups=groups,
         initial_std=initial_std,
     )
-    if tensors is not None:
-        load_tensors(module, tensors, str(weights))
     settings = Preprocessing.of("convnet", input=input, **preprocessing)
-    return Network(module, settings, class_names(classes, count), name)
+    return assembled(module, weights, "fc8.bias", settings, classes, name)

@@ -1,6 +1,7 @@
 """A recurrent network that reads an image row by row."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from deepinside.models.checkpoint import class_names, load_tensors, output_count, read_weights
+from deepinside.models.checkpoint import assembled
 from deepinside.models.stem import grid_side, stem_layers
 from deepinside.network import Network, Preprocessing
 from deepinside.spelling import closest
@@ -153,20 +154,6 @@ def recurrent(
     Returns:
         The network, frozen.
     """
-    tensors = None if weights in {None, "random"} else read_weights(str(weights))
-    count = output_count(classes, tensors, "fc.bias", weights)
-    module = Recurrent(
-        count,
-        stem=tuple(stem),
-        width=width,
-        layers=layers,
-        cell=cell,
-        read=read,
-        dropout=dropout,
-        input=input,
-    )
-    if tensors is not None:
-        load_tensors(module, tensors, str(weights))
-    return Network(
-        module, Preprocessing.of("recurrent", input=input, **preprocessing), class_names(classes, count), name
-    )
+    sizes: dict[str, Any] = {"stem": tuple(stem), "width": width, "layers": layers, "dropout": dropout, "input": input}
+    settings = Preprocessing.of("recurrent", input=input, **preprocessing)
+    return assembled(partial(Recurrent, cell=cell, read=read, **sizes), weights, "fc.bias", settings, classes, name)
