@@ -108,10 +108,12 @@ class Segments:
     Args:
         pictures: with outlines.
         masks: position -> concept -> mask, (h, w) of the network input.
+        whole: likewise, of the concepts that label a whole image, such as textures and scenes.
     """
 
     pictures: Pictures
     masks: Callable[[int], Mapping[str, Bool[Tensor, "h w"]]]
+    whole: Callable[[int], Mapping[str, Bool[Tensor, "h w"]]] = lambda _position: {}
 
 
 class Checkpoint(NamedTuple):

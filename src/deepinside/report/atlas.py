@@ -22,6 +22,7 @@ COLUMNS = (
     Column("IoU", numeric=True),
     Column("Also"),
 )
+AGREEMENT = "agreement"  # what `method=unit_agreement` measures of a unit
 _IOU = 4
 CHIPS = 14  # concepts offered for a click
 ALSO = 2  # further concepts of a unit, of other categories
@@ -32,6 +33,17 @@ def units_of(folder: Folder) -> list[dict[str, str]]:
     if folder.stage != "dissect" or not any(sheet.file == FILE for sheet in folder.sheets):
         return []
     return sorted(lines(folder, FILE, NEEDED), key=lambda unit: -_score(unit["score"]))
+
+
+def with_agreement(folder: Folder, units: Sequence[dict[str, str]], folders: Sequence[Folder]) -> list[dict[str, str]]:
+    """Units with how far methods agree about them, where another artifact of the same network says so."""
+    measures = {
+        (row["layer"], row["unit"]): row[AGREEMENT]
+        for other in folders
+        if other.stage == "visualise" and other.inputs.get("network") == folder.inputs.get("network")
+        for row in lines(other, "unit_agreement.csv", ("layer", "unit", AGREEMENT))
+    }
+    return [unit | {AGREEMENT: measures.get((unit["layer"], unit["unit"]), "")} for unit in units]
 
 
 def atlas(
@@ -52,13 +64,14 @@ def atlas(
     border = _border(folder)
     detectors = Counter(unit["label"] for unit in units if _score(unit["score"]) > border)
     cards = {one.file: exhibits.anchor(folder.key, one) for one in folder.pictures}
-    shown = _rows(units[:most], cards, pictures, folder, artifact, subjects)
+    compared = any(unit.get(AGREEMENT) for unit in units[:most])
+    shown = _rows(units[:most], cards, pictures, folder, artifact, subjects, compared)
     return Catalogue(
         anchor=f"{artifact.anchor}-atlas",
         title="Atlas of units",
-        says=_says(len(units), sum(detectors.values()), len(detectors), border, bool(pictures)),
+        says=_says(len(units), sum(detectors.values()), len(detectors), border, bool(pictures), compared),
         noun="units",
-        columns=COLUMNS,
+        columns=(*COLUMNS, Column("Agreement", numeric=True)) if compared else COLUMNS,
         lines=shown,
         total=len(units),
         file=FILE,
@@ -81,14 +94,15 @@ def _border(folder: Folder) -> float:
     return _score(str(chosen.get("iou"))) if isinstance(chosen, Mapping) else 0.0
 
 
-def _says(units: int, detectors: int, concepts: int, border: float, pictured: bool) -> str:
+def _says(units: int, detectors: int, concepts: int, border: float, pictured: bool, compared: bool) -> str:
     found = f"{number.shown(detectors)} of {number.shown(units)} units detect one of {number.shown(concepts)} concepts"
     message = (
         f"{found}: the places where such a unit fires hardest and the places where the concept is overlap by more than "
         f"{border:g} of their union (IoU). "
     )
     shown = "The images are those with the highest activations, bright above the threshold. " if pictured else ""
-    return f"{message}{shown}A name that is a link opens all that is known about the unit."
+    agree = "Agreement: how far the other methods show the same of a unit, 0.5 by chance. " if compared else ""
+    return f"{message}{shown}{agree}A name that is a link opens all that is known about the unit."
 
 
 def _rows(
@@ -98,6 +112,7 @@ def _rows(
     folder: Folder,
     artifact: Artifact,
     subjects: Subjects,
+    compared: bool,
 ) -> list[Line]:
     end = max((_score(unit["score"]) for unit in units), default=0.0)
     return [
@@ -113,6 +128,7 @@ def _rows(
                 Cell(unit["category"] or "none"),
                 measured(unit["score"], end),
                 Cell(_also(unit)),
+                *([measured(unit.get(AGREEMENT, ""), 1.0)] if compared else []),
             ),
             cards.get(_card(unit), ""),
             subjects.anchor(folder, f"unit/{unit['layer']}/{unit['unit']}"),

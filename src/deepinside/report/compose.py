@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from deepinside.report import number
-from deepinside.report.atlas import atlas, units_of
+from deepinside.report.atlas import atlas, units_of, with_agreement
 from deepinside.report.boxes import boxes, class_names
 from deepinside.report.catalogue import Catalogue
 from deepinside.report.citation import citation
@@ -97,7 +97,7 @@ Atlas = tuple[list[dict[str, str]], dict[tuple[str, str], Strip]]
 
 def _atlases(folders: Sequence[Folder], most: int, budget: float, workers: int) -> dict[str, Atlas]:
     # Of every dissection its units and their images, in equal shares of the budget.
-    units = {folder.key: found for folder in folders if (found := units_of(folder))}
+    units = {folder.key: with_agreement(folder, found, folders) for folder in folders if (found := units_of(folder))}
     return {
         folder.key: (units[folder.key], strips(folder, units[folder.key][:most], budget / len(units), workers))
         for folder in folders

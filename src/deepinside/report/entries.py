@@ -114,6 +114,8 @@ def _unit(unit: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     if unit.get("null_score"):
         yield "IoU expected with permuted labels", measured(unit["null_score"]).text
         yield "p, permuted labels", measured(unit.get("p_value") or "").text
+    if unit.get("agreement"):
+        yield "Agreement of methods, 0.5 by chance", measured(unit["agreement"]).text
     if unit.get("threshold"):
         yield "Threshold of its activation", measured(unit["threshold"]).text
     for name, text in unit.items():

@@ -96,6 +96,8 @@ def material(
         arguments["inverters"] = load_inverters(inputs["invert"], network) if "invert" in inputs else {}
     if "detectors" in parameters:
         arguments["detectors"] = pd.read_csv(inputs["dissect"] / "units.csv") if "dissect" in inputs else None
+    if "judge" in parameters:
+        arguments["judge"] = open_network(cfg, inputs["judge"]) if "judge" in inputs else None
     if "seed" in parameters:
         arguments["seed"] = cfg.seed
     return arguments
@@ -157,15 +159,21 @@ def _segments(network: Network, broden: Broden, broken: Broken) -> Segments:
             _note(broken, error.row(broden.root))
             return None
 
-    def masks(position: int) -> dict[str, Bool[Tensor, "h w"]]:
-        found: dict[str, Tensor] = {}
+    def labelled(position: int) -> list:
         try:
-            labelled = broden.segmentation(position)
+            return [part for parts in broden.segmentation(position).values() for part in parts]
         except BadFile as error:
             _note(broken, error.row(broden.root))
-            return found
-        for parts in labelled.values():
-            for labels in (part for part in parts if not isinstance(part, int)):
+            return []
+
+    def whole(position: int) -> dict[str, Bool[Tensor, "h w"]]:
+        numbers = [part for part in labelled(position) if isinstance(part, int)]
+        return {names[number]: torch.ones(side, side, dtype=torch.bool) for number in numbers if number in names}
+
+    def masks(position: int) -> dict[str, Bool[Tensor, "h w"]]:
+        found: dict[str, Tensor] = {}
+        for labels in labelled(position):
+            if not isinstance(labels, int):
                 numbers = torch.from_numpy(np.asarray(labels)).float()[None, None]
                 large = torch.nn.functional.interpolate(numbers, (side, side), mode="nearest-exact")[0, 0].long()
                 for number in large.unique().tolist():
@@ -176,7 +184,7 @@ def _segments(network: Network, broden: Broden, broken: Broken) -> Segments:
     count = len(broden)
     rows = tuple(broden.names(position) for position in range(count))
     empty = tuple(Boxes(np.empty((0, 4))) for _ in range(count))
-    return Segments(Pictures(rows, (-1,) * count, empty, read), masks)
+    return Segments(Pictures(rows, (-1,) * count, empty, read), masks, whole)
 
 
 def checkpoints(cfg: DictConfig, trained: Path, network: Network) -> tuple[Checkpoint, ...]:
