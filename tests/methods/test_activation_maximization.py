@@ -276,6 +276,28 @@ def test_a_network_that_is_silent_on_a_blank_picture_is_woken_by_noise() -> None
     assert torch.equal(images.values[:1], made(net, 0, **changed).values)
 
 
+class Concatenated(nn.Module):
+    """A layer that is no rectifier and whose units are zero where the image is dark, as a Fire module's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mixed = nn.Conv2d(3, 4, 1)
+        with torch.no_grad():
+            self.mixed.weight.fill_(1.0)
+            self.mixed.bias.fill_(-1.0)  # a grey image is 0 after normalisation: nothing passes the ReLU
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.cat([functional.relu(self.mixed(images)), images], dim=1)
+
+
+def test_a_unit_that_is_zero_at_the_start_is_woken_past_its_rectifier() -> None:
+    layers = nn.Sequential(Concatenated(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    net = Network(layers, Preprocessing((0.5,) * 3, (0.25,) * 3, 8, 8), list("abcdefg"), "net")
+    found = made(net, layer="0", units=[1], steps=30, start={"kind": "normal", "sigma": 1.0})
+    assert found.measured["state"] == ["ok"]
+    assert found.measured["score"][0] > 0.2
+
+
 def test_a_dead_unit_is_named_and_none_but_dead_ones_is_an_error() -> None:
     net = of(lambda x: x.sum((1, 2, 3))[:, None] * torch.tensor([[1.0, 0.0]]))
     assert made(net, 0, 1, steps=25).measured["state"] == ["ok", "dead"]

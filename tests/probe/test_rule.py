@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.modules import module as nn_module
 
-from deepinside.probe import RULES, UndefinedRule, relu_rule
+from deepinside.probe import RULES, UndefinedRule, redirected, relu_rule
 
 RELUS = {
     "module": nn.ReLU(),
@@ -190,3 +190,14 @@ def test_nothing_is_left_behind_even_after_an_error() -> None:
 def test_unknown_rule_names_the_closest() -> None:
     with pytest.raises(ValueError, match="guided"), relu_rule("guidde"):
         pass
+
+
+def test_redirected_passes_only_what_would_be_blocked_for_a_whole_image() -> None:
+    x = torch.tensor([[-1.0, -2.0], [1.0, -1.0]], requires_grad=True)
+    signal = torch.tensor([[3.0, -4.0], [-5.0, 6.0]])
+    with redirected():
+        rectified = functional.relu(x)
+    (found,) = torch.autograd.grad(rectified, x, signal)
+    assert found.tolist() == [[3.0, 0.0], [-5.0, 0.0]]
+    (plain,) = torch.autograd.grad(functional.relu(x), x, signal)  # nothing is left behind
+    assert plain.tolist() == [[0.0, 0.0], [-5.0, 0.0]]

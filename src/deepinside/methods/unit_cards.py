@@ -72,7 +72,7 @@ def unit_cards(
         raise ValueError(f"all requested units of {layer} are zero in these images: name others")
     blank = Batch(torch.zeros(0, 3, 1, 1), ())
     how = {key: value for key, value in stimulus.items() if key not in {"_target_", "layer", "units", "needs"}}
-    liked = activation_maximization(network, blank, layer=layer, units=alive, seed=seed, **how)
+    liked = activation_maximization(network, blank, layer=layer, units=alive, pictures=pictures, seed=seed, **how)
     best = found.table[found.table["rank"] == 1].set_index("unit")
     positions = {name: position for position, name in enumerate(pictures.names)}
     strongest = [positions[best.loc[unit, "picture"]] for unit in alive]

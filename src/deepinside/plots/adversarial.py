@@ -119,8 +119,8 @@ def _sheet(study: Study, number: int) -> Drawn:
 def _change(axis: Axes, change: Float[ndarray, "h w 3"]) -> None:
     most = float(np.abs(change).max())
     if most == 0:
-        axis.axis("off")
-        axis.text(0.5, 0.5, "nothing changed", ha="center", va="center", fontsize=8, transform=axis.transAxes)
+        axis.imshow(np.full_like(change, 0.5))
+        axis.set_xlabel("no change", fontsize=8)
         return
     full = float(np.quantile(np.abs(change), _QUANTILE))
     axis.imshow((0.5 + 0.5 * change / (full or most)).clip(0, 1))

@@ -8,7 +8,7 @@ from deepinside.probe.back_projection import UNPOOL, back_project
 from deepinside.probe.contrast import CONTRAST_RULES, contrast_rule
 from deepinside.probe.layers import before_scores, convolutional, last_maps
 from deepinside.probe.receptive_field import ReceptiveField, receptive_fields
-from deepinside.probe.rule import RULES, UndefinedRule, check_ruled, graph, relu_rule
+from deepinside.probe.rule import RULES, UndefinedRule, check_ruled, graph, redirected, relu_rule
 
 __all__ = [
     "CONTRAST_RULES",
@@ -26,5 +26,6 @@ __all__ = [
     "graph",
     "last_maps",
     "receptive_fields",
+    "redirected",
     "relu_rule",
 ]

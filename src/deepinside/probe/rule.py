@@ -15,6 +15,7 @@ from deepinside.network import Network
 from deepinside.spelling import closest
 
 RULES = ("gradient", "deconvnet", "guided")
+_REDIRECTED = "redirected"  # see `redirected`
 
 
 def rectified_back(signal: Tensor, passed: Tensor | None = None, rule: str = "deconvnet") -> Tensor:
@@ -46,7 +47,12 @@ class _Rectifier(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *signals: Any) -> tuple[Tensor, None, None]:
         (passed,) = ctx.saved_tensors or (None,)
-        return rectified_back(signals[0], passed, ctx.rule), None, None
+        if ctx.rule != _REDIRECTED:
+            return rectified_back(signals[0], passed, ctx.rule), None, None
+        assert passed is not None
+        found = signals[0] * passed
+        silent = (found == 0).flatten(1).all(dim=1).view(-1, *[1] * (found.ndim - 1))
+        return torch.where(silent, signals[0].clamp(min=0), found), None, None
 
 
 class UndefinedRule(ValueError):
@@ -207,3 +213,19 @@ def relu_rule(rule: str) -> Generator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def redirected() -> Generator[None]:
+    """Lets a signal pass a ReLU that blocks all of an image's, so that a unit that is zero has a gradient.
+
+    At every ReLU, for each image whose signal r·1[x > 0] would be zero everywhere, r·1[r > 0] is passed instead; for
+    others the gradient. Nonlinearities other than ReLU and ReLU6 keep their gradient.
+
+    Yields:
+        Nothing.
+
+    Source: Olah et al. 2017, whose code redirects the gradients of ReLUs likewise.
+    """
+    with _Rule(_REDIRECTED):
+        yield

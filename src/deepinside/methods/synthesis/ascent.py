@@ -10,6 +10,7 @@ from torch import Tensor
 from deepinside.methods.synthesis import steps as policies
 from deepinside.methods.synthesis.canvas import Canvas, Generators
 from deepinside.methods.synthesis.priors import Priors, at
+from deepinside.probe import redirected
 
 PATIENCE = 20  # steps without any gradient, after which a unit counts as dead
 
@@ -55,7 +56,7 @@ def ascend(
     """Maximises `objective(paint(x)).value` minus the priors' cost, independently for each image.
 
     Where the gradient is zero, as at a blank image in a network whose first layer is zero there, the step follows the
-    image's own white noise.
+    image's own white noise, and then, while it stays zero, the gradient past ReLUs that are zero (`redirected`).
 
     Args:
         objective: from images in grey levels with the mean colour subtracted to values.
@@ -92,6 +93,11 @@ def ascend(
         if bool(nothing.any()):
             noise = generators.normal(*variable.shape[1:]) if noise is None else noise
             gradient = torch.where(_wide(nothing, gradient), noise, gradient)
+            still = nothing & (silence > 0)
+            if bool(still.any()):
+                gradient = torch.where(
+                    _wide(still, gradient), _redirected(objective, canvas, variable, noise), gradient
+                )
         silence = torch.where(nothing, silence + 1, 0)
         gradient = priors.steered(gradient, variable, generators, share)
         change = policy(gradient, seen.value, memory, **{key: at(value, share) for key, value in settings.items()})
@@ -124,6 +130,15 @@ def _gradients(
     size = grey.detach().square().mean(dim=(1, 2, 3)).sqrt()
     traced = {name: values.detach() for name, values in seen.traced.items()}
     return Seen(seen.value.detach(), traced), ascent, gradient, size
+
+
+def _redirected(objective: Callable[[Tensor], Seen], canvas: Canvas, variable: Tensor, otherwise: Tensor) -> Tensor:
+    # The gradient past ReLUs that are zero, or `otherwise` where it is zero as well. Without views: they would change
+    # the random numbers of the other images of the batch.
+    with torch.enable_grad(), redirected():
+        leaf = variable.detach().requires_grad_()
+        (found,) = torch.autograd.grad(objective(canvas.paint(leaf)).value.sum(), leaf)
+    return torch.where(_wide(found.flatten(1).abs().amax(dim=1) > 0, found), found, otherwise)
 
 
 def _wide(flags: Bool[Tensor, " n"], like: Tensor) -> Bool[Tensor, "n ..."]:
