@@ -105,3 +105,16 @@ def test_class_models_of_networks_trained_on_imagenet_come_first(tmp_path):
     page = compose({key: artifact(tmp_path, key, key, rows=rows) for key in keys}, settings(), "tried")[0]
     (section,) = [one for one in page.sections if one.title == "Class models"]
     assert [part.artifact.key for part in section.parts] == [keys[1], keys[2], keys[0]]
+
+
+def test_a_sentence_names_its_network_where_there_are_several(tmp_path):
+    rows = [Row("top1_error_centre_crop", 10.0, "%", 40, 5.0, 15.0)]
+    folders = {
+        f"train.{name}": artifact(tmp_path, "train", name, rows=rows, config={"model": {"name": name}})
+        for name in ("small", "squeezenet")
+    }
+    assert answers(folders, words={"squeezenet": "SqueezeNet"})[FOUND] == [
+        "The trained network names 10.0\u00a0% [5.0 to 15.0] of the test images wrongly (small)."
+    ]
+    alone = answers({"train.small": folders["train.small"]})
+    assert alone[FOUND][0].endswith("wrongly.")

@@ -61,7 +61,7 @@ def compose(
     register = with_earlier(register_rows(folders), before)  # reading may find more that is wrong
     artifacts = [replace(one, problems=tuple(f.problems)) for f, one in zip(folders, artifacts, strict=True)]
     known = [n for f, one in zip(folders, artifacts, strict=True) for n in numbers(f.cells, one, settings.words)]
-    findings = _findings(folders, known, settings)
+    findings = _findings(folders, known, settings, _worded(chosen, settings.words))
     sections = lay_out(chapters, artifacts, known, exhibits, settings.words, tables, findings)
     timed, untimed = benchmarks(settings.benchmarks)
     compared, uncompared = comparisons(settings.networks)
@@ -147,18 +147,26 @@ def _subjects(
     return subjects
 
 
-def _findings(folders: Sequence[Folder], known: Sequence[Number], settings: Settings) -> dict[str, list[Finding]]:
-    # The number of classes is that of the data that an artifact was made from, where it is on the page.
+def _findings(
+    folders: Sequence[Folder],
+    known: Sequence[Number],
+    settings: Settings,
+    chosen: Mapping[str, Mapping[str, str]],
+) -> dict[str, list[Finding]]:
+    # The number of classes is that of the data that an artifact was made from, where it is on the page. Where the page
+    # is about several networks or data sets, a sentence says which of them it is about.
     prints = {folder.fingerprint: folder.key for folder in folders}
     classes = {one.artifact.key: one.value for one in known if one.metric == "classes"}
-    return {
-        folder.key: of_artifact(
-            [one for one in known if one.artifact.key == folder.key],
-            settings.words,
-            classes.get(prints.get(folder.inputs.get("prepare", ""), ""), math.nan),
-        )
-        for folder in folders
-    }
+    several = [
+        group for group in ("model", "data") if len({names.get(group, "") for names in chosen.values()} - {""}) > 1
+    ]
+    found = {}
+    for folder in folders:
+        own = [one for one in known if one.artifact.key == folder.key]
+        count = classes.get(prints.get(folder.inputs.get("prepare", ""), ""), math.nan)
+        about = ", ".join(chosen[folder.key][group] for group in several if group in chosen[folder.key])
+        found[folder.key] = [one.about(about) for one in of_artifact(own, settings.words, count)]
+    return found
 
 
 def _in_order(findings: Mapping[str, Sequence[Finding]]) -> list[Finding]:

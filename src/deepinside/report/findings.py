@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deepinside.report import number
 from deepinside.report.page import Number
@@ -50,6 +50,10 @@ class Finding:
     topic: str
     says: str
     failed: bool = False
+
+    def about(self, subject: str) -> "Finding":
+        """The same sentence, saying what it is about, such as a network; as it is if that is empty."""
+        return replace(self, says=f"{self.says.removesuffix('.')} ({subject}).") if subject else self
 
 
 def of_artifact(known: Sequence[Number], words: Mapping[str, str], classes: float) -> list[Finding]:
