@@ -1,5 +1,6 @@
 """Activations of layers."""
 
+import math
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -34,6 +35,33 @@ def _one_tensor(name: str, output: Any) -> Tensor:
             "it, or the one that follows"
         )
     return output
+
+
+_OTHERS = 8  # tokens before those of the image, at most: class, distillation, registers
+
+
+def on_grid(activation: Tensor, size: tuple[int, int]) -> Tensor:
+    """Tokens as maps: those of the image at their places, without class tokens and registers, which precede them.
+
+    The fewest of these, at most 8, are assumed with which the others are square patches of the image, row by row: 196
+    of 197 tokens are 14 x 14 patches of 16 pixels of an image of 224.
+
+    Args:
+        activation: (n, t, u); others are returned as they are.
+        size: (h, w) of the image in pixels.
+
+    Returns:
+        (n, u, y, x), or the activation itself if its tokens are no patches.
+    """
+    if activation.ndim != 3:
+        return activation
+    (height, width), count = size, activation.shape[1]
+    for others in range(min(_OTHERS, count - 1) + 1):
+        side = math.isqrt(height * width // (count - others))
+        if side * side * (count - others) == height * width and height % side == width % side == 0:
+            tokens = activation[:, others:].transpose(1, 2)
+            return tokens.unflatten(2, (height // side, width // side))
+    return activation
 
 
 @contextmanager
@@ -86,6 +114,8 @@ def activations(
 ) -> dict[str, Float[Tensor, "n u y x"]]:
     """Activations of layers, by a forward pass that ends as soon as all are known; in parts if memory is insufficient.
 
+    Tokens of a transformer (n, t, u) are laid out as maps, see `on_grid`.
+
     Args:
         network: whose layers.
         images: RGB in [0, 1], (n, 3, h, w), of any size that the layers accept.
@@ -115,6 +145,8 @@ def reached(
 ) -> dict[str, Float[Tensor, "n u y x"]]:
     """As `activations`, but attached to the graph.
 
+    Tokens of a transformer (n, t, u) are laid out as maps, see `on_grid`.
+
     Args:
         network: whose layers.
         images: RGB in [0, 1], (n, 3, h, w).
@@ -133,7 +165,10 @@ def reached(
         def hook(_module: nn.Module, _args: Any, output: Any) -> None:
             output = _one_tensor(name, output)
             # What follows in the same forward pass may still overwrite it in place.
-            captured[name] = output if captured.keys() | {name} == wanted else output.clone()
+            output = output if captured.keys() | {name} == wanted else output.clone()
+            captured[name] = (
+                on_grid(output, (images.shape[2], images.shape[3])) if len(output) == len(images) else output
+            )
             if captured.keys() == wanted:
                 raise _Reached
 

@@ -60,7 +60,8 @@ def frame(network: Network, layer: str | None, place: str) -> Frame:
         place: `centre` or `everywhere`.
 
     Returns:
-        The receptive field of one unit, if it is smaller than the network's input; otherwise the whole input.
+        The receptive field of one unit, if it is smaller than the network's input and the network takes images of that
+        size, as one with position embeddings does not; otherwise the whole input.
 
     Raises:
         KeyError: if there is no such layer.
@@ -82,9 +83,17 @@ def frame(network: Network, layer: str | None, place: str) -> Frame:
     ]
     starts = [o + i * s for o, i, s in zip(field.offset, first, field.stride, strict=True)]
     sides = [start + size for start, size in zip(starts, field.size, strict=True)]
-    if max(sides) >= side:
+    if max(sides) >= side or not _accepted(network, str(layer), (sides[0], sides[1])):
         return Frame((side, side), middle, whole)
     return Frame((sides[0], sides[1]), (first[0], first[1]), (starts[0], starts[1], *field.size))
+
+
+def _accepted(network: Network, layer: str, size: tuple[int, int]) -> bool:
+    try:
+        activations(network, _blank(network, size), [layer])
+    except (AssertionError, RuntimeError, ValueError):
+        return False
+    return True
 
 
 def unit_activations(
