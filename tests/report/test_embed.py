@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 from tests.report.artifacts import artifact, picture
 
-from deepinside.report.embed import AS_IT_IS, DRAWN, LEVELS, BadPicture, Embedded, Level, embed, embed_all
+from deepinside.report.embed import DRAWN, LEVELS, BadPicture, Embedded, Level, embed, embed_all
 from deepinside.report.exhibit import FEWEST, Exhibits, gallery, hang
 from deepinside.report.folder import Listed, read
 from deepinside.report.page import Artifact
@@ -32,10 +32,10 @@ def test_a_photograph_is_reduced_and_looks_the_same(tmp_path):
     noise = np.random.default_rng(0).normal(0, 4, waves.shape)
     pixels = np.clip(127 + 100 * waves + noise, 0, 255).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    head, image = opened(embed(tmp_path / "a.png", tmp_path, Level(side=2000, quality=86)))
+    head, image = opened(embed(tmp_path / "a.png", tmp_path, Level(side=2000, quality=86, unchanged=0)))
     assert (head, image.size) == ("data:image/webp;base64", (900, 600))
     assert np.abs(np.asarray(image.convert("RGB"), dtype=float) - pixels).mean() < 6
-    assert opened(embed(tmp_path / "a.png", tmp_path, Level(side=450, quality=86)))[1].size == (450, 300)
+    assert opened(embed(tmp_path / "a.png", tmp_path, Level(side=450, quality=86, unchanged=0)))[1].size == (450, 300)
 
 
 def test_a_drawing_keeps_every_pixel_and_transparency_is_white(tmp_path):
@@ -44,7 +44,7 @@ def test_a_drawing_keeps_every_pixel_and_transparency_is_white(tmp_path):
     for n in range(200):
         pen.line((6 * n, 0, 1200 - 5 * n, 800), fill=(10, n, 200, 255))
     drawing.save(tmp_path / "a.png")
-    assert AS_IT_IS < (tmp_path / "a.png").stat().st_size < DRAWN * 1200 * 800
+    assert LEVELS[0].unchanged < (tmp_path / "a.png").stat().st_size < DRAWN * 1200 * 800
     head, image = opened(embed(tmp_path / "a.png", tmp_path))
     on_white = Image.alpha_composite(Image.new("RGBA", drawing.size, "white"), drawing).convert("RGB")
     assert head == "data:image/webp;base64"
@@ -56,7 +56,7 @@ def test_every_kind_of_pixel_can_be_shown(tmp_path, mode):
     name = "a.jpg" if mode == "CMYK" else "a.png"
     grey = np.linspace(0, 255, 300 * 400).reshape(300, 400).astype(np.uint16 if mode == "I;16" else np.uint8)
     (Image.fromarray(grey) if mode in {"L", "I;16"} else Image.fromarray(grey).convert(mode)).save(tmp_path / name)
-    assert embed(tmp_path / name, tmp_path, Level(100, 80)).width == 100
+    assert embed(tmp_path / name, tmp_path, Level(100, 80, 0)).width == 100
 
 
 def test_what_is_no_picture_is_refused(tmp_path):
@@ -88,6 +88,13 @@ def test_levels_are_gone_down_until_all_fit(tmp_path):
     assert sum(len(one.uri) for one in good.values()) == sizes[wanted] < sizes[LEVELS[-3]]
     assert bad == {tmp_path / "x.png": "is missing"}
     assert good == embed_all(pictures, budget=sizes[wanted])[0]
+
+
+def test_files_that_are_small_are_reduced_too_where_the_page_is_full(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (80, 80, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")  # noise: 19 kB
+    first, last = (len(embed(tmp_path / "a.png", tmp_path, level).uri) for level in (LEVELS[0], LEVELS[-1]))
+    assert last < 0.5 * first
 
 
 def test_a_gallery_that_still_does_not_fit_is_cut(tmp_path):

@@ -13,7 +13,6 @@ from xml.etree import ElementTree
 
 from PIL import Image
 
-AS_IT_IS = 24_000  # bytes: below this a file is embedded unchanged
 DRAWN = 0.3  # bytes per pixel of a PNG: line drawings lie below, photographs above
 VECTOR = 300_000  # bytes of the largest drawing that is embedded as SVG
 _POINT = 110 / 72  # pixels, as large as the PNG beside it
@@ -21,13 +20,20 @@ _KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 
 
 class Level(NamedTuple):
-    """A level of reduction: longest side in pixels, WebP quality in percent."""
+    """A level of reduction: longest side in pixels, WebP quality in percent, bytes of files that are left unchanged."""
 
     side: int
     quality: int
+    unchanged: int
 
 
-LEVELS = (Level(1600, 86), Level(1200, 82), Level(900, 76), Level(640, 70), Level(420, 60))
+LEVELS = (
+    Level(1600, 86, 24_000),
+    Level(1200, 82, 16_000),
+    Level(900, 76, 10_000),
+    Level(640, 70, 6_000),
+    Level(420, 60, 4_000),
+)
 
 
 class BadPicture(ValueError):
@@ -65,7 +71,7 @@ def embed(path: Path, within: Path, level: Level = LEVELS[0]) -> Embedded:
     other = path.with_suffix(".png")
     path = other if path.suffix == ".svg" and other.is_file() else path
     with opened(path, within) as picture:
-        if max(picture.size) <= level.side and path.stat().st_size <= AS_IT_IS:
+        if max(picture.size) <= level.side and path.stat().st_size <= level.unchanged:
             return _uri(path.read_bytes(), _KINDS[str(picture.format)], picture.size)
         return _encoded(picture, path.stat().st_size, level)
 
