@@ -93,6 +93,22 @@ def your_own_model(names: dict[str, Any]) -> None:
     assert names["drawn"] == 1
 
 
+def robust_networks(names: dict[str, Any]) -> None:
+    """Of 08: the plain network rests on the stripes, the robust one on the colour; edges do not differ."""
+    found = names["found"]
+    assert found["plain stripes of another class"] > 0.5
+    assert found["robust stripes of another class"] < 0.3
+    assert found["plain stripes of the class"] < found["robust stripes of the class"]  # the price
+    assert found["plain pgd"] > 0.75  # guessing
+    assert found["robust pgd"] < 0.4
+    assert found["plain random"] < 0.3
+    assert found["robust in the box"] > found["plain in the box"] + 0.1
+    assert abs(found["plain in the box"] - found["random weights in the box"]) < 0.25
+    assert abs(found["robust edges"] - found["random weights edges"]) < 0.1
+    assert found["robust own colour"] >= 3
+    assert found["plain own colour"] <= 2
+
+
 PROMISES: dict[str, Callable[[dict[str, Any]], None]] = {
     "01_quick_start": quick_start,
     "02_atlas": atlas,
@@ -101,6 +117,7 @@ PROMISES: dict[str, Callable[[dict[str, Any]], None]] = {
     "05_register": register,
     "06_your_own_model": your_own_model,
     "07_other_networks": other_networks,
+    "08_robust_networks": robust_networks,
 }
 
 
