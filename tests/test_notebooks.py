@@ -109,6 +109,19 @@ def robust_networks(names: dict[str, Any]) -> None:
     assert found["plain own colour"] <= 2
 
 
+def design_by_looking(names: dict[str, Any]) -> None:
+    """Of 09: filters were learnt, the stride comes first, and all designs cost the same; no better one is promised."""
+    found = names["found"]
+    assert names["error"] < 0.4  # guessing: 0.75
+    assert names["folded"] < names["folded_at_random"] - 0.15
+    assert names["first"] == "stride 4 to 2"
+    assert names["aliased"] > 0.25
+    assert abs(found["proposal operations"] - 1) < 0.031
+    assert abs(found["control operations"] - 1) < 0.031
+    assert found["proposal units"] < 0.5  # what its operations cost
+    assert max(found["proposal error"], found["control error"]) < 0.6
+
+
 PROMISES: dict[str, Callable[[dict[str, Any]], None]] = {
     "01_quick_start": quick_start,
     "02_atlas": atlas,
@@ -118,6 +131,7 @@ PROMISES: dict[str, Callable[[dict[str, Any]], None]] = {
     "06_your_own_model": your_own_model,
     "07_other_networks": other_networks,
     "08_robust_networks": robust_networks,
+    "09_design_by_looking": design_by_looking,
 }
 
 
