@@ -122,6 +122,18 @@ def design_by_looking(names: dict[str, Any]) -> None:
     assert max(found["proposal error"], found["control error"]) < 0.6
 
 
+def size(names: dict[str, Any]) -> None:
+    """Of 10: memory is as counted, and time grows more slowly than the multiply-adds."""
+    found = names["found"]
+    assert abs(found["weights, MiB parameters"] - 1) < 0.03
+    assert abs(found["activations, MiB parameters"] - 0.5) < 0.1
+    assert found["weights, MiB side"] == 0
+    assert 2.1 < found["activations, MiB side"] < 2.6
+    for what in ("saliency", "class model", "inversion"):
+        assert 0.1 < found[f"{what} parameters"] < found["multiply-adds parameters"]
+        assert 0.5 < found[f"{what} side"] < found["multiply-adds side"]
+
+
 PROMISES: dict[str, Callable[[dict[str, Any]], None]] = {
     "01_quick_start": quick_start,
     "02_atlas": atlas,
@@ -132,6 +144,7 @@ PROMISES: dict[str, Callable[[dict[str, Any]], None]] = {
     "07_other_networks": other_networks,
     "08_robust_networks": robust_networks,
     "09_design_by_looking": design_by_looking,
+    "10_size": size,
 }
 
 
