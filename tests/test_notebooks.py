@@ -134,6 +134,19 @@ def size(names: dict[str, Any]) -> None:
         assert 0.5 < found[f"{what} side"] < found["multiply-adds side"]
 
 
+def methods_together(names: dict[str, Any]) -> None:
+    """Of 11: agreement is seen where it was planted, and is near chance in the trained network."""
+    found = names["found"]
+    assert names["error"] < 0.3  # guessing: 0.92
+    assert found["planted pairs"] == 8
+    assert found["planted detectors.agreement"] > 0.75  # chance: 0.5
+    assert found["planted random_units.agreement"] > 0.6
+    assert found["trained pairs"] >= 4
+    assert abs(found["trained detectors.agreement"] - 0.5) < 0.2
+    assert abs(found["trained random_units.agreement"] - 0.5) < 0.2
+    assert found["planted detectors.concept_agreement"] < found["planted detectors.agreement"] - 0.1
+
+
 PROMISES: dict[str, Callable[[dict[str, Any]], None]] = {
     "01_quick_start": quick_start,
     "02_atlas": atlas,
@@ -145,6 +158,7 @@ PROMISES: dict[str, Callable[[dict[str, Any]], None]] = {
     "08_robust_networks": robust_networks,
     "09_design_by_looking": design_by_looking,
     "10_size": size,
+    "11_methods_together": methods_together,
 }
 
 
