@@ -93,6 +93,60 @@ def your_own_model(names: dict[str, Any]) -> None:
     assert names["drawn"] == 1
 
 
+def robust_networks(names: dict[str, Any]) -> None:
+    """Of 08: the plain network rests on the stripes, the robust one on the colour; edges do not differ."""
+    found = names["found"]
+    assert found["plain stripes of another class"] > 0.5
+    assert found["robust stripes of another class"] < 0.3
+    assert found["plain stripes of the class"] < found["robust stripes of the class"]  # the price
+    assert found["plain pgd"] > 0.75  # guessing
+    assert found["robust pgd"] < 0.4
+    assert found["plain random"] < 0.3
+    assert found["robust in the box"] > found["plain in the box"] + 0.1
+    assert abs(found["plain in the box"] - found["random weights in the box"]) < 0.25
+    assert abs(found["robust edges"] - found["random weights edges"]) < 0.1
+    assert found["robust own colour"] >= 3
+    assert found["plain own colour"] <= 2
+
+
+def design_by_looking(names: dict[str, Any]) -> None:
+    """Of 09: filters were learnt, the stride comes first, and all designs cost the same; no better one is promised."""
+    found = names["found"]
+    assert names["error"] < 0.4  # guessing: 0.75
+    assert names["folded"] < names["folded_at_random"] - 0.15
+    assert names["first"] == "stride 4 to 2"
+    assert names["aliased"] > 0.25
+    assert abs(found["proposal operations"] - 1) < 0.031
+    assert abs(found["control operations"] - 1) < 0.031
+    assert found["proposal units"] < 0.5  # what its operations cost
+    assert max(found["proposal error"], found["control error"]) < 0.6
+
+
+def size(names: dict[str, Any]) -> None:
+    """Of 10: memory is as counted, and time grows more slowly than the multiply-adds."""
+    found = names["found"]
+    assert abs(found["weights, MiB parameters"] - 1) < 0.03
+    assert abs(found["activations, MiB parameters"] - 0.5) < 0.1
+    assert found["weights, MiB side"] == 0
+    assert 2.1 < found["activations, MiB side"] < 2.6
+    for what in ("saliency", "class model", "inversion"):
+        assert 0.1 < found[f"{what} parameters"] < found["multiply-adds parameters"]
+        assert 0.5 < found[f"{what} side"] < found["multiply-adds side"]
+
+
+def methods_together(names: dict[str, Any]) -> None:
+    """Of 11: agreement is seen where it was planted, and is near chance in the trained network."""
+    found = names["found"]
+    assert names["error"] < 0.3  # guessing: 0.92
+    assert found["planted pairs"] == 8
+    assert found["planted detectors.agreement"] > 0.75  # chance: 0.5
+    assert found["planted random_units.agreement"] > 0.6
+    assert found["trained pairs"] >= 4
+    assert abs(found["trained detectors.agreement"] - 0.5) < 0.2
+    assert abs(found["trained random_units.agreement"] - 0.5) < 0.2
+    assert found["planted detectors.concept_agreement"] < found["planted detectors.agreement"] - 0.1
+
+
 PROMISES: dict[str, Callable[[dict[str, Any]], None]] = {
     "01_quick_start": quick_start,
     "02_atlas": atlas,
@@ -101,6 +155,10 @@ PROMISES: dict[str, Callable[[dict[str, Any]], None]] = {
     "05_register": register,
     "06_your_own_model": your_own_model,
     "07_other_networks": other_networks,
+    "08_robust_networks": robust_networks,
+    "09_design_by_looking": design_by_looking,
+    "10_size": size,
+    "11_methods_together": methods_together,
 }
 
 
