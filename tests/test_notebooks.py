@@ -12,7 +12,7 @@ import pytest
 
 from tests.own import HANGS
 
-SLOW = {"02_atlas", "07_other_networks"}  # over half a minute
+SLOW = {"02_atlas", "07_other_networks", "08_robust_networks", "11_methods_together"}  # over 20 s
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
 
 
