@@ -43,7 +43,7 @@ from deepinside.models.saved import build
 from deepinside.pipeline.configuration import composed
 from deepinside.runtime.progress import track
 from deepinside.statistics import mean_row
-from deepinside.views import resized
+from deepinside.views import resized, to_bytes
 
 HERE = Path(__file__).resolve().parent
 PAPER = Settings()
@@ -145,7 +145,8 @@ def measured(words: Sequence[str], resolution: int | None) -> tuple[str, str, pd
         image = index.picture(entry)
         if resolution is not None and resolution < min(image.shape[1:]):
             scale = resolution / min(image.shape[1:])
-            image = resized(image, *(round(side * scale) for side in image.shape[1:]), "bilinear")
+            small = resized(image, *(round(side * scale) for side in image.shape[1:]), "bilinear")
+            image = torch.from_numpy(to_bytes(small[None])[0]).permute(2, 0, 1)
         view = viewed(network, image, classes=[entry.label])
         shown = view.scene(PAPER.side)
         instances = boxes.rescaled(entry.boxes.xyxy, (entry.height, entry.width), shown.covered.shape)
