@@ -118,3 +118,14 @@ def test_a_sentence_names_its_network_where_there_are_several(tmp_path):
     ]
     alone = answers({"train.small": folders["train.small"]})
     assert alone[FOUND][0].endswith("wrongly.")
+
+
+def test_a_section_opens_with_few_sentences(tmp_path):
+    rows = [Row("top1_error_centre_crop", 10.0, "%", 40, 5.0, 15.0)]
+    names = [f"net{number}" for number in range(5)]
+    folders = {
+        f"train.{name}": artifact(tmp_path, "train", name, rows=rows, config={"model": {"name": name}})
+        for name in names
+    }
+    (section,) = [one for one in compose(folders, settings(), "tried")[0].sections if one.title == "The network"]
+    assert [one.endswith(f"({name}).") for one, name in zip(section.found, names, strict=False)] == [True] * 3

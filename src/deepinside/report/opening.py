@@ -128,10 +128,13 @@ def _failed(found: Sequence[Finding], rows: Sequence[Mapping[str, str]], setting
     return sentences
 
 
+OVERLAY = 0.01  # share of the budget that the figure at the top may take in any case
+
+
 def _overlay(
     folders: Sequence[Folder], artifacts: Sequence[Artifact], exhibits: Exhibits, settings: Settings, budget: float
 ) -> Overlay | None:
-    room = budget - exhibits.weight
+    room = max(budget - exhibits.weight, OVERLAY * budget)  # the first thing seen, even if the galleries are full
     for pattern in settings.showcase:
         for folder, artifact in zip(folders, artifacts, strict=True):
             for one in folder.pictures:

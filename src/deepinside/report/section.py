@@ -23,6 +23,9 @@ class _Shelf:
     groups: list[str] = field(default_factory=list)
 
 
+SENTENCES = 3  # at the top of a section: those of its first artifacts; the numbers of the others are in their tables
+
+
 def place(key: str, chapters: Sequence[Chapter]) -> tuple[int, int]:
     """Index of an artifact's section, the number of sections if it has none; and its index among the patterns."""
     index = _own(key, chapters)[0]
@@ -92,7 +95,7 @@ def lay_out(
         if parts:
             said = [one for part in parts for one in (findings or {}).get(part.artifact.key, ())]
             own_topic = [one.says for one in said if one.topic == chapter.topic]
-            sections.append(Section(anchor, chapter.title, chapter.says, own_topic, parts))
+            sections.append(Section(anchor, chapter.title, chapter.says, own_topic[:SENTENCES], parts))
     return sections
 
 
