@@ -52,6 +52,9 @@ def sheets(folder, *units):
     write(folder / "atlas.csv", [header, *places])
 
 
+MANY = 25  # entries of the history; full, at 50, it drops entries between others
+
+
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
     options = webdriver.ChromeOptions()
@@ -67,12 +70,18 @@ def chromium(tmp_path_factory):
 @pytest.fixture
 def opened(chromium, address):
     def at(width=1280, height=900, scheme="light"):
+        if len(chromium.execute_cdp_cmd("Page.getNavigationHistory", {})["entries"]) > MANY:
+            before = chromium.current_window_handle
+            chromium.switch_to.new_window("tab")
+            after = chromium.current_window_handle
+            chromium.switch_to.window(before)
+            chromium.close()
+            chromium.switch_to.window(after)
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
         chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
         chromium.get("about:blank")
-        chromium.execute_cdp_cmd("Page.resetNavigationHistory", {})  # full, at 50, it drops entries between others
         chromium.get(address)
         return chromium
 
