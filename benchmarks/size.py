@@ -201,7 +201,7 @@ def main():
             own = [row for row in rows if row["method"] == method and row["grows_in"] == size]
             slopes = [exponent([row[size] for row in own], [row[what] for row in own]) for what in COLUMNS[5:7]]
             print(f"{method} in {size}: time {slopes[0]:.2f}, memory {slopes[1]:.2f}")
-    print(machine())
+    print(machine(1))
     if options.plot:
         draw(rows, options.plot)
 
