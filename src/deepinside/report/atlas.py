@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from deepinside.report import number
 from deepinside.report.catalogue import Catalogue, Cell, Column, Line, Shown, measured, slider
-from deepinside.report.entries import Subjects, strip_anchor
+from deepinside.report.entries import AGREEMENT, Subjects, strip_anchor
 from deepinside.report.exhibit import Exhibits
 from deepinside.report.folder import Folder, lines
 from deepinside.report.page import Artifact
@@ -22,7 +22,6 @@ COLUMNS = (
     Column("IoU", numeric=True),
     Column("Also"),
 )
-AGREEMENT = "agreement"  # what `method=unit_agreement` measures of a unit
 _IOU = 4
 CHIPS = 14  # concepts offered for a click
 ALSO = 2  # further concepts of a unit, of other categories

@@ -11,6 +11,7 @@ from deepinside.report.measure import named
 from deepinside.report.page import Artifact, Entry
 
 PER_IMAGE = "per_image.csv"
+AGREEMENT = "agreement"  # what `method=unit_agreement` measures of a unit
 _HIDDEN = re.compile(r"image|label|predicted|height|width|blacklisted|(label|found|x0|y0|x1|y1|iou)_(\d|known)")
 _BOX = ("x0_known", "y0_known", "x1_known", "y1_known")
 _OVERLAP = "iou_known"
@@ -114,8 +115,8 @@ def _unit(unit: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     if unit.get("null_score"):
         yield "IoU expected with permuted labels", measured(unit["null_score"]).text
         yield "p, permuted labels", measured(unit.get("p_value") or "").text
-    if unit.get("agreement"):
-        yield "Agreement of methods, 0.5 by chance", measured(unit["agreement"]).text
+    if unit.get(AGREEMENT):
+        yield "Agreement of methods, 0.5 by chance", measured(unit[AGREEMENT]).text
     if unit.get("threshold"):
         yield "Threshold of its activation", measured(unit["threshold"]).text
     for name, text in unit.items():

@@ -17,17 +17,8 @@ from deepinside.spelling import closest, resolved
 from deepinside.study import Study
 
 _OURS = ("_target_", "plot", "needs", "files")  # keys of a method's yaml that are not its parameters
-_FILLED = {
-    "network",
-    "batch",
-    "pictures",
-    "segments",
-    "checkpoints",
-    "inverters",
-    "detectors",
-    "judge",
-    "seed",
-}  # by the stage
+# Filled in by the stage.
+_FILLED = {"network", "batch", "pictures", "segments", "checkpoints", "inverters", "detectors", "judge", "seed"}
 
 
 _TYPES: dict[Any, tuple[Any, str]] = {  # annotation -> type of the values that it accepts, and its name in messages
