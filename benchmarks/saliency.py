@@ -21,8 +21,9 @@ import torch
 import torchvision
 from captum.attr import Deconvolution, GuidedBackprop, Saliency
 from record import Record, keep
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
+from torchvision import transforms
 
 from deepinside.methods.deconvnet import project
 from deepinside.methods.saliency import saliency
@@ -59,9 +60,15 @@ class Line(NamedTuple):
     target: float | None
 
 
-def alexnet() -> Network:
+def network(name: str) -> Network:
     torch.manual_seed(0)
-    return Network(torchvision.models.alexnet(weights=None), Preprocessing(), list(map(str, range(1000))), "alexnet")
+    module = torchvision.models.get_model(name, weights=None)
+    return Network(module, Preprocessing(), list(map(str, range(1000))), name)
+
+
+def plain(net: Network) -> nn.Module:
+    # The same without our gradient of the first convolution, normalisation included.
+    return nn.Sequential(transforms.Normalize(net.preprocessing.mean, net.preprocessing.std), net.module)
 
 
 def batch(count: int) -> Batch:
@@ -72,7 +79,7 @@ def batch(count: int) -> Batch:
     return Batch(images, tuple(map(str, range(count))), torch.arange(count) % 1000)
 
 
-def bare(net: Network, images: Tensor, labels: Tensor) -> Tensor:
+def bare(net: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     # As little as the result takes: one forward pass, one call of autograd, maximum of the magnitude.
     leaf = images.detach().clone().requires_grad_()
     scores = net(leaf)
@@ -80,7 +87,7 @@ def bare(net: Network, images: Tensor, labels: Tensor) -> Tensor:
     return gradient.abs().amax(dim=1)
 
 
-def captum(method: type, net: Network, images: Tensor, labels: Tensor) -> Tensor:
+def captum(method: type, net: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return method(net).attribute(images.detach().clone().requires_grad_(), target=labels).abs().amax(dim=1)
@@ -89,7 +96,7 @@ def captum(method: type, net: Network, images: Tensor, labels: Tensor) -> Tensor
 def map_cases(net: Network) -> Iterator[Case]:
     for size in (1, 32):
         part = batch(size)
-        given = (net, part.images, part.labels)
+        given = (plain(net), part.images, part.labels)
         for other, theirs, target in (("bare autograd.grad", bare, 0.95), ("captum Saliency", None, None)):
             work = theirs or (lambda *g: captum(Saliency, *g))
             yield Case(
@@ -110,6 +117,28 @@ def map_cases(net: Network) -> Iterator[Case]:
             )
 
 
+def six(net: nn.Module, images: Tensor) -> None:
+    # The passes of localise: one forward, and one backward for each of six classes.
+    leaf = images.detach().clone().requires_grad_()
+    scores = net(leaf)
+    for label in range(6):
+        torch.autograd.grad(scores[:, label].sum(), leaf, retain_graph=label < 5)
+
+
+def pass_cases() -> Iterator[Case]:
+    for name, target in (("squeezenet1_0", 1.4), ("alexnet", 1.15), ("resnet18", None)):
+        net, images = network(name), batch(10).images
+        beside = plain(net)
+        yield Case(
+            f"{name}, forward and six backward, ten crops",
+            "plain autograd",
+            lambda net=net, images=images: six(net, images),
+            lambda net=beside, images=images: six(net, images),
+            10,
+            target,
+        )
+
+
 def sharing_cases(net: Network) -> Iterator[Case]:
     one, ten = batch(1), batch(10)
     classes = torch.arange(5)[None]
@@ -117,7 +146,7 @@ def sharing_cases(net: Network) -> Iterator[Case]:
         "five classes of one picture",
         "captum Saliency, five calls",
         lambda: saliency(net, one, classes=classes),
-        lambda: [captum(Saliency, net, one.images, classes[:, column]) for column in range(5)],
+        lambda: [captum(Saliency, plain(net), one.images, classes[:, column]) for column in range(5)],
         5,
         1.4,
     )
@@ -179,7 +208,7 @@ def paired(case: Case, rounds: int) -> Line:
 def shown(line: Line) -> str:
     verdict = "" if line.target is None else f"  {line.target:.2f} {'met' if line.ratio >= line.target else 'MISSED'}"
     return (
-        f"{line.case:36} {line.other:28} {line.ours_ms:9.1f} {line.other_ms:9.1f} {line.ratio:7.2f} "
+        f"{line.case:48} {line.other:28} {line.ours_ms:9.1f} {line.other_ms:9.1f} {line.ratio:7.2f} "
         f"{line.lowest:5.2f}..{line.highest:<5.2f} {line.cpu_ratio:7.2f}{verdict}"
     )
 
@@ -206,10 +235,10 @@ def main() -> None:
     print(
         f"{_now()}, torch {torch.__version__}, {options.threads} threads of {os.cpu_count()}, {options.rounds} rounds"
     )
-    print(f"{'case':36} {'beside':28} {'ours ms':>9} {'other ms':>9} {'ratio':>7} {'min..max':12} {'CPU':>7}  target")
-    net, of = alexnet(), pictures()
+    print(f"{'case':48} {'beside':28} {'ours ms':>9} {'other ms':>9} {'ratio':>7} {'min..max':12} {'CPU':>7}  target")
+    net, of = network("alexnet"), pictures()
     lines = []
-    for case in (*map_cases(net), *sharing_cases(net), projection_case(net, of)):
+    for case in (*map_cases(net), *pass_cases(), *sharing_cases(net), projection_case(net, of)):
         if options.only not in case.name:
             continue
         lines.append(paired(case, options.rounds))

@@ -108,7 +108,7 @@ def crops(index, network):
 
 def backward(network, images, classes):
     images = images.clone().requires_grad_()
-    scores = network(images)
+    scores = network.module(network.normalise(images))  # plain autograd
     for number in range(1, classes + 1):
         torch.autograd.grad(scores[:, number].sum(), images, retain_graph=number < classes)
 

@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from deepinside.defaults import defaults
 from deepinside.runtime.memory import halved
+from deepinside.runtime.pixel_gradient import FastPixelGradient
 from deepinside.spelling import closest
 
 _ROOM = 256 / 224  # shorter side over input, as networks for ImageNet have it (Krizhevsky et al. 2012, sec. 2)
@@ -79,7 +81,8 @@ class Preprocessing:
 class Network(nn.Module):
     """A frozen network in evaluation mode whose `forward` normalises.
 
-    In-place activations are disabled, because they would overwrite what `probe.capture` stores.
+    In-place activations are disabled, because they would overwrite what `probe.capture` stores. Gradients at the pixels
+    are those of `runtime.pixel_gradient` where a strided convolution reads them on a CPU.
 
     Args:
         module: from normalised images (n, 3, h, w) to scores (n, k) before softmax.
@@ -113,7 +116,8 @@ class Network(nn.Module):
         Returns:
             (n, k).
         """
-        return self.module(self.normalise(images))
+        with FastPixelGradient() if images.requires_grad else nullcontext():
+            return self.module(self.normalise(images))
 
     def scores(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
         """As `forward`, but without a graph, on the network's device, and in smaller batches if memory is insufficient.

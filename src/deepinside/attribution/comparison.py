@@ -22,7 +22,7 @@ from deepinside.data.index import Entry, Index
 from deepinside.data.reading import BadFile
 from deepinside.localisation import boxes
 from deepinside.localisation.maps import scene
-from deepinside.localisation.measure import THRESHOLDS, measured, pixel_curve
+from deepinside.localisation.measure import THRESHOLDS, measured, pixel_curve, pointing
 from deepinside.localisation.segment import segment
 from deepinside.localisation.settings import SALIENCY, Settings
 from deepinside.network import Network
@@ -224,14 +224,13 @@ class Comparison:
         every |= {(UNTRAINED, name): timed.map for name, timed in blind.items()}
         every |= {(OTHER, name): timed.map for name, timed in following.items() if name in maps[row]}
         truth = boxes.rescaled(entry.boxes.xyxy, (entry.height, entry.width), tuple(image.shape[1:]))  # type: ignore[arg-type]
-        for (source, name), (numbers, curve) in zip(
-            every, self._located(image, list(every.values()), truth), strict=True
-        ):
+        located = self._located(image, list(every.values()), truth)
+        for (source, name), numbers in zip(every, located, strict=True):
             for metric, value in zip(LOCATED, numbers, strict=True):
                 found[f"{source}.{metric}"][names.index(name)] = value
-            if source == OWN:
-                found["curve"][names.index(name)] = curve
+        covered = np.ones(image.shape[1:], dtype=bool)
         for name, timed in maps[row].items():
+            found["curve"][names.index(name)] = measured(timed.map, covered, truth).curve
             for metric, value in zip(COST, timed[1:], strict=True):
                 found[metric][names.index(name)] = value
             if outline and (outline[0] & outline[1]).any():
@@ -250,17 +249,16 @@ class Comparison:
 
     def _located(
         self, image: Tensor, maps: Sequence[Float[ndarray, "h w"]], truth: Float[ndarray, "b 4"]
-    ) -> list[tuple[tuple[float, ...], Float[ndarray, " t"]]]:
+    ) -> list[tuple[float, ...]]:
         canvas = image.numpy()
         covered = np.ones(canvas.shape[1:], dtype=bool)
         cut = segment(scene({SALIENCY: np.stack(maps)}, covered, canvas, self.settings.side), self.settings)
-        room = float(measured(covered.astype(float), covered, truth).energy)  # the boxes' share of the area
-        found: list[tuple[tuple[float, ...], Float[ndarray, " t"]]] = []
+        room = pointing(covered.astype(float), covered, truth).energy  # the boxes' share of the area
+        found: list[tuple[float, ...]] = []
         for map_, part in zip(maps, cut, strict=True):
-            one = measured(map_, covered, truth)
+            pointed, energy = pointing(map_, covered, truth)
             iou = float(boxes.overlap(part.box[None], truth).max())
-            ratio = float(one.energy) / room if room else float("nan")
-            found.append(((float(one.pointed), ratio, float(iou <= 0.5), iou), one.curve))
+            found.append((float(pointed), energy / room if room else float("nan"), float(iou <= 0.5), iou))
         return found
 
     def _sampled(
