@@ -2,14 +2,18 @@
 
 import hashlib
 import tarfile
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
+from torch import Tensor
 
-from deepinside.data.index import NO_BOXES, SPLITS, Entry, Index
+from deepinside.data.index import AHEAD, NO_BOXES, SPLITS, BadImage, Entry, Index
 from deepinside.data.tar import Span
 from deepinside.records import Boxes
 
@@ -172,6 +176,33 @@ def test_files_are_as_promised(tmp_path: Path) -> None:
     assert (tmp_path / "boxes.csv").read_text() == "image,x0,y0,x1,y1\nb,1,2,30,20\nb,0,0,4.5,3\n"
     assert (tmp_path / "classes.csv").read_text() == "label,id,name\n0,n0,class 0\n1,n1,class 1\n2,n2,class 2\n"
     assert (tmp_path / "set_aside.csv").read_text() == 'file,reason\nx.jpg,"broken, ""badly"""\n'
+
+
+def test_pictures_come_in_order_and_bad_ones_with_their_reason(tmp_path: Path) -> None:
+    names = [f"{number}.png" for number in range(8)]
+    for number, name in enumerate(names):
+        Image.new("RGB", (4, 3), (number, 0, 0)).save(tmp_path / name)
+    (tmp_path / names[2]).write_bytes(b"no image")
+    listed = Index(tmp_path, ("a",), ("a",), tuple(Entry(name, name, "all", 0, NO_BOXES, 4, 3) for name in names))
+    found = []
+    for image in listed.pictures(listed.entries):
+        found.append(None if isinstance(image, BadImage) else int(image[0, 0, 0]))
+    assert found == [0, 1, None, 3, 4, 5, 6, 7]
+    assert not list(listed.pictures([]))
+
+
+def test_a_file_is_read_before_its_image_is_asked_for(tmp_path: Path) -> None:
+    started = [threading.Event() for _ in range(AHEAD + 1)]
+
+    class Watched(Index):
+        def picture(self, entry: Entry) -> Tensor:
+            started[int(entry.image)].set()
+            return torch.zeros(3, 3, 4, dtype=torch.uint8)
+
+    entries = tuple(Entry(str(n), f"{n}.png", "all", 0, NO_BOXES, 4, 3) for n in range(AHEAD + 1))
+    images = Watched(tmp_path, ("a",), ("a",), entries).pictures(entries)
+    next(images)
+    assert all(event.wait(30) for event in started)
 
 
 text = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)

@@ -2,8 +2,9 @@
 
 import csv
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -23,6 +24,7 @@ __all__ = ["NO_BOXES", "PICTURES", "SPLITS", "BadImage", "Entry", "Index"]
 SPLITS = ("train", "val", "all")
 PICTURES = "pictures"  # folder of an artifact that the images of a data set without files are written to
 NO_BOXES = Boxes(np.empty((0, 4)))
+AHEAD = 3  # images that are decoded before they are asked for
 FOREGROUND, BORDER = 1, 3  # of a trimap; any other value is background
 HELD_OUT = 0.1  # share of the images without a split of their own that `divided` puts into `val`
 
@@ -115,6 +117,30 @@ class Index:
         """
         path = self.root / entry.file
         return read_image(path) if entry.span is None else read_image(path, entry.span.opener(self.root, entry.file))
+
+    def pictures(self, entries: Sequence[Entry]) -> Iterator[UInt8[Tensor, "3 h w"] | BadImage]:
+        """Images in order; a thread decodes the next ones meanwhile.
+
+        Args:
+            entries: of this index.
+
+        Yields:
+            RGB bytes, (3, h, w), or why there are none.
+        """
+        with ThreadPoolExecutor(1) as pool:
+            waiting: deque[Future[UInt8[Tensor, "3 h w"] | BadImage]] = deque()
+            for entry in entries:
+                waiting.append(pool.submit(self._picture, entry))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().result()
+            for future in waiting:
+                yield future.result()
+
+    def _picture(self, entry: Entry) -> UInt8[Tensor, "3 h w"] | BadImage:
+        try:
+            return self.picture(entry)
+        except BadImage as error:
+            return error
 
     def mask(self, entry: Entry) -> tuple[Bool[ndarray, "h w"], Bool[ndarray, "h w"]] | None:
         """Where the object of an image is, by its trimap: a PNG file of its size, in the values of Oxford-IIIT Pet.

@@ -153,11 +153,9 @@ class Localiser:
         located: dict[str, Located | Future[Located]] = {}
         seen: list[tuple[Entry, UInt8[Tensor, "3 h w"], Viewed]] = []
         lag = 1 if self.others else 0  # permuted maps are those of the next image, and at last those of the first
-        for entry in entries:
-            try:
-                image = self.index.picture(entry)
-            except BadImage as error:
-                located[entry.image] = Located.blank(self.options.top, len(self.baselines), error.reason)
+        for entry, image in zip(entries, self.index.pictures(entries), strict=True):
+            if isinstance(image, BadImage):
+                located[entry.image] = Located.blank(self.options.top, len(self.baselines), image.reason)
                 continue
             seen.append((entry, image, self._viewed(entry, image, top=self.options.top, also=entry.label)))
             if len(seen) > lag:

@@ -67,6 +67,8 @@ def _window(node: Any) -> tuple[Sequence[int], Sequence[int], Sequence[int]] | N
     if name.startswith("ConvolutionBackward"):
         sides = zip(node._saved_weight.shape[-2:], _pair(node._saved_dilation), strict=True)
         return [(k - 1) * d + 1 for k, d in sides], _pair(node._saved_stride), _pair(node._saved_padding)
+    if name == "_ConvolutionBackward":  # of runtime.pixel_gradient
+        return node.saved_tensors[0].shape[-2:], node.stride, node.padding
     if name.startswith(("MaxPool2D", "AvgPool2D")):
         kernel = _pair(node._saved_kernel_size)
         return kernel, _pair(node._saved_stride) if node._saved_stride else kernel, _pair(node._saved_padding)

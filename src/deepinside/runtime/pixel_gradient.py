@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 from torch.nn.functional import conv2d, pad, pixel_shuffle
 from torch.overrides import TorchFunctionMode
 
@@ -59,7 +58,7 @@ def input_gradient(
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
+        ctx: Any,
         images: Tensor,
         weight: Tensor,
         bias: Tensor | None,
@@ -67,12 +66,13 @@ class _Convolution(torch.autograd.Function):
         padding: tuple[int, int],
     ) -> Tensor:
         ctx.save_for_backward(weight)
-        ctx.place = tuple(images.shape[2:]), stride, padding  # type: ignore[attr-defined]
+        ctx.size, ctx.stride, ctx.padding = images.shape[2:], stride, padding
         return conv2d(images, weight, bias, stride, padding)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        return input_gradient(gradient, ctx.saved_tensors[0], *ctx.place), None, None, None, None
+        found = input_gradient(gradient, ctx.saved_tensors[0], ctx.size, ctx.stride, ctx.padding)
+        return found, None, None, None, None
 
 
 class FastPixelGradient(TorchFunctionMode):
