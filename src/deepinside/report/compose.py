@@ -41,7 +41,8 @@ def compose(
     `budget` is for all images together, in bytes; None for their share of the page's size.
     """
     chapters = settings.chapters
-    folders = sorted((read(*item) for item in inputs.items()), key=lambda one: (place(one.key, chapters), one.key))
+    every = sorted((read(*item) for item in inputs.items()), key=lambda one: (place(one.key, chapters), one.key))
+    folders = _once(every)
     budget = settings.megabytes * 1e6 * PICTURES if budget is None else budget
     chosen, taken = trace(folders), set[str]()
     for folder in folders:
@@ -90,6 +91,14 @@ def compose(
         files=files(folders, sections),
     )
     return page, folders
+
+
+def _once(folders: Sequence[Folder]) -> list[Folder]:
+    # Several runs of a page may share an artifact; it is described where it comes first.
+    found: dict[tuple[str, str], Folder] = {}
+    for folder in folders:
+        found.setdefault((folder.stage, folder.fingerprint), folder)
+    return list(found.values())
 
 
 Atlas = tuple[list[dict[str, str]], dict[tuple[str, str], Strip]]

@@ -1,5 +1,6 @@
 """Images and a trained network -> numbers of its layers, changes of its design that they suggest, and controls."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from deepinside.plots.gallery import Gallery
 from deepinside.records import Row, Table, write_set_aside
 from deepinside.statistics import mean_row
 from deepinside.visualisation.studies import pictures
+
+log = logging.getLogger(__name__)
 
 Recipe = dict[str, Any]
 _COUNTS = ("images", "dense_images", "batch_size")
@@ -140,7 +143,9 @@ def _changed(recipe: Recipe, change: Change) -> Recipe | None:
 
 def _write(out: Path, name: str, prefix: str, recipe: Recipe, design: Recipe, own: int, cost: Callable) -> Recipe:
     # The design as a choice of the group model, at the network's own operations where its widths allow that.
-    design = dict(at_equal_cost(design, own, cost) or design)
+    if (scaled := at_equal_cost(design, own, cost)) is None:
+        log.warning("%s: no widths give the network's own number of operations; see %s_operations", name, prefix)
+    design = dict(scaled or design)
     settings = {**design, "name": name, "weights": None, "fit": True}
     for group, content in (("model", settings), ("recipe", _recipe(str(recipe["name"])))):
         if content:
