@@ -21,6 +21,7 @@ METHODS = (
     "saliency", "guided", "deconvnet", "input_x_gradient", "smooth_grad", "integrated_gradients", "grad_cam",
     "occlusion", "rise", "captum.DeepLift", "zennit.EpsilonPlus", "centre", "noise", "sobel",
 )  # fmt: skip
+SAMPLED = ("smooth_grad", "integrated_gradients", "occlusion", "rise")  # on the sample alone: 50 to 1,000 passes a map
 COLUMNS = ("network", "data", "method", "metric", "value", "unit", "n", "ci_low", "ci_high", "artifact")
 NULLS = ("untrained", "other_image")
 
@@ -45,7 +46,12 @@ def parts(options: argparse.Namespace) -> dict[str, list[str]]:
     if options.convnet:
         networks["convnet_imagenette"] = ["model=convnet_imagenette", f"model.weights={options.convnet}"]
     found = {
-        f"{network}.{name}": [*chosen, *words, f"benchmark.methods=[{','.join(methods(network))}]"]
+        f"{network}.{name}": [
+            *chosen,
+            *words,
+            f"benchmark.methods=[{','.join(methods(network))}]",
+            f"benchmark.sampled=[{','.join(SAMPLED)}]",
+        ]
         for network, chosen in networks.items()
         for name, words in data.items()
         if (network, name) != ("convnet_imagenette", "ilsvrc")  # knows ten classes

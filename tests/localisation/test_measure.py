@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage import measure as outside
 
-from deepinside.localisation.measure import THRESHOLDS, max_box_accuracy, measured, pixel_curve
+from deepinside.localisation.measure import THRESHOLDS, max_box_accuracy, measured, pixel_curve, pointing
 
 
 def test_a_map_by_hand():
@@ -20,6 +20,7 @@ def test_a_map_by_hand():
     assert found.curve[51:] == pytest.approx(1)
     assert found.pointed == 1
     assert found.energy == pytest.approx(6 / 7)
+    assert pointing(map_, np.ones((4, 6), bool), np.array([[1, 1, 4, 3.0]])) == (True, pytest.approx(6 / 7))
 
 
 def test_the_best_component_and_any_instance_count():

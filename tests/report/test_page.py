@@ -161,6 +161,12 @@ def test_further_runs_are_quoted_from_the_configuration(tmp_path):
     assert page.artifacts[0].command == "deepinside run=load data=photos model=lite data.limit=3 seed=7"
 
 
+def test_an_artifact_of_several_runs_is_described_once(tmp_path):
+    shared = artifact(tmp_path, "prepare", "p0")
+    inputs = {"prepare": shared, "prepare.photos.lite": shared, "load.photos.lite": artifact(tmp_path, "load", "p0")}
+    assert [one.key for one in page_of(inputs)[1].artifacts] == ["load.photos.lite", "prepare"]
+
+
 def test_the_picture_of_the_pipeline_has_no_edge_that_longer_ways_imply(made):
     wide = made[1].wide
     names = [(node.name, node.state) for node in wide.nodes]
