@@ -15,6 +15,9 @@ from deepinside.runtime.memory import halved
 from deepinside.runtime.pixel_gradient import FastPixelGradient
 from deepinside.spelling import closest
 
+_AT_ONCE = (
+    400_000  # pixels that go through a network at once on a CPU: 8 images of 224, whose activations stay in cache
+)
 _ROOM = 256 / 224  # shorter side over input, as networks for ImageNet have it (Krizhevsky et al. 2012, sec. 2)
 
 
@@ -122,6 +125,10 @@ class Network(nn.Module):
     def scores(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
         """As `forward`, but without a graph, on the network's device, and in smaller batches if memory is insufficient.
 
+        On a CPU channels come last and few images at once go through the network, which is 1.1 to 3.7 times as fast
+        (benchmarks/scores.py); scores agree to 2e-6 of the largest one. Gradients would not: where a ReLU or a maximum
+        decides differently they change by much more.
+
         Args:
             images: RGB in [0, 1], (n, 3, h, w), on any device.
 
@@ -129,7 +136,13 @@ class Network(nn.Module):
             (n, k), on the network's device.
         """
         with torch.no_grad():
-            return torch.cat(halved(lambda part: self(images[part].to(self.device)), len(images), "scores"))
+            return torch.cat(halved(lambda part: self._scored(images[part].to(self.device)), len(images), "scores"))
+
+    def _scored(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+        if self.device.type != "cpu":
+            return self(images)
+        few = max(1, _AT_ONCE // (images.shape[2] * images.shape[3]))
+        return torch.cat([self(part.contiguous(memory_format=torch.channels_last)) for part in images.split(few)])
 
     def normalise(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """The network's own input: channel order, scale, mean and standard deviation.
