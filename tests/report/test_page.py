@@ -362,3 +362,32 @@ def test_networks_are_compared_on_the_page_a_table_for_each_data(tmp_path):
     _, page, _ = page_of(outputs, networks=str(file))
     assert not page.comparisons
     assert any("networks.csv has no column on" in one for one in page.missing)
+
+
+def test_growth_stands_on_the_page_with_its_exponents(tmp_path):
+    outputs, file = world(tmp_path / "outputs"), tmp_path / "size.csv"
+    head = "method,grows_in,parameters,side,device,seconds,peak_mib,failed\n"
+    rows = (
+        "saliency,parameters,1000,64,cpu,1,10,",
+        "saliency,parameters,100000,64,cpu,10,10,",
+        "dissection,parameters,1000,64,cpu,2,5,",
+        "dissection,parameters,100000,64,cpu,nan,nan,<b>MemoryError",
+        "saliency,side,1000,64,cpu,1,10,",
+    )
+    file.write_text(head + "\n".join(rows) + "\n")
+    html, page, _ = page_of(outputs, growth=str(file))
+    parameters, side = page.growth
+    assert parameters.on == "Parameters, at 64 pixels"
+    assert parameters.numbers == ["saliency, s", "saliency, MiB", "dissection, s", "dissection, MiB"]
+    assert parameters.networks == [
+        ("1,000 parameters", ["1", "10", "2", "5"]),
+        ("100,000 parameters", ["10", "10", "<b>MemoryError", "<b>MemoryError"]),
+        ("exponent", ["0.50", "0.00", "", ""]),
+    ]
+    assert (side.on, side.networks[0][0]) == ("Side, at 1,000 parameters", "64 pixels")
+    assert '<a href="#size">' in html
+    assert "<b>MemoryError" not in html
+    file.write_text("method\na\n")
+    assert any(
+        "size.csv" in one and "benchmarks/size.py" in one for one in page_of(outputs, growth=str(file))[1].missing
+    )

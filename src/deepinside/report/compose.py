@@ -16,7 +16,7 @@ from deepinside.report.describe import describe
 from deepinside.report.entries import Subjects
 from deepinside.report.environment import environments, trace
 from deepinside.report.exhibit import Exhibits, hang
-from deepinside.report.external_tables import benchmarks, comparisons, tested
+from deepinside.report.external_tables import benchmarks, comparisons, growth, tested
 from deepinside.report.findings import TOPICS, Finding, of_artifact
 from deepinside.report.folder import Folder, read
 from deepinside.report.lineage import drawings
@@ -66,12 +66,17 @@ def compose(
     sections = lay_out(chapters, artifacts, known, exhibits, settings.words, tables, findings)
     timed, untimed = benchmarks(settings.benchmarks)
     compared, uncompared = comparisons(settings.networks)
+    grown, ungrown = growth(settings.growth)
     wide, narrow = drawings(folders, artifacts, _worded(chosen, settings.words))
     page = Page(
         title=settings.title,
         name=name,
         opening=opening(folders, artifacts, known, _in_order(findings), register, chosen, exhibits, settings, budget),
-        missing=[*settings.missing, *_missing(settings, artifacts), *filter(None, (untimed, uncompared, unread))],
+        missing=[
+            *settings.missing,
+            *_missing(settings, artifacts),
+            *filter(None, (untimed, uncompared, ungrown, unread)),
+        ],
         claims=claims(register, artifacts, sections, settings),
         found=found(known, settings.findings),
         sections=sections,
@@ -84,6 +89,7 @@ def compose(
         environments=environments(folders, artifacts),
         benchmarks=timed,
         comparisons=compared,
+        growth=grown,
         glossary=settings.glossary,
         entries=subjects.entries(),
         citation=citation(folders),

@@ -1,12 +1,16 @@
-"""Tables from outside of artifacts: `make benchmark`, `experiments/networks.py`, and claims that were tested before."""
+"""Tables from outside of artifacts: benchmarks, growth with size, networks compared, and claims tested before."""
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 _BENCHMARKS = ("benchmark", "case", "beside", "ours", "theirs", "unit", "ratio", "lowest", "highest", "target", "met")
 _CLAIMS = ("id", "verdict", "statement", "world", "value", "ci_low", "ci_high", "n", "null", "unit", "metric")
+_GROWTH = ("method", "grows_in", "parameters", "side", "seconds", "peak_mib", "failed")
 _NETWORKS = ("on", "network", "number", "value", "unit", "n", "ci_low", "ci_high", "artifact")
 
 
@@ -39,12 +43,12 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Networks on the same data.
+    """Networks on the same data, or one of several sizes.
 
     Args:
-        on: the data.
+        on: the data, or what grows.
         numbers: what is compared, with its unit.
-        networks: name, and a cell for each number; empty if it was not measured.
+        networks: name or size, and a cell for each number; empty if it was not measured.
     """
 
     on: str
@@ -62,6 +66,12 @@ def comparisons(file: Path | None) -> tuple[Sequence[Comparison], str]:
     """The tables of `experiments/networks.py`, one per data set, and the problems of the file."""
     rows, problem = _read(file, _NETWORKS, "networks", "run python experiments/networks.py")
     return [_comparison(on, [row for row in rows if row["on"] == on]) for on in _each(rows, "on")], problem
+
+
+def growth(file: Path | None) -> tuple[Sequence[Comparison], str]:
+    """The tables of `benchmarks/size.py`, one per quantity that grows, with exponents, and the problems of the file."""
+    rows, problem = _read(file, _GROWTH, "growth", "run python benchmarks/size.py")
+    return [_grown(what, [row for row in rows if row["grows_in"] == what]) for what in _each(rows, "grows_in")], problem
 
 
 def tested(file: Path | None) -> tuple[Sequence[Mapping[str, str]], str]:
@@ -97,16 +107,47 @@ def _comparison(on: str, rows: Sequence[Mapping[str, str]]) -> Comparison:
     )
 
 
+def _grown(what: str, rows: Sequence[Mapping[str, str]]) -> Comparison:
+    other = "side" if what == "parameters" else "parameters"
+    columns = [(method, cost) for method in _each(rows, "method") for cost in ("seconds", "peak_mib")]
+    cells = {(row["method"], cost, row[what]): row["failed"] or row[cost] for row in rows for cost in row}
+    sizes = _each(rows, what)
+    lines = [(_size(what, size), [_digits(cells.get((*column, size), "")) for column in columns]) for size in sizes]
+    slopes = [_exponent(sizes, [cells.get((*column, size), "") for size in sizes]) for column in columns]
+    return Comparison(
+        f"{what.capitalize()}, at {_size(other, rows[0][other])}" if rows else what,
+        [f"{method}, {'s' if cost == 'seconds' else 'MiB'}" for method, cost in columns],
+        [*lines, ("exponent", slopes)],
+    )
+
+
+def _size(what: str, size: str) -> str:
+    return f"{size} pixels" if what == "side" else f"{float(size):,.0f} parameters"
+
+
+def _exponent(sizes: Sequence[str], values: Sequence[str]) -> str:
+    # The slope of a straight line through the logarithms.
+    known = [(float(size), _number(value)) for size, value in zip(sizes, values, strict=True) if _number(value) > 0]
+    if len(known) < 2:
+        return ""
+    x, y = np.log(np.array(known)).T
+    return f"{round(float(np.polyfit(x, y, 1)[0]), 2) + 0.0:.2f}"  # no minus before a zero
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
 def _cell(row: Mapping[str, str]) -> str:
     value, low, high = (_digits(row[column]) for column in ("value", "ci_low", "ci_high"))
     return f"{value} [{low}, {high}]" if low and high else value
 
 
 def _digits(text: str) -> str:
-    try:
-        return f"{float(text):.3g}"
-    except ValueError:
-        return text
+    return text if math.isnan(value := _number(text)) else f"{value:.3g}"
 
 
 def _benchmark(cells: Mapping[str, str]) -> Benchmark:

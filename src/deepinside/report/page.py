@@ -299,6 +299,7 @@ class Page:
     environments: Sequence[RunEnvironment]
     benchmarks: Sequence[Benchmark]
     comparisons: Sequence[Comparison]
+    growth: Sequence[Comparison]
     glossary: Mapping[str, str]
     entries: Sequence[Entry]
     citation: Citation

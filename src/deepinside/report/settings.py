@@ -63,6 +63,7 @@ class Settings:
         command: overrides of the run itself; None if unknown.
         benchmarks: table of `make benchmark`; None: not shown.
         networks: table of `experiments/networks.py`; None: not shown.
+        growth: table of `benchmarks/size.py`; None: not shown.
         register: table of claims that were tested before, `experiments/claims.csv`; None: not shown.
     """
 
@@ -84,6 +85,7 @@ class Settings:
     command: tuple[str, ...] | None = None
     benchmarks: Path | None = None
     networks: Path | None = None
+    growth: Path | None = None
     register: Path | None = None
 
     @classmethod
@@ -120,5 +122,6 @@ class Settings:
             command=None if command is None else tuple(map(str, command)),
             benchmarks=Path(config["benchmarks"]) if config.get("benchmarks") else None,
             networks=Path(config["networks"]) if config.get("networks") else None,
+            growth=Path(config["growth"]) if config.get("growth") else None,
             register=Path(config["register"]) if config.get("register") else None,
         )
