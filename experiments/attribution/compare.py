@@ -93,7 +93,7 @@ def main() -> None:
     for name in ("ilsvrc", "imagenette", "squeezenet", "convnet"):
         parser.add_argument(f"--{name}")
     parser.add_argument("--limit", type=int, default=200, help="of ILSVRC's photographs")
-    parser.add_argument("--only", nargs="*", help="names of parts, e.g. squeezenet.ilsvrc")
+    parser.add_argument("--only", action="append", help="a part, e.g. squeezenet.ilsvrc; can be repeated")
     parser.add_argument("--join", nargs="*", type=Path, help="finished artifacts, instead of running")
     parser.add_argument("--out", type=Path, default=HERE / "results.csv")
     options, further = parser.parse_known_args()
