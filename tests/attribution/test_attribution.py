@@ -389,3 +389,8 @@ def test_agreement_is_symmetric(found):
     assert isinstance(table, pd.DataFrame)
     assert np.allclose(table, table.T)
     assert np.allclose(np.diag(table), 1)
+
+
+def test_nothing_is_placed_where_the_maps_of_two_images_are_alike():
+    assert placed(0.9, 0.8) == pytest.approx(0.5)
+    assert np.isnan(placed(0.9, 0.81))

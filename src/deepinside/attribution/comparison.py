@@ -33,6 +33,7 @@ SOURCES = (OWN, UNTRAINED, OTHER)
 LOCATED = ("pointing_game", "energy_in_box", "class_known_localisation_error", "iou")
 SAMPLED = (*Perturbed._fields, "randomisation", "randomisation_last", "class_sensitivity")
 COST = ("ms_per_image", "passes", "peak_memory")
+_ALIKE = 0.8  # rank correlation of two images' maps, above which nothing is placed between it and 1
 SIDE = 56  # of the maps whose ranks are compared, in pixels
 
 
@@ -60,11 +61,12 @@ def placed(likeness: float, floor: float) -> float:
         floor: rank correlation with the map of another image.
 
     Returns:
-        (r - floor) / (1 - floor); NaN where the floor is 1.
+        (r - floor) / (1 - floor); NaN where the floor is above 0.8: maps of two images are then so alike that the
+        position between them is mostly noise.
 
     Source: Adebayo et al. 2018, sec. 3 (the correlation); the position is ours.
     """
-    return (likeness - floor) / (1 - floor) if floor < 1 else float("nan")
+    return (likeness - floor) / (1 - floor) if floor <= _ALIKE else float("nan")
 
 
 class Timed(NamedTuple):
