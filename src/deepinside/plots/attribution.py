@@ -47,8 +47,12 @@ def against_cost(rows: Mapping[str, Row], costs: Mapping[str, float], title: str
 
 
 def _move_apart(figure: Figure, labels: list[Annotation]) -> None:
-    # From the lowest to the highest, each up until it is free of those before it.
+    # To the left where the axes end; then from the lowest to the highest, each up until it is free of those before it.
     figure.draw_without_rendering()
+    for label in labels:
+        if label.get_window_extent().x1 > figure.axes[0].get_window_extent().x1:
+            label.set_horizontalalignment("right")
+            label.xyann = (-label.xyann[0], label.xyann[1])
     placed: list[Bbox] = []
     for label in sorted(labels, key=lambda one: one.xy[1]):
         while label.get_window_extent().count_overlaps(placed):
