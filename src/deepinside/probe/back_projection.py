@@ -13,6 +13,7 @@ from torch.autograd.graph import Node
 from torch.nn import functional
 
 from deepinside.probe.rule import RULES, check_ruled, graph, rectified_back
+from deepinside.runtime.pixel_gradient import input_gradient
 from deepinside.spelling import closest
 
 UNPOOL = ("accumulate", "overwrite")
@@ -110,6 +111,10 @@ def _convolution(node: Any, signal: Tensor, _rule: str, _unpool: str) -> Tensor:
     return functional.conv_transpose2d(signal, weight, None, stride, padding, rest, node._saved_groups, dilation)
 
 
+def _strided(node: Any, signal: Tensor, _rule: str, _unpool: str) -> Tensor:
+    return input_gradient(signal, node.saved_tensors[0], node.size, node.stride, node.padding)
+
+
 def _pool(node: Any, signal: Tensor, _rule: str, unpool: str) -> Tensor:
     size = node._saved_self.shape
     switches = node._saved_result1.flatten(2)
@@ -138,6 +143,7 @@ def _batch_norm(node: Any, signal: Tensor, _rule: str, _unpool: str) -> Tensor:
 
 _LAYERS: dict[str, Callable[[Any, Tensor, str, str], Tensor]] = {
     "ConvolutionBackward": _convolution,
+    "_ConvolutionBackward": _strided,  # of runtime.pixel_gradient
     "MaxPool2DWithIndices": _pool,
     "ReluBackward": _rectifier,
     "HardtanhBackward": _capped,
