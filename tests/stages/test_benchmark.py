@@ -83,6 +83,7 @@ def test_the_tables(artifact):
     pictures = [line["file"] for line in csv.DictReader((artifact / "pictures.csv").open())]
     assert "pictures/agreement.png" in pictures
     assert sum("maps_" in file for file in pictures) == 1
+    assert "on which the methods agree least: mean rank correlation" in (artifact / "pictures.csv").read_text()
     assert not (artifact / "parts").exists()
 
 

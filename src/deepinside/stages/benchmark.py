@@ -132,8 +132,7 @@ def _draw(comparison: Comparison, numbers: list[Row], found: tables.Measures, im
         caption="Mean rank correlation of the maps of every two methods, averaged to 56x56 pixels, over images; "
         "ordered by average linkage.",
     )  # fmt: skip
-    chosen = [image for image in images if _position(comparison, image) in comparison.sample]
-    for image in chosen[: comparison.options.pictures]:
+    for image, why in _shown(comparison, found, images).items():
         position = _position(comparison, image)
         entry, row = comparison.index.entries[position], images.index(image)
         maps = {
@@ -145,10 +144,31 @@ def _draw(comparison: Comparison, numbers: list[Row], found: tables.Measures, im
             plots.grid(picture(comparison.index, entry, network), maps, title), f"maps_{row:04d}", group="attributions",
             title=title,
             caption=f"{image}: magnitude of the maps for its class in {network.name}, each on its own scale up to its "
-            "99.5 % quantile; below each the energy in the box, relative to the box's area: 1 is expected by chance.",
+            "99.5 % quantile; below each the energy in the box, relative to the box's area: 1 is expected by chance."
+            + why,
             about=(f"image/{image}",),
         )  # fmt: skip
     gallery.write()
+
+
+def _shown(comparison: Comparison, found: tables.Measures, images: list[str]) -> dict[str, str]:
+    # Images of the sample, on which all methods ran: half of them those with the least alike maps, half the first ones.
+    order = [row for row, image in enumerate(images) if _position(comparison, image) in comparison.sample]
+    learnt = [place for place, method in enumerate(comparison.methods) if method.learnt]
+    pairs = found.agreement[np.ix_(order, learnt, learnt)]
+    off = ~np.eye(len(learnt), dtype=bool)
+    alike = pairs[:, off].mean(axis=1) if off.any() else np.zeros(len(order))
+    least = [(order[place], alike[place]) for place in np.argsort(alike, kind="stable")]
+    count = comparison.options.pictures
+    shown = {
+        images[row]: f" Among the images on which the methods agree least: mean rank correlation {r:.2f}."
+        for row, r in least[: (count + 1) // 2]
+        if off.any()
+    }
+    for row in order:
+        if len(shown) < count:
+            shown.setdefault(images[row], "")
+    return shown
 
 
 def _position(comparison: Comparison, image: str) -> int:
