@@ -15,9 +15,7 @@ from deepinside.runtime.memory import halved
 from deepinside.runtime.pixel_gradient import FastPixelGradient
 from deepinside.spelling import closest
 
-_AT_ONCE = (
-    400_000  # pixels that go through a network at once on a CPU: 8 images of 224, whose activations stay in cache
-)
+_AT_ONCE = 400_000  # pixels at once on a CPU, 8 images of 224: their activations stay in cache
 _ROOM = 256 / 224  # shorter side over input, as networks for ImageNet have it (Krizhevsky et al. 2012, sec. 2)
 
 
@@ -125,7 +123,7 @@ class Network(nn.Module):
     def scores(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
         """As `forward`, but without a graph, on the network's device, and in smaller batches if memory is insufficient.
 
-        On a CPU channels come last and few images at once go through the network, which is 1.1 to 3.7 times as fast
+        On a CPU channels come last and few images at once go through the network, which is 1.1 to 3.3 times as fast
         (benchmarks/scores.py); scores agree to 2e-6 of the largest one. Gradients would not: where a ReLU or a maximum
         decides differently they change by much more.
 
