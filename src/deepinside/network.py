@@ -123,7 +123,7 @@ class Network(nn.Module):
     def scores(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
         """As `forward`, but without a graph, on the network's device, and in smaller batches if memory is insufficient.
 
-        On a CPU channels come last and few images at once go through the network, which is 1.1 to 3.3 times as fast
+        On a CPU channels come last and few images at once go through the network, which is 1.1 to 3.1 times as fast
         (benchmarks/scores.py); scores agree to 2e-6 of the largest one. Gradients would not: where a ReLU or a maximum
         decides differently they change by much more.
 
