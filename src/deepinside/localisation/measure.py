@@ -14,12 +14,7 @@ THRESHOLDS = np.arange(100) / 100  # of the map from 0 to 1; wsolevaluation step
 
 
 class Pointing(NamedTuple):
-    """How well a map points, whatever its threshold.
-
-    Attributes:
-        pointed: whether the map's maximum is in an instance.
-        energy: share of the map's sum in the instances; NaN if the map is zero.
-    """
+    """Those of `Measured` that no threshold decides."""
 
     pointed: bool
     energy: float
