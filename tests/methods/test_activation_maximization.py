@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.nn import functional
 
+from deepinside.defaults import defaults
 from deepinside.methods.activation_maximization import activation_maximization
 from deepinside.methods.synthesis.canvas import _COLOURS, Generators, mean_magnitude, phase
 from deepinside.network import Network, Preprocessing
@@ -170,6 +171,27 @@ def test_a_picture_depends_on_its_seed_and_not_on_its_batch(kind: str, layer: st
     for size in (1, 2):
         assert (made(net, **common, batch_size=size).values - together).abs().max() <= 1e-4
     assert (made(net, **common, seed=1).values - together).abs().max() > 1e-3
+
+
+def test_a_unit_with_a_small_receptive_field_gets_its_filter() -> None:
+    # conv1 of SqueezeNet sees 7 pixels: rolled by up to 8 they averaged to a grey patch with a tenth of the activation.
+    module = nn.Sequential(nn.Conv2d(3, 2, 7, bias=False), nn.ReLU())
+    x = torch.linspace(-3, 3, 7)
+    edge = 5 * torch.stack([x.sign().expand(7, 7), (-x * x / 4).exp().expand(7, 7).T - 0.5])
+    module[0].weight.data = edge[:, None].expand(2, 3, 7, 7).clone()
+    net = Network(module, Preprocessing((0.5, 0.5, 0.5), (0.25, 0.25, 0.25), 64, 64), [], "filters")
+    best = defaults("method", "am_best")
+    known = activation_maximization.__annotations__
+    images = activation_maximization(
+        net,
+        Batch(torch.zeros(0, 3, 1, 1), ()),
+        **{key: value for key, value in best.items() if key in known} | {"layer": "1", "units": [0, 1]},
+    )
+    grey = images.values.mean(dim=1).flatten(1)
+    for shown, wanted in zip(grey, edge.flatten(1), strict=True):
+        assert torch.corrcoef(torch.stack([shown, wanted]))[0, 1] > 0.8
+    most = 2 * 3 * edge.abs().sum((1, 2)).numpy()  # three channels of at most 0.5 / 0.25
+    assert (images.measured["score"] > 0.25 * most).all()
 
 
 def test_the_phase_moves_and_the_magnitude_is_that_of_the_photographs() -> None:

@@ -24,6 +24,14 @@ def test_jitter_rolls_by_at_most_so_many_pixels() -> None:
     assert sorted(i for i, _, _ in found) == [0, 1, 2]
 
 
+def test_jitter_stays_within_its_share_of_the_side() -> None:
+    x = pictures()
+    assert torch.equal(jitter(x, Generators([5, 6, 7]), pixels=8, share=0.12), x)  # of 8 pixels: less than one
+    limited = jitter(x, Generators([5, 6, 7]), pixels=8, share=0.25)
+    assert torch.equal(limited, jitter(x, Generators([5, 6, 7]), pixels=2))
+    assert torch.equal(jitter(x, Generators([5, 6, 7]), pixels=2, share=0.5), limited)
+
+
 def test_crop_is_a_window_and_its_spread_keeps_it_in_the_middle() -> None:
     x = pictures(1)
     (window,) = crop(x, Generators([1]), side=(6, 6), spread=0.0)

@@ -272,7 +272,8 @@ def _bound(
     parameters = inspect.signature(function).parameters.values()
     wanted = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY} - {"generators"}
     taken = {key: available[key] for key in wanted & available.keys() if available[key] is not None}
-    missing = wanted - taken.keys() - own.keys()
+    optional = {p.name for p in parameters if p.default is not p.empty}
+    missing = wanted - optional - taken.keys() - own.keys()
     unknown = own.keys() - wanted - ({"every"} if kind == "operator" else set())
     if missing or unknown:
         raise ValueError(

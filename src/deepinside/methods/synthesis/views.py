@@ -15,20 +15,24 @@ from torch.nn import functional
 from deepinside.methods.synthesis.canvas import Generators
 
 
-def jitter(canvas: Float[Tensor, "n 3 h w"], generators: Generators, *, pixels: float) -> Float[Tensor, "n 3 h w"]:
+def jitter(
+    canvas: Float[Tensor, "n 3 h w"], generators: Generators, *, pixels: float, share: float | None = None
+) -> Float[Tensor, "n 3 h w"]:
     """The canvas rolled by a random number of pixels in each direction, with wrap-around.
 
     Args:
         canvas: images.
         generators: a random generator per image.
         pixels: largest shift.
+        share: of the canvas's smaller side, which the largest shift does not exceed either: on a receptive field of 7
+            pixels a shift of 8 leaves nothing but its mean colour. None: no such limit.
 
     Returns:
         Of the same size.
 
-    Source: Mordvintsev et al. 2015 (DeepDream).
+    Source: Mordvintsev et al. 2015 (DeepDream); the limit is ours.
     """
-    reach = int(pixels)
+    reach = int(pixels if share is None else min(pixels, share * min(canvas.shape[2:])))
     shifts = (generators.uniform(2) * (2 * reach + 1)).long() - reach
     rows = (torch.arange(canvas.shape[2], device=canvas.device) + shifts[:, :1]) % canvas.shape[2]
     columns = (torch.arange(canvas.shape[3], device=canvas.device) + shifts[:, 1:]) % canvas.shape[3]
