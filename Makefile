@@ -19,10 +19,8 @@ reproduce: $(INSTALLED)
 photographs: $(INSTALLED) # those of yours: make photographs WITH="data.root=IMAGENETTE concepts.root=BRODEN"
 	$(BIN)/deepinside experiment=photographs report.register=experiments/claims.csv $(WITH)
 
-experiments: $(INSTALLED) # the cards, from what `make reproduce` left
-	$(BIN)/deepinside experiment=reproduce run=claims
-	$(BIN)/python experiments/cards.py outputs/claims/latest
-	$(BIN)/python experiments/figures.py outputs/report/latest
+experiments: $(INSTALLED) # all that the tables say, measured anew: hours; make experiments WITH="data.root=... --plan" says how many
+	$(BIN)/python experiments/everything.py $(WITH)
 
 benchmark: $(INSTALLED) # beside peers where they are installed, see benchmarks/README.md; the page shows the table
 	for one in saliency activation_maximization localise dissect stages; do \

@@ -7,7 +7,8 @@ pictures of 48 pixels. One size varies, the others stay at BASE; units vary in o
 grows with their square. Every point is a process of its own, forked from one that has imported everything: time is its
 processor time, memory its peak above where it began. Dissection and localisation are the stages as the command line
 runs them, without the drawn cases; cuts are made in the same process. `classes` are the concepts for dissection, the
-network's scores for localisation, and maps per picture for saliency. An exponent is that of the last decade.
+network's scores for localisation, and maps per picture for saliency. An exponent is that of the larger half of the
+sizes, their last decade.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from deepinside.methods.saliency import saliency
 from deepinside.network import Network, Preprocessing
 from deepinside.records import Batch, Boxes
 from deepinside.stages import dissect, localise
+from deepinside.statistics import exponent
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 SIDE, POSITIONS, BATCH = 48, 24 * 24, 16
@@ -151,14 +153,6 @@ def measured(work, size, folder):
     return queue.get()
 
 
-def exponent(sizes, values):
-    # Of the last decade, where what does not grow no longer hides what does: the slope of the logarithms.
-    late = [(s, max(v, 1e-3)) for s, v in zip(sizes, values, strict=True) if 10 * s >= sizes[-1]]
-    if len(late) < 2:
-        return float("nan")
-    return float(np.polyfit(*np.log(np.array(late)).T, 1)[0])
-
-
 def draw(folder, most):
     for classes in {BASE["classes"], *(size for size in SIZES["classes"] if size <= most)}:
         root = folder / f"broden{classes}"
@@ -179,7 +173,7 @@ def plotted(path, rows):
             for work in WORKS:
                 mine = [one for one in rows if one["work"] == work and one["axis"] == axis]
                 sizes, values = [one["size"] for one in mine], [one[key] for one in mine]
-                label = f"{work}: {exponent(sizes, values):+.2f}"
+                label = f"{work}: {exponent(sizes, np.maximum(values, 1e-3)):+.2f}"
                 panel.loglog(sizes, np.maximum(values, 0.1 if key == "mib" else 1e-3), marker="o", label=label)
             panel.legend(title="exponent, last decade", fontsize=8, title_fontsize=8)
             panel.set_xlabel(axis if row else "")
@@ -195,7 +189,8 @@ def report(rows):
             mine = [one for one in rows if one["work"] == work and one["axis"] == axis]
             sizes = [one["size"] for one in mine]
             (seconds, rise), (mib, swell) = (
-                ([one[key] for one in mine], exponent(sizes, [one[key] for one in mine])) for key in ("seconds", "mib")
+                ([one[key] for one in mine], exponent(sizes, [max(one[key], 1e-3) for one in mine]))
+                for key in ("seconds", "mib")
             )
             steep = " superlinear" if rise > STEEP else ""
             print(

@@ -8,7 +8,7 @@ images, maximisation and inversion are STEPS steps of one, dissection is the sta
 point is a process of its own, forked from one that has imported everything: time is its processor time, memory its
 peak above where it began. On CUDA (`--device cuda`) time is that of the wall, and memory what torch allocated at
 most. A point that fails, as for want of memory, is written with its reason, and the others go on. An exponent is the
-slope of a straight line through the logarithms of all points of a method.
+slope of a straight line through the logarithms of the larger half of the points of a method.
 """
 
 import argparse
@@ -37,6 +37,7 @@ from deepinside.models.convnet import ConvNet, feature_sides
 from deepinside.network import Network, Preprocessing
 from deepinside.records import Batch, Boxes
 from deepinside.stages import dissect
+from deepinside.statistics import exponent
 from deepinside.study import Pictures
 
 mpl.use("agg")
@@ -145,11 +146,6 @@ def measured(method, parameters, side, folder, device):
                 break
     process.join()
     return found
-
-
-def exponent(sizes, values):
-    known = [(size, value) for size, value in zip(sizes, values, strict=True) if value > 0]
-    return float(np.polyfit(*np.log(np.array(known)).T, 1)[0]) if len(known) > 1 else math.nan
 
 
 def draw(rows, path):

@@ -163,3 +163,12 @@ def test_rows_of_yes_and_no_are_covered_where_a_bootstrap_is_not(n):
     rows = [statistics.mean_row("m", 100.0 * (np.arange(n) < count), "%") for count in counts]
     covered = np.array([row.ci_low <= 100 * share <= row.ci_high for row in rows])
     assert often[covered].sum() / SAMPLES >= LEAST
+
+
+def test_an_exponent_is_that_of_the_large_sizes():
+    sizes = np.array([1, 10, 100, 1000, 10_000])
+    assert statistics.exponent(sizes, 3 * sizes**1.5) == pytest.approx(1.5)
+    assert statistics.exponent(sizes, np.maximum(sizes, 100)) == pytest.approx(1)  # the first two are constant
+    assert statistics.exponent(sizes[::-1], np.maximum(sizes, 100)[::-1]) == pytest.approx(1)
+    assert statistics.exponent([1, 10, 100], [1, np.nan, 10]) == pytest.approx(0.5)
+    assert math.isnan(statistics.exponent([1, 10], [np.nan, 1]))

@@ -114,9 +114,9 @@ def test_no_module_hides_a_function() -> None:
 
 
 def test_the_version_is_ours() -> None:
-    assert di.__version__ == "0.1.0"
+    assert di.__version__ == "0.2.0"
     done = subprocess.run([sys.executable, "-m", "deepinside", "--version"], capture_output=True, text=True, check=True)
-    assert done.stdout == "deepinside 0.1.0\n"
+    assert done.stdout == "deepinside 0.2.0\n"
 
 
 @pytest.mark.parametrize("name", ["deepinside", "deepinside.api.functions", "deepinside.api.loading"])

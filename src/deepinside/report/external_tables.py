@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+from deepinside.statistics import exponent
 
 _BENCHMARKS = ("benchmark", "case", "beside", "ours", "theirs", "unit", "ratio", "lowest", "highest", "target", "met")
 _CLAIMS = ("id", "verdict", "statement", "world", "value", "ci_low", "ci_high", "n", "null", "unit", "metric")
@@ -126,12 +126,8 @@ def _size(what: str, size: str) -> str:
 
 
 def _exponent(sizes: Sequence[str], values: Sequence[str]) -> str:
-    # The slope of a straight line through the logarithms.
-    known = [(float(size), _number(value)) for size, value in zip(sizes, values, strict=True) if _number(value) > 0]
-    if len(known) < 2:
-        return ""
-    x, y = np.log(np.array(known)).T
-    return f"{round(float(np.polyfit(x, y, 1)[0]), 2) + 0.0:.2f}"  # no minus before a zero
+    found = exponent([float(size) for size in sizes], [_number(value) for value in values])
+    return "" if math.isnan(found) else f"{round(found, 2) + 0.0:.2f}"  # no minus before a zero
 
 
 def _number(text: str) -> float:
