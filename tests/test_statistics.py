@@ -172,3 +172,12 @@ def test_an_exponent_is_that_of_the_large_sizes():
     assert statistics.exponent(sizes[::-1], np.maximum(sizes, 100)[::-1]) == pytest.approx(1)
     assert statistics.exponent([1, 10, 100], [1, np.nan, 10]) == pytest.approx(0.5)
     assert math.isnan(statistics.exponent([1, 10], [np.nan, 1]))
+
+
+def test_an_interval_ends_where_the_mean_of_such_numbers_must():
+    values = [0.0, 0.1, 0.9]
+    free, kept = statistics.mean_row("error", values), statistics.mean_row("error", values, within=(0, 1))
+    assert free.ci_low < 0
+    assert (kept.value, kept.ci_low, kept.ci_high) == (free.value, 0, min(free.ci_high, 1))
+    shares = statistics.mean_row("right", [0.0, 100.0], "%", within=(0, 100))
+    assert (shares.ci_low, shares.ci_high) == pytest.approx([100 * end for end in statistics.share_interval(1, 2)])

@@ -25,7 +25,7 @@ _WHOLE = {"share": 1.0, "%": 100.0}  # unit of a share -> what a yes counts
 _DIFFERENCE = "percentage points"  # unit of a difference of shares in percent
 
 
-def mean_row(metric: str, values: ArrayLike, unit: str = "") -> Row:
+def mean_row(metric: str, values: ArrayLike, unit: str = "", within: Interval = (-math.inf, math.inf)) -> Row:
     """A mean over images, classes or units with its interval.
 
     Yes/no data in "share" or "%" have the interval of a share, their paired differences in "percentage points" that of
@@ -35,6 +35,7 @@ def mean_row(metric: str, values: ArrayLike, unit: str = "") -> Row:
         metric: name.
         values: one number each, in that unit; those that are not finite are ignored.
         unit: of the values.
+        within: what a mean of such numbers can be, such as (0, inf) for distances; the interval ends there.
 
     Returns:
         A row of `table.csv`, without a value if there is no finite number.
@@ -51,7 +52,8 @@ def mean_row(metric: str, values: ArrayLike, unit: str = "") -> Row:
     else:
         low, high = mean_interval(known)
         scale, ends = 1.0, (float(low), float(high))
-    return Row(metric, mean, unit, n, scale * ends[0], scale * ends[1])
+    least, most = (float(end) for end in np.clip([scale * end for end in ends], *within))
+    return Row(metric, mean, unit, n, least, most)
 
 
 def mean_interval(values: Float[ndarray, "*runs n"]) -> tuple[Float[ndarray, "*runs"], Float[ndarray, "*runs"]]:

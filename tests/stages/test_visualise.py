@@ -128,7 +128,8 @@ def test_pictures_of_classes_are_measured_and_judged_by_a_second_network(run) ->
     assert (table["state"] == "ok").all()
     numbers = Table.read(out)
     assert numbers["plain.judge_top5"].value == 1  # of two classes
-    assert numbers["plain.rank_one"].n == 2
+    assert numbers["plain.rank_one"].n == numbers["plain.rank_one_of_noise"].n == 2
+    assert not any(row.metric == "units.rank_one_of_noise" for row in numbers.rows)
     assert numbers["plain.colour_distance"].value > 0
     with np.load(out / "synthesis.npz") as kept:
         assert kept["plain.images"].shape == (2, 24, 24, 3)

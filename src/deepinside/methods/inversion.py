@@ -1,5 +1,6 @@
 """Inversion: images whose features match those of a given image (Mahendran & Vedaldi 2015, 2016)."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -225,6 +226,12 @@ COLUMNS = (
     "passes",
     "state",
 )
+_MEASURED = {  # unit, and what a mean can be
+    "feature_error": ("", (0, math.inf)),
+    "image_error": ("", (0, math.inf)),
+    "detail": ("", (-math.inf, math.inf)),
+    "same_label": ("share", (0, 1)),
+}
 
 
 def inversion(
@@ -390,12 +397,12 @@ def _rows(
 
 def _numbers(table: pd.DataFrame, shown: Mapping[str, np.ndarray], names: Sequence[str]) -> Iterator[Row]:
     for (name, way), part in table.groupby(["layer", "way"], sort=False):
-        mean = part.groupby("picture", sort=False)[["feature_error", "image_error", "detail", "same_label"]].mean()
-        for metric in mean:
-            yield mean_row(f"{name}.{way}.{metric}", mean[metric])
+        mean = part.groupby("picture", sort=False)[list(_MEASURED)].mean()
+        for metric, (unit, within) in _MEASURED.items():
+            yield mean_row(f"{name}.{way}.{metric}", mean[metric], unit, within)
     for name in names:
         repeats = shown[f"optimised.{name}"].astype(np.float64) / 255
         if len(repeats) > 1:
             pairs = [(i, j) for i in range(len(repeats)) for j in range(i)]
             spread = np.mean([np.square(repeats[i] - repeats[j]).mean(axis=(1, 2, 3)) for i, j in pairs], axis=0)
-            yield mean_row(f"{name}.spread_over_starts", np.sqrt(spread))
+            yield mean_row(f"{name}.spread_over_starts", np.sqrt(spread), within=(0, math.inf))

@@ -266,5 +266,6 @@ def published(
         if "could not find" in str(error).lower():
             return False
         raise OSError(
-            f"W&B does not respond ({' '.join(str(error).split())}): check the network and `wandb login`"
+            f"W&B cannot say what it has ({' '.join(str(error).split())}): check the network, `wandb login`, "
+            "and that the server is one of W&B's own"
         ) from error

@@ -1,6 +1,7 @@
 """Synthesised images of classes, units, channels and directions."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,16 @@ from deepinside.views import to_bytes
 from deepinside.visualisation.judge import Judge, equal_norm, phase_noise, quarters
 
 _PLAIN = "class_model"  # plain L2, which others are compared with
-_ROWS = ("rank_one", "high_frequency_share", "total_variation", "blank_share", "fragments", "colour_distance", "size")
+_ROWS = (
+    "rank_one",
+    "rank_one_of_noise",
+    "high_frequency_share",
+    "total_variation",
+    "blank_share",
+    "fragments",
+    "colour_distance",
+    "size",
+)
 _AMONG = 0.05  # share of the classes among the first of which a recognised one is
 _UNITS = {"total_variation": "1/pixel", "fragments": "", "colour_distance": "CIELAB", "size": "grey levels"}
 
@@ -139,12 +149,22 @@ def _measured(
     frame["fragments"] = fragments(images.values, network.preprocessing.colour).numpy()
     if reference is not None:
         frame["colour_distance"] = [round(colour_distance(image, reference), 4) for image in images.values]
-    if judge is not None and "class" in frame and pd.api.types.is_integer_dtype(frame["class"]):
+    named = "class" in frame and pd.api.types.is_integer_dtype(frame["class"])
+    if named:
+        frame["rank_one_of_noise"] = _ranked_first(network, images.values, frame["class"].tolist())
+    if judge is not None and named:
         ranks, shares = judge(images.values, frame["class"].tolist())
         frame["judge_rank"], frame["judge_probability"] = ranks, np.round(shares, 6)
         frame["judge_top1"], frame["judge_top5"] = (ranks <= 1).astype(int), (ranks <= 5).astype(int)
         frame = frame.assign(**_recognised(judge, network, images.values, frame["class"].tolist()))
     return frame
+
+
+def _ranked_first(network: Network, pictures: Float[Tensor, "n 3 h w"], classes: list[int]) -> np.ndarray:
+    # Whether the network itself ranks the class first in noise of the image's spectrum: what the ascent alone adds.
+    noise = phase_noise(pictures, network.preprocessing.colour.cpu())
+    scores = torch.cat([network.scores(part.to(network.device)).cpu() for part in noise.split(32)])
+    return (scores.argmax(dim=1) == torch.tensor(classes)).long().numpy()
 
 
 def _recognised(
@@ -178,7 +198,9 @@ def _judged_blank(network: Network, judge: Judge, classes: list[int]) -> list[Ro
 
 def _numbers(name: str, frame: pd.DataFrame) -> list[Row]:
     numbers = [
-        mean_row(f"{name}.{metric}", frame[metric], _UNITS.get(metric, "share"))
+        mean_row(
+            f"{name}.{metric}", frame[metric], _UNITS.get(metric, "share"), (0, 1 if metric not in _UNITS else math.inf)
+        )
         for metric in (*_ROWS, "judge_top1", "judge_top5")
         if metric in frame
     ]
