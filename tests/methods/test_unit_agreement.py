@@ -88,7 +88,8 @@ def settings(**changes: Any) -> dict[str, Any]:
         keys = OmegaConf.to_container(compose("config", ["method=[unit_agreement]"]).method.unit_agreement)
     keys = {key: value for key, value in keys.items() if key not in {"_target_", "plot", "needs"}}
     keys |= {"layer": "1", "top": 5, "concept_images": 3}
-    keys["stimulus"]["steps"] = 20
+    keys["stimulus"] |= {"steps": 20, "canvas": {"kind": "pixels"}}  # colours of photographs are no greens
+    keys["stimulus"]["step"]["rate"] = 5.0  # grey levels
     keys["pre_image"]["octaves"][0]["steps"] = 60
     return keys | changes
 
