@@ -9,8 +9,9 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
-    "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "docs/**/*.md", "docs/*.css", "notebooks/*",
-    "experiments/**/*.md", "experiments/**/*.webp", "benchmarks/*.md", "benchmarks/*.png",
+    "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "docs/**/*.md", "docs/*.css", "notebooks/*.md",
+    "notebooks/*.ipynb", "notebooks/figures/*.webp", "experiments/**/*.md", "experiments/**/*.webp",
+    "benchmarks/*.md", "benchmarks/*.png",
 )  # fmt: skip
 CARDS = ("experiments/simonyan2013/*.md", "experiments/qin2018/*.md")
 
@@ -46,13 +47,18 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def _markdown(notebook: Path) -> str:
-    # They are stored without what they put out, so that text and code are all there is.
+    # They are stored without what they put out; notebooks/figures.py has kept their figures.
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    title, *parts = [_cell(cell["cell_type"], "".join(cell["source"])) for cell in cells]
-    run = f"*This page is the notebook `notebooks/{notebook.name}`, without its figures: open it in Jupyter to run it.*"
+    title, *parts = [_cell(cell, notebook, number) for number, cell in enumerate(cells)]
+    run = f"*This page is the notebook `notebooks/{notebook.name}` with its figures: open it in Jupyter to run it.*"
     heading, _, text = title.partition("\n")
     return "\n\n".join([heading, run, text, *parts])
 
 
-def _cell(kind: str, source: str) -> str:
-    return f"```python\n{source}\n```" if kind == "code" else source
+def _cell(cell: dict[str, Any], notebook: Path, number: int) -> str:
+    source = "".join(cell["source"])
+    if cell["cell_type"] != "code":
+        return source
+    figure = f"figures/{notebook.stem}_{number}.webp"
+    shown = f"\n\n![What this cell shows]({figure})" if (notebook.parent / figure).exists() else ""
+    return f"```python\n{source}\n```{shown}"

@@ -1,5 +1,6 @@
 """The documentation site: every guide is in its navigation, every function in its reference. `make docs` builds it."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,3 +40,10 @@ def test_it_needs_nothing_from_elsewhere() -> None:
     assert [name for name in settings["plugins"] if name == "offline"] == []  # which names a script of a CDN
     for path in (ROOT / "docs").glob("*.css"):
         assert "://" not in path.read_text()
+
+
+def test_every_figure_of_a_notebook_belongs_to_a_cell() -> None:
+    for path in (ROOT / "notebooks" / "figures").glob("*.webp"):
+        name, _, number = path.stem.rpartition("_")
+        cells = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text())["cells"]
+        assert cells[int(number)]["cell_type"] == "code", f"{path.name}: run notebooks/figures.py {name} again"
