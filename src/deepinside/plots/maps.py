@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, UInt8
 from matplotlib import colormaps
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -68,10 +67,9 @@ def beside(
     """
     height, width = picture.shape[:2]
     side = 2.6
-    figure, axes = plt.subplots(
-        1, len(maps) + 1, figsize=(side * (len(maps) + 1), side * height / width + 0.6), layout="constrained"
-    )
-    axes = np.atleast_1d(axes)
+    size = (side * (len(maps) + 1), side * height / width + 0.6)
+    figure = Figure(figsize=size, layout="constrained")  # not pyplot's, which a notebook would show a second time
+    axes = np.atleast_1d(figure.subplots(1, len(maps) + 1))
     axes[0].imshow(picture)
     axes[0].set_title(title, fontsize=8)
     for axis, (name, map_) in zip(axes[1:], maps.items(), strict=True):
