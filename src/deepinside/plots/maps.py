@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, UInt8
 from matplotlib import colormaps
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -67,9 +68,10 @@ def beside(
     """
     height, width = picture.shape[:2]
     side = 2.6
-    size = (side * (len(maps) + 1), side * height / width + 0.6)
-    figure = Figure(figsize=size, layout="constrained")  # not pyplot's, which a notebook would show a second time
-    axes = np.atleast_1d(figure.subplots(1, len(maps) + 1))
+    figure, axes = plt.subplots(
+        1, len(maps) + 1, figsize=(side * (len(maps) + 1), side * height / width + 0.6), layout="constrained"
+    )
+    axes = np.atleast_1d(axes)
     axes[0].imshow(picture)
     axes[0].set_title(title, fontsize=8)
     for axis, (name, map_) in zip(axes[1:], maps.items(), strict=True):
@@ -78,6 +80,7 @@ def beside(
         axis.set_anchor("N")  # the image, which has no scale below it, begins where the maps do
         axis.set_xticks([])
         axis.set_yticks([])
+    plt.close(figure)  # it can be drawn and saved all the same, and a notebook would show it a second time
     return figure
 
 
