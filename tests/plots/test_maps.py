@@ -12,7 +12,7 @@ def test_the_image_is_level_with_its_maps(size: tuple[int, int], scale: float) -
     random = np.random.default_rng(0)
     maps = {name: scale * random.random(size) for name in ("saliency", "guided")}
     figure = beside(random.random((*size, 3)), maps, "cup (80%)")
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     places = [axis.get_window_extent() for axis in figure.axes[:3]]
     np.testing.assert_allclose([one.y0 for one in places], places[0].y0, atol=0.5)
     np.testing.assert_allclose([one.y1 for one in places], places[0].y1, atol=0.5)
