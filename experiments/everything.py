@@ -49,34 +49,55 @@ class Part:
     needs: tuple[str, ...] = ()
 
 
+_NUMBERS = "cp outputs/report/latest/results.csv experiments/{}.csv"  # all numbers of a page
+_MADE = "$(deepinside {} | sed -n 's/^artifact: //p')"
+_LOCALISE = "run=localise data=ilsvrc data.root=$ILSVRC model=squeezenet model.weights=$SQUEEZENET"
 _PAGE = "report.register=experiments/claims.csv"
 _CLAIMS = "deepinside run=claims experiment=photographs seed=2 $WORDS"
-_CONVNET = "$(deepinside run=train experiment=photographs $WORDS | sed -n 's/^artifact: //p')/model.safetensors"
+_CONVNET = _MADE.format("run=train experiment=photographs $WORDS") + "/model.safetensors"
 _ATTRIBUTION = "--ilsvrc $ILSVRC --imagenette $IMAGENETTE --squeezenet $SQUEEZENET"
 _GROWTH = "python benchmarks/{0}.py --table benchmarks/{0}.csv --plot benchmarks/{0}.png"
 _NETWORKS = "data=ilsvrc data.root=$ILSVRC data.limit=60 concepts=broden concepts.root=$BRODEN"
 PARTS = {
     "reproduce": Part(
         10,
-        "cards of figures and of the claims on the synthetic data set",
+        "reproduce.csv, cards of figures and of the claims on the synthetic data set",
         (
             f"deepinside experiment=reproduce {_PAGE} report.benchmarks=benchmarks/results.csv",
             "python experiments/figures.py outputs/report/latest",
+            _NUMBERS.format("reproduce"),
             "deepinside experiment=reproduce run=claims",
             "python experiments/cards.py outputs/claims/latest",
         ),
     ),
     "photographs": Part(
         110,
-        "cards of figures",
-        (f"deepinside experiment=photographs {_PAGE} $WORDS", "python experiments/figures.py outputs/report/latest"),
+        "photographs.csv, cards of figures",
+        (
+            f"deepinside experiment=photographs {_PAGE} $WORDS",
+            "python experiments/figures.py outputs/report/latest",
+            _NUMBERS.format("photographs"),
+        ),
         PHOTOGRAPHS,
     ),
     "future": Part(
         60,
-        "the page of the survey's future directions",
-        ("deepinside experiment=future report.growth=benchmarks/size.csv data.root=$IMAGENETTE concepts.root=$BRODEN",),
+        "future.csv",
+        (
+            f"deepinside experiment=future {_PAGE} report.growth=benchmarks/size.csv data.root=$IMAGENETTE "
+            "concepts.root=$BRODEN",
+            _NUMBERS.format("future"),
+        ),
         PHOTOGRAPHS[:2],
+    ),
+    "localisation": Part(
+        40,
+        "localisation/results.csv",
+        (
+            f'python experiments/localisation/compare.py simonyan2013="{_MADE.format(_LOCALISE)}" '
+            f'best="{_MADE.format(_LOCALISE + " localise=best")}" experiments/localisation/results.csv',
+        ),
+        PHOTOGRAPHS[2:],
     ),
     "claims": Part(
         1800,

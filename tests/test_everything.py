@@ -75,6 +75,8 @@ def test_commands_of_a_part_are_understood(name):
         words = shlex.split(command.replace("$WORDS", " ".join(f"{word}=PATH" for word in everything.DATA)))
         if words[0] == "python":
             assert (ROOT / words[1]).is_file()
+        elif words[0] == "cp":
+            assert (ROOT / words[2]).parent.is_dir()
         elif words[0] == "make":
             assert f"\n{words[1]}:" in targets
         else:
