@@ -105,7 +105,7 @@ def _sheet(study: Study, number: int) -> Drawn:
         column[2].set_xlabel(f"saliency of {textwrap.shorten(seen, 20)}", fontsize=8)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
-    for axis, word in zip(axes[:, 0], ("picture", "change", "saliency"), strict=True):
+    for axis, word in zip(axes[:, 0], ("image", "change", "saliency"), strict=True):
         axis.set_ylabel(word, fontsize=9)
     name = str(shown["clean.names"][number])
     caption = (

@@ -25,12 +25,13 @@ _ERRORS = (
 def sheets(study: Study) -> Iterator[Drawn]:
     """Images across, layers down; the repetitions of the first image; with several layers, both errors by depth."""
     layers = study.shown["layers"].tolist()
+    learned = any(f"learned.{layer}" in study.shown for layer in layers)
     yield Drawn(
         _sheet(study, layers),
         "pictures",
         "Reconstruction from features",
         "First row: the images; below, from the first layer to the last, their reconstructions from the features of a "
-        "layer. `learned`: by a network trained to invert. Below each: feature error, image error.",
+        f"layer. {'`learned`: by a network trained to invert. ' if learned else ''}Below each: feature error, image error.",
     )
     if len(study.shown[f"optimised.{layers[0]}"]) > 1:
         yield Drawn(
@@ -51,7 +52,7 @@ def sheets(study: Study) -> Iterator[Drawn]:
 
 def _sheet(study: Study, layers: list[str]) -> Figure:
     originals = study.shown["originals"]
-    lines: list[tuple[str, ndarray, tuple[str, str] | None]] = [("picture", originals, None)]
+    lines: list[tuple[str, ndarray, tuple[str, str] | None]] = [("image", originals, None)]
     for layer in layers:
         lines.append((layer, study.shown[f"optimised.{layer}"][0], (layer, "optimised")))
         if f"learned.{layer}" in study.shown:
