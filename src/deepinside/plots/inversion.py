@@ -25,13 +25,13 @@ _ERRORS = (
 def sheets(study: Study) -> Iterator[Drawn]:
     """Images across, layers down; the repetitions of the first image; with several layers, both errors by depth."""
     layers = study.shown["layers"].tolist()
-    learned = any(f"learned.{layer}" in study.shown for layer in layers)
+    learned = "`learned`: by a network trained to invert. " if f"learned.{layers[0]}" in study.shown else ""
     yield Drawn(
         _sheet(study, layers),
         "pictures",
         "Reconstruction from features",
         "First row: the images; below, from the first layer to the last, their reconstructions from the features of a "
-        f"layer. {'`learned`: by a network trained to invert. ' if learned else ''}Below each: feature error, image error.",
+        f"layer. {learned}Below each: feature error, image error.",
     )
     if len(study.shown[f"optimised.{layers[0]}"]) > 1:
         yield Drawn(
