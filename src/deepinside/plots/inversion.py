@@ -25,7 +25,8 @@ _ERRORS = (
 def sheets(study: Study) -> Iterator[Drawn]:
     """Images across, layers down; the repetitions of the first image; with several layers, both errors by depth."""
     layers = study.shown["layers"].tolist()
-    learned = "`learned`: by a network trained to invert. " if f"learned.{layers[0]}" in study.shown else ""
+    inverted = any(name.startswith("learned.") for name in study.shown)
+    learned = "`learned`: by a network trained to invert. " if inverted else ""
     yield Drawn(
         _sheet(study, layers),
         "pictures",
