@@ -143,7 +143,7 @@ def _cell(row: Mapping[str, str]) -> str:
 
 
 def _digits(text: str) -> str:
-    return text if math.isnan(value := _number(text)) else f"{value:.3g}"
+    return text if math.isnan(value := _number(text)) else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _benchmark(cells: Mapping[str, str]) -> Benchmark:
