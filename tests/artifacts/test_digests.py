@@ -56,3 +56,12 @@ def test_an_unknown_way_is_refused(data: Path) -> None:
 def test_nothing_there_is_said(data: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none does not exist"):
         digest(data / "none", "content")
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "raw.txt").write_text("raw")
+    left = tmp_path / ".digests.json.12345.tmp"
+    left.write_text("{")
+    RawDigests(tmp_path / ".digests.json")(tmp_path / "raw.txt")
+    assert not left.exists()
+    assert (tmp_path / ".digests.json").exists()

@@ -17,7 +17,7 @@ TIGHT = """
 class Tight(nn.Module):
     def forward(self, images):
         most, count = Path("most"), len(images)
-        blank = pictures.flatten(2).std(dim=2).max() < 1e-3  # such are tried beforehand
+        blank = images.flatten(2).std(dim=2).max() < 1e-3  # such are tried beforehand
         if most.exists() and count > int(most.read_text()) and not blank:
             raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {count} GiB")
         return images

@@ -78,6 +78,8 @@ class RawDigests:
         if self._fresh:
             with suppress(OSError):  # a full or read-only disk: they are computed again, and the others can be used
                 self.memory.parent.mkdir(parents=True, exist_ok=True)
+                for left in self.memory.parent.glob(f"{self.memory.name}.*.tmp"):  # by a process that was killed
+                    left.unlink(missing_ok=True)  # one that is alive computes its digests again
                 write_text(self.memory, json.dumps(self.known))
                 self._fresh = False
 
