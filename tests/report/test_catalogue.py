@@ -1,11 +1,13 @@
 """The long tables: the atlas of units, the localised images, and the small parts that they are made of."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 from tests.report.artifacts import LABELS, artifact, settings, world, write
 
 from deepinside.records import Row
+from deepinside.report.boxes import class_names
 from deepinside.report.catalogue import Catalogue, Cell, Column, Line, measured, slider
 from deepinside.report.compose import compose
 from deepinside.report.page import render
@@ -169,3 +171,13 @@ def test_differences_from_the_nulls_have_their_corrected_p(compared):
         ["DeepLift, captum", "Pointing game", "Centre", "−1", "–"],
     ]
     assert {title for _, title, _ in table.choices()} == {"Method"}  # one measure and one null need no menu
+
+
+def test_labels_are_those_of_the_network_that_may_know_more_classes(tmp_path):
+    (tmp_path / "network.json").write_text('{"classes": ["tench, fish", "goldfish", "church"]}')
+    images = SimpleNamespace(inputs={"network": "a", "prepare": "b"})
+    network, prepared = SimpleNamespace(path=tmp_path), SimpleNamespace(path=tmp_path, sheets=[])
+    names = class_names(images, {"a": network, "b": prepared})
+    assert names == {"0": "tench", "1": "goldfish", "2": "church"}
+    (tmp_path / "network.json").write_text("[]")
+    assert class_names(images, {"a": network, "b": prepared}) == {}

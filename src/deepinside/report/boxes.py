@@ -1,5 +1,6 @@
 """The localisation of every image, from the `per_image.csv` of a localisation."""
 
+import json
 from collections.abc import Mapping, Sequence
 
 from deepinside.report.catalogue import Catalogue, Cell, Column, Line, measured, slider
@@ -63,7 +64,18 @@ def boxes(
 
 
 def class_names(folder: Folder, known: Mapping[str, Folder]) -> dict[str, str]:
-    """The class names by label, if the artifact that has them is among `known`, by fingerprint."""
+    """The class names by label, if an artifact that has them is among `known`, by fingerprint.
+
+    Labels are those of the network, which may know more classes than the images show; without it those of the images.
+    """
+    network = known.get(folder.inputs.get("network", ""))
+    file = network.path / "network.json" if network else None
+    if file and file.is_file():
+        try:
+            names = json.loads(file.read_text(encoding="utf-8"))["classes"]
+            return {str(label): str(name).split(",")[0] for label, name in enumerate(names)}
+        except (ValueError, KeyError, TypeError):
+            pass  # a file from elsewhere: the images' own names are left
     prepared = known.get(folder.inputs.get("prepare", ""))
     if prepared is None or not any(sheet.file == "classes.csv" for sheet in prepared.sheets):
         return {}
