@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -153,9 +154,17 @@ def embed_all(
 
 def _attempt(level: Level) -> Callable[[tuple[Path, Path]], Embedded | str]:
     def attempt(item: tuple[Path, Path]) -> Embedded | str:
-        try:
-            return embed(*item, level)
-        except BadPicture as error:
-            return str(error)
+        path, within = item
+        stat = path.stat() if path.is_file() else None
+        return _attempted(path, within, level, (stat.st_size, stat.st_mtime_ns) if stat else None)
 
     return attempt
+
+
+@lru_cache(20_000)
+def _attempted(path: Path, within: Path, level: Level, _state: tuple[int, int] | None) -> Embedded | str:
+    # A page that turns out too large is laid out again, with the same images.
+    try:
+        return embed(path, within, level)
+    except BadPicture as error:
+        return str(error)
