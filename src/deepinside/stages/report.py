@@ -41,8 +41,9 @@ def _fitted(inputs: dict[str, Path], settings: Settings, name: str, workers: int
         size = len(html.encode())
         if size <= limit or (room is not None and settings.rows_per_table <= FEWEST_ROWS):
             return page, folders, html
-        if room is not None:
-            settings = replace(settings, rows_per_table=settings.rows_per_table // 2)
+        if room is not None:  # about half of a large page are its long tables, with the images in them
+            share = min(max(1 - 2 * (size - limit) / size, 0.5), 0.9)
+            settings = replace(settings, rows_per_table=int(share * settings.rows_per_table))
         room = max(0.0, limit - (size - page.weight))
 
 
