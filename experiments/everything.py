@@ -51,11 +51,11 @@ class Part:
 
 _NUMBERS = "cp outputs/report/latest/results.csv experiments/{}.csv"  # all numbers of a page
 _MADE = "$(deepinside {} | sed -n 's/^artifact: //p')"
-_LOCALISE = "run=localise data=ilsvrc data.root=$ILSVRC model=squeezenet model.weights=$SQUEEZENET"
+_LOCALISE = 'run=localise data=ilsvrc data.root="$ILSVRC" model=squeezenet model.weights="$SQUEEZENET"'
 _PAGE = "report.register=experiments/claims.csv"
 _CLAIMS = "deepinside run=claims experiment=photographs seed=2 $WORDS"
 _CONVNET = _MADE.format("run=train experiment=photographs $WORDS") + "/model.safetensors"
-_ATTRIBUTION = "--ilsvrc $ILSVRC --imagenette $IMAGENETTE --squeezenet $SQUEEZENET"
+_ATTRIBUTION = '--ilsvrc "$ILSVRC" --imagenette "$IMAGENETTE" --squeezenet "$SQUEEZENET"'
 _GROWTH = "python benchmarks/{0}.py --table benchmarks/{0}.csv --plot benchmarks/{0}.png"
 _NETWORKS = "data=ilsvrc data.root=$ILSVRC data.limit=60 concepts=broden concepts.root=$BRODEN"
 PARTS = {
@@ -84,8 +84,8 @@ PARTS = {
         60,
         "future.csv",
         (
-            f"deepinside experiment=future {_PAGE} report.growth=benchmarks/size.csv data.root=$IMAGENETTE "
-            "concepts.root=$BRODEN",
+            f'deepinside experiment=future {_PAGE} report.growth=benchmarks/size.csv data.root="$IMAGENETTE" '
+            'concepts.root="$BRODEN"',
             _NUMBERS.format("future"),
         ),
         PHOTOGRAPHS[:2],
@@ -148,10 +148,10 @@ def finished(name: str, key: str) -> bool:
 def run(name: str, key: str, words: dict[str, str]) -> bool:
     """Runs the commands of a part, and records it if all of them succeed."""
     shell = {variable: words.get(word, "") for variable, word in zip(VARIABLES, DATA, strict=True)}
-    shell["WORDS"] = shlex.join(f"{word}={path}" for word, path in words.items())
     shell["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    known = shlex.join(f"{word}={path}" for word, path in words.items())  # quoted, for paths may have spaces
     start = time.time()
-    for command in PARTS[name].commands:
+    for command in (command.replace("$WORDS", known) for command in PARTS[name].commands):
         print(f"{name}: {command}", flush=True)
         if subprocess.run(["bash", "-c", command], cwd=ROOT, env=os.environ | shell, check=False).returncode:
             return False

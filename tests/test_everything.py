@@ -68,6 +68,14 @@ def test_wrong_words_are_named(call, tmp_path, capsys):
     assert "expected Imagenette" in capsys.readouterr().err
 
 
+def test_a_path_may_have_spaces(call, tmp_path, monkeypatch):
+    (tmp_path / "my data").mkdir()
+    given = everything.Part(1, "given.txt", ("printf '%s\\n' $WORDS > given.txt",), ("data.root",))
+    monkeypatch.setattr(everything, "PARTS", {"one": given})
+    call("--only", "one", "--", f"data.root={tmp_path / 'my data'}")
+    assert (tmp_path / "given.txt").read_text() == f"data.root={tmp_path / 'my data'}\n"
+
+
 @pytest.mark.parametrize("name", PARTS)
 def test_commands_of_a_part_are_understood(name):
     targets = (ROOT / "Makefile").read_text()
